@@ -1,0 +1,526 @@
+/**
+ * The typed values behind every wire message and disk record.
+ *
+ * The door (`decode*`) is the only place where untrusted bytes become these types; everything behind it may rely on the
+ * lengths, ranges and counts stated here. Byte strings are `Uint8Array`; times in milliseconds since 1970 are `number`;
+ * 64-bit counters are `number` and proved to be safe integers; file times are `bigint` nanoseconds.
+ */
+
+declare const brand: unique symbol;
+type Branded<Base, Name extends string> = Base & { readonly [brand]: Name };
+
+/** SHA-256 of the sealed bytes of a chunk or page (32 bytes). */
+export type ChunkId = Branded<Uint8Array, 'ChunkId'>;
+/** SHA-256 over a commit's header (32 bytes); excludes the signature. */
+export type CommitHash = Branded<Uint8Array, 'CommitHash'>;
+/** First 16 bytes of a labelled SHA-256 of the vault's authority key, so that an id cannot be claimed by another key. */
+export type VaultId = Branded<Uint8Array, 'VaultId'>;
+/** 16 random bytes, chosen when the enrolment is issued. */
+export type AgentId = Branded<Uint8Array, 'AgentId'>;
+/** The id of the first agent in a line of replacements (16 bytes): history, path key and chunk set belong to the lineage. */
+export type LineageId = Branded<Uint8Array, 'LineageId'>;
+/** 16 random bytes for each installation of an agent. */
+export type ChainId = Branded<Uint8Array, 'ChainId'>;
+/** First 16 bytes of a labelled SHA-256 of the collector's signing key. */
+export type CollectorId = Branded<Uint8Array, 'CollectorId'>;
+/** HMAC of the exact path bytes under the lineage's path key (32 bytes). */
+export type FileId = Branded<Uint8Array, 'FileId'>;
+/** HMAC of a source's root path under the lineage's path key (16 bytes). */
+export type SourceId = Branded<Uint8Array, 'SourceId'>;
+
+/** A reference to one chunk (in content of depth 0) or one page (in deeper content). */
+export interface Ref {
+  readonly id: ChunkId;
+  /** Bytes of plaintext that the chunk, or everything below the page, stands for. */
+  readonly plainSize: number;
+  /** The dedup-secret epoch whose subkeys sealed it. */
+  readonly epoch: number;
+}
+
+/** What a version consists of: `refs` name chunks when `depth` is 0, else pages whose own depth is `depth - 1`. */
+export interface Content {
+  readonly depth: number;
+  readonly refs: readonly Ref[];
+}
+
+/** A page before its keys are opened: the clear references and the sealed run of their keys. */
+export interface Page {
+  readonly content: Content;
+  /** AES-256-GCM of `refs.length * 32` key bytes, tag last. */
+  readonly sealedKeys: Uint8Array;
+  /** The exact bytes that `sealedKeys` authenticates (everything before it). */
+  readonly clear: Uint8Array;
+}
+
+export type StoredKind = 'chunk' | 'page';
+
+export type EntryKind = 'file' | 'directory' | 'symlink' | 'gone';
+/** How sure the agent was that the instrument had finished: by the profile's proof, or only by quiet time. */
+export type Completion = 'assumed' | 'proven';
+export type Platform = 'posix' | 'windows';
+
+/** One version in a commit. The clear part is what the collector needs; names and content are sealed. */
+export interface Entry {
+  readonly version: 1;
+  readonly kind: EntryKind;
+  /** 16 random bytes: makes the entry's leaf hash unguessable (a purged entry is replaced by it) and the entry keys unique. */
+  readonly salt: Uint8Array;
+  readonly sourceId: SourceId;
+  /** Policy class, clear text, 1 to 64 of `[a-z0-9-]`. */
+  readonly class: string;
+  readonly fileId: FileId;
+  /** Plaintext bytes; 0 unless `kind` is file. */
+  readonly size: number;
+  readonly capturedAtMs: number;
+  readonly completion: Completion;
+  readonly content: Content;
+  /** `ListPart`, sealed under the entry's list key. */
+  readonly sealedList: Uint8Array;
+  /** `ReadPart`, sealed under the entry's read key; empty unless `kind` is file. */
+  readonly sealedRead: Uint8Array;
+}
+
+/** Names and times: opened with the catalog key. */
+export interface ListPart {
+  readonly platform: Platform;
+  /** The absolute path exactly as the file system gave it (POSIX: raw bytes; Windows: UTF-8). */
+  readonly path: Uint8Array;
+  /** How many leading bytes of `path` name the result that this file belongs to; 0 when the file is itself the result. */
+  readonly resultPathLength: number;
+  readonly mtimeNs: bigint;
+  /** POSIX permission bits (0 to 0o7777); 0 on Windows. */
+  readonly mode: number;
+  /** Windows file attributes; 0 elsewhere. */
+  readonly attributes: number;
+  /** Target of a symbolic link; empty otherwise. */
+  readonly linkTarget: Uint8Array;
+}
+
+/** What opens and proves a file: opened with the vault key (or the agent's own, under self-restore). */
+export interface ReadPart {
+  /** SHA-256 of the whole file. */
+  readonly sha256: Uint8Array;
+  /** One 32-byte key for each ref of the entry's content, in order. */
+  readonly keys: readonly Uint8Array[];
+}
+
+/** A version as captured, before a commit's keys exist. Lives only in the agent's unsent queue, sealed under a batch key. */
+export interface EntryDraft {
+  readonly kind: EntryKind;
+  readonly sourceId: SourceId;
+  readonly class: string;
+  readonly fileId: FileId;
+  readonly size: number;
+  readonly capturedAtMs: number;
+  readonly completion: Completion;
+  readonly content: Content;
+  readonly list: ListPart;
+  /** Present exactly when `kind` is file. */
+  readonly read: ReadPart | undefined;
+}
+
+/** A point in the log's history: the Merkle root over the first `size` leaves of log epoch `logEpoch`. */
+export interface TreeHead {
+  readonly logEpoch: number;
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
+export interface ChainPoint {
+  readonly chainId: ChainId;
+  readonly sequence: number;
+  readonly hash: CommitHash;
+}
+
+export interface CommitHeader {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly agentId: AgentId;
+  readonly chainId: ChainId;
+  /** 1 for the first commit of a chain. */
+  readonly sequence: number;
+  /** Hash of the previous commit of the chain; 32 zero bytes for the first. */
+  readonly predecessor: CommitHash;
+  /** The agent's clock when the commit was signed. */
+  readonly agentTimeMs: number;
+  /** The newest tree head that the agent has verified; absent before its first receipt. */
+  readonly treeHead: TreeHead | undefined;
+  readonly entryCount: number;
+  /** RFC 6962 Merkle root over the entries' bytes. */
+  readonly entriesRoot: Uint8Array;
+  /** Labelled SHA-256 over the wraps that the commit was made with. */
+  readonly wrapsHash: Uint8Array;
+  readonly chunkerVersion: number;
+  readonly encoderVersion: number;
+  /** Set on the first commit of a chain that goes on from a frozen one. */
+  readonly forkedFrom: ChainPoint | undefined;
+}
+
+export type WrapRecipient = 'vault' | 'catalog' | 'agent' | 'grant';
+export type WrapPurpose = 'list' | 'read';
+
+/** A commit's list or read key, sealed to one recipient by a forgotten ephemeral key. */
+export interface Wrap {
+  readonly version: 1;
+  readonly recipient: WrapRecipient;
+  readonly purpose: WrapPurpose;
+  /** X25519 public key of the recipient. */
+  readonly recipientKey: Uint8Array;
+  readonly ephemeralKey: Uint8Array;
+  /** 48 bytes: the 32-byte key and its authenticator. */
+  readonly box: Uint8Array;
+}
+
+/** An entry as it stands, or the leaf hash that a logged purge left in its place. */
+export type EntrySlot =
+  | { readonly type: 'entry'; readonly bytes: Uint8Array }
+  | { readonly type: 'purged'; readonly leafHash: Uint8Array };
+
+/** A commit as it is sent and stored, verbatim. `headerOnly` commits were purged whole and carry no slots. */
+export interface SignedCommit {
+  readonly header: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly slots: readonly EntrySlot[];
+  readonly wraps: readonly Wrap[];
+  readonly headerOnly: boolean;
+}
+
+/** A signed statement: the exact body bytes and an Ed25519 signature over `label ‖ body`. */
+export interface Signed {
+  readonly body: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export interface HeartbeatBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly agentId: AgentId;
+  readonly chainId: ChainId;
+  readonly timeMs: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly queuedEntries: number;
+  readonly unprotected: number;
+  readonly chainHead: ChainPoint | undefined;
+  readonly treeHead: TreeHead | undefined;
+}
+
+export interface ReceiptBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly collectorId: CollectorId;
+  readonly agentId: AgentId;
+  readonly chainId: ChainId;
+  readonly sequence: number;
+  readonly commitHash: CommitHash;
+  /** The collector's clock: locks and the upper clamp of version times count from here. */
+  readonly receivedAtMs: number;
+  readonly leafIndex: number;
+  /** The head just after this leaf: `head.size === leafIndex + 1`. */
+  readonly head: TreeHead;
+  /** Durable copies at the time of signing. */
+  readonly copies: number;
+}
+
+export interface TreeHeadBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly collectorId: CollectorId;
+  readonly timeMs: number;
+  readonly head: TreeHead;
+}
+
+export type LeafType = 'commit' | 'event';
+
+/** One leaf of the log: `subject` is a commit hash, or the SHA-256 of an event's bytes. */
+export interface LogLeaf {
+  readonly version: 1;
+  readonly type: LeafType;
+  readonly timeMs: number;
+  readonly subject: Uint8Array;
+}
+
+/** Parameters that decide ids, fixed for a vault until signed policy switches them for the whole fleet. */
+export interface VaultParameters {
+  readonly chunkerVersion: number;
+  readonly minChunkBytes: number;
+  readonly averageChunkBytes: number;
+  readonly maxChunkBytes: number;
+  readonly encoderVersion: number;
+}
+
+export interface VaultDescriptorBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly name: string;
+  readonly authorityKey: Uint8Array;
+  readonly vaultKey: Uint8Array;
+  readonly catalogKey: Uint8Array;
+  readonly blind: boolean;
+  readonly parameters: VaultParameters;
+  readonly createdAtMs: number;
+}
+
+export interface CollectorCertificateBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly collectorId: CollectorId;
+  readonly signKey: Uint8Array;
+  /** Grows with each successor; an agent refuses a lower one than it has seen. */
+  readonly generation: number;
+  readonly issuedAtMs: number;
+}
+
+export interface EnrolmentCertificateBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly agentId: AgentId;
+  readonly lineageId: LineageId;
+  /** The agent whose history this one continues. */
+  readonly replaces: AgentId | undefined;
+  readonly name: string;
+  /** Public half of the one-time enrolment key in the bundle. */
+  readonly enrolmentKey: Uint8Array;
+  readonly selfRestore: boolean;
+  readonly dedupEpoch: number;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** The agent's own keys, signed with the enrolment key. Enrolment certificate and binding together are its certificate. */
+export interface AgentBindingBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly agentId: AgentId;
+  readonly signKey: Uint8Array;
+  readonly boxKey: Uint8Array;
+}
+
+/** The authority's word that a log lost its tail and goes on: the first leaf of log epoch `logEpoch`. */
+export interface EpochOpeningBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  /** The new log epoch. */
+  readonly logEpoch: number;
+  /** What the collector still has; the opening becomes leaf `base.size`. */
+  readonly base: TreeHead;
+  /** Heads that the collector had signed and lost, newest first. */
+  readonly lost: readonly TreeHead[];
+  readonly approvedAtMs: number;
+}
+
+export interface DedupSecret {
+  readonly epoch: number;
+  readonly secret: Uint8Array;
+}
+
+/** Everything in a recovery kit. All fields are secret except the obvious public ones. */
+export interface KitContents {
+  readonly version: 1;
+  readonly descriptor: Signed;
+  readonly authoritySeed: Uint8Array;
+  readonly vaultSecretKey: Uint8Array;
+  readonly catalogSecretKey: Uint8Array;
+  readonly dedupSecrets: readonly DedupSecret[];
+  /** From which every lineage's path key is derived. */
+  readonly pathSecret: Uint8Array;
+}
+
+/** The sealed kit file behind its text armour. */
+export interface KitFile {
+  readonly version: 1;
+  readonly vaultName: string;
+  readonly vaultId: VaultId;
+  readonly scryptLogN: number;
+  readonly scryptR: number;
+  readonly scryptP: number;
+  readonly salt: Uint8Array;
+  readonly sealed: Uint8Array;
+}
+
+export interface BundleContents {
+  readonly version: 1;
+  readonly url: string;
+  /** PEM of the certificate authority to trust for TLS; empty when `tlsPinSha256` or the system's store decides. */
+  readonly tlsCa: string;
+  /** SHA-256 of the server certificate's public key info; empty when none is pinned. */
+  readonly tlsPinSha256: Uint8Array;
+  readonly descriptor: Signed;
+  readonly collectorCertificate: Signed;
+  readonly enrolment: Signed;
+  readonly enrolmentSeed: Uint8Array;
+  readonly dedupSecrets: readonly DedupSecret[];
+  readonly pathKey: Uint8Array;
+}
+
+export interface EnrolRequest {
+  readonly version: 1;
+  readonly enrolment: Signed;
+  readonly binding: Signed;
+}
+
+export interface EnrolAnswerBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly agentId: AgentId;
+  /** SHA-256 of the binding's body: the keys that this enrolment now belongs to. */
+  readonly bindingHash: Uint8Array;
+  readonly enrolledAtMs: number;
+  readonly head: TreeHead;
+}
+
+/** The collector's signed answer to an enrolment, with the certificate that makes the signature mean something. */
+export interface EnrolAnswer {
+  readonly answer: Signed;
+  readonly collectorCertificate: Signed;
+}
+
+/** What the audit log records; each is one leaf. */
+export type EventBody =
+  | { readonly type: 'vaultAdded'; readonly timeMs: number; readonly descriptor: Signed; readonly collectorCertificate: Signed }
+  | { readonly type: 'agentExpected'; readonly timeMs: number; readonly enrolment: Signed }
+  | { readonly type: 'agentEnrolled'; readonly timeMs: number; readonly enrolment: Signed; readonly binding: Signed }
+  | { readonly type: 'agentRevoked'; readonly timeMs: number; readonly agentId: AgentId; readonly reason: string }
+  | { readonly type: 'headReported'; readonly timeMs: number; readonly agentId: AgentId; readonly head: Signed; readonly collectorCertificate: Signed }
+  | { readonly type: 'epochOpened'; readonly timeMs: number; readonly opening: Signed }
+  | { readonly type: 'chainForked'; readonly timeMs: number; readonly agentId: AgentId; readonly at: ChainPoint };
+
+// ---- the session, before keys are agreed -------------------------------------------------------------------------
+
+export interface ClientHello {
+  readonly versions: readonly number[];
+  readonly vaultId: VaultId;
+  readonly nonce: Uint8Array;
+  readonly ephemeralKey: Uint8Array;
+}
+
+export interface ServerHello {
+  readonly version: number;
+  readonly nonce: Uint8Array;
+  readonly ephemeralKey: Uint8Array;
+  readonly certificate: Signed;
+  /** By the collector's key over the transcript up to here. */
+  readonly signature: Uint8Array;
+}
+
+// ---- the session, inside authenticated frames --------------------------------------------------------------------
+
+export interface StoredItem {
+  readonly id: ChunkId;
+  readonly kind: StoredKind;
+  /** Sealed bytes of this item in the frame's body, in order. */
+  readonly size: number;
+}
+
+/** Frames that the agent sends. Only `chunks`, `commit` and `heartbeat` carry a body. */
+export type ClientFrame =
+  | {
+      readonly type: 'auth';
+      readonly enrolment: Signed;
+      readonly binding: Signed;
+      /** By the agent's key over the whole transcript. */
+      readonly signature: Uint8Array;
+      readonly software: string;
+      readonly chainId: ChainId;
+      /** The newest head that the agent has verified, as the collector signed it, and who signed it. */
+      readonly treeHead: TreeHead | undefined;
+      readonly signedHead: Signed | undefined;
+      readonly signedHeadCertificate: Signed | undefined;
+    }
+  | { readonly type: 'have'; readonly requestId: number; readonly ids: readonly ChunkId[] }
+  | { readonly type: 'chunks'; readonly items: readonly StoredItem[] }
+  /** Body: `SignedCommit`. */
+  | { readonly type: 'commit'; readonly requestId: number }
+  /** Body: `Signed` heartbeat. */
+  | { readonly type: 'heartbeat'; readonly requestId: number }
+  /** The agent's own live versions at a time (0: now), for self-restore. */
+  | { readonly type: 'state'; readonly requestId: number; readonly atMs: number }
+  | { readonly type: 'fetch'; readonly requestId: number; readonly ids: readonly ChunkId[] };
+
+export type RefusalCode =
+  | 'bad-signature'
+  | 'bad-certificate'
+  | 'bad-predecessor'
+  | 'chain-forked'
+  | 'bad-commit'
+  | 'revoked'
+  | 'not-enrolled'
+  | 'replaced'
+  | 'log-rolled-back'
+  | 'self-restore-off'
+  | 'protocol'
+  | 'limit'
+  | 'storage';
+
+export type ServerFrame =
+  | {
+      readonly type: 'ready';
+      readonly sessionId: Uint8Array;
+      /** Bytes of chunk bodies that may be under way; `credit` frames give more. */
+      readonly creditBytes: number;
+      readonly timeMs: number;
+      readonly head: Signed;
+      /** RFC 6962 consistency proof from the agent's head to this one (same log epoch). */
+      readonly consistency: readonly Uint8Array[];
+      /** Openings of every log epoch after the agent's, oldest first, each with its inclusion proof in `head`. */
+      readonly openings: readonly { readonly opening: Signed; readonly leaf: Uint8Array; readonly inclusion: readonly Uint8Array[] }[];
+      /** The newest accepted commit of the agent's chain. */
+      readonly chainHead: ChainPoint | undefined;
+      readonly gcEpoch: number;
+      /** True when the agent's head is ahead of, or contradicts, the log: the agent may not commit until an epoch opens. */
+      readonly rolledBack: boolean;
+    }
+  | { readonly type: 'haveAnswer'; readonly requestId: number; /** Indexes into the query of what must be uploaded. */ readonly missing: readonly number[] }
+  | { readonly type: 'credit'; readonly bytes: number }
+  | {
+      readonly type: 'receipt';
+      readonly requestId: number;
+      readonly receipt: Signed;
+      readonly inclusion: readonly Uint8Array[];
+      /** From the head of the previous receipt (or `ready`) of this session. */
+      readonly consistency: readonly Uint8Array[];
+      /** The head that both proofs lead to. */
+      readonly head: Signed;
+    }
+  | { readonly type: 'commitMissing'; readonly requestId: number; readonly ids: readonly ChunkId[] }
+  | { readonly type: 'refused'; readonly requestId: number; readonly code: RefusalCode; readonly message: string }
+  | { readonly type: 'heartbeatAck'; readonly requestId: number }
+  /** Body: `SignedCommit`; `live` are the slots that were current at the asked time. */
+  | { readonly type: 'commitData'; readonly requestId: number; readonly live: readonly number[]; readonly receivedAtMs: number }
+  | { readonly type: 'stateEnd'; readonly requestId: number }
+  /** Body: the sealed bytes of `items` in order. */
+  | { readonly type: 'chunkData'; readonly requestId: number; readonly items: readonly StoredItem[]; readonly last: boolean; readonly missing: readonly ChunkId[] }
+  | { readonly type: 'notice'; readonly code: string; readonly message: string };
+
+// ---- records at rest ---------------------------------------------------------------------------------------------
+
+/** An accepted commit in the collector's journal: bytes as received, its leaf of the log, and the receipt that was sent. */
+export interface StoredCommit {
+  readonly commit: Uint8Array;
+  readonly leaf: Uint8Array;
+  readonly receipt: Signed;
+}
+
+/** An audit event in the collector's journal with its leaf of the log. */
+export interface StoredEvent {
+  readonly event: Uint8Array;
+  readonly leaf: Uint8Array;
+}
+
+/** Who uploaded which chunks since the previous such record: makes upload ownership survive a restart and a rebuild. */
+export interface StoredUploads {
+  readonly lineageId: LineageId;
+  readonly ids: readonly ChunkId[];
+}
+
+/** One commit in the answer to an operator's question for an agent's state: enough to verify it without asking again. */
+export interface StateRecord {
+  readonly enrolment: Signed;
+  readonly binding: Signed;
+  readonly commit: Uint8Array;
+  readonly receipt: Signed;
+  /** Slots of interest (live at the asked time, or versions of the asked file). */
+  readonly live: readonly number[];
+  /** The version time of each slot in `live`, in the same order. */
+  readonly versionTimesMs: readonly number[];
+}
