@@ -1,0 +1,100 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+/** Starts the built programs the way a person or a service manager does, and listens to what they print. */
+
+export type ProgramName = 'aliquot' | 'aliquot-agent';
+export type JsonLine = Record<string, unknown>;
+
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Standard output read as JSON, one object a line. */
+  readonly lines: readonly JsonLine[];
+}
+
+const launcher = (name: ProgramName): string => fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
+
+/** Runs a command to its end. Never throws for an exit code: that is the caller's to judge. */
+export async function run(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
+  const child = spawn(launcher(name), args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output: Buffer[] = [];
+  const complaints: Buffer[] = [];
+  child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
+  child.stderr.on('data', (bytes: Buffer) => complaints.push(bytes));
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (exit, signal) => resolve(exit ?? (signal ? 128 : 1)));
+  });
+  const stdout = Buffer.concat(output).toString();
+  const lines = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as JsonLine);
+  return { code, stdout, stderr: Buffer.concat(complaints).toString(), lines };
+}
+
+/** Runs a command that has to succeed. Throws with its complaint when it does not. */
+export async function mustRun(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
+  const finished = await run(name, args, environment);
+  if (finished.code !== 0) throw new Error(`${name} ${args[0]} ended with ${finished.code}: ${finished.stderr.trim()}`);
+  return finished;
+}
+
+/** A program that keeps running. */
+export class Service {
+  readonly child: ChildProcess;
+  readonly #events: JsonLine[] = [];
+  readonly #waiting = new Set<() => void>();
+  readonly #closed: Promise<number>;
+  #complaint = '';
+  #ended = false;
+
+  constructor(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+    const child = spawn(launcher(name), args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line.startsWith('{')) this.#events.push(JSON.parse(line) as JsonLine);
+      for (const wake of this.#waiting) wake();
+    });
+    child.stderr.on('data', (bytes: Buffer) => {
+      this.#complaint = (this.#complaint + bytes.toString()).slice(-4000);
+    });
+    this.#closed = new Promise((resolve) => {
+      child.once('close', (exit) => {
+        this.#ended = true;
+        for (const wake of this.#waiting) wake();
+        resolve(exit ?? 128);
+      });
+    });
+  }
+
+  /** The first line `{"event": name, …}`, when it comes. Throws with the last of standard error if the program ends before. */
+  async event(name: string): Promise<JsonLine> {
+    for (;;) {
+      const found = this.#events.find((line) => line['event'] === name);
+      if (found) return found;
+      if (this.#ended) throw new Error(`the program ended before it said "${name}": ${this.#complaint.trim()}`);
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#waiting.delete(wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+      });
+    }
+  }
+
+  /** The last few thousand characters of standard error. */
+  get complaint(): string {
+    return this.#complaint;
+  }
+
+  /** Asks it to stop and waits; gives its exit code. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
+    if (!this.#ended) this.child.kill(signal);
+    return this.#closed;
+  }
+}

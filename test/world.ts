@@ -1,0 +1,138 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Finished, type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
+
+/** A whole Aliquot on loopback for one test: a collector, a vault, and as many agents as it asks for. */
+
+const PASSPHRASE = 'correct horse battery staple';
+
+export interface AgentPlace {
+  readonly name: string;
+  readonly data: string;
+  readonly bundle: string;
+}
+
+export class World {
+  readonly folder: string;
+  readonly kit: string;
+  readonly collectorData: string;
+  #server: Service | undefined;
+  #url = '';
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.kit = join(folder, 'lab.kit');
+    this.collectorData = join(folder, 'collector');
+  }
+
+  /** A collector with one vault, serving on a port of its own. */
+  static async open(options: { blind?: boolean } = {}): Promise<World> {
+    const world = new World(await mkdtemp(join(tmpdir(), 'aliquot-world-')));
+    await world.aliquot(['init', '--data', world.collectorData]);
+    await world.serve();
+    await world.aliquot(['kit', 'create', '--out', world.kit, '--vault', 'lab', ...(options.blind ? ['--blind'] : [])]);
+    await world.aliquot(['vault', 'add', '--kit', world.kit]);
+    return world;
+  }
+
+  /** The base address of the collector. */
+  get url(): string {
+    return this.#url;
+  }
+
+  get server(): Service {
+    if (!this.#server) throw new Error('the collector is not running');
+    return this.#server;
+  }
+
+  /** Starts the collector; on the port it had before, when it had one. */
+  async serve(data = this.collectorData): Promise<void> {
+    const port = this.#url === '' ? '0' : new URL(this.#url).port;
+    this.#server = new Service('aliquot', ['serve', '--data', data, '--listen', `127.0.0.1:${port}`]);
+    this.#url = String((await this.#server.event('listening'))['url']);
+  }
+
+  /** Ends the collector and waits for it. */
+  async unserve(signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
+    const code = await this.server.stop(signal);
+    this.#server = undefined;
+    return code;
+  }
+
+  /** What an operator has in the environment. */
+  environment(url = this.#url): NodeJS.ProcessEnv {
+    return {
+      ALIQUOT_PASSPHRASE: PASSPHRASE,
+      ALIQUOT_KIT: undefined,
+      ALIQUOT_URL: url,
+      ALIQUOT_TOKEN_FILE: undefined,
+    };
+  }
+
+  /** Runs an operator's command; throws unless it ends with 0. */
+  async aliquot(args: readonly string[]): Promise<Finished> {
+    return mustRun('aliquot', this.#withToken(args), this.environment());
+  }
+
+  /** Runs an operator's command and leaves its exit code to the caller. */
+  async tryAliquot(args: readonly string[]): Promise<Finished> {
+    return run('aliquot', this.#withToken(args), this.environment());
+  }
+
+  #withToken(args: readonly string[]): string[] {
+    const local = ['init', 'serve', 'fsck'].includes(args[0] ?? '') || (args[0] === 'kit' && args[1] !== undefined);
+    return local ? [...args] : [...args, '--token-file', join(this.collectorData, 'admin.token')];
+  }
+
+  /** A bundle for a new PC, not used yet. */
+  async bundle(name: string, options: readonly string[] = [], url = this.#url): Promise<string> {
+    const file = join(this.folder, `${name}.bundle`);
+    await mustRun(
+      'aliquot',
+      this.#withToken(['enroll', name, '--kit', this.kit, '--out', file, ...options]),
+      this.environment(url),
+    );
+    return file;
+  }
+
+  /** An enrolled agent with an empty queue. */
+  async agent(name: string, options: readonly string[] = [], url = this.#url): Promise<AgentPlace> {
+    const bundle = await this.bundle(name, options, url);
+    const data = join(this.folder, `agent-${name}`);
+    await mustRun('aliquot-agent', ['enroll', bundle, '--data', data]);
+    return { name, data, bundle };
+  }
+
+  /** One backup; gives the summary line. Throws unless it ends with 0. */
+  async backup(agent: AgentPlace, paths: readonly string[], options: readonly string[] = []): Promise<JsonLine> {
+    const finished = await mustRun('aliquot-agent', ['backup', ...paths, '--data', agent.data, '--json', ...options]);
+    return summaryOf(finished);
+  }
+
+  /** A folder below the world's own, made when missing. */
+  async place(name: string): Promise<string> {
+    const folder = join(this.folder, name);
+    await mkdir(folder, { recursive: true });
+    return folder;
+  }
+
+  async write(path: string, content: string | Uint8Array): Promise<string> {
+    const file = join(this.folder, path);
+    await mkdir(join(file, '..'), { recursive: true });
+    await writeFile(file, content);
+    return file;
+  }
+
+  async close(): Promise<void> {
+    if (this.#server) await this.unserve('SIGKILL');
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The summary event of a command's JSON lines. */
+export function summaryOf(finished: Finished): JsonLine {
+  const summary = finished.lines.find((line) => line['event'] === 'summary');
+  if (!summary) throw new Error(`no summary line: ${finished.stdout}${finished.stderr}`);
+  return summary;
+}
