@@ -1,0 +1,191 @@
+import type { ChainPoint, ChunkId, EntryDraft, EntryKind, ReceiptBody, Signed, StoredKind } from '@aliquot/proto';
+
+/**
+ * The agent's queue: everything that is captured and not yet covered by a receipt, in order, plus what the agent knows
+ * about every file. One process, one thread, one `Queue` per data folder.
+ *
+ * **Durability.** `sync()` resolves after every item and version handed over before the call is on stable storage
+ * (invariant I-A1: a version counts as captured only then). Without it nothing is promised, although the queue also syncs
+ * by itself now and then. A version is never durable without the items that were put into its capture before it.
+ *
+ * **Repetition.** Putting an item that the queue holds already is free. Every other call does what it says once per call.
+ *
+ * **Concurrency.** All methods may be called at any time without waiting for earlier ones; changes happen in the order of
+ * the calls. Several captures may be open at once. Reads see every change whose promise has resolved, except known files
+ * and problems, which become visible with the `sync()` that makes them durable.
+ *
+ * **Errors.** `QueueError`. `QUEUE_STORAGE` (retryable: disk full, I/O) leaves the queue as it was at the last successful
+ * sync; the queue then refuses writes with `QUEUE_POISONED` until it is opened again, because after a failed write or
+ * fsync nobody knows what the disk holds.
+ */
+export interface Queue {
+  /** Starts capturing one version. See `Capture`. */
+  capture(): Capture;
+  /** Forgets a known file without recording a fact (its source was taken out of the configuration). */
+  forget(path: Uint8Array): Promise<void>;
+  /** Records changed stat fields of a known file whose content and names are unchanged; makes no version. */
+  refresh(known: KnownFile): Promise<void>;
+  /** Names why a path is not protected (P6), or clears it with `undefined`. A new version of the path clears it too. */
+  setProblem(path: Uint8Array, problem: Problem | undefined): Promise<void>;
+  /** Durable: see above. */
+  sync(): Promise<void>;
+
+  known(path: Uint8Array): Promise<KnownFile | undefined>;
+  knownMany(paths: readonly Uint8Array[]): Promise<readonly (KnownFile | undefined)[]>;
+  /** Every known path that starts with exactly these bytes, in byte order. Snapshot; memory independent of the number. */
+  knownUnder(prefix: Uint8Array): AsyncIterable<KnownFile>;
+  problems(): AsyncIterable<FileProblem>;
+
+  /** Looks up chunks by `cacheIndex` values. A hit means: the chunk is in the queue or at the collector, so do not put it. */
+  cacheGetMany(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]>;
+  hasItem(id: ChunkId): Promise<boolean>;
+
+  pending(): PendingCounts;
+  /** Calls back after changes; returns the way to stop it. A listener must not throw. */
+  subscribe(listener: (event: QueueEvent) => void): () => void;
+
+  // ---- the sending side (used by the uplink) ----
+
+  /** The commit to send: the oldest signed one without a receipt, else a new one from the oldest entries, else undefined. */
+  nextCommit(signer: CommitSigner): Promise<QueuedCommit | undefined>;
+  /** A signed commit of this chain by sequence, byte for byte as it was first sent. */
+  signedCommit(sequence: number): Promise<QueuedCommit | undefined>;
+  /** An item's sealed bytes while a queued or kept segment holds it; checked against the id. */
+  readItem(id: ChunkId): Promise<QueuedItem | undefined>;
+  /** Makes a verified receipt durable; only then its entries leave the queue (I-A2). Repeating is harmless. */
+  receipted(receipt: Signed, body: ReceiptBody): Promise<void>;
+  /** Newest signed commit of this chain, receipted or not. */
+  chainHead(): ChainPoint | undefined;
+  /** Sequence of the newest commit with a durable receipt (0: none). */
+  receiptedSequence(): number;
+  lastReceipt(): LastReceipt | undefined;
+
+  /** Durably lists versions that a rolled-back collector lost and nobody can give again; forgets their files. */
+  recordLost(sequence: number, slots: readonly number[]): Promise<void>;
+  lost(): AsyncIterable<LostVersion>;
+  /** A person has seen the list. */
+  acknowledgeLost(): Promise<void>;
+  /** Paths of known files whose newest version is one of these slots of a commit: what `recover` should read again. */
+  pathsOf(sequence: number, slots: readonly number[]): Promise<readonly Uint8Array[]>;
+
+  /** Syncs and releases the folder. */
+  close(): Promise<void>;
+}
+
+/**
+ * One version on its way in. Put its items (pages after the chunks they name), then the version; or `abort`.
+ * Until then the queue holds every segment that the items lie in. Items of an aborted capture are dropped with their segment.
+ */
+export interface Capture {
+  /** Appends a sealed chunk or page unless the queue holds it. The bytes are written or copied before it resolves. */
+  putItem(item: QueuedItem): Promise<void>;
+  /** Remembers a chunk for later captures; takes effect with `putVersion`, so a hit always names a chunk that some version protects. */
+  cachePut(index: Uint8Array, chunk: CachedChunk): void;
+  /**
+   * Appends the version and ends the capture. `known` is what the next scan compares with; undefined for kind `gone`, which
+   * forgets the path. The path of `known` must equal the draft's.
+   */
+  putVersion(draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
+  abort(): void;
+}
+
+/** What a scan compares with the file system, as it was at capture. */
+export interface KnownStat {
+  readonly path: Uint8Array;
+  readonly kind: Exclude<EntryKind, 'gone'>;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly ino: bigint;
+  readonly mode: number;
+  /**
+   * `contentTag(sha256)` of the file, 32 zero bytes unless `kind` is file. Never the SHA-256 itself: for a file of one
+   * chunk that is what unmasks the chunk's key in the cache, and a stolen PC must not hold both.
+   */
+  readonly contentTag: Uint8Array;
+  readonly capturedAtMs: number;
+  /** As in `ListPart`. */
+  readonly resultPathLength: number;
+}
+
+export interface KnownFile extends KnownStat {
+  /** `queued` until the receipt for the newest version is durable on the agent. */
+  readonly state: 'queued' | 'safe';
+  /** Number of the newest version in queue order. */
+  readonly entry: number;
+}
+
+export interface Problem {
+  /** Stable identifier, such as `unreadable`, `locked`, `torn`, `special`. 1 to 64 of `[a-z0-9-]`. */
+  readonly code: string;
+  /** One line for a person, at most 500 characters. */
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
+export interface FileProblem extends Problem {
+  readonly path: Uint8Array;
+}
+
+/** A chunk that some durable version refers to; the key is masked by a value that only the plaintext yields. */
+export interface CachedChunk {
+  readonly id: ChunkId;
+  readonly plainSize: number;
+  readonly epoch: number;
+  readonly maskedKey: Uint8Array;
+}
+
+export interface QueuedItem {
+  readonly id: ChunkId;
+  readonly kind: StoredKind;
+  readonly sealed: Uint8Array;
+}
+
+export interface PendingCounts {
+  /** Versions without a durable receipt. */
+  readonly entries: number;
+  /** Sealed bytes that were appended for them. */
+  readonly bytes: number;
+  /** When the oldest of them was captured. */
+  readonly oldestMs: number | undefined;
+}
+
+export interface LastReceipt {
+  readonly sequence: number;
+  readonly receivedAtMs: number;
+  readonly copies: number;
+}
+
+export interface LostVersion {
+  readonly sequence: number;
+  readonly slot: number;
+  /** The path, where a known file still named it. */
+  readonly path: Uint8Array | undefined;
+}
+
+export interface QueuedCommit {
+  readonly sequence: number;
+  readonly hash: Uint8Array;
+  /** The encoded `SignedCommit`. */
+  readonly bytes: Uint8Array;
+  readonly entries: number;
+}
+
+export type QueueEvent =
+  /** A sync made new versions durable. */
+  | { readonly type: 'queued' }
+  /** Versions became safe. */
+  | { readonly type: 'receipted'; readonly sequence: number; readonly entries: number }
+  | { readonly type: 'lost'; readonly sequence: number };
+
+/** Turns drafts into a signed commit; the queue chooses drafts, sequence and predecessor. */
+export interface CommitSigner {
+  /** Pure apart from randomness and the clock: the queue makes the result durable before anybody sees it (I-A4). */
+  sign(request: CommitRequest): { readonly bytes: Uint8Array; readonly hash: Uint8Array };
+}
+
+export interface CommitRequest {
+  readonly sequence: number;
+  readonly predecessor: Uint8Array;
+  readonly drafts: readonly EntryDraft[];
+}

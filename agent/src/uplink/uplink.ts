@@ -1,0 +1,91 @@
+import type { ChainPoint, ChunkId, StoredItem, TreeHead, VaultId } from '@aliquot/proto';
+import type { QueuedItem } from '../queue/queue.ts';
+
+/**
+ * The agent's side of the connection: keeps one authenticated session to the collector, drains the queue through it,
+ * proves every answer before believing it, and serves self-restore.
+ *
+ * `start` returns at once; the uplink then connects, sends and reconnects by itself until `stop`. Nothing it meets makes it
+ * throw: what is wrong stands in `status()` and is told to listeners. Calls that need an answer (`fetch`, `state`,
+ * `heartbeat`) reject with an `UplinkError` when there is no session or it ends before the answer.
+ */
+export interface Uplink {
+  start(): void;
+  /** Ends the session and every timer. What was not receipted stays queued. */
+  stop(): Promise<void>;
+  /** Try again now instead of waiting for the back-off (the network came back, a person asked). */
+  nudge(): void;
+  status(): UplinkStatus;
+  subscribe(listener: (event: UplinkEvent) => void): () => void;
+  /**
+   * Resolves when everything that was queued at the time of the call is receipted. Rejects with `UPLINK_REFUSED`,
+   * `UPLINK_ROLLED_BACK` … when the collector gave an answer that waiting does not mend; `signal` ends the wait.
+   * While merely offline it keeps trying: callers that want to give up do so by `signal`, or read `status().problem`.
+   */
+  drained(signal?: AbortSignal): Promise<void>;
+  /** Sends a signed heartbeat; resolves with the collector's acknowledgement. */
+  heartbeat(counts: HeartbeatCounts): Promise<void>;
+  /**
+   * The agent's own live versions at a time (0: now) for self-restore, verified against the agent's own keys (signature, chain,
+   * entries root). Commit by commit, in the collector's order.
+   */
+  state(atMs: number): AsyncIterable<StateCommit>;
+  /** Sealed bytes by id, each checked against its id, in any order. `missing` items are reported, not thrown. */
+  fetch(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
+}
+
+export interface HeartbeatCounts {
+  readonly files: number;
+  readonly bytes: number;
+  readonly unprotected: number;
+}
+
+export interface StateCommit {
+  /** The encoded `SignedCommit`, verified. */
+  readonly commit: Uint8Array;
+  readonly live: readonly number[];
+  readonly receivedAtMs: number;
+}
+
+export type FetchedItem =
+  | { readonly id: ChunkId; readonly kind: StoredItem['kind']; readonly bytes: Uint8Array }
+  | { readonly id: ChunkId; readonly missing: true };
+
+/**
+ * - `offline`: no connection; trying again after a back-off that starts at half a second and ends at a minute.
+ * - `connecting`: TCP, TLS, WebSocket or handshake under way.
+ * - `ready`: session open, commits flow.
+ * - `refused`: an answer that waiting does not mend (revoked, forked, foreign certificate …); tried again every few minutes.
+ * - `rolled-back`: the collector lost or contradicts what it signed; nothing is committed until a log epoch is opened.
+ */
+export type UplinkState = 'stopped' | 'offline' | 'connecting' | 'ready' | 'refused' | 'rolled-back';
+
+export interface UplinkStatus {
+  readonly state: UplinkState;
+  readonly url: string;
+  /** What is wrong, named: a code of `UplinkError` and one line for a person. Undefined while all is well. */
+  readonly problem: { readonly code: string; readonly message: string; readonly sinceMs: number } | undefined;
+  readonly connectedSinceMs: number | undefined;
+  readonly lastReceiptMs: number | undefined;
+  /** Bytes of WebSocket messages (header and body) written since start. */
+  readonly sentBytes: number;
+  /** The part of `sentBytes` that is sealed chunks and pages. */
+  readonly sentContentBytes: number;
+  readonly nextAttemptMs: number | undefined;
+  readonly verifiedHead: TreeHead | undefined;
+  readonly collectorChainHead: ChainPoint | undefined;
+  /** The collector's clock minus ours, at the last `ready`. */
+  readonly clockSkewMs: number | undefined;
+  readonly vaultId: VaultId;
+}
+
+export type UplinkEvent =
+  | { readonly type: 'state'; readonly status: UplinkStatus }
+  | { readonly type: 'receipt'; readonly sequence: number; readonly entries: number; readonly receivedAtMs: number }
+  | { readonly type: 'notice'; readonly code: string; readonly message: string };
+
+/**
+ * Reads sources again for items that neither the collector nor any kept segment has (after a collector's rollback).
+ * Yields what it can find, in any order; the uplink checks each against its id and lists the rest as lost.
+ */
+export type Recover = (request: { readonly ids: readonly ChunkId[]; readonly paths: readonly Uint8Array[] }) => AsyncIterable<QueuedItem>;
