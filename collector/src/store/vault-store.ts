@@ -1,0 +1,227 @@
+import type {
+  AgentBindingBody,
+  AgentId,
+  ChainId,
+  ChainPoint,
+  ChunkId,
+  CollectorCertificateBody,
+  EnrolmentCertificateBody,
+  EventBody,
+  FileId,
+  HeartbeatBody,
+  LineageId,
+  RefusalCode,
+  Signed,
+  StateRecord,
+  StoredKind,
+  TreeHead,
+  VaultDescriptorBody,
+} from '@aliquot/proto';
+
+/**
+ * What the rest of the collector may ask of one vault's store, and what it may rely on.
+ *
+ * **Durability.** `putChunks` and `heartbeat` promise nothing beyond this process until a later `sync()`, `commit()` or
+ * `appendEvent()` resolves; those three resolve only when everything they cover is on stable storage (I-C1). Heads, proofs,
+ * receipts and chain heads that this interface hands out cover durable records only, so whatever was told to an agent
+ * survives a crash.
+ *
+ * **Repetition.** Every call may be repeated: chunks are stored once, a repeated commit gets the same receipt bytes, a
+ * repeated event the same leaf.
+ *
+ * **Concurrency.** Any number of calls may run at once. Appends are serialised inside; many callers share one fdatasync.
+ *
+ * **Errors.** Refusals of an agent's commit are values (`CommitOutcome`), never exceptions. `StoreError` is thrown for what
+ * the caller did wrong (its codes say what) and for a failing disk: `STORE_NO_SPACE` is retryable, after `STORE_FAILED` only
+ * closing and opening the store again helps.
+ */
+export interface VaultStore {
+  readonly descriptor: VaultDescriptorBody;
+  readonly signedDescriptor: Signed;
+  /** The authority's certificate for this collector: sent in handshakes, reported heads and bundles. */
+  readonly certificate: CollectorCertificateBody;
+  readonly signedCertificate: Signed;
+  /** Opens list parts; `undefined` in a blind vault. */
+  readonly catalogSecretKey: Uint8Array | undefined;
+
+  // ---- the agents' way in ------------------------------------------------------------------------------------------
+
+  /**
+   * For each id whether it is in the lineage's own set (uploaded by it, or referenced by its commits), in the order asked.
+   * What only others have uploaded is `false`, exactly like what nobody has (P4). Uploads of this process count before sync.
+   */
+  has(lineageId: LineageId, ids: readonly ChunkId[]): Promise<boolean[]>;
+
+  /**
+   * Stores sealed bytes and notes that the lineage uploaded them. Checks size, that SHA-256 equals the id and that a page
+   * decodes, before anything is written; one bad item refuses the whole call (`STORE_BAD_ITEM`). Not durable on its own.
+   */
+  putChunks(lineageId: LineageId, items: readonly PutItem[]): Promise<void>;
+
+  /** Resolves when everything appended before the call is durable. */
+  sync(): Promise<void>;
+
+  /**
+   * Judges a commit and, if it is accepted, makes it durable and visible. A repeated commit gets the identical receipt.
+   * Validation and appending form one serial section, so two sessions cannot both extend a chain.
+   */
+  commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number): Promise<CommitOutcome>;
+
+  /** Keeps the agent's newest heartbeat; `undefined` when fine. Kept through a restart, but not journalled. */
+  heartbeat(agentId: AgentId, signed: Signed, nowMs: number): Promise<{ code: RefusalCode; message: string } | undefined>;
+
+  /** Notes that the agent was heard from (authenticated). Cheap; kept through an orderly restart. */
+  seen(agentId: AgentId, nowMs: number): void;
+
+  // ---- registry and events -----------------------------------------------------------------------------------------
+
+  /**
+   * Checks an event (signatures, state it would change), appends it as a leaf of the log and resolves when it is durable.
+   * The same event again (same enrolment, same binding, same revocation, same reported head) answers with the first leaf.
+   * Throws: `STORE_BAD_EVENT`, `STORE_NAME_TAKEN`, `STORE_UNKNOWN_AGENT`, `STORE_REVOKED`, `STORE_OTHER_KEYS`.
+   */
+  appendEvent(body: EventBody): Promise<{ leafIndex: number }>;
+
+  /** Every agent ever expected, oldest first. Snapshots: they do not change under the caller. */
+  agents(): AgentRecord[];
+  agentById(agentId: AgentId): AgentRecord | undefined;
+  /** The agent that currently bears the name: enrolled before expected before revoked or replaced; newest first among equals. */
+  agentByName(name: string): AgentRecord | undefined;
+  /** The durable head of a chain, for `ready`: `undefined` when no commit of that chain was accepted. */
+  chainHead(agentId: AgentId, chainId: ChainId): Promise<ChainPoint | undefined>;
+
+  // ---- the log -----------------------------------------------------------------------------------------------------
+
+  /** The newest durable head, signed now. */
+  head(nowMs: number): Signed;
+  treeHead(): TreeHead;
+  inclusion(leafIndex: number, size: number): Promise<Uint8Array[]>;
+  consistency(fromSize: number, toSize: number): Promise<Uint8Array[]>;
+  rootAt(size: number): Promise<Uint8Array>;
+  /** The bytes of one leaf (`LogLeaf`) and of the event or commit that it names. */
+  leafAt(leafIndex: number): Promise<LeafRecord>;
+  /**
+   * What a head that somebody shows means for this log:
+   * `consistent`: a prefix of it · `ahead`: larger than it, or of a later epoch · `contradicts`: same size, other root ·
+   * `lost`: ahead of the base of a later epoch opening, so already known and approved as lost.
+   */
+  judgeHead(head: TreeHead): Promise<HeadJudgement>;
+  /** Epoch openings after `afterEpoch`, oldest first, with their leaves. */
+  openings(afterEpoch: number): { opening: Signed; leafIndex: number; leaf: Uint8Array }[];
+  /** Heads that agents hold, signed by this vault's collector, which the log does not contain and no opening has named. */
+  reportedHeads(): ReportedHead[];
+
+  // ---- reading back ------------------------------------------------------------------------------------------------
+
+  /** Sealed bytes, proved against the id; `undefined` when not held. Throws `STORE_DAMAGED` when the record is rotten. */
+  readItem(id: ChunkId): Promise<{ kind: StoredKind; bytes: Uint8Array } | undefined>;
+  /** Those of `ids` that are held and sound, in pack order; the others follow by id only. */
+  readItems(ids: readonly ChunkId[]): AsyncIterable<ReadItem>;
+  /**
+   * The lineage's files as they were at `atMs` (undefined: now): for each file the newest version not later than that,
+   * unless it is "gone". Grouped by commit, oldest commit first; memory stays bounded for `undefined`, 24 bytes a file else.
+   */
+  state(lineageId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
+  /** Every version of one file, "gone" included, oldest first. */
+  versions(lineageId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
+  stats(): VaultStats;
+}
+
+export interface PutItem {
+  readonly id: ChunkId;
+  readonly kind: StoredKind;
+  readonly bytes: Uint8Array;
+}
+
+/** `damaged` and `missing` come without bytes, so that a restore can name what it lacks and go on. */
+export type ReadItem =
+  | { readonly type: 'item'; readonly id: ChunkId; readonly kind: StoredKind; readonly bytes: Uint8Array }
+  | { readonly type: 'missing' | 'damaged'; readonly id: ChunkId };
+
+export type CommitOutcome =
+  /** Durable. `head` is the head just after the leaf, as the receipt names it; `repeated` when it had been accepted before. */
+  | { readonly type: 'accepted'; readonly receipt: Signed; readonly leafIndex: number; readonly head: TreeHead; readonly repeated: boolean }
+  /** These ids are not in the lineage's set: to be uploaded, then the same commit sent again. At most 4096 are named. */
+  | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
+  | { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
+
+export type AgentState = 'expected' | 'enrolled' | 'revoked' | 'replaced';
+
+export type AgentProblemCode =
+  /** Two histories under one identity: a copied folder, a snapshot, or a re-imaged PC. */
+  | 'chain-forked'
+  /** The agent holds a signed head that the collector's log does not contain. */
+  | 'log-rolled-back';
+
+export interface AgentProblem {
+  readonly code: AgentProblemCode;
+  readonly sinceMs: number;
+  readonly message: string;
+}
+
+export interface AgentRecord {
+  readonly agentId: AgentId;
+  readonly lineageId: LineageId;
+  readonly name: string;
+  readonly state: AgentState;
+  readonly enrolment: Signed;
+  readonly enrolmentBody: EnrolmentCertificateBody;
+  readonly expectedAtMs: number;
+  /** Present from enrolment on. */
+  readonly binding: Signed | undefined;
+  readonly bindingBody: AgentBindingBody | undefined;
+  readonly enrolledAtMs: number | undefined;
+  /** When it was revoked or replaced, and why. */
+  readonly endedAtMs: number | undefined;
+  readonly endReason: string | undefined;
+  readonly lastSeenMs: number | undefined;
+  readonly lastCommitMs: number | undefined;
+  readonly lastReceipt: Signed | undefined;
+  readonly chainHead: ChainPoint | undefined;
+  readonly heartbeat: HeartbeatBody | undefined;
+  /** Live files (directories and links not counted) of the lineage, and their bytes. */
+  readonly files: number;
+  readonly bytes: number;
+  readonly problems: readonly AgentProblem[];
+}
+
+export interface LeafRecord {
+  readonly leaf: Uint8Array;
+  readonly record:
+    | { readonly type: 'commit'; readonly commit: Uint8Array; readonly receipt: Signed }
+    | { readonly type: 'event'; readonly event: Uint8Array };
+}
+
+export type HeadJudgement = 'consistent' | 'ahead' | 'contradicts' | 'lost';
+
+export interface ReportedHead {
+  readonly agentId: AgentId;
+  readonly timeMs: number;
+  readonly head: TreeHead;
+  readonly signedHead: Signed;
+}
+
+export interface VaultStats {
+  /** Sum of the sizes of all versions of all files. */
+  readonly rawBytes: number;
+  /** Plaintext bytes of the distinct chunks that commits reference, by the references' own statement. */
+  readonly uniqueBytes: number;
+  /** Sealed bytes of all chunks and pages. */
+  readonly storedBytes: number;
+  /** Bytes of all pack files, headers and commits included. */
+  readonly packBytes: number;
+  readonly chunks: number;
+  readonly pages: number;
+  readonly packs: number;
+  readonly commits: number;
+  readonly versions: number;
+  /** Live files over all lineages, and their bytes. */
+  readonly files: number;
+  readonly liveBytes: number;
+  /** `rawBytes / uniqueBytes`; 1 when nothing is stored. */
+  readonly dedupRatio: number;
+  /** `uniqueBytes / storedBytes`; 1 when nothing is stored. */
+  readonly compressionRatio: number;
+  /** Items known to be damaged on this disk. */
+  readonly damaged: number;
+}
