@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { Cable, type Tap } from '../demo/cable.ts';
+import { run } from '../demo/programs.ts';
+import { makeTree } from './trees.ts';
+import { World } from './world.ts';
+
+/** Flips one bit of the `offset`-th byte of one direction. */
+function flip(direction: 'to-collector' | 'to-agent', offset: number): () => Tap {
+  return () => {
+    let passed = 0;
+    return (bytes, way) => {
+      if (way !== direction) return bytes;
+      const at = offset - passed;
+      passed += bytes.length;
+      if (at < 0 || at >= bytes.length) return bytes;
+      const changed = Buffer.from(bytes);
+      changed[at] = (changed[at] ?? 0) ^ 0x10;
+      return changed;
+    };
+  };
+}
+
+describe('a proxy in the middle', () => {
+  it('P5: that alters what it relays is noticed, named, and nothing is believed', async () => {
+    const world = await World.open();
+    const port = Number(new URL(world.url).port);
+    try {
+      const tree = await world.place('data');
+      await makeTree(tree, 1);
+      for (const [index, tap] of [flip('to-agent', 420), flip('to-agent', 900), flip('to-collector', 3_000), flip('to-collector', 400_000)].entries()) {
+        const cable = new Cable({ host: '127.0.0.1', port }, () => (bytes) => bytes);
+        await cable.plug();
+        const agent = await world.agent(`relayed-${index}`, [], cable.url);
+        await cable.pull();
+        const altered = new Cable({ host: '127.0.0.1', port }, tap);
+        await altered.plug(Number(new URL(cable.url).port));
+        const refused = await run('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
+        await altered.pull();
+        expect([index, refused.code === 0]).toEqual([index, false]);
+        expect(refused.stderr).toMatch(/altered|authentic|signature|certificate|damaged/i);
+        // With an honest network everything queued arrives.
+        await cable.plug();
+        const healed = await world.backup(agent, [tree]);
+        expect(healed).toMatchObject({ failed: 0, queued: 0 });
+        await cable.pull();
+      }
+      await world.aliquot(['fsck', '--data', world.collectorData]);
+    } finally {
+      await world.close();
+    }
+  }, 300_000);
+});
