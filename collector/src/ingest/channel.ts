@@ -1,0 +1,42 @@
+import type { WebSocket } from 'ws';
+
+/** A message connection as a session sees it: no sockets in tests. */
+export interface Channel {
+  /** Sends one message. Resolves when the network took it (this is the backpressure), rejects when the connection is gone. */
+  send(message: Uint8Array): Promise<void>;
+  /** Stops, and starts again, taking bytes from the network: TCP then holds the sender back. */
+  pause(): void;
+  resume(): void;
+  /** Says goodbye with a WebSocket close code and a short reason. Repeating it does nothing. */
+  close(code: number, reason: string): void;
+  /** Drops the connection without waiting for the other side. */
+  terminate(): void;
+}
+
+/** WebSocket close codes in use (RFC 6455 section 7.4). */
+export const CLOSE_NORMAL = 1000;
+export const CLOSE_GOING_AWAY = 1001;
+export const CLOSE_POLICY = 1008;
+export const CLOSE_INTERNAL = 1011;
+export const CLOSE_TRY_AGAIN = 1013;
+
+/** RFC 6455 allows 123 bytes of reason. */
+const MAX_REASON_BYTES = 123;
+
+/** A session's channel over a `ws` socket. */
+export function socketChannel(socket: WebSocket): Channel {
+  return {
+    send: (message) =>
+      new Promise((resolve, reject) => {
+        socket.send(message, { binary: true, compress: false }, (error) => (error instanceof Error ? reject(error) : resolve()));
+      }),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    close: (code, reason) => {
+      // A paused socket would never see the other side's answer to the goodbye.
+      socket.resume();
+      socket.close(code, Buffer.from(reason).subarray(0, MAX_REASON_BYTES).toString('latin1'));
+    },
+    terminate: () => socket.terminate(),
+  };
+}

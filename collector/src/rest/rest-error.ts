@@ -1,0 +1,68 @@
+import { AliquotError } from '@aliquot/proto';
+
+/** What can go wrong between an operator's command (or an enrolling agent) and the collector. */
+export type RestErrorCode =
+  /** The request carries no operator token, or not the right one. */
+  | 'REST_TOKEN'
+  /** The request is not what the endpoint takes. */
+  | 'REST_BAD_REQUEST'
+  /** The request's body is larger than the endpoint takes. */
+  | 'REST_TOO_LARGE'
+  /** There is no such endpoint: the command and the collector are of different releases. */
+  | 'REST_NO_ROUTE'
+  /** The collector does not hold the named vault. */
+  | 'REST_VAULT_UNKNOWN'
+  /** The vault is there already, with another descriptor or certificate. */
+  | 'REST_VAULT_CONFLICT'
+  /** The vault has no agent of that name. */
+  | 'REST_AGENT_UNKNOWN'
+  /** Another agent has that name already. */
+  | 'REST_AGENT_EXISTS'
+  /** The vault is blind: the collector has no catalog key and cannot open names. */
+  | 'REST_BLIND'
+  /** The statement's signature or chain of certificates does not hold. */
+  | 'REST_BAD_SIGNATURE'
+  /** An epoch opening does not fit what the log holds. */
+  | 'REST_BAD_OPENING'
+  /** The bundle was not issued for this collector, or its agent is not expected here. */
+  | 'ENROL_UNKNOWN'
+  /** The bundle's term is over and it was never used. */
+  | 'ENROL_EXPIRED'
+  /** The bundle was used already, with other keys. */
+  | 'ENROL_OTHER_KEYS'
+  /** The agent was revoked, or another PC has replaced it. */
+  | 'ENROL_REVOKED'
+  /** The collector failed inside; its log has the details. */
+  | 'REST_INTERNAL';
+
+const STATUS: Record<RestErrorCode, number> = {
+  REST_TOKEN: 401,
+  REST_BAD_REQUEST: 400,
+  REST_TOO_LARGE: 413,
+  REST_NO_ROUTE: 404,
+  REST_VAULT_UNKNOWN: 404,
+  REST_VAULT_CONFLICT: 409,
+  REST_AGENT_UNKNOWN: 404,
+  REST_AGENT_EXISTS: 409,
+  REST_BLIND: 409,
+  REST_BAD_SIGNATURE: 403,
+  REST_BAD_OPENING: 409,
+  ENROL_UNKNOWN: 403,
+  ENROL_EXPIRED: 410,
+  ENROL_OTHER_KEYS: 409,
+  ENROL_REVOKED: 403,
+  REST_INTERNAL: 500,
+};
+
+/** An answer of the REST interface that is not the one asked for: raised by the server, and raised again by the client. */
+export class RestError extends AliquotError<RestErrorCode> {}
+
+/** The HTTP status that goes with a code. */
+export function statusOf(code: RestErrorCode): number {
+  return STATUS[code];
+}
+
+/** Whether a code that came over the network is one of ours. */
+export function isRestErrorCode(code: unknown): code is RestErrorCode {
+  return typeof code === 'string' && Object.hasOwn(STATUS, code);
+}
