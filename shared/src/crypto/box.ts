@@ -1,0 +1,73 @@
+import nacl from 'tweetnacl';
+import type { Random } from '../ports.ts';
+import { wipe } from './bytes.ts';
+import { CryptoError, equalBytes } from './primitives.ts';
+
+/** An X25519 key pair (RFC 7748), 32 bytes each. */
+export interface BoxKey {
+  readonly publicKey: Uint8Array;
+  readonly secretKey: Uint8Array;
+}
+
+const KEY_BYTES = 32;
+
+/**
+ * What crypto_box agrees on with any public key of low order, whatever the secret: X25519 gives zero, and the
+ * derivation after it turns zero into this constant.
+ */
+const LOW_ORDER_AGREEMENT = nacl.box.before(new Uint8Array(KEY_BYTES), new Uint8Array(KEY_BYTES).fill(1));
+const ZERO = new Uint8Array(KEY_BYTES);
+
+function checkLength(what: string, key: Uint8Array): void {
+  if (key.length !== KEY_BYTES) throw new CryptoError('CRYPTO_LENGTH', `${what} has ${KEY_BYTES} bytes, not ${key.length}`);
+}
+
+/** A fresh key pair from 32 bytes of `random`. */
+export function newBoxKey(random: Random): BoxKey {
+  return boxKeyFromSecret(random.bytes(KEY_BYTES));
+}
+
+/** The key pair that a stored secret stands for; the secret is copied. */
+export function boxKeyFromSecret(secretKey: Uint8Array): BoxKey {
+  checkLength('an X25519 secret key', secretKey);
+  return nacl.box.keyPair.fromSecretKey(new Uint8Array(secretKey));
+}
+
+/**
+ * X25519 (RFC 7748 §6.1): the raw shared secret; derive keys from it, never use it as one. Refuses (CRYPTO_WEAK_KEY) the
+ * all-zero result, which a low-order public key forces.
+ */
+export function x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
+  checkLength('an X25519 secret key', secretKey);
+  checkLength('an X25519 public key', publicKey);
+  const shared = nacl.scalarMult(new Uint8Array(secretKey), new Uint8Array(publicKey));
+  if (equalBytes(shared, ZERO)) throw new CryptoError('CRYPTO_WEAK_KEY', 'the public key is of low order: its secrets are no secrets');
+  return shared;
+}
+
+/** The key that crypto_box uses between two parties (NaCl: HSalsa20 of X25519). Refuses low-order keys (CRYPTO_WEAK_KEY). */
+function agreement(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
+  checkLength('an X25519 secret key', secretKey);
+  checkLength('an X25519 public key', publicKey);
+  const key = nacl.box.before(new Uint8Array(publicKey), new Uint8Array(secretKey));
+  if (equalBytes(key, LOW_ORDER_AGREEMENT)) {
+    throw new CryptoError('CRYPTO_WEAK_KEY', 'the public key is of low order: its secrets are no secrets');
+  }
+  return key;
+}
+
+/** NaCl's crypto_box: XSalsa20-Poly1305 between two keys, 16 bytes longer than the plaintext. `nonce` is 24 bytes. */
+export function boxSeal(plaintext: Uint8Array, nonce: Uint8Array, publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
+  const key = agreement(publicKey, secretKey);
+  const sealed = nacl.secretbox(new Uint8Array(plaintext), new Uint8Array(nonce), key);
+  wipe(key);
+  return new Uint8Array(sealed);
+}
+
+/** Opens what `boxSeal` made; `undefined` when key, nonce or bytes do not belong together. */
+export function boxOpen(sealed: Uint8Array, nonce: Uint8Array, publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array | undefined {
+  const key = agreement(publicKey, secretKey);
+  const plaintext = nacl.secretbox.open(new Uint8Array(sealed), new Uint8Array(nonce), key);
+  wipe(key);
+  return plaintext === null ? undefined : new Uint8Array(plaintext);
+}

@@ -1,0 +1,125 @@
+import { createCipheriv, createDecipheriv, createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { AliquotError } from '@aliquot/proto';
+import { concat, utf8 } from './bytes.ts';
+
+export type CryptoErrorCode =
+  /** Sealed bytes, their key, or what they are bound to, do not belong together: altered, or opened with another key. */
+  | 'CRYPTO_AUTHENTICATION'
+  /** A signature does not hold for these bytes under this key and label. */
+  | 'CRYPTO_SIGNATURE'
+  /** A key, nonce or seed has the wrong length: a mistake of the caller. */
+  | 'CRYPTO_LENGTH'
+  /** A public key of low order, with which "secret" results would be known to everybody. */
+  | 'CRYPTO_WEAK_KEY'
+  /** The dedup secret of a needed epoch is not among the ones at hand. */
+  | 'CRYPTO_MISSING_EPOCH';
+
+/** What the cryptographic core turned away. Messages never carry keys or plaintext. */
+export class CryptoError extends AliquotError<CryptoErrorCode> {}
+
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const HASH_BYTES = 32;
+
+/** Twelve zero bytes: the nonce wherever a key is used for exactly one message (convergent keys, one-time derived keys). */
+export const ZERO_NONCE: Uint8Array = new Uint8Array(NONCE_BYTES);
+
+/** A plain view: `Buffer` has a different `slice` and prints differently, so it does not leave this file. */
+function plain(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}
+
+/**
+ * The bytes that separate one use of a hash, HMAC, HKDF or signature from every other: the ASCII label and a zero byte,
+ * so that no label is a prefix of another. Labels read `aliquot/v1/<purpose>`.
+ */
+export function labelled(label: string): Uint8Array {
+  return concat(utf8(label), new Uint8Array(1));
+}
+
+/** SHA-256 (FIPS 180-4) over the parts in order: 32 bytes. */
+export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return plain(hash.digest());
+}
+
+/** SHA-512 (FIPS 180-4) over the parts in order: 64 bytes. */
+export function sha512(...parts: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash('sha512');
+  for (const part of parts) hash.update(part);
+  return plain(hash.digest());
+}
+
+/** HMAC-SHA-256 (RFC 2104) over the parts in order: 32 bytes. */
+export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const hmac = createHmac('sha256', key);
+  for (const part of parts) hmac.update(part);
+  return plain(hmac.digest());
+}
+
+/**
+ * HKDF-SHA-256 (RFC 5869), extract and expand, with the info exactly as given. Use `hkdf` instead, which adds the label;
+ * this one stands open only for the published vectors. `length` is at most 255 * 32 bytes.
+ */
+export function hkdfSha256(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array {
+  if (length > 255 * HASH_BYTES) throw new CryptoError('CRYPTO_LENGTH', `HKDF gives at most ${255 * HASH_BYTES} bytes, not ${length}`);
+  const prk = hmacSha256(salt, ikm);
+  const output = new Uint8Array(Math.ceil(length / HASH_BYTES) * HASH_BYTES);
+  let block: Uint8Array = new Uint8Array(0);
+  for (let offset = 0; offset < length; offset += HASH_BYTES) {
+    block = hmacSha256(prk, block, info, Uint8Array.of(offset / HASH_BYTES + 1));
+    output.set(block, offset);
+  }
+  return output.slice(0, length);
+}
+
+/** HKDF-SHA-256 (RFC 5869) with info = `labelled(label) ‖ context`. */
+export function hkdf(ikm: Uint8Array, salt: Uint8Array, label: string, length: number, context?: Uint8Array): Uint8Array {
+  const info = context === undefined ? labelled(label) : concat(labelled(label), context);
+  return hkdfSha256(ikm, salt, info, length);
+}
+
+function checkAead(key: Uint8Array, nonce: Uint8Array): void {
+  if (key.length !== KEY_BYTES) throw new CryptoError('CRYPTO_LENGTH', `an AES-256-GCM key has ${KEY_BYTES} bytes, not ${key.length}`);
+  if (nonce.length !== NONCE_BYTES) {
+    throw new CryptoError('CRYPTO_LENGTH', `an AES-256-GCM nonce has ${NONCE_BYTES} bytes, not ${nonce.length}`);
+  }
+}
+
+/**
+ * AES-256-GCM (NIST SP 800-38D): ciphertext with the 16-byte tag behind it. One key and nonce must never meet two
+ * different messages; every caller says in its own comment why they cannot.
+ */
+export function aeadSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array {
+  checkAead(key, nonce);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
+  cipher.setAAD(aad);
+  const body = cipher.update(plaintext);
+  const end = cipher.final();
+  return concat(body, end, cipher.getAuthTag());
+}
+
+/** Opens what `aeadSeal` made. Throws CRYPTO_AUTHENTICATION when anything at all differs; gives no plaintext then. */
+export function aeadOpen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, aad: Uint8Array): Uint8Array {
+  checkAead(key, nonce);
+  if (sealed.length < TAG_BYTES) throw new CryptoError('CRYPTO_AUTHENTICATION', 'sealed bytes are shorter than their authenticator');
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
+  decipher.setAAD(aad);
+  decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
+  const body = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
+  try {
+    // A stream mode gives all its bytes from update(); final() only decides whether they may be believed.
+    decipher.final();
+  } catch (cause) {
+    body.fill(0);
+    throw new CryptoError('CRYPTO_AUTHENTICATION', 'sealed bytes do not open with this key', { cause });
+  }
+  return plain(body);
+}
+
+/** Whether two byte strings are equal, in a time that depends on their lengths only. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}

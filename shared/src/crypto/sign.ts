@@ -1,0 +1,107 @@
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import type { Signed } from '@aliquot/proto';
+import nacl from 'tweetnacl';
+import type { Random } from '../ports.ts';
+import { concat, hex, wipe } from './bytes.ts';
+import { CryptoError, labelled } from './primitives.ts';
+
+/** An Ed25519 key pair (RFC 8032). `seed` is the secret, 32 bytes; `publicKey` 32 bytes. */
+export interface SigningKey {
+  readonly publicKey: Uint8Array;
+  readonly seed: Uint8Array;
+}
+
+const PUBLIC_KEY_BYTES = 32;
+const SEED_BYTES = 32;
+const SIGNATURE_BYTES = 64;
+
+/** DER of a SubjectPublicKeyInfo for Ed25519 up to the key itself (RFC 8410). */
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+
+/** Verification keys that were used lately: decoding one costs as much as a tenth of a verification. */
+const CACHED_KEYS = 1024;
+const keyCache = new Map<string, KeyObject>();
+
+/**
+ * The y coordinates (little-endian, sign bit cleared) of all points of order 1, 2, 4 and 8, and of their two
+ * non-canonical spellings. Under such a key one signature holds for many messages, so its owner could deny everything.
+ */
+const SMALL_ORDER = new Set([
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+]);
+
+/** Whether a public key is a point of small order, under which signatures prove nothing. */
+export function isWeakSigningKey(publicKey: Uint8Array): boolean {
+  const y = publicKey.slice();
+  const last = y.length - 1;
+  y[last] = (y[last] ?? 0) & 0x7f;
+  return SMALL_ORDER.has(hex(y));
+}
+
+/** A fresh signing key from 32 bytes of `random`. */
+export function newSigningKey(random: Random): SigningKey {
+  return signingKeyFromSeed(random.bytes(SEED_BYTES));
+}
+
+/** The signing key that a stored 32-byte seed stands for; the seed is copied. */
+export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
+  if (seed.length !== SEED_BYTES) throw new CryptoError('CRYPTO_LENGTH', `a signing seed has ${SEED_BYTES} bytes, not ${seed.length}`);
+  const pair = nacl.sign.keyPair.fromSeed(new Uint8Array(seed));
+  wipe(pair.secretKey);
+  return { publicKey: pair.publicKey, seed: new Uint8Array(seed) };
+}
+
+/** Signs `labelled(label) ‖ body` with Ed25519. The same key, label and body always give the same signature. */
+export function sign(key: SigningKey, label: string, body: Uint8Array): Signed {
+  // tweetnacl's "secret key" is the seed with the public key behind it.
+  const secretKey = concat(key.seed, key.publicKey);
+  const signature = nacl.sign.detached(concat(labelled(label), body), secretKey);
+  wipe(secretKey);
+  return { body, signature };
+}
+
+function verificationKey(publicKey: Uint8Array): KeyObject {
+  const name = hex(publicKey);
+  const known = keyCache.get(name);
+  if (known !== undefined) {
+    // Set again: a Map keeps insertion order, so the first name is always the longest unused.
+    keyCache.delete(name);
+    keyCache.set(name, known);
+    return known;
+  }
+  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
+  if (keyCache.size >= CACHED_KEYS) {
+    const oldest = keyCache.keys().next().value;
+    if (oldest !== undefined) keyCache.delete(oldest);
+  }
+  keyCache.set(name, key);
+  return key;
+}
+
+/**
+ * Whether `signed` carries a signature by `publicKey` under `label`. Never throws for hostile input. Runs in node:crypto,
+ * which refuses malleable signatures (S not below the group order, RFC 8032 §5.1.7) where tweetnacl accepts them.
+ */
+export function signatureHolds(publicKey: Uint8Array, label: string, signed: Signed): boolean {
+  if (publicKey.length !== PUBLIC_KEY_BYTES || signed.signature.length !== SIGNATURE_BYTES) return false;
+  if (isWeakSigningKey(publicKey)) return false;
+  try {
+    return verify(null, concat(labelled(label), signed.body), verificationKey(publicKey), signed.signature);
+  } catch {
+    // A public key that is no point of the curve: nothing can be signed by it.
+    return false;
+  }
+}
+
+/** Like `signatureHolds`, but throws CRYPTO_SIGNATURE, so that a forgotten result cannot let a forgery through. */
+export function verifySigned(publicKey: Uint8Array, label: string, signed: Signed): void {
+  if (!signatureHolds(publicKey, label, signed)) {
+    throw new CryptoError('CRYPTO_SIGNATURE', `the signature for ${label} does not hold: altered, or signed by another key`);
+  }
+}

@@ -1,0 +1,138 @@
+import {
+  AliquotError,
+  type BundleContents,
+  type CollectorCertificateBody,
+  type DedupSecret,
+  decodeBundleContents,
+  type EnrolmentCertificateBody,
+  encodeBundleContents,
+  FormatError,
+  type Signed,
+  type VaultDescriptorBody,
+} from '@aliquot/proto';
+import { equalBytes } from '../crypto/primitives.ts';
+import { type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
+import { armor, dearmor } from './armor.ts';
+import { CertificateError, verifyCollectorCertificate, verifyDescriptor, verifyEnrolment } from './certificates.ts';
+
+export type BundleErrorCode =
+  /** The file is not an enrolment bundle: another kind of file, or no armoured text at all. */
+  | 'BUNDLE_NOT_A_BUNDLE'
+  /** The bundle is damaged or incomplete. */
+  | 'BUNDLE_CORRUPT'
+  /** The bundle was made by a newer release. */
+  | 'BUNDLE_UNKNOWN_VERSION'
+  /** The certificates in it are not all of one vault and its authority, or its keys do not belong to them. */
+  | 'BUNDLE_FOREIGN'
+  /** By this machine's clock the bundle is past its term. */
+  | 'BUNDLE_EXPIRED';
+
+/** An enrolment bundle that cannot be used. */
+export class BundleError extends AliquotError<BundleErrorCode> {}
+
+/** A bundle whose certificates are verified against its vault's authority. Every secret in it stays one after expiry. */
+export interface OpenBundle {
+  /** The collector's base address, as `aliquot serve` printed it. */
+  readonly url: string;
+  readonly tlsCa: string;
+  readonly tlsPinSha256: Uint8Array;
+  readonly descriptor: VaultDescriptorBody;
+  readonly signedDescriptor: Signed;
+  readonly collector: CollectorCertificateBody;
+  readonly signedCollector: Signed;
+  readonly enrolment: EnrolmentCertificateBody;
+  readonly signedEnrolment: Signed;
+  /** The one-time key that signs the agent's binding. */
+  readonly enrolmentKey: SigningKey;
+  readonly dedupSecrets: readonly DedupSecret[];
+  readonly pathKey: Uint8Array;
+}
+
+const ARMOR = 'ALIQUOT ENROLMENT BUNDLE';
+
+/** The bundle file as armoured text. It is not encrypted: it must reach its PC by a way that nobody else reads. */
+export function sealBundle(contents: BundleContents): string {
+  const { descriptor, enrolment } = verifiedParts(contents);
+  const headers = [
+    `Agent: ${enrolment.name}`,
+    `Vault: ${descriptor.name}`,
+    `Expires: ${new Date(enrolment.expiresAtMs).toISOString()}`,
+    'This file is a secret, and stays one after it has expired: it holds keys of the vault.',
+    'Carry it to its PC by a way that nobody else reads, and erase it there after enrolment.',
+  ];
+  return armor(ARMOR, headers, encodeBundleContents(contents));
+}
+
+/**
+ * Reads a bundle and verifies everything in it: the descriptor proves itself, its authority signed collector and
+ * enrolment, and the enrolment key is the certified one. With `nowMs`, an expired bundle throws BUNDLE_EXPIRED; leave it
+ * out only to repeat an enrolment that was begun in time (the collector has the last word either way).
+ */
+export function openBundle(text: string, nowMs?: number): OpenBundle {
+  const read = dearmor(ARMOR, text);
+  if (read.type === 'absent') {
+    throw new BundleError(
+      'BUNDLE_NOT_A_BUNDLE',
+      'no enrolment bundle in this file; a bundle begins with the line BEGIN ALIQUOT ENROLMENT BUNDLE',
+    );
+  }
+  if (read.type === 'foreign') throw new BundleError('BUNDLE_NOT_A_BUNDLE', `this file holds "${read.found}", not an enrolment bundle`);
+  if (read.type === 'damaged') {
+    throw new BundleError('BUNDLE_CORRUPT', 'the enrolment bundle is damaged or incomplete; copy it again, or ask for a new one');
+  }
+  const open = verifiedParts(decoded(read.bytes));
+  if (nowMs !== undefined && nowMs >= open.enrolment.expiresAtMs) {
+    const expiry = new Date(open.enrolment.expiresAtMs).toISOString();
+    throw new BundleError(
+      'BUNDLE_EXPIRED',
+      `the bundle for ${open.enrolment.name} expired at ${expiry}; check this PC's clock, or ask for a new bundle`,
+    );
+  }
+  return open;
+}
+
+function decoded(bytes: Uint8Array): BundleContents {
+  try {
+    return decodeBundleContents(bytes);
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    if (cause.code === 'FORMAT_UNKNOWN_VERSION') {
+      throw new BundleError('BUNDLE_UNKNOWN_VERSION', 'the bundle was made by a newer release of Aliquot; update this one', { cause });
+    }
+    throw new BundleError('BUNDLE_CORRUPT', 'the enrolment bundle is damaged; copy it again, or ask for a new one', { cause });
+  }
+}
+
+function verifiedParts(contents: BundleContents): OpenBundle {
+  try {
+    const descriptor = verifyDescriptor(contents.descriptor);
+    const collector = verifyCollectorCertificate(descriptor.authorityKey, descriptor.vaultId, contents.collectorCertificate);
+    const enrolment = verifyEnrolment(descriptor.authorityKey, descriptor.vaultId, contents.enrolment);
+    const enrolmentKey = signingKeyFromSeed(contents.enrolmentSeed);
+    if (!equalBytes(enrolmentKey.publicKey, enrolment.enrolmentKey)) throw foreign('its enrolment key is not the certified one');
+    const epochs = contents.dedupSecrets.map((secret) => secret.epoch);
+    // Epoch 1 always: the gear table is of the first epoch, whichever epoch the agent seals in.
+    if (!epochs.includes(1) || !epochs.includes(enrolment.dedupEpoch)) throw foreign('a dedup secret is missing');
+    return {
+      url: contents.url,
+      tlsCa: contents.tlsCa,
+      tlsPinSha256: contents.tlsPinSha256,
+      descriptor,
+      signedDescriptor: contents.descriptor,
+      collector,
+      signedCollector: contents.collectorCertificate,
+      enrolment,
+      signedEnrolment: contents.enrolment,
+      enrolmentKey,
+      dedupSecrets: contents.dedupSecrets,
+      pathKey: contents.pathKey,
+    };
+  } catch (cause) {
+    if (cause instanceof CertificateError) throw foreign(cause.message, cause);
+    throw cause;
+  }
+}
+
+function foreign(why: string, cause?: unknown): BundleError {
+  return new BundleError('BUNDLE_FOREIGN', `the enrolment bundle does not belong to one vault: ${why}; ask for a new one`, { cause });
+}

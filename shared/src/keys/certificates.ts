@@ -1,0 +1,206 @@
+import {
+  type AgentBindingBody,
+  AliquotError,
+  type CollectorCertificateBody,
+  type CollectorId,
+  decodeAgentBindingBody,
+  decodeCollectorCertificateBody,
+  decodeEnrolAnswerBody,
+  decodeEnrolmentCertificateBody,
+  decodeEpochOpeningBody,
+  decodeVaultDescriptorBody,
+  type EnrolAnswer,
+  type EnrolAnswerBody,
+  type EnrolmentCertificateBody,
+  type EpochOpeningBody,
+  encodeAgentBindingBody,
+  encodeCollectorCertificateBody,
+  encodeEnrolAnswerBody,
+  encodeEnrolmentCertificateBody,
+  encodeEpochOpeningBody,
+  encodeVaultDescriptorBody,
+  FormatError,
+  type Signed,
+  type VaultDescriptorBody,
+  type VaultId,
+} from '@aliquot/proto';
+import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
+import { isWeakSigningKey, type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
+
+export type CertificateErrorCode =
+  /** The body of a certificate cannot be read: damaged, or of a newer release. */
+  | 'CERT_MALFORMED'
+  /** The signature does not hold: altered, or signed by another authority (or another enrolment key) than it should be. */
+  | 'CERT_SIGNATURE'
+  /** A genuine certificate of another vault. */
+  | 'CERT_OTHER_VAULT'
+  /** The id in it is not the id of the key in it. */
+  | 'CERT_ID_MISMATCH'
+  /** The agent's keys were signed for another agent than the enrolment is for. */
+  | 'CERT_OTHER_AGENT'
+  /** A public key in it is of small order and would prove nothing. */
+  | 'CERT_WEAK_KEY';
+
+/** A certificate that must not be believed. */
+export class CertificateError extends AliquotError<CertificateErrorCode> {}
+
+/** A verified agent: what the authority says of it, and the keys that it made for itself. */
+export interface AgentCertificate {
+  readonly enrolment: EnrolmentCertificateBody;
+  readonly binding: AgentBindingBody;
+}
+
+const DESCRIPTOR = 'aliquot/v1/vault-descriptor';
+const COLLECTOR = 'aliquot/v1/collector-certificate';
+const ENROLMENT = 'aliquot/v1/enrolment';
+const BINDING = 'aliquot/v1/agent-binding';
+const EPOCH_OPENING = 'aliquot/v1/epoch-opening';
+const ENROL_ANSWER = 'aliquot/v1/enrol-answer';
+const ID_BYTES = 16;
+
+/** The vault id that an authority key stands for: nobody can claim it with another key. */
+export function vaultIdOf(authorityKey: Uint8Array): VaultId {
+  return sha256(labelled('aliquot/v1/vault-id'), authorityKey).slice(0, ID_BYTES) as VaultId;
+}
+
+/** The collector id that a collector's signing key stands for. */
+export function collectorIdOf(signKey: Uint8Array): CollectorId {
+  return sha256(labelled('aliquot/v1/collector-id'), signKey).slice(0, ID_BYTES) as CollectorId;
+}
+
+/** SHA-256 of a binding's body: names the keys that an enrolment now belongs to. */
+export function bindingHashOf(binding: Signed): Uint8Array {
+  return sha256(binding.body);
+}
+
+function decodeBody<Body>(what: string, decode: (bytes: Uint8Array) => Body, bytes: Uint8Array): Body {
+  try {
+    return decode(bytes);
+  } catch (cause) {
+    if (cause instanceof FormatError)
+      throw new CertificateError('CERT_MALFORMED', `the ${what} cannot be read: ${cause.message}`, { cause });
+    throw cause;
+  }
+}
+
+/** Checks the signature first: a body is looked at only once it is known whose words it is. */
+function verified<Body>(what: string, signer: Uint8Array, label: string, decode: (bytes: Uint8Array) => Body, signed: Signed): Body {
+  if (!signatureHolds(signer, label, signed)) {
+    throw new CertificateError('CERT_SIGNATURE', `the ${what} is not signed by the key that should have signed it`);
+  }
+  return decodeBody(what, decode, signed.body);
+}
+
+function requireVault(what: string, vaultId: VaultId, found: VaultId): void {
+  if (!equalBytes(vaultId, found)) throw new CertificateError('CERT_OTHER_VAULT', `the ${what} belongs to another vault`);
+}
+
+function requireStrong(what: string, key: Uint8Array): void {
+  if (isWeakSigningKey(key)) throw new CertificateError('CERT_WEAK_KEY', `the ${what} names a public key of small order`);
+}
+
+/** The authority's signed description of its vault. */
+export function issueDescriptor(authority: SigningKey, body: VaultDescriptorBody): Signed {
+  return sign(authority, DESCRIPTOR, encodeVaultDescriptorBody(body));
+}
+
+/** A descriptor that proves itself: its authority key gives its vault id, and that key signed it. */
+export function verifyDescriptor(signed: Signed): VaultDescriptorBody {
+  const body = decodeBody('vault descriptor', decodeVaultDescriptorBody, signed.body);
+  if (!equalBytes(vaultIdOf(body.authorityKey), body.vaultId)) {
+    throw new CertificateError('CERT_ID_MISMATCH', `the descriptor of vault ${body.name} carries an id that is not its authority's`);
+  }
+  return verified('vault descriptor', body.authorityKey, DESCRIPTOR, decodeVaultDescriptorBody, signed);
+}
+
+/** Certifies a collector for a vault; a successor gets a higher `generation`. */
+export function issueCollectorCertificate(authority: SigningKey, body: CollectorCertificateBody): Signed {
+  return sign(authority, COLLECTOR, encodeCollectorCertificateBody(body));
+}
+
+/** Throws CertificateError unless the vault's authority certified exactly this collector key. */
+export function verifyCollectorCertificate(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): CollectorCertificateBody {
+  const what = 'collector certificate';
+  const body = verified(what, authorityKey, COLLECTOR, decodeCollectorCertificateBody, signed);
+  requireVault(what, vaultId, body.vaultId);
+  requireStrong(what, body.signKey);
+  if (!equalBytes(collectorIdOf(body.signKey), body.collectorId)) {
+    throw new CertificateError('CERT_ID_MISMATCH', 'the collector certificate carries an id that is not its key’s');
+  }
+  return body;
+}
+
+/** Certifies a one-time enrolment key for one agent. */
+export function issueEnrolment(authority: SigningKey, body: EnrolmentCertificateBody): Signed {
+  return sign(authority, ENROLMENT, encodeEnrolmentCertificateBody(body));
+}
+
+/**
+ * An enrolment that the vault's authority signed. Its expiry is not looked at: it limits when a bundle may be used, not
+ * how long the agent lives; whoever answers an enrolment compares `expiresAtMs` with its own clock.
+ */
+export function verifyEnrolment(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): EnrolmentCertificateBody {
+  const what = 'enrolment certificate';
+  const body = verified(what, authorityKey, ENROLMENT, decodeEnrolmentCertificateBody, signed);
+  requireVault(what, vaultId, body.vaultId);
+  requireStrong(what, body.enrolmentKey);
+  return body;
+}
+
+/** The agent's word for its own keys, signed with the one-time enrolment key. */
+export function issueBinding(enrolmentKey: SigningKey, body: AgentBindingBody): Signed {
+  return sign(enrolmentKey, BINDING, encodeAgentBindingBody(body));
+}
+
+/** The agent that enrolment and binding together certify; throws CertificateError unless they belong together and to the vault. */
+export function verifyAgent(authorityKey: Uint8Array, vaultId: VaultId, enrolment: Signed, binding: Signed): AgentCertificate {
+  const enrolled = verifyEnrolment(authorityKey, vaultId, enrolment);
+  const what = `binding of agent ${enrolled.name}`;
+  const bound = verified(what, enrolled.enrolmentKey, BINDING, decodeAgentBindingBody, binding);
+  requireVault(what, vaultId, bound.vaultId);
+  if (!equalBytes(enrolled.agentId, bound.agentId)) {
+    throw new CertificateError('CERT_OTHER_AGENT', `the ${what} was made for another agent`);
+  }
+  requireStrong(what, bound.signKey);
+  return { enrolment: enrolled, binding: bound };
+}
+
+/** The authority's approval that a log goes on after it lost its tail. */
+export function issueEpochOpening(authority: SigningKey, body: EpochOpeningBody): Signed {
+  return sign(authority, EPOCH_OPENING, encodeEpochOpeningBody(body));
+}
+
+/** Throws CertificateError unless the vault's authority approved this opening. Whether its heads fit the log is the caller's to prove. */
+export function verifyEpochOpening(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): EpochOpeningBody {
+  const body = verified('epoch opening', authorityKey, EPOCH_OPENING, decodeEpochOpeningBody, signed);
+  requireVault('epoch opening', vaultId, body.vaultId);
+  return body;
+}
+
+/** The collector's signed answer to an enrolment request. */
+export function issueEnrolAnswer(collector: SigningKey, body: EnrolAnswerBody): Signed {
+  return sign(collector, ENROL_ANSWER, encodeEnrolAnswerBody(body));
+}
+
+/**
+ * An answer by a collector that the authority certified, for exactly this enrolment and these keys. An answer for other
+ * keys (CERT_OTHER_AGENT) means that somebody else has used the bundle.
+ */
+export function verifyEnrolAnswer(
+  authorityKey: Uint8Array,
+  agent: AgentCertificate,
+  binding: Signed,
+  answer: EnrolAnswer,
+): { answer: EnrolAnswerBody; collector: CollectorCertificateBody } {
+  const vaultId = agent.enrolment.vaultId;
+  const collector = verifyCollectorCertificate(authorityKey, vaultId, answer.collectorCertificate);
+  const body = verified('enrolment answer', collector.signKey, ENROL_ANSWER, decodeEnrolAnswerBody, answer.answer);
+  requireVault('enrolment answer', vaultId, body.vaultId);
+  if (!equalBytes(body.agentId, agent.enrolment.agentId) || !equalBytes(body.bindingHash, bindingHashOf(binding))) {
+    throw new CertificateError(
+      'CERT_OTHER_AGENT',
+      `the collector’s answer is not for the keys of agent ${agent.enrolment.name} on this machine`,
+    );
+  }
+  return { answer: body, collector };
+}

@@ -1,0 +1,80 @@
+import type { DedupSecret, FileId, LineageId, SourceId, VaultDescriptorBody, VaultId, VaultParameters } from '@aliquot/proto';
+import { CryptoError, hkdf, hmacSha256, labelled } from '../crypto/primitives.ts';
+
+/** The convergent subkeys of one dedup epoch. */
+export interface EpochKeys {
+  readonly chunkSubkey: Uint8Array;
+  readonly pageSubkey: Uint8Array;
+}
+
+/** All that sealing and opening chunks and pages of one vault needs. On agents, and wherever a kit is open. */
+export interface VaultKeys {
+  readonly vaultId: VaultId;
+  readonly parameters: VaultParameters;
+  /** The epoch that new chunks are sealed in: the highest of `epochs`. */
+  readonly currentEpoch: number;
+  readonly epochs: ReadonlyMap<number, EpochKeys>;
+  /** 32 bytes from which the vault's gear table grows; always of epoch 1. */
+  readonly gearSeed: Uint8Array;
+}
+
+const SUBKEY_BYTES = 32;
+const SOURCE_ID_BYTES = 16;
+const FIRST_EPOCH = 1;
+
+/** The key under which chunk keys are made from content: HKDF of the dedup secret, salted with the vault. */
+export function chunkSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
+  return hkdf(secret.secret, vaultId, 'aliquot/v1/chunk-subkey', SUBKEY_BYTES);
+}
+
+/** The key under which page keys are made from page content. */
+export function pageSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
+  return hkdf(secret.secret, vaultId, 'aliquot/v1/page-subkey', SUBKEY_BYTES);
+}
+
+/** The seed of the vault's gear table. */
+export function gearSeed(secret: DedupSecret, vaultId: VaultId): Uint8Array {
+  return hkdf(secret.secret, vaultId, 'aliquot/v1/gear-seed', SUBKEY_BYTES);
+}
+
+/**
+ * The keys of a vault from all its dedup secrets. Epoch 1 must be among them (CRYPTO_MISSING_EPOCH): the gear table stays
+ * that of the first epoch, for cuts that moved with every revocation would send every file again.
+ */
+export function vaultKeysFrom(dedupSecrets: readonly DedupSecret[], descriptor: VaultDescriptorBody): VaultKeys {
+  const first = dedupSecrets.find((secret) => secret.epoch === FIRST_EPOCH);
+  if (first === undefined) {
+    throw new CryptoError('CRYPTO_MISSING_EPOCH', `the dedup secret of epoch ${FIRST_EPOCH} of vault ${descriptor.name} is missing`);
+  }
+  const epochs = new Map<number, EpochKeys>();
+  let currentEpoch = FIRST_EPOCH;
+  for (const secret of dedupSecrets) {
+    epochs.set(secret.epoch, {
+      chunkSubkey: chunkSubkey(secret, descriptor.vaultId),
+      pageSubkey: pageSubkey(secret, descriptor.vaultId),
+    });
+    currentEpoch = Math.max(currentEpoch, secret.epoch);
+  }
+  return {
+    vaultId: descriptor.vaultId,
+    parameters: descriptor.parameters,
+    currentEpoch,
+    epochs,
+    gearSeed: gearSeed(first, descriptor.vaultId),
+  };
+}
+
+/** A lineage's path key: goes into the bundle of each agent of the lineage, and can always be made again from the kit. */
+export function pathKeyFor(pathSecret: Uint8Array, lineageId: LineageId): Uint8Array {
+  return hkdf(pathSecret, lineageId, 'aliquot/v1/path-key', SUBKEY_BYTES);
+}
+
+/** The id of a file: HMAC of its exact path bytes. The same path in the same lineage is the same file; nobody else can tell. */
+export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
+  return hmacSha256(pathKey, labelled('aliquot/v1/file-id'), path) as FileId;
+}
+
+/** The id of a source: the first 16 bytes of an HMAC of its root path. */
+export function sourceIdFor(pathKey: Uint8Array, path: Uint8Array): SourceId {
+  return hmacSha256(pathKey, labelled('aliquot/v1/source-id'), path).slice(0, SOURCE_ID_BYTES) as SourceId;
+}

@@ -1,0 +1,258 @@
+import { scrypt, scryptSync } from 'node:crypto';
+import {
+  AliquotError,
+  type DedupSecret,
+  decodeKitContents,
+  decodeKitFile,
+  encodeKitContents,
+  encodeKitFile,
+  FormatError,
+  type KitContents,
+  type KitFile,
+  type Signed,
+  type VaultDescriptorBody,
+  type VaultParameters,
+} from '@aliquot/proto';
+import { type BoxKey, boxKeyFromSecret, newBoxKey } from '../crypto/box.ts';
+import { concat, lengthPrefixed, u32be, utf8, wipe } from '../crypto/bytes.ts';
+import { aeadOpen, aeadSeal, CryptoError, equalBytes, labelled, ZERO_NONCE } from '../crypto/primitives.ts';
+import { newSigningKey, type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
+import type { Random } from '../ports.ts';
+import { armor, dearmor } from './armor.ts';
+import { CertificateError, issueDescriptor, vaultIdOf, verifyDescriptor } from './certificates.ts';
+
+export type KitErrorCode =
+  /** The file is not a recovery kit: another kind of file, or no armoured text at all. */
+  | 'KIT_NOT_A_KIT'
+  /** The kit is damaged or incomplete. */
+  | 'KIT_CORRUPT'
+  /** The kit was made by a newer release. */
+  | 'KIT_UNKNOWN_VERSION'
+  /** The passphrase is not the kit's (or somebody altered the kit on purpose). */
+  | 'KIT_WRONG_PASSPHRASE'
+  /** A kit is not sealed under an empty passphrase. */
+  | 'KIT_EMPTY_PASSPHRASE'
+  /** The kit opens, but its keys do not belong together: not made by Aliquot. */
+  | 'KIT_INCONSISTENT';
+
+/** A recovery kit that cannot be made or opened. */
+export class KitError extends AliquotError<KitErrorCode> {}
+
+/** An opened kit: everything that a vault's operator can do follows from it. All keys are proved to belong together. */
+export interface OpenKit {
+  readonly descriptor: VaultDescriptorBody;
+  readonly signedDescriptor: Signed;
+  readonly authority: SigningKey;
+  /** Opens content. */
+  readonly vaultKey: BoxKey;
+  /** Opens names and times. */
+  readonly catalogKey: BoxKey;
+  readonly dedupSecrets: readonly DedupSecret[];
+  readonly pathSecret: Uint8Array;
+  /** The same again in the form that `sealKit` takes: for a new passphrase. */
+  readonly contents: KitContents;
+}
+
+/** Cost of scrypt (RFC 7914): memory is 128 * r * 2^logN bytes. */
+export interface KitCost {
+  readonly logN: number;
+  readonly r: number;
+  readonly p: number;
+}
+
+/** 128 MiB and about half a second: a guess costs an attacker the same, and a kit is opened a few times a day. */
+export const defaultKitCost: KitCost = { logN: 17, r: 8, p: 1 };
+
+/** Chunk sizes that a vault starts with; see docs for the measurements behind them. */
+export const defaultVaultParameters: VaultParameters = {
+  chunkerVersion: 1,
+  minChunkBytes: 256 * 1024,
+  averageChunkBytes: 1024 * 1024,
+  maxChunkBytes: 4 * 1024 * 1024,
+  encoderVersion: 1,
+};
+
+const ARMOR = 'ALIQUOT RECOVERY KIT';
+const AAD_LABEL = 'aliquot/v1/kit';
+const KEY_BYTES = 32;
+const SALT_BYTES = 32;
+const SECRET_BYTES = 32;
+/** What opening a hostile file may cost: 1 GiB of memory, 16 passes. */
+const MAX_SCRYPT_BYTES = 2 ** 30;
+const MAX_SCRYPT_P = 16;
+
+/** Makes all keys of a new vault, on this machine, from `random`. `name` is 1 to 128 printable characters. */
+export function createKit(
+  vault: { readonly name: string; readonly blind: boolean; readonly nowMs: number; readonly parameters?: VaultParameters },
+  random: Random,
+): KitContents {
+  const authority = newSigningKey(random);
+  const vaultKey = newBoxKey(random);
+  const catalogKey = newBoxKey(random);
+  const descriptor = issueDescriptor(authority, {
+    version: 1,
+    vaultId: vaultIdOf(authority.publicKey),
+    name: vault.name,
+    authorityKey: authority.publicKey,
+    vaultKey: vaultKey.publicKey,
+    catalogKey: catalogKey.publicKey,
+    blind: vault.blind,
+    parameters: vault.parameters ?? defaultVaultParameters,
+    createdAtMs: vault.nowMs,
+  });
+  return {
+    version: 1,
+    descriptor,
+    authoritySeed: authority.seed,
+    vaultSecretKey: vaultKey.secretKey,
+    catalogSecretKey: catalogKey.secretKey,
+    dedupSecrets: [{ epoch: 1, secret: random.bytes(SECRET_BYTES) }],
+    pathSecret: random.bytes(SECRET_BYTES),
+  };
+}
+
+/** Every clear field of the file, so that none can be changed under the seal. */
+function associatedData(file: Omit<KitFile, 'sealed'>): Uint8Array {
+  const cost = concat(u32be(file.scryptLogN), u32be(file.scryptR), u32be(file.scryptP));
+  return concat(labelled(AAD_LABEL), u32be(file.version), cost, lengthPrefixed(file.vaultId, utf8(file.vaultName), file.salt));
+}
+
+/** NFC, so that the same passphrase typed on another system's keyboard gives the same bytes (as RFC 8265 asks). */
+function passphraseBytes(passphrase: string): Uint8Array {
+  return utf8(passphrase.normalize('NFC'));
+}
+
+function scryptOptions(cost: KitCost): { N: number; r: number; p: number; maxmem: number } {
+  const N = 2 ** cost.logN;
+  // Node refuses at exactly 128 * N * r, which is what scrypt needs without its small change.
+  return { N, r: cost.r, p: cost.p, maxmem: 128 * N * cost.r + 128 * cost.r * cost.p + 1024 * 1024 };
+}
+
+/**
+ * The kit file as armoured text: contents under AES-256-GCM with a key that scrypt makes from the passphrase and a fresh
+ * salt. The key meets one message only, because the salt is drawn anew each time. Blocks for about half a second.
+ */
+export function sealKit(contents: KitContents, passphrase: string, random: Random, cost: KitCost = defaultKitCost): string {
+  if (passphrase === '') throw new KitError('KIT_EMPTY_PASSPHRASE', 'a recovery kit needs a passphrase that is not empty');
+  const descriptor = verifyDescriptor(contents.descriptor);
+  const header: Omit<KitFile, 'sealed'> = {
+    version: 1,
+    vaultName: descriptor.name,
+    vaultId: descriptor.vaultId,
+    scryptLogN: cost.logN,
+    scryptR: cost.r,
+    scryptP: cost.p,
+    salt: random.bytes(SALT_BYTES),
+  };
+  const key = new Uint8Array(scryptSync(passphraseBytes(passphrase), header.salt, KEY_BYTES, scryptOptions(cost)));
+  const plaintext = encodeKitContents(contents);
+  const sealed = aeadSeal(key, ZERO_NONCE, plaintext, associatedData(header));
+  wipe(key, plaintext);
+  const headers = [
+    `Vault: ${descriptor.name}`,
+    `Created: ${new Date(descriptor.createdAtMs).toISOString()}`,
+    'Whoever has this text and its passphrase can read and administer the whole vault.',
+    'Keep two printed copies in two places, and the passphrase in neither of them.',
+  ];
+  return armor(ARMOR, headers, encodeKitFile({ ...header, sealed }));
+}
+
+function readFile(text: string): KitFile {
+  const read = dearmor(ARMOR, text);
+  if (read.type === 'absent')
+    throw new KitError('KIT_NOT_A_KIT', 'no recovery kit in this file; a kit begins with the line BEGIN ALIQUOT RECOVERY KIT');
+  if (read.type === 'foreign') throw new KitError('KIT_NOT_A_KIT', `this file holds "${read.found}", not a recovery kit`);
+  if (read.type === 'damaged') throw new KitError('KIT_CORRUPT', 'the recovery kit is damaged or incomplete; use another copy of it');
+  return decoded('recovery kit file', decodeKitFile, read.bytes);
+}
+
+function decoded<Value>(what: string, decode: (bytes: Uint8Array) => Value, bytes: Uint8Array): Value {
+  try {
+    return decode(bytes);
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    if (cause.code === 'FORMAT_UNKNOWN_VERSION') {
+      throw new KitError('KIT_UNKNOWN_VERSION', `the ${what} was made by a newer release of Aliquot; open it with that release`, { cause });
+    }
+    throw new KitError('KIT_CORRUPT', `the ${what} is damaged; use another copy of it`, { cause });
+  }
+}
+
+function scryptKey(passphrase: string, file: KitFile): Promise<Uint8Array> {
+  const cost: KitCost = { logN: file.scryptLogN, r: file.scryptR, p: file.scryptP };
+  if (128 * cost.r * 2 ** cost.logN > MAX_SCRYPT_BYTES || cost.p > MAX_SCRYPT_P) {
+    throw new KitError('KIT_CORRUPT', 'the recovery kit asks for more work than any kit of Aliquot; use another copy of it');
+  }
+  return new Promise((resolve, reject) => {
+    scrypt(passphraseBytes(passphrase), file.salt, KEY_BYTES, scryptOptions(cost), (error, key) =>
+      error === null ? resolve(new Uint8Array(key)) : reject(error),
+    );
+  });
+}
+
+/** Which vault a kit belongs to, without the passphrase. Not proved before the kit is opened. */
+export function inspectKit(text: string): Pick<KitFile, 'vaultName' | 'vaultId'> {
+  const { vaultName, vaultId } = readFile(text);
+  return { vaultName, vaultId };
+}
+
+/**
+ * Opens a kit, and proves that every key in it belongs to the vault that it names. Throws KitError; damage is told apart
+ * from a wrong passphrase by the armour's checksum. Takes the 128 MiB of memory and half a second that scrypt costs.
+ */
+export async function openKit(text: string, passphrase: string): Promise<OpenKit> {
+  const file = readFile(text);
+  const key = await scryptKey(passphrase, file);
+  let plaintext: Uint8Array;
+  try {
+    plaintext = aeadOpen(key, ZERO_NONCE, file.sealed, associatedData(file));
+  } catch (cause) {
+    if (!(cause instanceof CryptoError)) throw cause;
+    throw new KitError('KIT_WRONG_PASSPHRASE', `the passphrase does not open the recovery kit of vault ${file.vaultName}`, { cause });
+  } finally {
+    wipe(key);
+  }
+  const contents = decoded('recovery kit', decodeKitContents, plaintext);
+  return proved(file, contents);
+}
+
+function proved(file: KitFile, contents: KitContents): OpenKit {
+  const descriptor = descriptorOf(contents);
+  const authority = signingKeyFromSeed(contents.authoritySeed);
+  const vaultKey = boxKeyFromSecret(contents.vaultSecretKey);
+  const catalogKey = boxKeyFromSecret(contents.catalogSecretKey);
+  const pairs: readonly [string, Uint8Array, Uint8Array][] = [
+    ['vault id', file.vaultId, descriptor.vaultId],
+    ['vault name', utf8(file.vaultName), utf8(descriptor.name)],
+    ['authority key', authority.publicKey, descriptor.authorityKey],
+    ['vault key', vaultKey.publicKey, descriptor.vaultKey],
+    ['catalog key', catalogKey.publicKey, descriptor.catalogKey],
+  ];
+  for (const [what, found, expected] of pairs) {
+    if (!equalBytes(found, expected)) throw inconsistent(`its ${what} is not the one of its vault`);
+  }
+  if (!contents.dedupSecrets.some((secret) => secret.epoch === 1)) throw inconsistent('the first dedup secret is missing');
+  return {
+    descriptor,
+    signedDescriptor: contents.descriptor,
+    authority,
+    vaultKey,
+    catalogKey,
+    dedupSecrets: contents.dedupSecrets,
+    pathSecret: contents.pathSecret,
+    contents,
+  };
+}
+
+function descriptorOf(contents: KitContents): VaultDescriptorBody {
+  try {
+    return verifyDescriptor(contents.descriptor);
+  } catch (cause) {
+    if (cause instanceof CertificateError) throw inconsistent(cause.message, cause);
+    throw cause;
+  }
+}
+
+function inconsistent(why: string, cause?: unknown): KitError {
+  return new KitError('KIT_INCONSISTENT', `the recovery kit does not fit together: ${why}; use another copy of it`, { cause });
+}
