@@ -1,0 +1,89 @@
+import { isUtf8 } from 'node:buffer';
+
+const units = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+
+/** `0 B`, `1.5 KiB`, `20 MiB`: at most three digits that mean something. */
+export function formatBytes(count: number): string {
+  if (count < 1024) return `${Math.round(count)} B`;
+  let value = count;
+  let unit = '';
+  for (const next of units) {
+    if (value < 1023.5) break;
+    value /= 1024;
+    unit = next;
+  }
+  return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+}
+
+/** `12 s`, `3 min 20 s`, `5 h 10 min`, `12 d 3 h`. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
+}
+
+/** `2026-11-21 20:15:03 UTC`: for tables; JSON carries `formatInstant`. */
+export function formatTime(ms: number): string {
+  return `${formatInstant(ms).slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** RFC 3339 in UTC to the millisecond. */
+export function formatInstant(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/**
+ * A path's bytes as text for tables, JSON and `--path`: UTF-8 as it is, bytes that are no UTF-8 as `\xNN`. It is what the
+ * globs match, so what a listing prints can be pasted back.
+ */
+export function pathText(path: Uint8Array): string {
+  const bytes = Buffer.from(path.buffer, path.byteOffset, path.byteLength);
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  let text = '';
+  for (let at = 0; at < bytes.length; ) {
+    const length = sequenceLength(bytes, at);
+    text += length === 0 ? `\\x${bytes.subarray(at, at + 1).toString('hex')}` : bytes.toString('utf8', at, at + length);
+    at += Math.max(1, length);
+  }
+  return text;
+}
+
+/** The length of the valid UTF-8 sequence at `at`; 0 when there is none. */
+function sequenceLength(bytes: Buffer, at: number): number {
+  for (let length = 1; length <= 4 && at + length <= bytes.length; length += 1) if (isUtf8(bytes.subarray(at, at + length))) return length;
+  return 0;
+}
+
+/** Text that cannot steer a terminal: control characters (a file name may hold any) become `\xNN` or `\u{…}`. */
+export function printable(text: string): string {
+  // Unicode category Cc is C0, DEL and C1; Cf holds the characters that reorder text (bidi overrides).
+  return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** Rows under headings, columns aligned by two spaces; numbers (and a column whose heading ends in `>`) to the right. */
+export function formatTable(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const right = headings.map((heading, column) => heading.endsWith('>') || (rows.length > 0 && rows.every((row) => typeof row[column] === 'number')));
+  const cells = [headings.map((heading) => heading.replace(/>$/, '')), ...rows.map((row) => row.map((cell) => printable(String(cell))))];
+  const widths = headings.map((_, column) => Math.max(...cells.map((row) => widthOf(row[column] ?? ''))));
+  return cells
+    .map((row) =>
+      row
+        .map((cell, column) => {
+          const fill = ' '.repeat(Math.max(0, (widths[column] ?? 0) - widthOf(cell)));
+          return right[column] ? fill + cell : cell + fill;
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Characters as people count them; good enough for columns. */
+function widthOf(text: string): number {
+  return /^[\u0020-\u007e]*$/.test(text) ? text.length : [...new Intl.Segmenter().segment(text)].length;
+}

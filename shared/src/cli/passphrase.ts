@@ -1,0 +1,65 @@
+import type { ReadStream, WriteStream } from 'node:tty';
+import { passphraseFromEnvironment } from './environment.ts';
+import { UsageError } from './errors.ts';
+
+export interface PassphraseOptions {
+  /** What the passphrase is for, as in "recovery kit lab.kit". */
+  readonly purpose: string;
+  /** Ask twice: for a new passphrase. */
+  readonly confirm?: boolean;
+  readonly input?: Pick<ReadStream, 'isTTY' | 'setRawMode' | 'on' | 'off' | 'resume' | 'pause'>;
+  readonly output?: Pick<WriteStream, 'write'>;
+  /** What `ALIQUOT_PASSPHRASE` says; read from the environment unless given. */
+  readonly fromEnvironment?: string | undefined;
+}
+
+/**
+ * The passphrase: from `ALIQUOT_PASSPHRASE`, else asked for on the terminal without showing it; the same text in any
+ * Unicode spelling gives the same passphrase (NFC). Errors: `USAGE_MISSING` without a terminal, `USAGE_INVALID` when
+ * empty, when the two do not agree, or when interrupted.
+ */
+export async function readPassphrase(options: PassphraseOptions): Promise<string> {
+  const given = 'fromEnvironment' in options ? options.fromEnvironment : passphraseFromEnvironment();
+  if (given !== undefined) return given.normalize('NFC');
+  const input = options.input ?? process.stdin;
+  const output = options.output ?? process.stderr;
+  if (input.isTTY !== true) {
+    throw new UsageError('USAGE_MISSING', `a passphrase for the ${options.purpose} is needed; set ALIQUOT_PASSPHRASE or run this on a terminal`);
+  }
+  const first = await askHidden(input, output, `Passphrase for the ${options.purpose}: `);
+  if (first === '') throw new UsageError('USAGE_INVALID', 'the passphrase is empty; choose one of several words');
+  if (options.confirm === true) {
+    const second = await askHidden(input, output, 'The same again: ');
+    if (first !== second) throw new UsageError('USAGE_INVALID', 'the two passphrases differ; start again');
+  }
+  return first.normalize('NFC');
+}
+
+type Input = NonNullable<PassphraseOptions['input']>;
+
+function askHidden(input: Input, output: Pick<WriteStream, 'write'>, question: string): Promise<string> {
+  output.write(question);
+  return new Promise((resolve, reject) => {
+    const decoder = new TextDecoder();
+    let text = '';
+    const end = (settle: () => void) => {
+      input.off('data', onData);
+      input.setRawMode(false);
+      input.pause();
+      output.write('\n');
+      settle();
+    };
+    const onData = (data: Buffer) => {
+      for (const character of decoder.decode(data, { stream: true })) {
+        if (character === '\r' || character === '\n' || character === '\u0004') return end(() => resolve(text));
+        if (character === '\u0003') return end(() => reject(new UsageError('USAGE_INVALID', 'interrupted')));
+        if (character === '\u007f' || character === '\b') text = [...text].slice(0, -1).join('');
+        else if (character === '\u0015') text = '';
+        else if (character >= ' ') text += character;
+      }
+    };
+    input.setRawMode(true);
+    input.on('data', onData);
+    input.resume();
+  });
+}

@@ -1,0 +1,212 @@
+import { dirname } from 'node:path';
+import { systemRandom, type Random } from '../ports.ts';
+import { errnoOf, FileError, withFileErrors } from './errors.ts';
+import type { FilePort, OpenFile, RawPath } from './file-port.ts';
+
+/**
+ * The durability module: with `append-file.ts` the only code that calls rename or fsync.
+ *
+ * D1: a name that `writeFileDurably` returned for holds the whole new content after any crash; before that, the whole
+ *     old content or nothing.
+ * D2: a name that `removeDurably` or `eraseDurably` returned for does not come back after a crash.
+ * D3: a failed flush is never repeated and believed: the kernel may have dropped the dirty pages and report success the
+ *     second time (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+ */
+
+/** The folder that a path's last name is in. */
+export function parentOf(path: RawPath): RawPath {
+  if (typeof path === 'string') return dirname(path);
+  const slash = Math.max(path.lastIndexOf(0x2f), process.platform === 'win32' ? path.lastIndexOf(0x5c) : -1);
+  if (slash < 0) return Buffer.from('.');
+  return path.subarray(0, Math.max(slash, 1));
+}
+
+/** A path with one more name; raw bytes when either part is. */
+export function joinRaw(folder: RawPath, name: RawPath): RawPath {
+  const separator = process.platform === 'win32' ? '\\' : '/';
+  if (typeof folder === 'string' && typeof name === 'string') return folder.endsWith('/') ? folder + name : folder + separator + name;
+  const head = Buffer.from(folder);
+  const last = head[head.length - 1];
+  const between = last === 0x2f || (last === 0x5c && process.platform === 'win32') ? '' : separator;
+  return Buffer.concat([head, Buffer.from(between), Buffer.from(name)]);
+}
+
+/** Writes all of `bytes` at `position`, however short the single writes are. */
+export async function writeFully(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const count = await file.write(bytes.subarray(done), position + done);
+    if (count <= 0) throw new FileError('FILE_IO', 'the file system accepted no bytes of a write');
+    done += count;
+  }
+}
+
+/** Reads exactly `length` bytes at `position`, or fewer when the file ends before. */
+export async function readFully(file: OpenFile, position: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(length);
+  let done = 0;
+  while (done < length) {
+    const count = await file.read(bytes.subarray(done), position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done === length ? bytes : bytes.subarray(0, done);
+}
+
+/** A whole file of at most `limit` bytes. Errors: `FILE_MISSING`, `FILE_DENIED`, `FILE_TOO_LARGE`, `FILE_IO`. */
+export function readWholeFile(port: FilePort, path: RawPath, limit: number): Promise<Buffer> {
+  return withFileErrors('read', path, async () => {
+    const file = await port.open(path, 'read');
+    try {
+      const bytes = await readFully(file, 0, Math.min((await file.facts()).size, limit) + 1);
+      if (bytes.length > limit) throw new FileError('FILE_TOO_LARGE', `cannot read ${path}: it is larger than ${limit} bytes`);
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+/** As `readWholeFile`, but undefined when there is no such file. */
+export async function readFileIfThere(port: FilePort, path: RawPath, limit: number): Promise<Buffer | undefined> {
+  try {
+    return await readWholeFile(port, path, limit);
+  } catch (error) {
+    if (error instanceof FileError && error.code === 'FILE_MISSING') return undefined;
+    throw error;
+  }
+}
+
+/** Whether the name exists (a dangling symbolic link does). */
+export async function exists(port: FilePort, path: RawPath): Promise<boolean> {
+  try {
+    await port.lstat(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return false;
+    throw error;
+  }
+}
+
+/** A name for a temporary file in the folder of `path`: short and not derived from it, so that a 255-byte name works too. */
+export function temporaryBeside(path: RawPath, random: Random): RawPath {
+  return joinRaw(parentOf(path), `.aq-${Buffer.from(random.bytes(8)).toString('hex')}.part`);
+}
+
+export interface WriteOptions {
+  /** Permission bits of the new file; 0o600 unless told. */
+  readonly mode?: number;
+  /** Fail with `FILE_EXISTS` instead of replacing what is there. */
+  readonly createOnly?: boolean;
+  readonly random?: Random;
+}
+
+/**
+ * Puts `bytes` under `path`, all or nothing (D1): temporary file in the same folder, write, fsync, rename, fsync of the
+ * folder. Nothing partial is ever visible under the final name, and a failure leaves what was there before.
+ */
+export function writeFileDurably(port: FilePort, path: RawPath, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
+  return withFileErrors('write', path, async () => {
+    const temporary = temporaryBeside(path, options.random ?? systemRandom);
+    const file = await port.open(temporary, 'createNew', options.mode ?? 0o600);
+    try {
+      try {
+        await writeFully(file, bytes, 0);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await place(port, temporary, path, options.createOnly === true);
+    } catch (error) {
+      await port.unlink(temporary).catch(() => undefined); // best effort: the first error is the one to tell
+      throw error;
+    }
+    await port.syncDirectory(parentOf(path));
+  });
+}
+
+/**
+ * Gives a finished, synced temporary file its final name; the caller then makes the folder durable. With `createOnly` an
+ * existing name stays and EEXIST is thrown: by link where the file system has it, else by a look before the rename.
+ */
+export async function place(port: FilePort, temporary: RawPath, path: RawPath, createOnly: boolean): Promise<void> {
+  if (!createOnly) return port.rename(temporary, path);
+  try {
+    await port.link(temporary, path);
+  } catch (error) {
+    // FAT, exFAT and some network shares have no hard links.
+    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
+    if (await exists(port, path)) {
+      throw Object.assign(new Error('EEXIST: file already exists'), { code: 'EEXIST', syscall: 'link' });
+    }
+    return port.rename(temporary, path);
+  }
+  await port.unlink(temporary);
+}
+
+/** Renames and makes it durable on both sides. */
+export function renameDurably(port: FilePort, from: RawPath, to: RawPath): Promise<void> {
+  return withFileErrors('rename', from, async () => {
+    await port.rename(from, to);
+    await port.syncDirectory(parentOf(to));
+    if (Buffer.compare(Buffer.from(parentOf(from)), Buffer.from(parentOf(to))) !== 0) await port.syncDirectory(parentOf(from));
+  });
+}
+
+/** Removes a file for good (D2). A name that is not there is fine. */
+export function removeDurably(port: FilePort, path: RawPath): Promise<void> {
+  return withFileErrors('remove', path, async () => {
+    try {
+      await port.unlink(path);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+    await port.syncDirectory(parentOf(path));
+  });
+}
+
+/**
+ * Removes a file that held a key: overwritten with zeros, flushed, then unlinked (D2). A help, not a promise: flash
+ * translation layers and copy-on-write file systems may keep the old blocks.
+ */
+export async function eraseDurably(port: FilePort, path: RawPath): Promise<void> {
+  await withFileErrors('erase', path, async () => {
+    let file: OpenFile;
+    try {
+      file = await port.open(path, 'update');
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return;
+      throw error;
+    }
+    try {
+      const { size } = await file.facts();
+      const zeros = Buffer.alloc(Math.min(size, 1 << 16));
+      for (let at = 0; at < size; at += zeros.length) await writeFully(file, zeros.subarray(0, Math.min(zeros.length, size - at)), at);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  });
+  await removeDurably(port, path);
+}
+
+/** Makes a folder and those above it, each durable in its parent. An existing folder keeps its mode. */
+export function ensureDirectory(port: FilePort, path: RawPath, mode = 0o700): Promise<void> {
+  return withFileErrors('make folder', path, () => makeFolder(port, path, mode));
+}
+
+async function makeFolder(port: FilePort, path: RawPath, mode: number): Promise<void> {
+  try {
+    await port.mkdir(path, mode);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'EEXIST') {
+      if ((await port.stat(path)).kind === 'directory') return;
+      throw Object.assign(new Error('ENOTDIR: not a directory'), { code: 'ENOTDIR', syscall: 'mkdir' });
+    }
+    if (errno !== 'ENOENT') throw error;
+    await makeFolder(port, parentOf(path), mode);
+    await port.mkdir(path, mode);
+  }
+  await port.syncDirectory(parentOf(path));
+}

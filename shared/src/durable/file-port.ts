@@ -1,0 +1,220 @@
+import { constants, promises as fs } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+
+/** A path as text, or as the raw bytes that the file system gave (POSIX names need not be UTF-8). */
+export type RawPath = string | Buffer;
+
+export type FileKind = 'file' | 'directory' | 'symlink' | 'other';
+
+/** What the file system says about a name. Times in nanoseconds since 1970. */
+export interface FileFacts {
+  readonly kind: FileKind;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly ino: bigint;
+  readonly dev: bigint;
+  /** Permission bits, 0 to 0o7777. */
+  readonly mode: number;
+  readonly links: number;
+}
+
+export interface DirectoryEntry {
+  readonly name: Buffer;
+  readonly kind: FileKind;
+}
+
+/**
+ * How to open a file: `read` and `readNoFollow` for reading (the latter refuses a symbolic link and never waits on a
+ * pipe), `createNew` for writing and reading a file that must not exist, `update` for reading and writing one that must
+ * exist, `updateOrCreate` for either.
+ */
+export type OpenMode = 'read' | 'readNoFollow' | 'createNew' | 'update' | 'updateOrCreate';
+
+/** An open file. Positions are absolute; there is no cursor. */
+export interface OpenFile {
+  /** Reads up to `into.length` bytes and returns how many; 0 at the end. May be fewer than asked for. */
+  read(into: Uint8Array, position: number): Promise<number>;
+  /** Writes up to `bytes.length` bytes and returns how many. May be fewer than given: `writeFully` repeats. */
+  write(bytes: Uint8Array, position: number): Promise<number>;
+  /** fsync: content and all attributes are on stable storage when it returns. */
+  sync(): Promise<void>;
+  /** fdatasync: content and the size needed to read it back are on stable storage when it returns. */
+  datasync(): Promise<void>;
+  truncate(size: number): Promise<void>;
+  facts(): Promise<FileFacts>;
+  chmod(mode: number): Promise<void>;
+  /** Sets the access and modification times; exact to the microsecond. */
+  setTimes(atimeNs: bigint, mtimeNs: bigint): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Every file operation that Aliquot performs, in one interface: a test wraps it to fail, shorten, lose or crash at any
+ * step. Errors are Node's own (`code` is the errno name); `fileError` turns them into sentences.
+ */
+export interface FilePort {
+  open(path: RawPath, mode: OpenMode, permissions?: number): Promise<OpenFile>;
+  /** Follows symbolic links. */
+  stat(path: RawPath): Promise<FileFacts>;
+  /** Describes the name itself. */
+  lstat(path: RawPath): Promise<FileFacts>;
+  /** The names in a folder, in no particular order, without `.` and `..`; one is held at a time. */
+  list(path: RawPath): AsyncIterable<DirectoryEntry>;
+  readlink(path: RawPath): Promise<Buffer>;
+  realpath(path: RawPath): Promise<Buffer>;
+  /** Replaces `to` atomically when it is a file. Durable only after `syncDirectory`. */
+  rename(from: RawPath, to: RawPath): Promise<void>;
+  /** Gives a file a second name; fails with EEXIST rather than replace. */
+  link(existing: RawPath, name: RawPath): Promise<void>;
+  symlink(target: RawPath, name: RawPath): Promise<void>;
+  unlink(path: RawPath): Promise<void>;
+  mkdir(path: RawPath, permissions?: number): Promise<void>;
+  /** Removes an empty folder. */
+  rmdir(path: RawPath): Promise<void>;
+  chmod(path: RawPath, mode: number): Promise<void>;
+  /** Sets times of the name itself, never of what a symbolic link leads to. */
+  setLinkTimes(path: RawPath, atimeNs: bigint, mtimeNs: bigint): Promise<void>;
+  /** Makes creations, renames and removals in a folder durable. Windows has no such call and needs none: does nothing there. */
+  syncDirectory(path: RawPath): Promise<void>;
+  /** Bytes that this user may still write to the file system of `path`. */
+  freeBytes(path: RawPath): Promise<number>;
+}
+
+const onWindows = process.platform === 'win32';
+
+const flagsOf: Record<OpenMode, number> = {
+  read: constants.O_RDONLY,
+  readNoFollow: constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0),
+  createNew: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0),
+  update: constants.O_RDWR,
+  updateOrCreate: constants.O_RDWR | constants.O_CREAT,
+};
+
+interface BigStats {
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
+
+function kindOf(stats: BigStats): FileKind {
+  if (stats.isFile()) return 'file';
+  if (stats.isDirectory()) return 'directory';
+  return stats.isSymbolicLink() ? 'symlink' : 'other';
+}
+
+function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
+  return {
+    kind: kindOf(stats),
+    size: Number(stats.size),
+    mtimeNs: stats.mtimeNs,
+    ctimeNs: stats.ctimeNs,
+    ino: stats.ino,
+    dev: stats.dev,
+    mode: Number(stats.mode) & 0o7777,
+    links: Number(stats.nlink),
+  };
+}
+
+/**
+ * Node takes times as a double of seconds, which near today is a grid of about 238 ns, and cuts the rest off. A plain
+ * division may therefore land just below a whole millisecond and show the one before it. This picks the grid point
+ * nearest to the wish that lies in the same microsecond. Exported for its test.
+ *
+ * Test only: the property is stated over the numbers, not over a file system's own grid.
+ */
+export function secondsForTime(ns: bigint): number | Date {
+  if (ns < 0n) return new Date(Number(ns / 1_000_000n) - (ns % 1_000_000n === 0n ? 0 : 1));
+  const plain = Number(ns) / 1e9;
+  const step = 2 ** (Math.floor(Math.log2(Math.max(plain, 1))) - 52);
+  const microsecond = Number(ns / 1000n);
+  for (const candidate of [plain, plain + step, plain - step, plain + 2 * step]) {
+    const whole = Math.trunc(candidate);
+    const nanos = Math.trunc((candidate - whole) * 1e9);
+    if (whole * 1e6 + Math.trunc(nanos / 1000) === microsecond) return candidate;
+  }
+  return plain;
+}
+
+class NodeFile implements OpenFile {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    return (await this.#handle.read(into, 0, into.length, position)).bytesRead;
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<number> {
+    return (await this.#handle.write(bytes, 0, bytes.length, position)).bytesWritten;
+  }
+
+  sync(): Promise<void> {
+    return this.#handle.sync();
+  }
+
+  datasync(): Promise<void> {
+    return this.#handle.datasync();
+  }
+
+  truncate(size: number): Promise<void> {
+    return this.#handle.truncate(size);
+  }
+
+  async facts(): Promise<FileFacts> {
+    return factsOf(await this.#handle.stat({ bigint: true }));
+  }
+
+  chmod(mode: number): Promise<void> {
+    return this.#handle.chmod(mode);
+  }
+
+  setTimes(atimeNs: bigint, mtimeNs: bigint): Promise<void> {
+    return this.#handle.utimes(secondsForTime(atimeNs), secondsForTime(mtimeNs));
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+async function* listNames(path: RawPath): AsyncIterable<DirectoryEntry> {
+  // opendir reads ahead in small batches: a folder of a million files is never held at once.
+  const folder = await fs.opendir(path as string, { encoding: 'buffer' as BufferEncoding, bufferSize: 256 });
+  for await (const entry of folder) yield { name: entry.name as unknown as Buffer, kind: kindOf(entry) };
+}
+
+async function syncDirectory(path: RawPath): Promise<void> {
+  if (onWindows) return;
+  const handle = await fs.open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The real file system of this machine. */
+export const nodeFiles: FilePort = {
+  open: async (path, mode, permissions = 0o666) => new NodeFile(await fs.open(path, flagsOf[mode], permissions)),
+  stat: async (path) => factsOf(await fs.stat(path, { bigint: true })),
+  lstat: async (path) => factsOf(await fs.lstat(path, { bigint: true })),
+  list: listNames,
+  readlink: (path) => fs.readlink(path, { encoding: 'buffer' }),
+  realpath: (path) => fs.realpath(path, { encoding: 'buffer' }),
+  rename: (from, to) => fs.rename(from, to),
+  link: (existing, name) => fs.link(existing, name),
+  symlink: (target, name) => fs.symlink(target, name),
+  unlink: (path) => fs.unlink(path),
+  mkdir: (path, permissions = 0o777) => fs.mkdir(path, { mode: permissions }).then(() => undefined),
+  rmdir: (path) => fs.rmdir(path),
+  chmod: (path, mode) => fs.chmod(path, mode),
+  setLinkTimes: (path, atimeNs, mtimeNs) => fs.lutimes(path, secondsForTime(atimeNs), secondsForTime(mtimeNs)),
+  syncDirectory,
+  freeBytes: async (path) => {
+    const { bavail, bsize } = await fs.statfs(path);
+    return bavail * bsize;
+  },
+};

@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import { Level } from 'level';
+import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from './durable.ts';
+import { FolderError } from './errors.ts';
+import type { FilePort } from './file-port.ts';
+
+/** The right to use a folder; the operating system takes it back when the process ends, however it ends. */
+export interface FolderLock {
+  release(): Promise<void>;
+}
+
+/**
+ * Claims a folder for this process. `what` names the folder in the message ("the data folder").
+ *
+ * An empty LevelDB in `DIR/lock` decides: LevelDB takes a kernel lock (fcntl, LockFileEx) that dies with its process,
+ * which Node itself does not offer. `DIR/lock.json` only tells people who holds it. Error: `FOLDER_IN_USE`.
+ */
+export async function lockDirectory(port: FilePort, dir: string, what: string): Promise<FolderLock> {
+  const holderFile = join(dir, 'lock.json');
+  await ensureDirectory(port, join(dir, 'lock'));
+  const level = new Level(join(dir, 'lock'), { writeBufferSize: 64 * 1024, cacheSize: 0 });
+  try {
+    await level.open();
+  } catch (error) {
+    if (!isLocked(error)) throw error;
+    const holder = await holderPid(port, holderFile);
+    const who = holder === undefined ? 'a living process' : `a living process (pid ${holder})`;
+    throw new FolderError('FOLDER_IN_USE', `${what} ${dir} is in use by ${who}; stop it first`, { cause: error, retryable: true });
+  }
+  try {
+    await writeFileDurably(port, holderFile, Buffer.from(`${JSON.stringify({ pid: process.pid })}\n`));
+  } catch (error) {
+    await level.close();
+    throw error;
+  }
+  return {
+    async release() {
+      if (level.status === 'closed') return;
+      await removeDurably(port, holderFile);
+      await level.close();
+    },
+  };
+}
+
+function isLocked(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && error.code === 'LEVEL_LOCKED') return true;
+  return isLocked(error.cause);
+}
+
+async function holderPid(port: FilePort, path: string): Promise<number | undefined> {
+  try {
+    const told: unknown = JSON.parse((await readFileIfThere(port, path, 4096))?.toString('utf8') ?? 'null');
+    return typeof told === 'object' && told !== null && 'pid' in told && typeof told.pid === 'number' ? told.pid : undefined;
+  } catch {
+    return undefined; // only a message: a torn or foreign file must not hide the real error
+  }
+}
