@@ -1,0 +1,175 @@
+import {
+  type CommitHash,
+  type CommitHeader,
+  decodeCommitHeader,
+  decodeEntry,
+  decodeSignedCommit,
+  type Entry,
+  type EntryDraft,
+  type EntrySlot,
+  encodeCommitHeader,
+  encodeSignedCommit,
+  encodeWrap,
+  type SignedCommit,
+  type VaultId,
+  type Wrap,
+} from '@aliquot/proto';
+import { lengthPrefixed } from '../crypto/bytes.ts';
+import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
+import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
+import type { AgentCertificate } from '../keys/certificates.ts';
+import { leafHash, rootOfHashes } from '../log/hashing.ts';
+import type { Random } from '../ports.ts';
+import { checkEntry, sealEntry } from './entry.ts';
+import { CommitError } from './errors.ts';
+import { type CommitRecipient, newCommitKeys, wrapCommitKeys } from './keys.ts';
+
+export { type CommitRecipient, openCommitKeys } from './keys.ts';
+
+const COMMIT = 'aliquot/v1/commit';
+const COMMIT_HASH = 'aliquot/v1/commit-hash';
+const WRAPS_HASH = 'aliquot/v1/commit-wraps';
+const HASH_BYTES = 32;
+
+/** The predecessor of a chain's first commit. */
+export const NO_PREDECESSOR = new Uint8Array(HASH_BYTES) as CommitHash;
+
+/** What a commit is made from; the rest of its header follows from these. */
+export interface CommitInput
+  extends Omit<CommitHeader, 'version' | 'entryCount' | 'entriesRoot' | 'wrapsHash'> {
+  readonly drafts: readonly EntryDraft[];
+  /** Vault and catalog always, the agent itself under self-restore. */
+  readonly recipients: readonly CommitRecipient[];
+  readonly signKey: SigningKey;
+}
+
+export interface BuiltCommit {
+  /** The encoded `SignedCommit`: kept, sent and stored verbatim. */
+  readonly bytes: Uint8Array;
+  readonly hash: CommitHash;
+  readonly header: CommitHeader;
+}
+
+/** A slot of a verified commit. */
+export type VerifiedSlot =
+  | { readonly type: 'entry'; readonly entry: Entry; readonly bytes: Uint8Array }
+  | { readonly type: 'purged'; readonly leafHash: Uint8Array };
+
+export interface VerifiedCommit {
+  readonly header: CommitHeader;
+  readonly hash: CommitHash;
+  /** In order; empty when `headerOnly`. */
+  readonly slots: readonly VerifiedSlot[];
+  readonly wraps: readonly Wrap[];
+  readonly headerOnly: boolean;
+}
+
+export interface CommitExpectation {
+  readonly vaultId: VaultId;
+  readonly agent: AgentCertificate;
+  /**
+   * Set when an agent submits the commit: nothing may be removed yet, and the wraps are the signed ones. Later, entries
+   * may have been purged and wraps added or removed, each by a logged event.
+   */
+  readonly firstSubmission?: boolean;
+}
+
+/** The name of a commit: labelled SHA-256 of its header's exact bytes. The signature takes no part. */
+export function commitHash(header: Uint8Array): CommitHash {
+  return sha256(labelled(COMMIT_HASH), header) as CommitHash;
+}
+
+/**
+ * Makes a commit: fresh list and read keys, sealed entries, wraps, header, signature. The two keys are forgotten before
+ * this returns; only the recipients of the wraps can open what was made.
+ *
+ * @throws CommitError `COMMIT_CHAIN`, `COMMIT_ENTRY_INVALID`.
+ */
+export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
+  const { drafts, recipients, signKey, ...fields } = input;
+  const keys = newCommitKeys(random);
+  try {
+    const entries = drafts.map((draft) => sealEntry(draft, keys.listKey, keys.readKey, random));
+    const wraps = wrapCommitKeys(keys, recipients, fields, random);
+    const header: CommitHeader = {
+      version: 1,
+      ...fields,
+      entryCount: entries.length,
+      entriesRoot: rootOfHashes(entries.map(leafHash)),
+      wrapsHash: wrapsHash(wraps),
+    };
+    checkChain(header);
+    const headerBytes = encodeCommitHeader(header);
+    const { signature } = sign(signKey, COMMIT, headerBytes);
+    const slots: EntrySlot[] = entries.map((bytes) => ({ type: 'entry', bytes }));
+    const bytes = encodeSignedCommit({ header: headerBytes, signature, slots, wraps, headerOnly: false });
+    return { bytes, hash: commitHash(headerBytes), header };
+  } finally {
+    keys.listKey.fill(0);
+    keys.readKey.fill(0);
+  }
+}
+
+/**
+ * Checks a commit completely, the signature first. Where it belongs in its chain, and whether its chunks exist, is for
+ * the caller to decide.
+ *
+ * @throws CommitError; FormatError when the bytes are no commit.
+ */
+export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): VerifiedCommit {
+  const commit = decodeSignedCommit(bytes);
+  const { binding } = expected.agent;
+  if (!signatureHolds(binding.signKey, COMMIT, { body: commit.header, signature: commit.signature })) {
+    throw new CommitError('COMMIT_SIGNATURE', `the commit is not signed by agent ${expected.agent.enrolment.name}`);
+  }
+  const header = decodeCommitHeader(commit.header);
+  if (!equalBytes(header.vaultId, expected.vaultId)) throw new CommitError('COMMIT_OTHER_VAULT', 'the commit belongs to another vault');
+  if (!equalBytes(header.agentId, binding.agentId)) throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
+  checkChain(header);
+  if (expected.firstSubmission === true) checkFirstSubmission(commit, header);
+  const slots = commit.headerOnly ? [] : verifySlots(commit, header);
+  return { header, hash: commitHash(commit.header), slots, wraps: commit.wraps, headerOnly: commit.headerOnly };
+}
+
+function checkChain(header: CommitHeader): void {
+  const { sequence, predecessor, forkedFrom } = header;
+  const first = sequence === 1;
+  if (!Number.isSafeInteger(sequence) || sequence < 1) throw chainError(`${sequence} is no sequence number`);
+  if (first !== equalBytes(predecessor, NO_PREDECESSOR)) throw chainError(`commit ${sequence} and its predecessor do not fit`);
+  if (forkedFrom !== undefined && !first) throw chainError('only the first commit of a chain can continue another');
+  if (forkedFrom !== undefined && equalBytes(forkedFrom.chainId, header.chainId)) throw chainError('a chain cannot continue itself');
+}
+
+function chainError(why: string): CommitError {
+  return new CommitError('COMMIT_CHAIN', `the commit contradicts its chain: ${why}`);
+}
+
+function checkFirstSubmission(commit: SignedCommit, header: CommitHeader): void {
+  if (commit.headerOnly || commit.slots.some((slot) => slot.type === 'purged')) {
+    throw new CommitError('COMMIT_INCOMPLETE', `commit ${header.sequence} arrives with entries already removed`);
+  }
+  if (!equalBytes(wrapsHash(commit.wraps), header.wrapsHash)) {
+    throw new CommitError('COMMIT_WRAPS', `the wraps of commit ${header.sequence} are not the ones that were signed`);
+  }
+}
+
+function verifySlots(commit: SignedCommit, header: CommitHeader): VerifiedSlot[] {
+  if (commit.slots.length !== header.entryCount) {
+    throw new CommitError('COMMIT_ENTRY_COUNT', `commit ${header.sequence} has ${commit.slots.length} entries, its header says ${header.entryCount}`);
+  }
+  const hashes = commit.slots.map((slot) => (slot.type === 'entry' ? leafHash(slot.bytes) : slot.leafHash));
+  if (!equalBytes(rootOfHashes(hashes), header.entriesRoot)) {
+    throw new CommitError('COMMIT_ENTRIES', `the entries of commit ${header.sequence} are not the ones that were signed`);
+  }
+  return commit.slots.map((slot) => {
+    if (slot.type === 'purged') return slot;
+    const entry = decodeEntry(slot.bytes);
+    checkEntry(entry);
+    return { type: 'entry', entry, bytes: slot.bytes };
+  });
+}
+
+/** Labelled SHA-256 over the encoded wraps, each behind its length. */
+function wrapsHash(wraps: readonly Wrap[]): Uint8Array {
+  return sha256(labelled(WRAPS_HASH), lengthPrefixed(...wraps.map(encodeWrap)));
+}

@@ -1,0 +1,28 @@
+import { AliquotError } from '@aliquot/proto';
+
+export type CommitErrorCode =
+  /** The signature is not the agent's: altered on the way, or signed by somebody else. */
+  | 'COMMIT_SIGNATURE'
+  /** A genuine commit or heartbeat, but of another vault. */
+  | 'COMMIT_OTHER_VAULT'
+  /** A genuine commit or heartbeat, but it speaks for another agent than the one whose key signed it. */
+  | 'COMMIT_OTHER_AGENT'
+  /** Sequence, predecessor and fork point contradict each other. */
+  | 'COMMIT_CHAIN'
+  /** There are more or fewer entries than the header says. */
+  | 'COMMIT_ENTRY_COUNT'
+  /** The entries are not the ones that were signed. */
+  | 'COMMIT_ENTRIES'
+  /** The wraps are not the ones that were signed. */
+  | 'COMMIT_WRAPS'
+  /** A commit arrives for the first time with entries or wraps already removed. */
+  | 'COMMIT_INCOMPLETE'
+  /** An entry contradicts itself: kind, size, content and sealed parts do not fit together. */
+  | 'COMMIT_ENTRY_INVALID'
+  /** The commit holds no wrap for this key: it was not meant to open it, or the wrap was removed. */
+  | 'COMMIT_NO_WRAP'
+  /** Names or keys of an entry do not open: a wrong key, or the entry was altered. */
+  | 'COMMIT_ENTRY_SEALED';
+
+/** A commit, entry or heartbeat that must not be believed or cannot be opened. */
+export class CommitError extends AliquotError<CommitErrorCode> {}
