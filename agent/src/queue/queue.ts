@@ -99,8 +99,8 @@ export interface KnownStat {
   readonly ino: bigint;
   readonly mode: number;
   /**
-   * `contentTag(sha256)` of the file, 32 zero bytes unless `kind` is file. Never the SHA-256 itself: for a file of one
-   * chunk that is what unmasks the chunk's key in the cache, and a stolen PC must not hold both.
+   * `contentTag(sha256)` of the file, 32 zero bytes unless `kind` is file. Not the SHA-256 itself: nothing from which a
+   * cached key could ever be unmasked lies beside the cache.
    */
   readonly contentTag: Uint8Array;
   readonly capturedAtMs: number;
@@ -157,8 +157,8 @@ export interface LastReceipt {
 }
 
 export interface LostVersion {
-  readonly sequence: number;
-  readonly slot: number;
+  /** Number of the version in queue order. */
+  readonly entry: number;
   /** The path, where a known file still named it. */
   readonly path: Uint8Array | undefined;
 }

@@ -1,0 +1,57 @@
+/*
+ * The key families of the queue's index: one byte, then the rest. Numbers are 64-bit big-endian, so LevelDB's byte order is
+ * their order. Everything but the cache is a pure function of segments and chain log (I-A5).
+ *
+ *   m                       counters and checkpoint (`IndexState`)
+ *   q ‖ entry               unsigned version: where its record is, its batch, hold, bytes and time
+ *   h ‖ segment ‖ entry     hold: this segment and all behind it are needed until the version (or the commit whose first
+ *                           entry this is) is receipted
+ *   i ‖ chunk id            item: where its record is
+ *   k ‖ path                known file
+ *   p ‖ path                why a path is not protected
+ *   c ‖ sequence            signed commit: where its record is, what it covers
+ *   l ‖ entry               lost version, not acknowledged: its path
+ *   x ‖ cache index         cached chunk: a cache, it may be lost at any time
+ */
+
+export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'x';
+
+export const META_KEY: Uint8Array = Buffer.from('m', 'ascii');
+
+/** A key made of raw bytes. */
+export function rawKey(family: Family, bytes: Uint8Array): Uint8Array {
+  const key = new Uint8Array(1 + bytes.length);
+  key[0] = family.charCodeAt(0);
+  key.set(bytes, 1);
+  return key;
+}
+
+/** A key made of counters. */
+export function numberKey(family: Family, ...numbers: readonly number[]): Uint8Array {
+  const key = Buffer.alloc(1 + 8 * numbers.length);
+  key[0] = family.charCodeAt(0);
+  for (const [index, number] of numbers.entries()) key.writeBigUInt64BE(BigInt(number), 1 + 8 * index);
+  return key;
+}
+
+/** The `index`-th counter of a key. */
+export function numberInKey(key: Uint8Array, index = 0): number {
+  return Number(new DataView(key.buffer, key.byteOffset, key.byteLength).getBigUint64(1 + 8 * index));
+}
+
+/** The range of all keys that start with these bytes. */
+export function prefixRange(prefix: Uint8Array): { readonly gte: Uint8Array; readonly lt?: Uint8Array } {
+  for (let at = prefix.length - 1; at >= 0; at -= 1) {
+    const byte = prefix[at] ?? 0;
+    if (byte < 0xff) {
+      const after = prefix.slice(0, at + 1);
+      after[at] = byte + 1;
+      return { gte: prefix, lt: after };
+    }
+  }
+  return { gte: prefix };
+}
+
+export function familyRange(family: Family): { readonly gte: Uint8Array; readonly lt?: Uint8Array } {
+  return prefixRange(rawKey(family, new Uint8Array()));
+}

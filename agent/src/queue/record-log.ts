@@ -1,0 +1,263 @@
+import { join } from 'node:path';
+import { AppendFile } from '@aliquot/shared/durable/append-file';
+import { ensureDirectory, readFully, removeDurably } from '@aliquot/shared/durable/durable';
+import type { FilePort, OpenFile } from '@aliquot/shared/durable/file-port';
+import { QueueError } from './errors.ts';
+import {
+  checkFileHeader,
+  encodeFileHeader,
+  encodeRecord,
+  FILE_HEADER_BYTES,
+  type FileKind,
+  findRecordHeader,
+  parseRecordHeader,
+  payloadMatches,
+  RECORD_HEADER_BYTES,
+  type RecordHeader,
+  type RecordKind,
+} from './record.ts';
+
+/** Where a record's header starts. */
+export interface Position {
+  readonly file: number;
+  readonly offset: number;
+}
+
+export type Scanned =
+  | { readonly type: 'record'; readonly at: Position; readonly next: Position; readonly header: RecordHeader; readonly payload: Uint8Array }
+  /**
+   * Bytes that are no sound record. `torn`: nothing sound follows in the newest file, as an interrupted write leaves it.
+   * Else the scan goes on at `next`.
+   */
+  | { readonly type: 'damage'; readonly at: Position; readonly next: Position; readonly torn: boolean };
+
+const SUFFIX: Readonly<Record<FileKind, string>> = { segment: '.seg', chain: '.log' };
+const SEARCH_WINDOW_BYTES = 1024 * 1024;
+
+
+/**
+ * A folder of numbered append-only record files: the queue's segments, and the chain log. Knows framing, checksums and
+ * rotation, not what records mean. Calls that change it come one at a time (the queue's own serial section sees to that).
+ */
+export class RecordLog {
+  readonly kind: FileKind;
+  readonly dir: string;
+  readonly #port: FilePort;
+  readonly #targetBytes: number;
+  /** Sizes by number, ascending; the last is the one that grows. */
+  readonly #sizes: Map<number, number>;
+  readonly #readers = new Map<number, OpenFile>();
+  #active: { readonly number: number; readonly file: AppendFile } | undefined;
+
+  private constructor(port: FilePort, dir: string, kind: FileKind, targetBytes: number, sizes: Map<number, number>) {
+    this.#port = port;
+    this.dir = dir;
+    this.kind = kind;
+    this.#targetBytes = targetBytes;
+    this.#sizes = sizes;
+  }
+
+  /** Lists what is there; writes nothing. Files that are not of this log are left alone. */
+  static async open(port: FilePort, dir: string, kind: FileKind, targetBytes: number): Promise<RecordLog> {
+    await ensureDirectory(port, dir);
+    const pattern = new RegExp(`^(\\d{8,15})\\${SUFFIX[kind]}$`);
+    const found: [number, number][] = [];
+    for await (const entry of port.list(dir)) {
+      const name = entry.name.toString('latin1');
+      const match = pattern.exec(name);
+      if (match?.[1] !== undefined) found.push([Number(match[1]), Number((await port.stat(join(dir, name))).size)]);
+    }
+    found.sort((left, right) => left[0] - right[0]);
+    return new RecordLog(port, dir, kind, targetBytes, new Map(found));
+  }
+
+  /** Numbers and sizes in bytes, oldest first. */
+  files(): readonly { readonly number: number; readonly size: number }[] {
+    return [...this.#sizes].map(([number, size]) => ({ number, size }));
+  }
+
+  /** The number of the file that the next record goes into, unless it rotates. */
+  get activeNumber(): number {
+    return this.#active?.number ?? this.lastNumber ?? 1;
+  }
+
+  get lastNumber(): number | undefined {
+    let last: number | undefined;
+    for (const number of this.#sizes.keys()) last = number;
+    return last;
+  }
+
+  path(number: number): string {
+    return join(this.dir, `${String(number).padStart(8, '0')}${SUFFIX[this.kind]}`);
+  }
+
+  /** Just behind the last record. */
+  end(): Position {
+    const file = this.activeNumber;
+    return { file, offset: this.#sizes.get(file) ?? 0 };
+  }
+
+  /** Appends one record; durable with the next `sync`. A failed append leaves no trace. */
+  async append(kind: RecordKind, payload: Uint8Array, digest?: Uint8Array): Promise<Position> {
+    const bytes = encodeRecord(kind, payload, digest);
+    const active = await this.#writable(bytes.length);
+    const offset = await active.file.append(bytes);
+    this.#sizes.set(active.number, active.file.size);
+    return { file: active.number, offset };
+  }
+
+  async sync(): Promise<void> {
+    await this.#active?.file.sync();
+  }
+
+  /** Cuts the newest file at `position`, durably. */
+  async cut(position: Position): Promise<void> {
+    const active = await this.#openNewest(position.file);
+    await active.file.truncateTo(position.offset < FILE_HEADER_BYTES ? 0 : position.offset);
+    if (active.file.size === 0) await active.file.append(encodeFileHeader(this.kind, active.number));
+    await active.file.sync();
+    this.#sizes.set(active.number, active.file.size);
+  }
+
+  /** Header and payload at a position, checked. Errors: `QUEUE_DAMAGED`. */
+  async read(at: Position): Promise<{ readonly header: RecordHeader; readonly payload: Uint8Array }> {
+    const head = await this.readBytes(at.file, at.offset, RECORD_HEADER_BYTES);
+    const header = parseRecordHeader(head, this.kind);
+    const payload = header === undefined ? undefined : await this.readBytes(at.file, at.offset + RECORD_HEADER_BYTES, header.length);
+    if (header === undefined || payload === undefined || !payloadMatches(header, payload)) {
+      throw new QueueError('QUEUE_DAMAGED', `${this.path(at.file)} is damaged at byte ${at.offset}; run aliquot-agent fsck`);
+    }
+    return { header, payload };
+  }
+
+  /** Up to `length` bytes; fewer at the end of the file, none when there is no such file. */
+  async readBytes(number: number, offset: number, length: number): Promise<Uint8Array> {
+    const size = this.#sizes.get(number);
+    if (size === undefined) return new Uint8Array();
+    const reader = await this.#reader(number);
+    return readFully(reader, offset, Math.max(0, Math.min(length, size - offset)));
+  }
+
+  /**
+   * Every record from a position on (or all), in order, with its payload, each checked. Damage is reported where it
+   * stands; a file header that is damaged throws.
+   */
+  async *scan(from?: Position): AsyncGenerator<Scanned, void, void> {
+    for (const { number } of this.files()) {
+      if (from !== undefined && number < from.file) continue;
+      yield* this.scanFile(number, from !== undefined && number === from.file ? from.offset : 0);
+    }
+  }
+
+  async *scanFile(number: number, offset = 0): AsyncGenerator<Scanned, void, void> {
+    const newest = number === this.lastNumber;
+    let at = Math.max(offset, FILE_HEADER_BYTES);
+    const fileHeader = await this.readBytes(number, 0, FILE_HEADER_BYTES);
+    if (fileHeader.length < FILE_HEADER_BYTES && newest) {
+      if (fileHeader.length > 0) yield { type: 'damage', at: { file: number, offset: 0 }, next: { file: number, offset: 0 }, torn: true };
+      return;
+    }
+    checkFileHeader(fileHeader, this.kind, number, this.path(number));
+    while (at < (this.#sizes.get(number) ?? 0)) {
+      const header = parseRecordHeader(await this.readBytes(number, at, RECORD_HEADER_BYTES), this.kind);
+      const payload = header === undefined ? undefined : await this.readBytes(number, at + RECORD_HEADER_BYTES, header.length);
+      if (header !== undefined && payload !== undefined && payloadMatches(header, payload)) {
+        const next = at + RECORD_HEADER_BYTES + header.length;
+        yield { type: 'record', at: { file: number, offset: at }, next: { file: number, offset: next }, header, payload };
+        at = next;
+        continue;
+      }
+      const resume = await this.#findHeader(number, at + 1);
+      const next = resume < 0 ? (this.#sizes.get(number) ?? 0) : resume;
+      yield { type: 'damage', at: { file: number, offset: at }, next: { file: number, offset: next }, torn: newest && resume < 0 };
+      at = next;
+    }
+  }
+
+  /** Headers only, for listing what a file holds; stops at the first unsound one. */
+  async *headers(number: number): AsyncGenerator<{ readonly at: Position; readonly header: RecordHeader }, void, void> {
+    for (let at = FILE_HEADER_BYTES; ; ) {
+      const header = parseRecordHeader(await this.readBytes(number, at, RECORD_HEADER_BYTES), this.kind);
+      if (header === undefined) return;
+      yield { at: { file: number, offset: at }, header };
+      at += RECORD_HEADER_BYTES + header.length;
+    }
+  }
+
+  /** Removes a file that is not the newest, for good. */
+  async drop(number: number): Promise<void> {
+    await this.#closeReader(number);
+    this.#sizes.delete(number);
+    await removeDurably(this.#port, this.path(number));
+  }
+
+  async close(): Promise<void> {
+    for (const number of [...this.#readers.keys()]) await this.#closeReader(number);
+    await this.#active?.file.close();
+    this.#active = undefined;
+  }
+
+  async #writable(bytes: number): Promise<{ readonly number: number; readonly file: AppendFile }> {
+    let active = this.#active ?? (await this.#openNewest(this.lastNumber ?? 1));
+    const full = active.file.size > FILE_HEADER_BYTES && active.file.size + bytes > this.#targetBytes;
+    if (full) {
+      // Older files are wholly durable before a newer one exists: only the newest can have a torn tail.
+      await active.file.sync();
+      const next = active.number + 1;
+      await active.file.close();
+      this.#active = undefined;
+      active = await this.#openNewest(next);
+    }
+    return active;
+  }
+
+  async #openNewest(number: number): Promise<{ readonly number: number; readonly file: AppendFile }> {
+    if (this.#active?.number === number) return this.#active;
+    const file = await AppendFile.open(this.#port, this.path(number), { mode: 0o600 });
+    try {
+      if (file.size < FILE_HEADER_BYTES) {
+        await file.truncateTo(0);
+        await file.append(encodeFileHeader(this.kind, number));
+      }
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    this.#active = { number, file };
+    this.#sizes.set(number, file.size);
+    return this.#active;
+  }
+
+  async #findHeader(number: number, from: number): Promise<number> {
+    const size = this.#sizes.get(number) ?? 0;
+    for (let at = from; at < size; at += SEARCH_WINDOW_BYTES - RECORD_HEADER_BYTES + 1) {
+      const found = findRecordHeader(await this.readBytes(number, at, SEARCH_WINDOW_BYTES), 0, this.kind);
+      if (found >= 0) return at + found;
+    }
+    return -1;
+  }
+
+  async #reader(number: number): Promise<OpenFile> {
+    const known = this.#readers.get(number);
+    if (known !== undefined) {
+      this.#readers.delete(number);
+      this.#readers.set(number, known);
+      return known;
+    }
+    const opened = await this.#port.open(this.path(number), 'read');
+    // Two callers may have opened the same file meanwhile: the first one stays.
+    const other = this.#readers.get(number);
+    if (other !== undefined) {
+      await opened.close();
+      return other;
+    }
+    this.#readers.set(number, opened);
+    return opened;
+  }
+
+  async #closeReader(number: number): Promise<void> {
+    const reader = this.#readers.get(number);
+    this.#readers.delete(number);
+    await reader?.close();
+  }
+}
