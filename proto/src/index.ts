@@ -1,1 +1,14 @@
-export * from './errors.ts'; export * from './types.ts';
+/** The formats: typed values, limits, and the door through which bytes become them. */
+export * from './brand.ts';
+export * from './door/commit.ts';
+export { decodeSigned, encodeSigned } from './door/common.ts';
+export * from './door/entry.ts';
+export * from './door/frame.ts';
+export * from './door/keys.ts';
+export * from './door/log.ts';
+export * from './door/page.ts';
+export * from './door/records.ts';
+export * from './door/session.ts';
+export * from './errors.ts';
+export * from './limits.ts';
+export * from './types.ts';

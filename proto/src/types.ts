@@ -172,9 +172,7 @@ export interface Wrap {
 }
 
 /** An entry as it stands, or the leaf hash that a logged purge left in its place. */
-export type EntrySlot =
-  | { readonly type: 'entry'; readonly bytes: Uint8Array }
-  | { readonly type: 'purged'; readonly leafHash: Uint8Array };
+export type EntrySlot = { readonly type: 'entry'; readonly bytes: Uint8Array } | { readonly type: 'purged'; readonly leafHash: Uint8Array };
 
 /** A commit as it is sent and stored, verbatim. `headerOnly` commits were purged whole and carry no slots. */
 export interface SignedCommit {
@@ -381,7 +379,13 @@ export type EventBody =
   | { readonly type: 'agentExpected'; readonly timeMs: number; readonly enrolment: Signed }
   | { readonly type: 'agentEnrolled'; readonly timeMs: number; readonly enrolment: Signed; readonly binding: Signed }
   | { readonly type: 'agentRevoked'; readonly timeMs: number; readonly agentId: AgentId; readonly reason: string }
-  | { readonly type: 'headReported'; readonly timeMs: number; readonly agentId: AgentId; readonly head: Signed; readonly collectorCertificate: Signed }
+  | {
+      readonly type: 'headReported';
+      readonly timeMs: number;
+      readonly agentId: AgentId;
+      readonly head: Signed;
+      readonly collectorCertificate: Signed;
+    }
   | { readonly type: 'epochOpened'; readonly timeMs: number; readonly opening: Signed }
   | { readonly type: 'chainForked'; readonly timeMs: number; readonly agentId: AgentId; readonly at: ChainPoint };
 
@@ -470,7 +474,11 @@ export type ServerFrame =
       /** True when the agent's head is ahead of, or contradicts, the log: the agent may not commit until an epoch opens. */
       readonly rolledBack: boolean;
     }
-  | { readonly type: 'haveAnswer'; readonly requestId: number; /** Indexes into the query of what must be uploaded. */ readonly missing: readonly number[] }
+  | {
+      readonly type: 'haveAnswer';
+      readonly requestId: number /** Indexes into the query of what must be uploaded. */;
+      readonly missing: readonly number[];
+    }
   | { readonly type: 'credit'; readonly bytes: number }
   | {
       readonly type: 'receipt';
@@ -489,7 +497,13 @@ export type ServerFrame =
   | { readonly type: 'commitData'; readonly requestId: number; readonly live: readonly number[]; readonly receivedAtMs: number }
   | { readonly type: 'stateEnd'; readonly requestId: number }
   /** Body: the sealed bytes of `items` in order. */
-  | { readonly type: 'chunkData'; readonly requestId: number; readonly items: readonly StoredItem[]; readonly last: boolean; readonly missing: readonly ChunkId[] }
+  | {
+      readonly type: 'chunkData';
+      readonly requestId: number;
+      readonly items: readonly StoredItem[];
+      readonly last: boolean;
+      readonly missing: readonly ChunkId[];
+    }
   | { readonly type: 'notice'; readonly code: string; readonly message: string };
 
 // ---- records at rest ---------------------------------------------------------------------------------------------

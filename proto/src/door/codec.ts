@@ -1,0 +1,85 @@
+/**
+ * From untrusted bytes to one typed value, and back, for a protobuf message.
+ *
+ * `decode` works in five steps: size limit, scan (counts fields before anything is allocated for them), protobuf,
+ * the table's checks, and at last the canonical check: the value is written again and must give the same bytes. That
+ * one comparison refuses unknown fields, reordered or repeated fields, written-out defaults, overlong varints, broken
+ * UTF-8 and cut-off 64-bit numbers.
+ */
+import protobuf from 'protobufjs/minimal.js';
+import { FormatError } from '../errors.ts';
+import type { Field } from './field.ts';
+import { type ScanLimits, scan } from './scan.ts';
+
+/** What the generated code offers for each message. */
+export interface Generated {
+  encode(message: object, writer: protobuf.Writer): protobuf.Writer;
+  decode(reader: protobuf.Reader): object;
+}
+
+/** Both directions of one type's door. */
+export interface Codec<T> {
+  /** The canonical bytes, in a buffer of exactly their size. @throws FormatError when a limit or rule is broken. */
+  readonly encode: (value: T) => Uint8Array;
+  /** The checked value. @throws FormatError and nothing else, whatever the bytes are. */
+  readonly decode: (bytes: Uint8Array) => T;
+}
+
+export interface CodecLimits extends Partial<ScanLimits> {
+  /** The largest encoding, in bytes. */
+  readonly maxBytes: number;
+}
+
+/** Enough for every message without long lists: counts each occurrence of each top-level field. */
+const DEFAULT_MAX_FIELDS = 64;
+
+/** Joins a generated message and a table of fields to a door. `name` is the section's name in FORMAT.md or WIRE.md. */
+export function codec<T>(name: string, generated: Generated, table: Field<T>, limits: CodecLimits): Codec<T> {
+  const scanLimits: ScanLimits = { maxFields: limits.maxFields ?? DEFAULT_MAX_FIELDS, fieldBytes: limits.fieldBytes ?? {} };
+
+  const write = (value: T): protobuf.Writer => {
+    // `new Writer`, not `Writer.create`: Node's variant hands out slices of a shared pool, and a kept value would pin them.
+    const writer = generated.encode(table.write(value, name) as object, new protobuf.Writer());
+    if (writer.pos > limits.maxBytes) throw tooLong(name, writer.pos, limits.maxBytes);
+    return writer;
+  };
+
+  return {
+    encode: (value) => {
+      const writer = write(value);
+      return writer.finishInto(new Uint8Array(writer.pos));
+    },
+    decode: (bytes) => {
+      if (bytes.length > limits.maxBytes) throw tooLong(name, bytes.length, limits.maxBytes);
+      // A plain view: a Buffer's own slice and subarray would put Buffers into typed values.
+      const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+      scan(name, plain, scanLimits);
+      const value = table.read(parse(name, generated, plain), name);
+      if (!sameBytes(write(value).finish(true), plain)) {
+        throw new FormatError('FORMAT_NOT_CANONICAL', `${name} is not in its canonical encoding`);
+      }
+      return value;
+    },
+  };
+}
+
+function parse(name: string, generated: Generated, bytes: Uint8Array): object {
+  try {
+    return generated.decode(new protobuf.Reader(bytes));
+  } catch (cause) {
+    // protobufjs throws RangeError and Error for every kind of broken input.
+    throw new FormatError('FORMAT_MALFORMED', `${name} cannot be decoded`, { cause });
+  }
+}
+
+function tooLong(name: string, length: number, limit: number): FormatError {
+  return new FormatError('FORMAT_LIMIT', `${name} has ${length} bytes, more than the ${limit} allowed`);
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] !== b[i]) return false;
+  }
+  return true;
+}

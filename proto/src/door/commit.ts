@@ -1,0 +1,126 @@
+/** FORMAT.md, "Commit header", "Wrap", "Signed commit" and "Heartbeat". */
+import {
+  HASH_BYTES,
+  MAX_COMMIT_BYTES,
+  MAX_COMMIT_ENTRIES,
+  MAX_COMMIT_HEADER_BYTES,
+  MAX_ENTRY_BYTES,
+  MAX_WRAPS,
+  WRAP_BOX_BYTES,
+} from '../limits.ts';
+import type { CommitHeader, EntrySlot, HeartbeatBody, SignedCommit, Wrap, WrapPurpose, WrapRecipient } from '../types.ts';
+import { agentId, bytes, chainId, commitHash, hash, signature, vaultId, view } from './bytes.ts';
+import { codec } from './codec.ts';
+import { chainPoint, treeHead, v1 } from './common.ts';
+import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
+import { choice, counter, flag, positive, timeMs, uint, versionNumber } from './scalar.ts';
+
+/** The signed part of a commit; the commit's hash is a labelled SHA-256 over exactly these bytes. */
+export const { encode: encodeCommitHeader, decode: decodeCommitHeader } = codec<CommitHeader>(
+  'CommitHeader',
+  v1.CommitHeader,
+  checked(
+    object<CommitHeader>('CommitHeader', {
+      version,
+      vaultId,
+      agentId,
+      chainId,
+      sequence: positive,
+      predecessor: commitHash,
+      agentTimeMs: timeMs,
+      treeHead: optional(treeHead),
+      entryCount: uint(1, MAX_COMMIT_ENTRIES),
+      entriesRoot: hash,
+      wrapsHash: hash,
+      chunkerVersion: versionNumber,
+      encoderVersion: versionNumber,
+      forkedFrom: optional(chainPoint),
+    }),
+    (header, label) => {
+      const first = header.sequence === 1;
+      if (first !== header.predecessor.every((byte) => byte === 0)) {
+        throw refusal('FORMAT_MALFORMED', label, 'must name a predecessor exactly when it is not the first of its chain');
+      }
+      if (!first && header.forkedFrom !== undefined)
+        throw refusal('FORMAT_MALFORMED', label, 'may go on from another chain only as the first');
+    },
+  ),
+  { maxBytes: MAX_COMMIT_HEADER_BYTES },
+);
+
+const wrap: Field<Wrap> = object<Wrap>('Wrap', {
+  version,
+  recipient: choice<WrapRecipient>({ vault: 1, catalog: 2, agent: 3, grant: 4 }),
+  purpose: choice<WrapPurpose>({ list: 1, read: 2 }),
+  recipientKey: hash,
+  ephemeralKey: hash,
+  box: bytes(WRAP_BOX_BYTES, WRAP_BOX_BYTES),
+});
+
+/** One wrap by itself: the same bytes stand nested in a signed commit. */
+export const { encode: encodeWrap, decode: decodeWrap } = codec<Wrap>('Wrap', v1.Wrap, wrap, { maxBytes: 256 });
+
+const entryBytes = view(1, MAX_ENTRY_BYTES);
+
+/** A slot's member is a byte string and not a message, so that an entry costs no further length prefix. */
+const slot: Field<EntrySlot> = {
+  read(wire, label) {
+    const { entry, purged } = (wire ?? {}) as { entry?: unknown; purged?: unknown };
+    const holds = (value: unknown): boolean => value !== undefined && value !== null;
+    if (holds(entry) && holds(purged)) throw refusal('FORMAT_MALFORMED', label, 'is an entry and purged');
+    if (holds(entry)) return { type: 'entry', bytes: entryBytes.read(entry, label) };
+    if (holds(purged)) return { type: 'purged', leafHash: hash.read(purged, label) };
+    throw refusal('FORMAT_UNKNOWN_VERSION', label, 'is of no kind that this release knows');
+  },
+  write(value, label) {
+    return value.type === 'entry' ? { entry: entryBytes.write(value.bytes, label) } : { purged: hash.write(value.leafHash, label) };
+  },
+};
+
+/**
+ * A commit as it travels and rests. The entries' bytes lie over the decoded buffer (they are most of it): copy one to
+ * keep it alone. They are judged by `decodeEntry`, one by one, when somebody needs them.
+ */
+export const { encode: encodeSignedCommit, decode: decodeSignedCommit } = codec<SignedCommit>(
+  'SignedCommit',
+  v1.SignedCommit,
+  checked(
+    object<SignedCommit>(
+      'SignedCommit',
+      {
+        header: bytes(HASH_BYTES, MAX_COMMIT_HEADER_BYTES),
+        signature,
+        slots: list(slot, 0, MAX_COMMIT_ENTRIES),
+        wraps: list(wrap, 0, MAX_WRAPS),
+        headerOnly: flag,
+      },
+      { impliedVersion: true },
+    ),
+    (commit, label) => {
+      if (commit.headerOnly ? commit.slots.length + commit.wraps.length > 0 : commit.slots.length === 0) {
+        throw refusal('FORMAT_MALFORMED', label, 'must have entries exactly when it is not purged down to its header');
+      }
+    },
+  ),
+  { maxBytes: MAX_COMMIT_BYTES, maxFields: MAX_COMMIT_ENTRIES + MAX_WRAPS + 4 },
+);
+
+/** What an agent signs after a scan that found nothing new. */
+export const { encode: encodeHeartbeatBody, decode: decodeHeartbeatBody } = codec<HeartbeatBody>(
+  'HeartbeatBody',
+  v1.HeartbeatBody,
+  object<HeartbeatBody>('HeartbeatBody', {
+    version,
+    vaultId,
+    agentId,
+    chainId,
+    timeMs,
+    files: counter,
+    bytes: counter,
+    queuedEntries: counter,
+    unprotected: counter,
+    chainHead: optional(chainPoint),
+    treeHead: optional(treeHead),
+  }),
+  { maxBytes: 1024 },
+);

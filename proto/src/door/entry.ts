@@ -1,0 +1,136 @@
+/** FORMAT.md, "Entry", "List part", "Read part" and "Entry draft". */
+import {
+  MAX_CLASS_CHARS,
+  MAX_ENTRY_BYTES,
+  MAX_INLINE_REFS,
+  MAX_MODE,
+  MAX_PATH_BYTES,
+  MAX_SEALED_LIST_BYTES,
+  MAX_SEALED_READ_BYTES,
+  TAG_BYTES,
+} from '../limits.ts';
+import type { Completion, Content, Entry, EntryDraft, EntryKind, ListPart, Platform, ReadPart } from '../types.ts';
+import { bytes, fileId, hash, hashes, sourceId } from './bytes.ts';
+import { codec } from './codec.ts';
+import { inlineContent, plainSizeOf, v1 } from './common.ts';
+import { checked, type Field, object, optional, refusal, version } from './field.ts';
+import { choice, counter, nanoseconds, text, timeMs, uint, uint32 } from './scalar.ts';
+
+const kind: Field<EntryKind> = choice<EntryKind>({ file: 1, directory: 2, symlink: 3, gone: 4 });
+const completion: Field<Completion> = choice<Completion>({ assumed: 1, proven: 2 });
+const platform: Field<Platform> = choice<Platform>({ posix: 1, windows: 2 });
+const policyClass = text(1, MAX_CLASS_CHARS, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens');
+
+/** The references must add up to the size, and nothing but a file has any. */
+function checkSize(value: { kind: EntryKind; size: number; content: Content }, label: string): void {
+  if (plainSizeOf(value.content) !== value.size)
+    throw refusal('FORMAT_MALFORMED', label, 'has a size that its references do not add up to');
+  if (value.kind !== 'file' && value.content.refs.length > 0) throw refusal('FORMAT_MALFORMED', label, `is a ${value.kind} with content`);
+}
+
+/** The clear part of a version and its two sealed parts, as one leaf of a commit. */
+export const { encode: encodeEntry, decode: decodeEntry } = codec<Entry>(
+  'Entry',
+  v1.Entry,
+  checked(
+    object<Entry>('Entry', {
+      version,
+      kind,
+      salt: bytes(16, 16),
+      sourceId,
+      class: policyClass,
+      fileId,
+      size: counter,
+      capturedAtMs: timeMs,
+      completion,
+      content: inlineContent,
+      sealedList: bytes(TAG_BYTES + 1, MAX_SEALED_LIST_BYTES),
+      sealedRead: bytes(0, MAX_SEALED_READ_BYTES),
+    }),
+    (entry, label) => {
+      checkSize(entry, label);
+      const sealed = entry.sealedRead.length > TAG_BYTES;
+      if (sealed !== (entry.kind === 'file') || (!sealed && entry.sealedRead.length > 0)) {
+        throw refusal('FORMAT_MALFORMED', label, 'must have a read part exactly when it is a file');
+      }
+    },
+  ),
+  { maxBytes: MAX_ENTRY_BYTES },
+);
+
+const listPart: Field<ListPart> = checked(
+  object<ListPart>(
+    'ListPart',
+    {
+      platform,
+      path: bytes(1, MAX_PATH_BYTES),
+      resultPathLength: uint32,
+      mtimeNs: nanoseconds,
+      mode: uint(0, MAX_MODE),
+      attributes: uint32,
+      linkTarget: bytes(0, MAX_PATH_BYTES),
+    },
+    { impliedVersion: true },
+  ),
+  (part, label) => {
+    if (part.resultPathLength > part.path.length) throw refusal('FORMAT_MALFORMED', label, 'has a result path longer than its path');
+    // No file system has such names; whoever sends one hopes that some C code down the line stops reading there.
+    if (part.path.includes(0) || part.linkTarget.includes(0)) throw refusal('FORMAT_MALFORMED', label, 'has a path with a zero byte');
+    if (part.platform === 'windows' ? part.mode !== 0 : part.attributes !== 0) {
+      throw refusal('FORMAT_MALFORMED', label, 'has attributes of another platform');
+    }
+  },
+);
+
+/** Names and times of a version: the plaintext of `Entry.sealedList`. Paths are not yet judged safe: restore does that. */
+export const { encode: encodeListPart, decode: decodeListPart } = codec<ListPart>('ListPart', v1.ListPart, listPart, {
+  maxBytes: MAX_SEALED_LIST_BYTES,
+});
+
+const readPart: Field<ReadPart> = object<ReadPart>(
+  'ReadPart',
+  { sha256: hash, keys: hashes(0, MAX_INLINE_REFS) },
+  { impliedVersion: true },
+);
+
+/** Hash and keys of a file: the plaintext of `Entry.sealedRead`. The caller compares the number of keys with the references. */
+export const { encode: encodeReadPart, decode: decodeReadPart } = codec<ReadPart>('ReadPart', v1.ReadPart, readPart, {
+  maxBytes: MAX_SEALED_READ_BYTES,
+});
+
+/** A version in the unsent queue, in clear: only ever stored sealed under a batch key. */
+export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<EntryDraft>(
+  'EntryDraft',
+  v1.EntryDraft,
+  checked(
+    object<EntryDraft>(
+      'EntryDraft',
+      {
+        kind,
+        sourceId,
+        class: policyClass,
+        fileId,
+        size: counter,
+        capturedAtMs: timeMs,
+        completion,
+        content: inlineContent,
+        list: listPart,
+        read: optional(readPart),
+      },
+      { impliedVersion: true },
+    ),
+    (draft, label) => {
+      checkSize(draft, label);
+      if ((draft.read !== undefined) !== (draft.kind === 'file')) {
+        throw refusal('FORMAT_MALFORMED', label, 'must have a read part exactly when it is a file');
+      }
+      if (draft.read !== undefined && draft.read.keys.length !== draft.content.refs.length) {
+        throw refusal('FORMAT_MALFORMED', label, 'must have one key for each reference');
+      }
+      if (draft.list.linkTarget.length > 0 !== (draft.kind === 'symlink')) {
+        throw refusal('FORMAT_MALFORMED', label, 'must have a link target exactly when it is a symlink');
+      }
+    },
+  ),
+  { maxBytes: MAX_ENTRY_BYTES },
+);

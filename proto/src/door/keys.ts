@@ -1,0 +1,225 @@
+/** FORMAT.md, "Vault descriptor" to "Enrolment answer": certificates, kit and bundle. */
+import {
+  HASH_BYTES,
+  MAX_AGENT_NAME_CHARS,
+  MAX_CHUNK_PLAIN_BYTES,
+  MAX_DEDUP_SECRETS,
+  MAX_KEY_FILE_BYTES,
+  MAX_NAME_CHARS,
+  MAX_PEM_CHARS,
+  MAX_SCRYPT_BYTES,
+  MAX_SCRYPT_LOG_N,
+  MAX_SCRYPT_P,
+  MAX_SCRYPT_R,
+  MAX_SIGNED_BODY_BYTES,
+  MAX_URL_CHARS,
+  MIN_CHUNK_PLAIN_BYTES,
+  TAG_BYTES,
+} from '../limits.ts';
+import type {
+  AgentBindingBody,
+  BundleContents,
+  CollectorCertificateBody,
+  DedupSecret,
+  EnrolAnswer,
+  EnrolAnswerBody,
+  EnrolmentCertificateBody,
+  EnrolRequest,
+  KitContents,
+  KitFile,
+  VaultDescriptorBody,
+  VaultParameters,
+} from '../types.ts';
+import { agentId, bytes, collectorId, hash, lineageId, vaultId } from './bytes.ts';
+import { codec } from './codec.ts';
+import { signed, treeHead, v1 } from './common.ts';
+import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
+import { flag, NAME, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
+
+const vaultName = text(1, MAX_NAME_CHARS, NAME, 'printable and on one line');
+/** The name of an agent: also a file name, so neither hidden nor an option. */
+const agentName = text(
+  1,
+  MAX_AGENT_NAME_CHARS,
+  /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+  'letters, digits, dot, underscore or hyphen, a letter or digit first',
+);
+const chunkBytes = uint(MIN_CHUNK_PLAIN_BYTES, MAX_CHUNK_PLAIN_BYTES);
+
+const parameters: Field<VaultParameters> = checked(
+  object<VaultParameters>('VaultParameters', {
+    chunkerVersion: versionNumber,
+    minChunkBytes: chunkBytes,
+    averageChunkBytes: chunkBytes,
+    maxChunkBytes: chunkBytes,
+    encoderVersion: versionNumber,
+  }),
+  (value, label) => {
+    if (value.minChunkBytes > value.averageChunkBytes || value.averageChunkBytes > value.maxChunkBytes) {
+      throw refusal('FORMAT_MALFORMED', label, 'must have chunk sizes in rising order');
+    }
+  },
+);
+
+/** What a vault is: signed by the authority key whose hash is its id. */
+export const { encode: encodeVaultDescriptorBody, decode: decodeVaultDescriptorBody } = codec<VaultDescriptorBody>(
+  'VaultDescriptorBody',
+  v1.VaultDescriptorBody,
+  object<VaultDescriptorBody>('VaultDescriptorBody', {
+    version,
+    vaultId,
+    name: vaultName,
+    authorityKey: hash,
+    vaultKey: hash,
+    catalogKey: hash,
+    blind: flag,
+    parameters,
+    createdAtMs: timeMs,
+  }),
+  { maxBytes: MAX_SIGNED_BODY_BYTES },
+);
+
+/** Whose receipts and heads count for a vault. */
+export const { encode: encodeCollectorCertificateBody, decode: decodeCollectorCertificateBody } = codec<CollectorCertificateBody>(
+  'CollectorCertificateBody',
+  v1.CollectorCertificateBody,
+  object<CollectorCertificateBody>('CollectorCertificateBody', {
+    version,
+    vaultId,
+    collectorId,
+    signKey: hash,
+    generation: positive32,
+    issuedAtMs: timeMs,
+  }),
+  { maxBytes: MAX_SIGNED_BODY_BYTES },
+);
+
+/** The authority's permission for one PC. */
+export const { encode: encodeEnrolmentCertificateBody, decode: decodeEnrolmentCertificateBody } = codec<EnrolmentCertificateBody>(
+  'EnrolmentCertificateBody',
+  v1.EnrolmentCertificateBody,
+  checked(
+    object<EnrolmentCertificateBody>('EnrolmentCertificateBody', {
+      version,
+      vaultId,
+      agentId,
+      lineageId,
+      replaces: optional(agentId),
+      name: agentName,
+      enrolmentKey: hash,
+      selfRestore: flag,
+      dedupEpoch: positive32,
+      issuedAtMs: timeMs,
+      expiresAtMs: timeMs,
+    }),
+    (body, label) => {
+      if (body.expiresAtMs < body.issuedAtMs) throw refusal('FORMAT_MALFORMED', label, 'expires before it was issued');
+    },
+  ),
+  { maxBytes: MAX_SIGNED_BODY_BYTES },
+);
+
+/** An agent's own keys, signed with the enrolment key. */
+export const { encode: encodeAgentBindingBody, decode: decodeAgentBindingBody } = codec<AgentBindingBody>(
+  'AgentBindingBody',
+  v1.AgentBindingBody,
+  object<AgentBindingBody>('AgentBindingBody', { version, vaultId, agentId, signKey: hash, boxKey: hash }),
+  { maxBytes: MAX_SIGNED_BODY_BYTES },
+);
+
+/** Secrets by epoch, each epoch once, in rising order. */
+const dedupSecrets: Field<readonly DedupSecret[]> = checked(
+  list(object<DedupSecret>('DedupSecret', { epoch: positive32, secret: hash }), 1, MAX_DEDUP_SECRETS),
+  (secrets, label) => {
+    const ordered = secrets.every((secret, i) => i === 0 || secret.epoch > (secrets[i - 1]?.epoch ?? 0));
+    if (!ordered) throw refusal('FORMAT_MALFORMED', label, 'must have epochs in rising order');
+  },
+);
+
+/** Everything in a recovery kit, in clear: exists only in the memory of an operator's command. */
+export const { encode: encodeKitContents, decode: decodeKitContents } = codec<KitContents>(
+  'KitContents',
+  v1.KitContents,
+  object<KitContents>('KitContents', {
+    version,
+    descriptor: signed,
+    authoritySeed: hash,
+    vaultSecretKey: hash,
+    catalogSecretKey: hash,
+    dedupSecrets,
+    pathSecret: hash,
+  }),
+  { maxBytes: MAX_KEY_FILE_BYTES, maxFields: MAX_DEDUP_SECRETS + 8 },
+);
+
+/** The sealed kit. Its scrypt parameters are limited here, before anybody spends memory on them. */
+export const { encode: encodeKitFile, decode: decodeKitFile } = codec<KitFile>(
+  'KitFile',
+  v1.KitFile,
+  checked(
+    object<KitFile>('KitFile', {
+      version,
+      vaultName,
+      vaultId,
+      scryptLogN: uint(1, MAX_SCRYPT_LOG_N),
+      scryptR: uint(1, MAX_SCRYPT_R),
+      scryptP: uint(1, MAX_SCRYPT_P),
+      salt: bytes(16, 64),
+      sealed: bytes(TAG_BYTES + 1, MAX_KEY_FILE_BYTES),
+    }),
+    (file, label) => {
+      if (128 * 2 ** file.scryptLogN * file.scryptR > MAX_SCRYPT_BYTES)
+        throw refusal('FORMAT_LIMIT', label, 'asks scrypt for more than 1 GiB');
+    },
+  ),
+  { maxBytes: MAX_KEY_FILE_BYTES },
+);
+
+/** What one PC needs to enrol: a secret. */
+export const { encode: encodeBundleContents, decode: decodeBundleContents } = codec<BundleContents>(
+  'BundleContents',
+  v1.BundleContents,
+  checked(
+    object<BundleContents>('BundleContents', {
+      version,
+      url: text(1, MAX_URL_CHARS, /^[\x21-\x7e]+$/, 'a URL in printable ASCII'),
+      tlsCa: text(0, MAX_PEM_CHARS, /^[\x20-\x7e\r\n]*$/, 'PEM text'),
+      tlsPinSha256: bytes(0, HASH_BYTES),
+      descriptor: signed,
+      collectorCertificate: signed,
+      enrolment: signed,
+      enrolmentSeed: hash,
+      dedupSecrets,
+      pathKey: hash,
+    }),
+    (bundle, label) => {
+      const pin = bundle.tlsPinSha256.length;
+      if (pin !== 0 && pin !== HASH_BYTES) throw refusal('FORMAT_MALFORMED', label, 'must have a pin of 32 bytes or none');
+    },
+  ),
+  { maxBytes: MAX_KEY_FILE_BYTES, maxFields: MAX_DEDUP_SECRETS + 16 },
+);
+
+/** The body of an agent's request to be enrolled. */
+export const { encode: encodeEnrolRequest, decode: decodeEnrolRequest } = codec<EnrolRequest>(
+  'EnrolRequest',
+  v1.EnrolRequest,
+  object<EnrolRequest>('EnrolRequest', { version, enrolment: signed, binding: signed }),
+  { maxBytes: MAX_KEY_FILE_BYTES },
+);
+
+/** What the collector signs for an enrolment. */
+export const { encode: encodeEnrolAnswerBody, decode: decodeEnrolAnswerBody } = codec<EnrolAnswerBody>(
+  'EnrolAnswerBody',
+  v1.EnrolAnswerBody,
+  object<EnrolAnswerBody>('EnrolAnswerBody', { version, vaultId, agentId, bindingHash: hash, enrolledAtMs: timeMs, head: treeHead }),
+  { maxBytes: MAX_SIGNED_BODY_BYTES },
+);
+
+/** The collector's answer to an enrolment, with its certificate. */
+export const { encode: encodeEnrolAnswer, decode: decodeEnrolAnswer } = codec<EnrolAnswer>(
+  'EnrolAnswer',
+  v1.EnrolAnswer,
+  object<EnrolAnswer>('EnrolAnswer', { answer: signed, collectorCertificate: signed }, { impliedVersion: true }),
+  { maxBytes: MAX_KEY_FILE_BYTES },
+);

@@ -1,0 +1,92 @@
+/** FORMAT.md, "Receipt", "Tree head", "Log leaf", "Epoch opening" and "Event". */
+import { MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_LOST_HEADS, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
+import type { EpochOpeningBody, EventBody, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
+import { agentId, chainId, collectorId, commitHash, hash, vaultId } from './bytes.ts';
+import { codec } from './codec.ts';
+import { chainPoint, line, signed, treeHead, v1 } from './common.ts';
+import { checked, list, object, refusal, union, version } from './field.ts';
+import { choice, counter, positive, positive32, timeMs } from './scalar.ts';
+
+/** A tree head by itself, where one is kept at rest. */
+export const { encode: encodeTreeHead, decode: decodeTreeHead } = codec<TreeHead>('TreeHead', v1.TreeHead, treeHead, { maxBytes: 64 });
+
+/** What the collector signs for a commit that is durable. */
+export const { encode: encodeReceiptBody, decode: decodeReceiptBody } = codec<ReceiptBody>(
+  'ReceiptBody',
+  v1.ReceiptBody,
+  checked(
+    object<ReceiptBody>('ReceiptBody', {
+      version,
+      vaultId,
+      collectorId,
+      agentId,
+      chainId,
+      sequence: positive,
+      commitHash,
+      receivedAtMs: timeMs,
+      leafIndex: counter,
+      head: treeHead,
+      copies: positive32,
+    }),
+    (body, label) => {
+      if (body.head.size !== body.leafIndex + 1) throw refusal('FORMAT_MALFORMED', label, 'must carry the head just after its leaf');
+    },
+  ),
+  { maxBytes: MAX_SIGNED_BODY_BYTES },
+);
+
+/** What the collector signs when it shows its log. */
+export const { encode: encodeTreeHeadBody, decode: decodeTreeHeadBody } = codec<TreeHeadBody>(
+  'TreeHeadBody',
+  v1.TreeHeadBody,
+  object<TreeHeadBody>('TreeHeadBody', { version, vaultId, collectorId, timeMs, head: treeHead }),
+  { maxBytes: MAX_SIGNED_BODY_BYTES },
+);
+
+/** The bytes that are hashed as a leaf of the log. */
+export const { encode: encodeLogLeaf, decode: decodeLogLeaf } = codec<LogLeaf>(
+  'LogLeaf',
+  v1.LogLeaf,
+  object<LogLeaf>('LogLeaf', { version, type: choice<LeafType>({ commit: 1, event: 2 }), timeMs, subject: hash }),
+  { maxBytes: MAX_LOG_LEAF_BYTES },
+);
+
+/** What the authority signs so that a log which lost its tail may go on. */
+export const { encode: encodeEpochOpeningBody, decode: decodeEpochOpeningBody } = codec<EpochOpeningBody>(
+  'EpochOpeningBody',
+  v1.EpochOpeningBody,
+  checked(
+    object<EpochOpeningBody>('EpochOpeningBody', {
+      version,
+      vaultId,
+      logEpoch: positive32,
+      base: treeHead,
+      lost: list(treeHead, 1, MAX_LOST_HEADS),
+      approvedAtMs: timeMs,
+    }),
+    (body, label) => {
+      const late = [body.base, ...body.lost].some((head) => head.logEpoch >= body.logEpoch);
+      if (late) throw refusal('FORMAT_MALFORMED', label, 'names a head of its own or a later log epoch');
+    },
+  ),
+  { maxBytes: MAX_SIGNED_BODY_BYTES, maxFields: MAX_LOST_HEADS + 8 },
+);
+
+/** One event of the audit log; its SHA-256 is the subject of a leaf. */
+export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventBody>(
+  'EventBody',
+  v1.EventBody,
+  union<EventBody>(
+    {
+      vaultAdded: object('EventBody.VaultAdded', { timeMs, descriptor: signed, collectorCertificate: signed }),
+      agentExpected: object('EventBody.AgentExpected', { timeMs, enrolment: signed }),
+      agentEnrolled: object('EventBody.AgentEnrolled', { timeMs, enrolment: signed, binding: signed }),
+      agentRevoked: object('EventBody.AgentRevoked', { timeMs, agentId, reason: line }),
+      headReported: object('EventBody.HeadReported', { timeMs, agentId, head: signed, collectorCertificate: signed }),
+      epochOpened: object('EventBody.EpochOpened', { timeMs, opening: signed }),
+      chainForked: object('EventBody.ChainForked', { timeMs, agentId, at: chainPoint }),
+    },
+    { impliedVersion: true },
+  ),
+  { maxBytes: MAX_EVENT_BYTES },
+);

@@ -1,0 +1,65 @@
+/** FORMAT.md, "Stored commit", "Stored event", "Stored uploads" and "State record". */
+import { MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES, MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_RECORD_BYTES, MAX_UPLOAD_IDS } from '../limits.ts';
+import type { StateRecord, StoredCommit, StoredEvent, StoredUploads } from '../types.ts';
+import { bytes, chunkIds, lineageId, view } from './bytes.ts';
+import { codec } from './codec.ts';
+import { signed, v1 } from './common.ts';
+import { checked, object, refusal } from './field.ts';
+import { indexes, numbers, timeMs } from './scalar.ts';
+
+const leaf = bytes(1, MAX_LOG_LEAF_BYTES);
+
+/** An accepted commit in the journal. `commit` is a view over the input. */
+export const { encode: encodeStoredCommit, decode: decodeStoredCommit } = codec<StoredCommit>(
+  'StoredCommit',
+  v1.StoredCommit,
+  object<StoredCommit>('StoredCommit', { commit: view(1, MAX_COMMIT_BYTES), leaf, receipt: signed }, { impliedVersion: true }),
+  { maxBytes: MAX_RECORD_BYTES },
+);
+
+/** An audit event in the journal. */
+export const { encode: encodeStoredEvent, decode: decodeStoredEvent } = codec<StoredEvent>(
+  'StoredEvent',
+  v1.StoredEvent,
+  object<StoredEvent>('StoredEvent', { event: bytes(1, MAX_EVENT_BYTES), leaf }, { impliedVersion: true }),
+  { maxBytes: MAX_EVENT_BYTES + 2 * MAX_LOG_LEAF_BYTES },
+);
+
+/** Upload ownership in the journal. */
+export const { encode: encodeStoredUploads, decode: decodeStoredUploads } = codec<StoredUploads>(
+  'StoredUploads',
+  v1.StoredUploads,
+  object<StoredUploads>('StoredUploads', { lineageId, ids: chunkIds(1, MAX_UPLOAD_IDS) }, { impliedVersion: true }),
+  { maxBytes: MAX_RECORD_BYTES },
+);
+
+/** Bytes of a packed list: an index below 4,096 takes two at most, a time seven or eight. */
+const LIVE_FIELD = 6;
+const VERSION_TIMES_FIELD = 7;
+
+/** A commit handed to an operator with all that verifies it. `commit` is a view over the input. */
+export const { encode: encodeStateRecord, decode: decodeStateRecord } = codec<StateRecord>(
+  'StateRecord',
+  v1.StateRecord,
+  checked(
+    object<StateRecord>(
+      'StateRecord',
+      {
+        enrolment: signed,
+        binding: signed,
+        commit: view(1, MAX_COMMIT_BYTES),
+        receipt: signed,
+        live: indexes(MAX_COMMIT_ENTRIES),
+        versionTimesMs: numbers(timeMs, 0, MAX_COMMIT_ENTRIES),
+      },
+      { impliedVersion: true },
+    ),
+    (record, label) => {
+      if (record.live.length !== record.versionTimesMs.length) throw refusal('FORMAT_MALFORMED', label, 'must have one time for each slot');
+    },
+  ),
+  {
+    maxBytes: MAX_RECORD_BYTES,
+    fieldBytes: { [LIVE_FIELD]: MAX_COMMIT_ENTRIES * 2, [VERSION_TIMES_FIELD]: MAX_COMMIT_ENTRIES * 8 },
+  },
+);

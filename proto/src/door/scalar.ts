@@ -1,0 +1,116 @@
+/** Fields that hold one number, switch, choice or text. */
+import Long from 'long';
+import { MAX_TIME_MS, MAX_UINT32, MAX_VERSION_NUMBER } from '../limits.ts';
+import { counted, type Field, refusal } from './field.ts';
+
+/** A whole number from `min` to `max`, of a 32- or 64-bit unsigned wire field. 64 bits arrive as Long and leave as number. */
+export function uint(min: number, max: number): Field<number> {
+  const check = (value: unknown, label: string): number => {
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+      throw refusal('FORMAT_LIMIT', label, 'is no whole number that can be counted exactly');
+    }
+    if (value > max) throw refusal('FORMAT_LIMIT', label, `is ${value}, more than the ${max} allowed`);
+    if (value < min) throw refusal('FORMAT_MALFORMED', label, `is ${value}, less than ${min}`);
+    return value;
+  };
+  return {
+    read: (wire, label) => check(Long.isLong(wire) ? wire.toNumber() : wire, label),
+    write: (value, label) => check(value, label),
+  };
+}
+
+/** A counter, size or number of bytes: 0 to 2^53 - 1. */
+export const counter: Field<number> = uint(0, Number.MAX_SAFE_INTEGER);
+/** Milliseconds since 1970. */
+export const timeMs: Field<number> = uint(0, MAX_TIME_MS);
+/** A 32-bit number. */
+export const uint32: Field<number> = uint(0, MAX_UINT32);
+/** A 32-bit number from 1: epochs, generations, copies. */
+export const positive32: Field<number> = uint(1, MAX_UINT32);
+/** A number from 1 to 2^53 - 1: sequences. */
+export const positive: Field<number> = uint(1, Number.MAX_SAFE_INTEGER);
+/** The number of a chunker, encoder or protocol version. */
+export const versionNumber: Field<number> = uint(1, MAX_VERSION_NUMBER);
+
+/** Nanoseconds since 1970, before it too: the whole range of a signed 64-bit number. */
+export const nanoseconds: Field<bigint> = {
+  read(wire, label) {
+    if (!Long.isLong(wire)) throw refusal('FORMAT_MALFORMED', label, 'is no 64-bit number');
+    return (BigInt(wire.high) << 32n) | BigInt(wire.low >>> 0);
+  },
+  write(value, label) {
+    if (typeof value !== 'bigint' || BigInt.asIntN(64, value) !== value) throw refusal('FORMAT_LIMIT', label, 'does not fit in 64 bits');
+    return Long.fromBits(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)), false);
+  },
+};
+
+export const flag: Field<boolean> = {
+  read: (wire, label) => {
+    if (typeof wire !== 'boolean') throw refusal('FORMAT_MALFORMED', label, 'is neither true nor false');
+    return wire;
+  },
+  write: (value, label) => flag.read(value, label),
+};
+
+/** An enum. 0 stands for nothing, and a number that is not listed is from a later release. */
+export function choice<T extends string>(numbers: Readonly<Record<T, number>>): Field<T> {
+  const names = new Map<unknown, T>(Object.entries<number>(numbers).map(([name, number]) => [number, name as T]));
+  return {
+    read(wire, label) {
+      const name = names.get(wire);
+      if (name !== undefined) return name;
+      if (wire === 0 || wire === undefined) throw refusal('FORMAT_MALFORMED', label, 'is missing');
+      throw refusal('FORMAT_UNKNOWN_VERSION', label, `is ${String(wire)}, which this release does not know`);
+    },
+    write(value, label) {
+      const number = Object.hasOwn(numbers, value) ? numbers[value] : undefined;
+      if (number === undefined) throw refusal('FORMAT_UNKNOWN_VERSION', label, 'has a value that this release does not know');
+      return number;
+    },
+  };
+}
+
+/** Text of `min` to `max` characters (code points) that matches `pattern`; lone surrogates are refused. */
+export function text(min: number, max: number, pattern: RegExp, what: string): Field<string> {
+  const check = (value: unknown, label: string): string => {
+    if (typeof value !== 'string' || !value.isWellFormed()) throw refusal('FORMAT_MALFORMED', label, 'is no Unicode text');
+    // Code units bound code points from above, so the exact count is only needed in between.
+    const length = value.length > max ? [...value.slice(0, 2 * max + 1)].length : value.length;
+    if (length > max) throw refusal('FORMAT_LIMIT', label, `is longer than the ${max} characters allowed`);
+    if (value.length < min) throw refusal('FORMAT_MALFORMED', label, 'is empty');
+    if (value !== '' && !pattern.test(value)) throw refusal('FORMAT_MALFORMED', label, `must be ${what}`);
+    return value;
+  };
+  return { read: check, write: check };
+}
+
+/**
+ * One line that can be shown without harm: no control characters, line separators, or marks that reorder or hide text.
+ * The two joiners stay allowed because names in several scripts need them.
+ */
+export const LINE: RegExp = /^(?:[^\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]|[\u200c\u200d])*$/u;
+/** A line that neither begins nor ends with white space. */
+export const NAME: RegExp = /^(?!\s)(?:[^\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]|[\u200c\u200d])*(?<!\s)$/u;
+
+/** Indexes in strictly rising order, below `limit`: slots of a commit, ids of a question. */
+export function indexes(limit: number): Field<readonly number[]> {
+  const check = (value: unknown, label: string): number[] => {
+    const numbers = counted(value, label, 0, limit) as number[];
+    let previous = -1;
+    for (const number of numbers) {
+      if (!Number.isInteger(number) || number <= previous) throw refusal('FORMAT_MALFORMED', label, 'is not in rising order');
+      if (number >= limit) throw refusal('FORMAT_LIMIT', label, `names index ${number}, beyond ${limit - 1}`);
+      previous = number;
+    }
+    return numbers;
+  };
+  return { read: check, write: check };
+}
+
+/** A packed list of numbers, each checked by `element`. */
+export function numbers(element: Field<number>, min: number, max: number): Field<readonly number[]> {
+  return {
+    read: (wire, label) => counted(wire, label, min, max).map((item) => element.read(item, label)),
+    write: (value, label) => counted(value, label, min, max).map((item) => element.write(item as number, label)),
+  };
+}

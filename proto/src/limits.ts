@@ -1,0 +1,118 @@
+/**
+ * Every limit of the formats, with its reason. The door applies them before anything else sees a value; a hostile peer
+ * can therefore make a reader hold at most a small multiple of the byte limit of the message that it is reading.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** SHA-256, X25519 and Ed25519 keys, seeds, secrets and Merkle nodes: all of them are 32 bytes. */
+export const HASH_BYTES = 32;
+/** Vault, agent, lineage, chain, collector and source ids: 128 bits are unguessable and never collide by chance. */
+export const ID_BYTES = 16;
+/** An Ed25519 signature (RFC 8032). */
+export const SIGNATURE_BYTES = 64;
+/** A wrapped 32-byte key: the key and the 16-byte authenticator of NaCl's box. */
+export const WRAP_BOX_BYTES = 48;
+/** The authentication tag of AES-256-GCM. */
+export const TAG_BYTES = 16;
+
+/** The largest plaintext chunk that vault parameters may ask for: bounds the memory of every sealing and opening. */
+export const MAX_CHUNK_PLAIN_BYTES = 4 * MIB;
+/** A window of less gives more metadata than data; it is this low so that tests can cut small samples. */
+export const MIN_CHUNK_PLAIN_BYTES = 64;
+/** A sealed chunk: the largest plaintext, its codec byte, the tag, and room for padding headers of later versions. */
+export const MAX_SEALED_CHUNK_BYTES = MAX_CHUNK_PLAIN_BYTES + KIB;
+
+/** References in one page: a whole page of references is 76 KiB, small beside the chunks that it names. */
+export const MAX_PAGE_REFS = 1024;
+/** Pages over pages: four levels of 1,024 references of 1 MiB are more than an exabyte. */
+export const MAX_PAGE_DEPTH = 4;
+/** Upper bound of a page's bytes; `MAX_PAGE_REFS` keeps every real page below it. */
+export const MAX_PAGE_BYTES = 128 * KIB;
+/** References that stand in the entry itself; more go into pages. Builders start pages earlier, at 32. */
+export const MAX_INLINE_REFS = 64;
+
+/** A path in bytes: Windows allows 32,767 UTF-16 units, Linux 4,096 bytes, and nothing of either that labs use comes near. */
+export const MAX_PATH_BYTES = 32 * KIB;
+/** An encoded list part under its seal: a path, a link target, a nonce, a tag and fixed fields. */
+export const MAX_SEALED_LIST_BYTES = 2 * MAX_PATH_BYTES + KIB;
+/** An encoded read part under its seal: 64 keys, one hash, a nonce, a tag. */
+export const MAX_SEALED_READ_BYTES = 4 * KIB;
+/** One entry of a commit: both sealed parts, the inline references, fixed fields. */
+export const MAX_ENTRY_BYTES = MAX_SEALED_LIST_BYTES + MAX_SEALED_READ_BYTES + 8 * KIB;
+/** Entries in one commit: a folder of 100,000 small files is 25 commits, and one commit is verified in well under a second. */
+export const MAX_COMMIT_ENTRIES = 4096;
+/** A signed commit as it is sent and stored. */
+export const MAX_COMMIT_BYTES = 4 * MIB;
+/** A commit's header: fixed fields only. */
+export const MAX_COMMIT_HEADER_BYTES = KIB;
+/** Wraps beside one commit: three from the agent, the others for grants and new recipients. */
+export const MAX_WRAPS = 16;
+
+/** A signed body: descriptors, certificates, receipts, heads, openings. */
+export const MAX_SIGNED_BODY_BYTES = 16 * KIB;
+/** Lost heads that one opening of a log epoch may name. */
+export const MAX_LOST_HEADS = 64;
+/** A Merkle path: a log of 2^53 leaves has paths of 53 hashes, a consistency proof one more. */
+export const MAX_PROOF_HASHES = 64;
+/** An encoded leaf of the log. */
+export const MAX_LOG_LEAF_BYTES = 128;
+/** An audit event: a few signed bodies. */
+export const MAX_EVENT_BYTES = 64 * KIB;
+
+/** A name of a vault in characters (code points). */
+export const MAX_NAME_CHARS = 128;
+/** An agent's name: a file name on every platform, and never an option of a command. */
+export const MAX_AGENT_NAME_CHARS = 64;
+/** A policy class. */
+export const MAX_CLASS_CHARS = 64;
+/** One line of text for a person: a reason, a refusal, a notice. */
+export const MAX_TEXT_CHARS = 1024;
+/** A collector's URL. */
+export const MAX_URL_CHARS = 2048;
+/** A PEM bundle of a certificate authority in characters. */
+export const MAX_PEM_CHARS = 64 * KIB;
+/** Epochs of the dedup secret: each is a revocation. */
+export const MAX_DEDUP_SECRETS = 256;
+/** A kit or bundle, or a small message of enrolment. */
+export const MAX_KEY_FILE_BYTES = 256 * KIB;
+/** scrypt's cost as a power of two: 2^20 with r = 8 takes 1 GiB, the most that a small machine can be asked for. */
+export const MAX_SCRYPT_LOG_N = 20;
+/** scrypt's block size r. */
+export const MAX_SCRYPT_R = 32;
+/** scrypt's parallelisation p: multiplies the time only. */
+export const MAX_SCRYPT_P = 16;
+/** Memory that a kit file may make its reader spend: 128 · N · r bytes. */
+export const MAX_SCRYPT_BYTES = 1024 * MIB;
+
+/** One frame of a session, header and body: two of the largest chunks. */
+export const MAX_FRAME_BYTES = 8 * MIB;
+/** The protobuf header of a frame: 4,096 ids, or the openings of 64 log epochs. */
+export const MAX_FRAME_HEADER_BYTES = 512 * KIB;
+/** A hello is read before anybody has proved anything. */
+export const MAX_HELLO_BYTES = 64 * KIB;
+/** Protocol versions that a hello may offer. */
+export const MAX_OFFERED_VERSIONS = 16;
+/** Ids in one question (`have`, `fetch`) or answer. */
+export const MAX_IDS = 4096;
+/** Chunks and pages in the body of one frame. */
+export const MAX_ITEMS = 1024;
+/** Log epochs that one `ready` may explain. */
+export const MAX_OPENINGS = 64;
+/** A session's id. */
+export const MAX_SESSION_ID_BYTES = 32;
+
+/** Ids in one record of uploads at rest. */
+export const MAX_UPLOAD_IDS = 65_536;
+/** A stored commit or a state record: a commit with its leaf, receipt and certificates. */
+export const MAX_RECORD_BYTES = MAX_COMMIT_BYTES + 128 * KIB;
+
+/** The latest instant that a JavaScript date can show; later times could not be printed. */
+export const MAX_TIME_MS = 8_640_000_000_000_000;
+/** Largest value of a 32-bit field. */
+export const MAX_UINT32 = 0xffff_ffff;
+/** Largest chunker, encoder or protocol version number. */
+export const MAX_VERSION_NUMBER = 0xffff;
+/** POSIX permission bits with set-user-id, set-group-id and sticky. */
+export const MAX_MODE = 0o7777;
