@@ -67,7 +67,9 @@ export function printable(text: string): string {
 
 /** Rows under headings, columns aligned by two spaces; numbers (and a column whose heading ends in `>`) to the right. */
 export function formatTable(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const right = headings.map((heading, column) => heading.endsWith('>') || (rows.length > 0 && rows.every((row) => typeof row[column] === 'number')));
+  const right = headings.map(
+    (heading, column) => heading.endsWith('>') || (rows.length > 0 && rows.every((row) => typeof row[column] === 'number')),
+  );
   const cells = [headings.map((heading) => heading.replace(/>$/, '')), ...rows.map((row) => row.map((cell) => printable(String(cell))))];
   const widths = headings.map((_, column) => Math.max(...cells.map((row) => widthOf(row[column] ?? ''))));
   return cells

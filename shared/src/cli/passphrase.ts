@@ -24,7 +24,10 @@ export async function readPassphrase(options: PassphraseOptions): Promise<string
   const input = options.input ?? process.stdin;
   const output = options.output ?? process.stderr;
   if (input.isTTY !== true) {
-    throw new UsageError('USAGE_MISSING', `a passphrase for the ${options.purpose} is needed; set ALIQUOT_PASSPHRASE or run this on a terminal`);
+    throw new UsageError(
+      'USAGE_MISSING',
+      `a passphrase for the ${options.purpose} is needed; set ALIQUOT_PASSPHRASE or run this on a terminal`,
+    );
   }
   const first = await askHidden(input, output, `Passphrase for the ${options.purpose}: `);
   if (first === '') throw new UsageError('USAGE_INVALID', 'the passphrase is empty; choose one of several words');

@@ -7,6 +7,5 @@ declare module 'picomatch' {
     windows?: boolean;
   }
   function picomatch(pattern: string, options?: Options): (text: string) => boolean;
-  // biome-ignore lint/style/noDefaultExport: the package is a CommonJS function
   export default picomatch;
 }

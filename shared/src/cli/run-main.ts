@@ -26,7 +26,9 @@ export function errorLine(program: string, error: unknown, debug: boolean): stri
   if (error instanceof OutputClosed) return undefined;
   if (error instanceof CommanderError) {
     // Commander prints help and version itself; its errors come here through `configureOutput`.
-    return error.exitCode === 0 || error.code === 'commander.help' ? undefined : `${program}: ${oneLine(error.message)}; --help shows the usage [USAGE_INVALID]`;
+    return error.exitCode === 0 || error.code === 'commander.help'
+      ? undefined
+      : `${program}: ${oneLine(error.message)}; --help shows the usage [USAGE_INVALID]`;
   }
   const known = error instanceof AliquotError ? error.code : errnoOf(error);
   const message = error instanceof Error ? error.message : String(error);
@@ -41,7 +43,11 @@ export function errorLine(program: string, error: unknown, debug: boolean): stri
  * Runs a commander program to its end and returns the exit code. An action fails by throwing: `UsageError` gives 2,
  * `PartialError` 3, anything else 1; one line about it goes to standard error, with `--json` too.
  */
-export async function runCommand(program: Command, argv: readonly string[], stderr: { write(text: string): unknown } = process.stderr): Promise<ExitCode> {
+export async function runCommand(
+  program: Command,
+  argv: readonly string[],
+  stderr: { write(text: string): unknown } = process.stderr,
+): Promise<ExitCode> {
   quieten(program);
   try {
     await program.parseAsync([...argv]);

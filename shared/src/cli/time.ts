@@ -19,7 +19,8 @@ function durationMs(text: string): number | undefined {
 /** A length of time such as `24h`, in milliseconds. `option` names it in the message. Error: `USAGE_INVALID`. */
 export function parseDuration(text: string, option = 'the duration'): number {
   const ms = durationMs(text);
-  if (ms === undefined) throw new UsageError('USAGE_INVALID', `${option} cannot be "${text}"; give a number and s, m, h, d or w, such as 24h`);
+  if (ms === undefined)
+    throw new UsageError('USAGE_INVALID', `${option} cannot be "${text}"; give a number and s, m, h, d or w, such as 24h`);
   return ms;
 }
 

@@ -75,9 +75,7 @@ function parsed(bytes: Buffer): { kind: string; version: number } | undefined {
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     if (typeof value !== 'object' || value === null || !('kind' in value) || !('version' in value)) return undefined;
-    return typeof value.kind === 'string' && typeof value.version === 'number'
-      ? { kind: value.kind, version: value.version }
-      : undefined;
+    return typeof value.kind === 'string' && typeof value.version === 'number' ? { kind: value.kind, version: value.version } : undefined;
   } catch {
     return undefined;
   }

@@ -13,21 +13,28 @@ import type { FilePort, OpenFile, RawPath } from './file-port.ts';
  *     second time (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
  */
 
+const onWindows = process.platform === 'win32';
+
 /** The folder that a path's last name is in. */
+export function parentOf(path: Buffer): Buffer;
+export function parentOf(path: RawPath): RawPath;
 export function parentOf(path: RawPath): RawPath {
   if (typeof path === 'string') return dirname(path);
-  const slash = Math.max(path.lastIndexOf(0x2f), process.platform === 'win32' ? path.lastIndexOf(0x5c) : -1);
+  const slash = Math.max(path.lastIndexOf(0x2f), onWindows ? path.lastIndexOf(0x5c) : -1);
   if (slash < 0) return Buffer.from('.');
-  return path.subarray(0, Math.max(slash, 1));
+  const isRoot = slash === 0 || (onWindows && slash === 2 && path[1] === 0x3a);
+  return path.subarray(0, isRoot ? slash + 1 : slash);
 }
 
 /** A path with one more name; raw bytes when either part is. */
+export function joinRaw(folder: Buffer, name: RawPath): Buffer;
+export function joinRaw(folder: RawPath, name: RawPath): RawPath;
 export function joinRaw(folder: RawPath, name: RawPath): RawPath {
-  const separator = process.platform === 'win32' ? '\\' : '/';
+  const separator = onWindows ? '\\' : '/';
   if (typeof folder === 'string' && typeof name === 'string') return folder.endsWith('/') ? folder + name : folder + separator + name;
   const head = Buffer.from(folder);
   const last = head[head.length - 1];
-  const between = last === 0x2f || (last === 0x5c && process.platform === 'win32') ? '' : separator;
+  const between = last === 0x2f || (last === 0x5c && onWindows) ? '' : separator;
   return Buffer.concat([head, Buffer.from(between), Buffer.from(name)]);
 }
 
@@ -89,6 +96,8 @@ export async function exists(port: FilePort, path: RawPath): Promise<boolean> {
 }
 
 /** A name for a temporary file in the folder of `path`: short and not derived from it, so that a 255-byte name works too. */
+export function temporaryBeside(path: Buffer, random: Random): Buffer;
+export function temporaryBeside(path: RawPath, random: Random): RawPath;
 export function temporaryBeside(path: RawPath, random: Random): RawPath {
   return joinRaw(parentOf(path), `.aq-${Buffer.from(random.bytes(8)).toString('hex')}.part`);
 }

@@ -1,0 +1,24 @@
+import { AliquotError } from '@aliquot/proto';
+
+export type RestoreErrorCode =
+  /** A recorded path is no absolute path, or would leave the target folder. */
+  | 'RESTORE_BAD_PATH'
+  /** A folder on the way is a symbolic link, or no folder at all. */
+  | 'RESTORE_THROUGH_LINK'
+  /** Something else of that name is there already, and overwriting was not asked for. */
+  | 'RESTORE_EXISTS'
+  /** The target does not tell apart two names that differ only in case or in their Unicode spelling. */
+  | 'RESTORE_NAME_CLASH'
+  /** The target lies in a folder that nothing may be restored into, such as the agent's own. */
+  | 'RESTORE_FORBIDDEN_TARGET'
+  /** The bytes that came back are not the bytes that were captured. */
+  | 'RESTORE_DAMAGED'
+  /** Chunks or pages of the file were not delivered. */
+  | 'RESTORE_MISSING_CHUNK'
+  /** The target's disk is full. */
+  | 'RESTORE_NO_SPACE'
+  /** The target refuses the name, the link, the mode or the bytes in another way. */
+  | 'RESTORE_TARGET';
+
+/** A file, or the whole restore, that could not be given back; never leaves a partial under the final name. */
+export class RestoreError extends AliquotError<RestoreErrorCode> {}

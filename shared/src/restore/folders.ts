@@ -1,0 +1,147 @@
+import { pathText, printable } from '../cli/format.ts';
+import { exists, joinRaw, parentOf } from '../durable/durable.ts';
+import { errnoOf } from '../durable/errors.ts';
+import type { FilePort, RawPath } from '../durable/file-port.ts';
+import { RestoreError } from './errors.ts';
+
+interface Wish {
+  readonly path: Buffer;
+  readonly mode: number;
+  readonly mtimeNs: bigint | undefined;
+}
+
+/** How many folders are remembered as looked at and safe to write into. */
+const REMEMBERED = 4096;
+
+/**
+ * The folders below a restore's target: made and entered one name at a time, so that no symbolic link is followed, kept
+ * writable while files arrive, and given their recorded modes and times at the end.
+ */
+export class TargetFolders {
+  readonly root: Buffer;
+  readonly #port: FilePort;
+  readonly #forbidden: readonly Buffer[];
+  readonly #usualMode = 0o777 & ~process.umask();
+  /** Folders seen to be real folders. Nothing of ours replaces a folder, so a yes stays true as far as we are concerned. */
+  readonly #entered = new Map<string, Promise<void>>();
+  /** By path (latin1 keeps raw bytes apart): recorded wishes, or the mode to give back to a folder that had to be opened up. */
+  readonly #wishes = new Map<string, Wish>();
+
+  private constructor(port: FilePort, root: Buffer, forbidden: readonly Buffer[]) {
+    this.#port = port;
+    this.root = root;
+    this.#forbidden = forbidden;
+  }
+
+  static async open(port: FilePort, root: RawPath, forbidden: readonly RawPath[]): Promise<TargetFolders> {
+    const real: Buffer[] = [];
+    for (const folder of forbidden) if (await exists(port, folder)) real.push(await port.realpath(folder));
+    // Looked at before anything is made, so that a refused target leaves no folder behind.
+    const nearest = await nearestReal(port, root);
+    refuseForbidden(nearest, real);
+    await makeAll(port, root); // with the usual mode: it is the person's own folder
+    const folders = new TargetFolders(port, await port.realpath(root), real);
+    refuseForbidden(folders.root, real);
+    return folders;
+  }
+
+  /** Makes sure that `path`, at or below the root, is a real folder we can write into. */
+  enter(path: Buffer): Promise<void> {
+    const key = path.toString('latin1');
+    const known = this.#entered.get(key);
+    if (known !== undefined) return known;
+    if (this.#entered.size >= REMEMBERED) this.#entered.clear();
+    const entering = this.#enter(path);
+    this.#entered.set(key, entering);
+    entering.catch(() => this.#entered.delete(key));
+    return entering;
+  }
+
+  /** Notes a folder's recorded mode (undefined: the usual one) and time for `finish`. The root keeps its own. */
+  remember(path: Buffer, mode: number | undefined, mtimeNs: bigint): void {
+    if (!path.equals(this.root)) this.#wishes.set(path.toString('latin1'), { path, mode: mode ?? this.#usualMode, mtimeNs });
+  }
+
+  /** Throws `RESTORE_NAME_CLASH` when `path` exists, but under a name spelled differently. */
+  async refuseClash(path: Buffer): Promise<void> {
+    const folder = parentOf(path);
+    const name = path.subarray(joinRaw(folder, '').length);
+    for await (const entry of this.#port.list(folder)) if (entry.name.equals(name)) return;
+    const says = `${printable(pathText(path))} was not restored: the target holds a name that differs only in case or spelling; restore to another disk`;
+    throw new RestoreError('RESTORE_NAME_CLASH', says);
+  }
+
+  /** Gives folders their modes and times, deepest first, because writing into one changes its time. */
+  async finish(explain: (path: Buffer, error: unknown) => RestoreError): Promise<{ path: Buffer; error: RestoreError }[]> {
+    const failed: { path: Buffer; error: RestoreError }[] = [];
+    const wishes = [...this.#wishes.values()].sort((a, b) => b.path.length - a.path.length);
+    for (const { path, mode, mtimeNs } of wishes) {
+      try {
+        await this.#port.syncDirectory(path);
+        if (mtimeNs !== undefined) await this.#port.setLinkTimes(path, mtimeNs, mtimeNs);
+        if (process.platform !== 'win32') await this.#port.chmod(path, mode);
+      } catch (error) {
+        failed.push({ path, error: explain(path, error) });
+      }
+    }
+    this.#wishes.clear();
+    await this.#port.syncDirectory(this.root);
+    return failed;
+  }
+
+  async #enter(path: Buffer): Promise<void> {
+    if (!path.equals(this.root)) await this.enter(parentOf(path));
+    refuseForbidden(path, this.#forbidden);
+    if (path.equals(this.root)) return;
+    try {
+      await this.#port.mkdir(path, 0o700);
+      // Closed while files arrive; without a recorded entry for it the folder ends up with the usual mode.
+      this.#wishes.set(path.toString('latin1'), { path, mode: this.#usualMode, mtimeNs: undefined });
+      return;
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+    }
+    const facts = await this.#port.lstat(path);
+    if (facts.kind !== 'directory') {
+      const what = facts.kind === 'symlink' ? 'a symbolic link' : 'no folder';
+      const says = `will not restore into ${printable(pathText(path))}: it is ${what}; take it away or choose another target`;
+      throw new RestoreError('RESTORE_THROUGH_LINK', says);
+    }
+    await this.refuseClash(path);
+    if ((facts.mode & 0o300) !== 0o300 && process.platform !== 'win32') {
+      await this.#port.chmod(path, facts.mode | 0o700);
+      if (!this.#wishes.has(path.toString('latin1'))) {
+        this.#wishes.set(path.toString('latin1'), { path, mode: facts.mode, mtimeNs: facts.mtimeNs });
+      }
+    }
+  }
+}
+
+function refuseForbidden(path: Buffer, forbidden: readonly Buffer[]): void {
+  for (const folder of forbidden) {
+    if (!path.equals(folder) && path.indexOf(joinRaw(folder, '')) !== 0) continue;
+    const says = `will not restore into ${printable(pathText(path))}: it belongs to Aliquot itself; choose another target`;
+    throw new RestoreError('RESTORE_FORBIDDEN_TARGET', says);
+  }
+}
+
+async function nearestReal(port: FilePort, path: RawPath): Promise<Buffer> {
+  try {
+    return await port.realpath(path);
+  } catch (error) {
+    const above = parentOf(path);
+    if (errnoOf(error) !== 'ENOENT' || Buffer.from(above).equals(Buffer.from(path))) throw error;
+    return nearestReal(port, above);
+  }
+}
+
+async function makeAll(port: FilePort, path: RawPath): Promise<void> {
+  try {
+    await port.mkdir(path);
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return;
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    await makeAll(port, parentOf(path));
+    await port.mkdir(path);
+  }
+}

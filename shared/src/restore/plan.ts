@@ -1,0 +1,115 @@
+import { AliquotError, type ChunkId, type Ref, type VaultId } from '@aliquot/proto';
+import { pathText, printable } from '../cli/format.ts';
+import { walkContent } from '../content/pages.ts';
+import { RestoreError } from './errors.ts';
+import type { RestoreItem } from './restore-files.ts';
+
+/** At most this many distinct ids are asked for at once; the wire's limit is above it. */
+export const MAX_FETCH_IDS = 512;
+/** A batch ends when its chunks stand for this many plaintext bytes: two batches bound the memory of a restore. */
+const BATCH_BYTES = 8 * 1024 * 1024;
+/** A batch of small or empty files ends after this many steps. */
+const BATCH_STEPS = 2048;
+
+/** One version under way. */
+export interface Job {
+  readonly item: RestoreItem;
+  /** Set when it cannot be given back; its remaining steps are skipped. */
+  failed: boolean;
+}
+
+/** What is to be done, in order; the steps of one job stand together. */
+export type Work =
+  | { readonly type: 'begin'; readonly job: Job }
+  | { readonly type: 'piece'; readonly job: Job; readonly ref: Ref; readonly key: Uint8Array }
+  | { readonly type: 'end'; readonly job: Job }
+  /** The list of its chunks could not be read to the end. */
+  | { readonly type: 'broken'; readonly job: Job; readonly error: unknown };
+
+export interface Batch {
+  readonly work: readonly Work[];
+  /** The sealed chunks that came for it, by `idKey`. */
+  readonly items: ReadonlyMap<string, Uint8Array>;
+}
+
+export type Fetch = (ids: readonly ChunkId[]) => Promise<ReadonlyMap<string, Uint8Array>>;
+
+/** Ids as map keys: latin1 is one character a byte. */
+export function idKey(id: ChunkId): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
+}
+
+/** The steps of all items; pages are fetched when the walk reaches them. Errors of `fetch` end it. */
+export async function* planWork(
+  vaultId: VaultId,
+  items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>,
+  fetch: Fetch,
+): AsyncGenerator<Work> {
+  for await (const item of items) {
+    const job: Job = { item, failed: false };
+    if (item.entry.kind === 'gone') continue;
+    yield { type: 'begin', job };
+    if (item.entry.kind !== 'file' || item.read === undefined) continue;
+    const fetchPage = async (ref: Ref) => {
+      const page = (await fetch([ref.id])).get(idKey(ref.id));
+      if (page === undefined) throw notDelivered(job, 'page', ref.id);
+      return page;
+    };
+    try {
+      for await (const { ref, key } of walkContent(vaultId, item.entry.content, item.read.keys, fetchPage)) {
+        if (job.failed) break;
+        yield { type: 'piece', job, ref, key };
+      }
+      yield { type: 'end', job };
+    } catch (error) {
+      if (!concernsOneFile(error)) throw error;
+      yield { type: 'broken', job, error };
+    }
+  }
+}
+
+/** Whether an error says something about one file's content, and not about the connection or the program. */
+export function concernsOneFile(error: unknown): error is AliquotError {
+  return error instanceof RestoreError || (error instanceof AliquotError && /^(SEAL|FORMAT)_/.test(error.code));
+}
+
+export function notDelivered(job: Job, what: 'chunk' | 'page', id: ChunkId): RestoreError {
+  const short = Buffer.from(id).toString('hex', 0, 8);
+  const says = `${jobText(job)} was not restored: ${what} ${short} was not delivered; run aliquot fsck on the collector`;
+  return new RestoreError('RESTORE_MISSING_CHUNK', says);
+}
+
+export function jobText(job: Job): string {
+  return printable(pathText(job.item.list.path));
+}
+
+/** Groups steps into batches; the next batch is on its way while one is worked on. */
+export async function* batches(work: AsyncIterable<Work>, fetch: Fetch): AsyncGenerator<Batch> {
+  let ahead: Promise<Batch> | undefined;
+  for await (const { steps, ids } of grouped(work)) {
+    const next = fetch(ids).then((items) => ({ work: steps, items }));
+    next.catch(() => undefined); // thrown where it is awaited; must not count as unhandled until then
+    if (ahead !== undefined) yield await ahead;
+    ahead = next;
+  }
+  if (ahead !== undefined) yield await ahead;
+}
+
+async function* grouped(work: AsyncIterable<Work>): AsyncGenerator<{ steps: Work[]; ids: ChunkId[] }> {
+  let steps: Work[] = [];
+  let ids = new Map<string, ChunkId>();
+  let bytes = 0;
+  for await (const step of work) {
+    steps.push(step);
+    if (step.type === 'piece' && !ids.has(idKey(step.ref.id))) {
+      ids.set(idKey(step.ref.id), step.ref.id);
+      bytes += step.ref.plainSize;
+    }
+    if (bytes < BATCH_BYTES && ids.size < MAX_FETCH_IDS && steps.length < BATCH_STEPS) continue;
+    yield { steps, ids: [...ids.values()] };
+    steps = [];
+    ids = new Map();
+    bytes = 0;
+  }
+  if (steps.length > 0) yield { steps, ids: [...ids.values()] };
+}

@@ -1,0 +1,184 @@
+import type { ChunkId, Entry, ListPart, ReadPart, VaultId } from '@aliquot/proto';
+import { openChunk } from '../content/seal.ts';
+import { RestoreError } from './errors.ts';
+import { batches, concernsOneFile, idKey, type Job, jobText, notDelivered, planWork, type Work } from './plan.ts';
+import type { FileSink, RestoreTarget } from './writer.ts';
+
+/** One version to give back: what its entry says in clear, and its two opened parts. */
+export interface RestoreItem {
+  readonly entry: Pick<Entry, 'kind' | 'size' | 'content'>;
+  readonly list: ListPart;
+  /** Present exactly when the entry's kind is file. */
+  readonly read: ReadPart | undefined;
+}
+
+/** A stored chunk or page as it came back; in any order, missing ones left out. */
+export interface FetchedItem {
+  readonly id: ChunkId;
+  readonly bytes: Uint8Array;
+}
+
+export interface RestoreRequest {
+  readonly vaultId: VaultId;
+  /** Drawn one at a time, so a million files are never held at once. */
+  readonly items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>;
+  /**
+   * Gets chunks and pages, at most `MAX_FETCH_IDS` distinct ones per call. Its errors end the restore: retrying and
+   * reconnecting are the callee's business. At most two calls run at once.
+   */
+  fetchChunks(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
+  readonly writer: RestoreTarget;
+  onProgress?(done: { readonly files: number; readonly bytes: number }): void;
+  /** Told of every file that could not be given back; the rest goes on. */
+  onFailure?(path: Uint8Array, error: RestoreError): void;
+}
+
+export interface RestoreSummary {
+  /** Files given back, those that were there already included. */
+  readonly files: number;
+  /** Of `files`, those whose exact bytes were there before. */
+  readonly same: number;
+  readonly directories: number;
+  readonly links: number;
+  /** Plaintext bytes of the files given back. */
+  readonly bytes: number;
+  /** Names that could not be given back; each was told to `onFailure`. */
+  readonly failed: number;
+}
+
+/** How many files may be flushed and named at the same time: hides the disk's latency where files are small. */
+const FINISHING = 8;
+
+/**
+ * Gives files, folders and links back: fetches in batches across files (a batch is written while the next is on its
+ * way), opens and proves every chunk, proves every whole file (P2). Memory is bounded by two batches.
+ *
+ * A file that cannot be given back is told to `onFailure` and the rest goes on. A full disk, an error of `fetchChunks`
+ * and anything unexpected end the restore: unfinished files are taken away, finished ones stay.
+ */
+export async function restoreFiles(request: RestoreRequest): Promise<RestoreSummary> {
+  const run = new RestoreRun(request);
+  return run.go();
+}
+
+class RestoreRun {
+  readonly #request: RestoreRequest;
+  readonly #sinks = new Map<Job, FileSink>();
+  readonly #finishing = new Set<Promise<void>>();
+  #fatal: { readonly error: unknown } | undefined;
+  #counts = { files: 0, same: 0, directories: 0, links: 0, bytes: 0, failed: 0 };
+  #writtenBytes = 0;
+
+  constructor(request: RestoreRequest) {
+    this.#request = request;
+  }
+
+  async go(): Promise<RestoreSummary> {
+    const { writer } = this.#request;
+    try {
+      const work = planWork(this.#request.vaultId, this.#request.items, (ids) => this.#fetch(ids));
+      for await (const batch of batches(work, (ids) => this.#fetch(ids))) {
+        for (const step of batch.work) await this.#step(step, batch.items);
+      }
+      await Promise.all(this.#finishing);
+      this.#throwIfFatal();
+    } finally {
+      await Promise.all(this.#finishing);
+      for (const sink of this.#sinks.values()) await sink.abort();
+      for (const { path, error } of await writer.finish()) this.#told(path, error);
+    }
+    return this.#counts;
+  }
+
+  async #step(step: Work, items: ReadonlyMap<string, Uint8Array>): Promise<void> {
+    this.#throwIfFatal();
+    const { job } = step;
+    if (job.failed) return;
+    try {
+      if (step.type === 'begin') await this.#begin(job);
+      else if (step.type === 'piece') await this.#piece(step, items);
+      else if (step.type === 'end') await this.#end(job);
+      else throw step.error;
+    } catch (error) {
+      await this.#fail(job, error);
+    }
+  }
+
+  async #begin(job: Job): Promise<void> {
+    const { writer } = this.#request;
+    const { entry, list, read } = job.item;
+    if (entry.kind === 'directory') {
+      await writer.directory(list);
+      this.#counts.directories += 1;
+    } else if (entry.kind === 'symlink') {
+      await writer.symlink(list);
+      this.#counts.links += 1;
+    } else if (read !== undefined) {
+      this.#sinks.set(job, await writer.file({ ...list, size: entry.size, sha256: read.sha256 }));
+    }
+  }
+
+  async #piece(piece: Extract<Work, { type: 'piece' }>, items: ReadonlyMap<string, Uint8Array>): Promise<void> {
+    const sealed = items.get(idKey(piece.ref.id));
+    if (sealed === undefined) throw notDelivered(piece.job, 'chunk', piece.ref.id);
+    const plain = openChunk(this.#request.vaultId, piece.ref, piece.key, sealed);
+    await this.#sinks.get(piece.job)?.write(plain);
+    this.#writtenBytes += plain.length;
+    this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes });
+  }
+
+  async #end(job: Job): Promise<void> {
+    const sink = this.#sinks.get(job);
+    if (sink === undefined) return;
+    this.#sinks.delete(job);
+    while (this.#finishing.size >= FINISHING) await Promise.race(this.#finishing);
+    const finishing: Promise<void> = this.#finish(job, sink).finally(() => this.#finishing.delete(finishing));
+    this.#finishing.add(finishing);
+  }
+
+  async #finish(job: Job, sink: FileSink): Promise<void> {
+    try {
+      const outcome = await sink.finish();
+      this.#counts.files += 1;
+      this.#counts.bytes += job.item.entry.size;
+      if (outcome === 'same') this.#counts.same += 1;
+      this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes });
+    } catch (error) {
+      await this.#fail(job, error).catch((fatal: unknown) => {
+        this.#fatal ??= { error: fatal };
+      });
+    }
+  }
+
+  /** One file has failed: told, and its temporary file taken away. Rethrows what must end the whole restore. */
+  async #fail(job: Job, error: unknown): Promise<void> {
+    job.failed = true;
+    await this.#sinks.get(job)?.abort();
+    this.#sinks.delete(job);
+    const explained = explain(job, error);
+    if (!(explained instanceof RestoreError) || explained.code === 'RESTORE_NO_SPACE') throw explained;
+    this.#told(job.item.list.path, explained);
+  }
+
+  #told(path: Uint8Array, error: RestoreError): void {
+    this.#counts.failed += 1;
+    this.#request.onFailure?.(path, error);
+  }
+
+  #throwIfFatal(): void {
+    if (this.#fatal !== undefined) throw this.#fatal.error;
+  }
+
+  async #fetch(ids: readonly ChunkId[]): Promise<Map<string, Uint8Array>> {
+    const found = new Map<string, Uint8Array>();
+    if (ids.length === 0) return found;
+    for await (const { id, bytes } of this.#request.fetchChunks(ids)) found.set(idKey(id), bytes);
+    return found;
+  }
+}
+
+/** What went wrong with the content is damage of this file; everything else stays what it is. */
+function explain(job: Job, error: unknown): unknown {
+  if (error instanceof RestoreError || !concernsOneFile(error)) return error;
+  return new RestoreError('RESTORE_DAMAGED', `${jobText(job)} was not restored: ${error.message}`, { cause: error });
+}

@@ -1,0 +1,160 @@
+import { isUtf8 } from 'node:buffer';
+import type { Platform } from '@aliquot/proto';
+import { pathText, printable } from '../cli/format.ts';
+import { joinRaw } from '../durable/durable.ts';
+import type { RawPath } from '../durable/file-port.ts';
+import { RestoreError } from './errors.ts';
+
+const SLASH = 0x2f;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+
+/** Most file systems take at most this many bytes for one name. */
+const MAX_NAME_BYTES = 255;
+
+/** The platform that this process runs on. */
+export const hostPlatform: Platform = process.platform === 'win32' ? 'windows' : 'posix';
+
+/**
+ * The names below the target folder that a recorded absolute path becomes: `/data/run1/x` gives data, run1, x;
+ * `C:\Data\x` gives C, Data, x; `\\srv\share\x` gives srv, share, x; the root itself gives none.
+ *
+ * The path comes from an agent that may be hostile, so everything that is not plainly a name is refused: `..`, `.`, empty
+ * names, NUL, a drive-relative `C:x`, a device path, an alternate stream `x:y`. Error: `RESTORE_BAD_PATH`.
+ */
+export function targetNames(platform: Platform, path: Uint8Array): Buffer[] {
+  const bytes = Buffer.from(path.buffer, path.byteOffset, path.byteLength);
+  if (bytes.includes(0)) throw badPath(path, 'it holds a NUL');
+  const names = platform === 'windows' ? windowsNames(bytes) : posixNames(bytes);
+  for (const name of names) {
+    if (name.length === 0) throw badPath(path, 'it holds an empty name');
+    if (name.equals(Buffer.from('.')) || name.equals(Buffer.from('..'))) throw badPath(path, `it holds "${name}"`);
+  }
+  return names;
+}
+
+function posixNames(bytes: Buffer): Buffer[] {
+  if (bytes[0] !== SLASH) throw badPath(bytes, 'it is not absolute');
+  return bytes.length === 1 ? [] : split(bytes.subarray(1), (byte) => byte === SLASH);
+}
+
+function windowsNames(bytes: Buffer): Buffer[] {
+  if (!isUtf8(bytes)) throw badPath(bytes, 'it is not UTF-8');
+  const isSeparator = (byte: number) => byte === BACKSLASH || byte === SLASH;
+  let rest = bytes;
+  // The long-path form \\?\C:\x and \\?\UNC\srv\share\x means the same as without the prefix.
+  const text = bytes.toString('latin1').replaceAll('/', '\\');
+  const unc = text.toUpperCase().startsWith('\\\\?\\UNC\\');
+  if (unc) rest = bytes.subarray(8);
+  else if (text.startsWith('\\\\?\\')) rest = bytes.subarray(4);
+  const drive = /^[A-Za-z]:(\\|$)/.test(rest.toString('latin1', 0, 3).replaceAll('/', '\\'));
+  if (drive) {
+    const below = rest.subarray(3);
+    const names = below.length === 0 ? [] : split(below, isSeparator);
+    if (names.some((name) => name.includes(COLON))) throw badPath(bytes, 'it names an alternate stream');
+    return [rest.subarray(0, 1), ...names];
+  }
+  if (!unc && !text.startsWith('\\\\')) throw badPath(bytes, 'it is not absolute');
+  const names = split(unc ? rest : bytes.subarray(2), isSeparator);
+  if (names.length < 2 || names[0]?.equals(Buffer.from('.')) || names[0]?.equals(Buffer.from('?'))) {
+    throw badPath(bytes, 'it is no network share');
+  }
+  if (names.some((name) => name.includes(COLON))) throw badPath(bytes, 'it names an alternate stream');
+  return names;
+}
+
+function split(bytes: Buffer, isSeparator: (byte: number) => boolean): Buffer[] {
+  const names: Buffer[] = [];
+  let from = 0;
+  for (let at = 0; at <= bytes.length; at += 1) {
+    if (at < bytes.length && !isSeparator(bytes[at] ?? 0)) continue;
+    names.push(bytes.subarray(from, at));
+    from = at + 1;
+  }
+  return names;
+}
+
+const reserved = /^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$)(\..*)?$/i;
+
+/**
+ * A name as the host can hold it. POSIX hosts take every name. Windows has names and signs that mean something else
+ * (`NUL`, `a:b`, a dot at the end) and no raw bytes: what it cannot hold becomes `%XX`.
+ */
+export function hostName(name: Buffer, host: Platform): Buffer {
+  if (host === 'posix') return name;
+  const text = isUtf8(name)
+    ? name.toString('utf8')
+    : [...name].map((byte) => (byte < 0x80 ? String.fromCharCode(byte) : percent(byte))).join('');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are among what Windows refuses
+  let safe = text.replace(/[<>:"/\\|?*\u0000-\u001f]/g, (sign) => percent(sign.charCodeAt(0)));
+  safe = safe.replace(/[. ]$/, (sign) => percent(sign.charCodeAt(0)));
+  if (reserved.test(safe)) safe = percent(safe.charCodeAt(0)) + safe.slice(1);
+  return Buffer.from(safe);
+}
+
+function percent(code: number): string {
+  return `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
+}
+
+/** Where a recorded path goes below `root`: the rule of `restore --to`. Error: `RESTORE_BAD_PATH`. */
+export function targetPath(root: RawPath, platform: Platform, path: Uint8Array, host: Platform = hostPlatform): Buffer {
+  let target: RawPath = root;
+  for (const name of targetNames(platform, path)) target = joinRaw(target, hostName(name, host));
+  return Buffer.from(target);
+}
+
+/** How a writer turns a recorded path into names below its root. */
+export type Placement = (platform: Platform, path: Uint8Array) => Buffer[];
+
+/** Whole paths below the root: for `--to DIR`. */
+export const wholePaths: Placement = targetNames;
+
+/**
+ * A name beside `name` that says when it was restored: `x (restored 2026-11-21 20.15.03).csv`, in local time, with a
+ * number from the second attempt on. Fits into 255 bytes by shortening the stem between characters.
+ */
+export function besideName(name: Buffer, nowMs: number, attempt = 1): Buffer {
+  const local = new Date(nowMs - new Date(nowMs).getTimezoneOffset() * 60_000).toISOString();
+  const when = `${local.slice(0, 10)} ${local.slice(11, 19).replaceAll(':', '.')}`;
+  const mark = Buffer.from(` (restored ${when}${attempt > 1 ? `, ${attempt}` : ''})`);
+  const dot = name.lastIndexOf(0x2e);
+  // A leading dot begins a hidden name, and an "extension" of half the name is none.
+  const hasExtension = dot > 0 && name.length - dot <= 32;
+  const extension = hasExtension ? name.subarray(dot) : Buffer.alloc(0);
+  let stem = hasExtension ? name.subarray(0, dot) : name;
+  const room = MAX_NAME_BYTES - mark.length - extension.length;
+  if (stem.length > room) {
+    let end = room;
+    while (end > 0 && ((stem[end] ?? 0) & 0xc0) === 0x80) end -= 1; // not inside a UTF-8 sequence
+    stem = stem.subarray(0, end);
+  }
+  return Buffer.concat([stem, mark, extension]);
+}
+
+/** The folder a recorded path is in, as this machine spells it, and its own last name. Error: `RESTORE_BAD_PATH`. */
+export function splitOriginal(platform: Platform, path: Uint8Array): { folder: Buffer; name: Buffer } {
+  const name = targetNames(platform, path).at(-1);
+  if (name === undefined) throw badPath(path, 'the root of a file system has nothing beside it');
+  const folder = Buffer.from(path.subarray(0, path.length - name.length));
+  return { folder, name };
+}
+
+/**
+ * For a restore beside the original: `unit` (what the person asked for, a file or a folder) becomes `newName` in the
+ * folder it was in, which is the writer's root; what lay below the folder stays below. Error: `RESTORE_BAD_PATH` for a
+ * path that is not the unit's.
+ */
+export function besidePlacement(unitPlatform: Platform, unit: Uint8Array, newName: Buffer): Placement {
+  const unitNames = targetNames(unitPlatform, unit);
+  return (platform, path) => {
+    const names = targetNames(platform, path);
+    if (platform !== unitPlatform || !unitNames.every((name, at) => names[at]?.equals(name) === true)) {
+      throw badPath(path, `it is not below ${printable(pathText(unit))}`);
+    }
+    return [newName, ...names.slice(unitNames.length)];
+  };
+}
+
+function badPath(path: Uint8Array, why: string): RestoreError {
+  return new RestoreError('RESTORE_BAD_PATH', `will not restore ${printable(pathText(path))}: ${why}`);
+}

@@ -1,0 +1,330 @@
+import { createHash } from 'node:crypto';
+import type { Platform } from '@aliquot/proto';
+import { pathText, printable } from '../cli/format.ts';
+import { joinRaw, parentOf, place, readFully, temporaryBeside, writeFully } from '../durable/durable.ts';
+import { errnoOf, fileError } from '../durable/errors.ts';
+import type { FileFacts, FilePort, OpenFile } from '../durable/file-port.ts';
+import type { Random } from '../ports.ts';
+import { RestoreError, type RestoreErrorCode } from './errors.ts';
+import { TargetFolders } from './folders.ts';
+import { hostName, hostPlatform, type Placement, wholePaths } from './target.ts';
+
+export interface WriterOptions {
+  readonly port: FilePort;
+  readonly random: Random;
+  /** The folder everything goes below; made when it is not there. May itself be reached through symbolic links. */
+  readonly root: string | Buffer;
+  /** Folders that nothing may be written into, such as the agent's data folder. */
+  readonly forbidden?: readonly (string | Buffer)[];
+  /** Replace other files of the same name; without it they are named conflicts. */
+  readonly overwrite?: boolean;
+  readonly placement?: Placement;
+  /** For tests: which platform's names the target can hold. */
+  readonly host?: Platform;
+}
+
+/** What is written and proved, as it was recorded. */
+export interface FileSpec {
+  readonly platform: Platform;
+  readonly path: Uint8Array;
+  readonly mtimeNs: bigint;
+  readonly mode: number;
+  readonly size: number;
+  readonly sha256: Uint8Array;
+}
+
+export type DirectorySpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs' | 'mode'>;
+export type LinkSpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs'> & { readonly linkTarget: Uint8Array };
+
+/** `written`: the file is new; `same`: exactly these bytes were there, only mode and times were set. */
+export type Outcome = 'written' | 'same';
+
+/** One file on its way: write its bytes in order, then `finish`, or `abort`. */
+export interface FileSink {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Proves size and hash, makes the bytes durable and gives them the final name. On any error nothing stays behind. */
+  finish(): Promise<Outcome>;
+  /** Takes the unfinished file away. Fine to call after an error or twice. */
+  abort(): Promise<void>;
+}
+
+/** A folder that did not get its recorded mode or time. */
+export interface FolderFailure {
+  readonly path: Uint8Array;
+  readonly error: RestoreError;
+}
+
+/** Where restored versions go: a folder tree (`RestoreWriter`), or only a proof that they could be restored. */
+export interface RestoreTarget {
+  /** Begins a file; its folder is made when needed. */
+  file(spec: FileSpec): Promise<FileSink>;
+  /** Makes a folder now; its mode and times are set by `finish`. */
+  directory(spec: DirectorySpec): Promise<void>;
+  /** Makes a symbolic link with the recorded target text, wherever that leads; it is never followed. */
+  symlink(spec: LinkSpec): Promise<Outcome>;
+  /** Comes last, also after errors. Returns what could not be brought to its recorded state. */
+  finish(): Promise<FolderFailure[]>;
+}
+
+/**
+ * Writes restored files below one folder (P2): bytes go to a temporary name, are proved against size and SHA-256, made
+ * durable, and only then get their own name. Nothing is written through a symbolic link below the root. Every method
+ * may be called for several files at once; a `RestoreError` concerns that file only. `finish` comes last.
+ *
+ * Not restored: owners and groups, and the setuid and setgid bits, which would give a recorded file powers that the
+ * person restoring did not mean to hand out.
+ */
+export class RestoreWriter implements RestoreTarget {
+  readonly root: Buffer;
+  readonly #port: FilePort;
+  readonly #random: Random;
+  readonly #overwrite: boolean;
+  readonly #placement: Placement;
+  readonly #host: Platform;
+  readonly #folders: TargetFolders;
+
+  private constructor(options: WriterOptions, root: Buffer, folders: TargetFolders) {
+    this.root = root;
+    this.#port = options.port;
+    this.#random = options.random;
+    this.#overwrite = options.overwrite === true;
+    this.#placement = options.placement ?? wholePaths;
+    this.#host = options.host ?? hostPlatform;
+    this.#folders = folders;
+  }
+
+  /** Makes the root ready. Errors: `RESTORE_FORBIDDEN_TARGET`, `RESTORE_TARGET`, `RESTORE_NO_SPACE`. */
+  static async open(options: WriterOptions): Promise<RestoreWriter> {
+    const folders = await TargetFolders.open(options.port, options.root, options.forbidden ?? []).catch((error: unknown) => {
+      throw restoreError(options.root, error);
+    });
+    return new RestoreWriter(options, folders.root, folders);
+  }
+
+  async file(spec: FileSpec): Promise<FileSink> {
+    return this.#named(spec, async () => {
+      const final = this.#finalPath(spec);
+      await this.#folders.enter(parentOf(final));
+      const temporary = temporaryBeside(final, this.#random);
+      const file = await this.#port.open(temporary, 'createNew', 0o600);
+      return new Sink(
+        this.#port,
+        file,
+        temporary,
+        (sink) => this.#named(spec, () => this.#complete(spec, final, sink)),
+        (error) => named(spec, error),
+      );
+    });
+  }
+
+  async directory(spec: DirectorySpec): Promise<void> {
+    await this.#named(spec, async () => {
+      const final = this.#finalPath(spec);
+      await this.#folders.enter(final);
+      this.#folders.remember(final, spec.platform === 'windows' ? undefined : spec.mode & 0o1777, spec.mtimeNs);
+    });
+  }
+
+  async symlink(spec: LinkSpec): Promise<Outcome> {
+    return this.#named(spec, async () => {
+      const final = this.#finalPath(spec);
+      const target = Buffer.from(spec.linkTarget);
+      await this.#folders.enter(parentOf(final));
+      const there = await this.#lookAt(final);
+      if (there?.kind === 'symlink' && (await this.#port.readlink(final)).equals(target)) {
+        await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
+        return 'same';
+      }
+      if (there === undefined) {
+        await this.#port.symlink(target, final);
+      } else {
+        this.#refuseUnlessReplaceable(spec, there);
+        const temporary = temporaryBeside(final, this.#random);
+        await this.#port.symlink(target, temporary);
+        await place(this.#port, temporary, final, false);
+      }
+      await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
+      return 'written';
+    });
+  }
+
+  /** Sets the modes and times of all folders, deepest first, and makes their names durable. Returns what failed. */
+  finish(): Promise<FolderFailure[]> {
+    return this.#folders.finish((path, error) => restoreError(path, error));
+  }
+
+  #finalPath(spec: { readonly platform: Platform; readonly path: Uint8Array }): Buffer {
+    let final = this.root;
+    for (const name of this.#placement(spec.platform, spec.path)) final = joinRaw(final, hostName(name, this.#host));
+    return final;
+  }
+
+  async #complete(spec: FileSpec, final: Buffer, sink: Sink): Promise<Outcome> {
+    if (sink.size !== spec.size || !sink.digest().equals(spec.sha256)) {
+      throw new RestoreError(
+        'RESTORE_DAMAGED',
+        `${textOf(spec)} came back changed: its bytes are not those that were captured; nothing was written`,
+      );
+    }
+    // A PC with Windows has no such bits: its files get the usual mode here.
+    const mode = spec.platform === 'windows' ? 0o666 & ~process.umask() : spec.mode & 0o1777;
+    const there = await this.#lookAt(final);
+    if (there?.kind === 'file' && (await this.#holds(final, spec))) {
+      await sink.discard();
+      await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
+      if (this.#host === 'posix') await this.#port.chmod(final, mode);
+      return 'same';
+    }
+    if (there !== undefined) this.#refuseUnlessReplaceable(spec, there);
+    await sink.settle(this.#host === 'posix' ? mode : undefined, spec.mtimeNs);
+    await place(this.#port, sink.temporary, final, there === undefined);
+    return 'written';
+  }
+
+  /** What is at the final name; throws when it is a name that only looks the same to this file system. */
+  async #lookAt(final: Buffer): Promise<FileFacts | undefined> {
+    let facts: FileFacts;
+    try {
+      facts = await this.#port.lstat(final);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    await this.#folders.refuseClash(final);
+    return facts;
+  }
+
+  #refuseUnlessReplaceable(spec: { readonly path: Uint8Array }, there: FileFacts): void {
+    if (this.#overwrite && there.kind !== 'directory') return;
+    const what = there.kind === 'directory' ? 'a folder' : 'something else';
+    throw new RestoreError(
+      'RESTORE_EXISTS',
+      `${textOf(spec)} was not restored: ${what} of that name is in the target; restore into an empty folder`,
+    );
+  }
+
+  /** Whether the file that is there has exactly the recorded bytes. */
+  async #holds(final: Buffer, spec: FileSpec): Promise<boolean> {
+    const file = await this.#port.open(final, 'readNoFollow');
+    try {
+      if ((await file.facts()).size !== spec.size) return false;
+      const hash = createHash('sha256');
+      for (let at = 0; at < spec.size; ) {
+        const bytes = await readFully(file, at, Math.min(1 << 20, spec.size - at));
+        if (bytes.length === 0) return false;
+        hash.update(bytes);
+        at += bytes.length;
+      }
+      return hash.digest().equals(spec.sha256);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #named<T>(spec: { readonly path: Uint8Array }, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      throw named(spec, error);
+    }
+  }
+}
+
+class Sink implements FileSink {
+  readonly temporary: Buffer;
+  size = 0;
+  readonly #port: FilePort;
+  readonly #file: OpenFile;
+  readonly #hash = createHash('sha256');
+  readonly #complete: (sink: Sink) => Promise<Outcome>;
+  readonly #explain: (error: unknown) => unknown;
+  #state: 'open' | 'closed' | 'gone' = 'open';
+
+  constructor(
+    port: FilePort,
+    file: OpenFile,
+    temporary: Buffer,
+    complete: (sink: Sink) => Promise<Outcome>,
+    explain: (error: unknown) => unknown,
+  ) {
+    this.#port = port;
+    this.#file = file;
+    this.temporary = temporary;
+    this.#complete = complete;
+    this.#explain = explain;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      this.#hash.update(bytes);
+      await writeFully(this.#file, bytes, this.size);
+      this.size += bytes.length;
+    } catch (error) {
+      await this.abort();
+      throw this.#explain(error);
+    }
+  }
+
+  async finish(): Promise<Outcome> {
+    try {
+      const outcome = await this.#complete(this);
+      this.#state = 'gone';
+      return outcome;
+    } catch (error) {
+      await this.abort();
+      throw error;
+    }
+  }
+
+  async abort(): Promise<void> {
+    await this.discard().catch(() => undefined); // the error that led here is the one to tell
+  }
+
+  digest(): Buffer {
+    return this.#hash.digest();
+  }
+
+  /** Mode and times first, then the flush that makes them and the bytes durable. */
+  async settle(mode: number | undefined, mtimeNs: bigint): Promise<void> {
+    if (mode !== undefined) await this.#file.chmod(mode);
+    await this.#file.setTimes(mtimeNs, mtimeNs);
+    await this.#file.sync();
+    this.#state = 'closed';
+    await this.#file.close();
+  }
+
+  async discard(): Promise<void> {
+    if (this.#state === 'gone') return;
+    const open = this.#state === 'open';
+    this.#state = 'gone';
+    try {
+      if (open) await this.#file.close();
+    } finally {
+      await this.#port.unlink(this.temporary);
+    }
+  }
+}
+
+function textOf(spec: { readonly path: Uint8Array }): string {
+  return printable(pathText(spec.path));
+}
+
+function named(spec: { readonly path: Uint8Array }, error: unknown): unknown {
+  if (error instanceof RestoreError) return error;
+  return errnoOf(error) === undefined ? error : restoreError(Buffer.from(spec.path), error);
+}
+
+/** A system error as a `RestoreError` that names the file; anything else is thrown on: it is a fault of ours. */
+function restoreError(path: string | Buffer, error: unknown): RestoreError {
+  if (error instanceof RestoreError) return error;
+  const errno = errnoOf(error);
+  if (errno === undefined) throw error;
+  const code: RestoreErrorCode =
+    errno === 'EEXIST' ? 'RESTORE_EXISTS' : ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errno) ? 'RESTORE_NO_SPACE' : 'RESTORE_TARGET';
+  const name = typeof path === 'string' ? path : pathText(path);
+  const said = fileError('restore', printable(name), error);
+  return new RestoreError(code, said instanceof Error ? said.message : String(said), {
+    cause: error,
+    retryable: code === 'RESTORE_NO_SPACE',
+  });
+}
