@@ -1,0 +1,151 @@
+import { type ClientFrame, type ChunkId, decodeReceiptBody, decodeSigned, splitItems, type StoredItem, type TreeHead } from '@aliquot/proto';
+import type { Clock } from '@aliquot/shared/ports';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { IngestError } from './errors.ts';
+import { consistencyProof } from './join.ts';
+import type { Received, SecureLink } from './secure-link.ts';
+
+/** Bytes of chunk bodies that an agent may have under way: four of the largest chunks, plenty for a gigabit line with 100 ms. */
+export const CREDIT_BYTES = 16 * 1024 * 1024;
+/** Bodies of fetched chunks are gathered up to this size in one frame. */
+const FETCH_FRAME_BYTES = 2 * 1024 * 1024;
+const FETCH_FRAME_ITEMS = 256;
+
+export interface AgentSessionParts {
+  readonly store: VaultStore;
+  readonly clock: Clock;
+  readonly link: SecureLink;
+  readonly agent: AgentRecord;
+  /** The head that `ready` told. */
+  readonly head: TreeHead;
+  readonly rolledBack: boolean;
+}
+
+/**
+ * What an agent may do once it has proved itself. Frames are worked on one after the other, so what a session holds in memory is
+ * one frame and what its inbox holds. Every answer about existence, every commit and every fetch uses the same set: the
+ * lineage's own (P4).
+ */
+export class AgentSession {
+  readonly #parts: AgentSessionParts;
+  #provedHead: TreeHead;
+  #creditBytes = CREDIT_BYTES;
+
+  constructor(parts: AgentSessionParts) {
+    this.#parts = parts;
+    this.#provedHead = parts.head;
+  }
+
+  /** Answers one frame. Throws IngestError when the session must end. */
+  async handle({ frame, body }: Received): Promise<void> {
+    switch (frame.type) {
+      case 'have':
+        return this.#have(frame);
+      case 'chunks':
+        return this.#chunks(frame, body);
+      case 'commit':
+        return this.#commit(frame.requestId, body);
+      case 'heartbeat':
+        return this.#heartbeat(frame.requestId, body);
+      case 'state':
+        return this.#state(frame);
+      case 'fetch':
+        return this.#fetch(frame);
+      case 'auth':
+        throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the session is authenticated already');
+    }
+  }
+
+  async #have(frame: Extract<ClientFrame, { type: 'have' }>): Promise<void> {
+    const { store, agent, link } = this.#parts;
+    const held = await store.has(agent.lineageId, frame.ids);
+    const missing = frame.ids.map((_id, index) => index).filter((index) => held[index] !== true);
+    await link.send({ type: 'haveAnswer', requestId: frame.requestId, missing });
+  }
+
+  async #chunks(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
+    const { store, agent, link } = this.#parts;
+    this.#creditBytes -= body.length;
+    if (this.#creditBytes < 0) throw new IngestError('INGEST_LIMIT', 'limit', 'more chunk bytes under way than were granted');
+    await store.putChunks(agent.lineageId, [...splitItems(frame.items, body)]);
+    this.#creditBytes += body.length;
+    await link.send({ type: 'credit', bytes: body.length });
+  }
+
+  async #commit(requestId: number, body: Uint8Array): Promise<void> {
+    const { store, agent, link, clock } = this.#parts;
+    if (this.#parts.rolledBack) {
+      const message = 'the collector lost part of its log; central IT must run `aliquot log reopen` before commits go on';
+      await link.send({ type: 'refused', requestId, code: 'log-rolled-back', message });
+      return;
+    }
+    const nowMs = clock.nowMs();
+    const outcome = await store.commit(agent.agentId, body, nowMs);
+    store.seen(agent.agentId, nowMs);
+    if (outcome.type === 'missing') return link.send({ type: 'commitMissing', requestId, ids: outcome.ids });
+    if (outcome.type === 'refused') return link.send({ type: 'refused', requestId, code: outcome.code, message: outcome.message });
+    // Head and tree head are read without a pause between them, so they are of the same size.
+    const head = store.treeHead();
+    const signedHead = store.head(clock.nowMs());
+    const [inclusion, consistency] = await Promise.all([
+      store.inclusion(outcome.leafIndex, head.size),
+      consistencyProof(store, this.#provedHead.size, head.size),
+    ]);
+    this.#provedHead = head;
+    await link.send({ type: 'receipt', requestId, receipt: outcome.receipt, inclusion, consistency, head: signedHead });
+  }
+
+  async #heartbeat(requestId: number, body: Uint8Array): Promise<void> {
+    const { store, agent, link, clock } = this.#parts;
+    const nowMs = clock.nowMs();
+    const refusal = await store.heartbeat(agent.agentId, decodeSigned(body), nowMs);
+    store.seen(agent.agentId, nowMs);
+    await link.send(refusal === undefined ? { type: 'heartbeatAck', requestId } : { type: 'refused', requestId, ...refusal });
+  }
+
+  async #state(frame: Extract<ClientFrame, { type: 'state' }>): Promise<void> {
+    const { store, agent, link } = this.#parts;
+    if (await this.#selfRestoreIsOff(frame.requestId)) return;
+    for await (const record of store.state(agent.lineageId, frame.atMs === 0 ? undefined : frame.atMs)) {
+      const { receivedAtMs } = decodeReceiptBody(record.receipt.body);
+      await link.send({ type: 'commitData', requestId: frame.requestId, live: record.live, receivedAtMs }, record.commit);
+    }
+    await link.send({ type: 'stateEnd', requestId: frame.requestId });
+  }
+
+  async #fetch(frame: Extract<ClientFrame, { type: 'fetch' }>): Promise<void> {
+    const { store, agent, link } = this.#parts;
+    if (await this.#selfRestoreIsOff(frame.requestId)) return;
+    const own = await store.has(agent.lineageId, frame.ids);
+    const missing: ChunkId[] = frame.ids.filter((_id, index) => own[index] !== true);
+    let items: StoredItem[] = [];
+    let bodies: Uint8Array[] = [];
+    let size = 0;
+    const flush = async (last: boolean): Promise<void> => {
+      const sent = { type: 'chunkData', requestId: frame.requestId, items, last, missing: last ? missing : [] } as const;
+      const body = Buffer.concat(bodies, size);
+      [items, bodies, size] = [[], [], 0];
+      await link.send(sent, body);
+    };
+    for await (const item of store.readItems(frame.ids.filter((_id, index) => own[index] === true))) {
+      if (item.type !== 'item') {
+        missing.push(item.id);
+        continue;
+      }
+      if (items.length > 0 && (size + item.bytes.length > FETCH_FRAME_BYTES || items.length >= FETCH_FRAME_ITEMS)) await flush(false);
+      items.push({ id: item.id, kind: item.kind, size: item.bytes.length });
+      bodies.push(item.bytes);
+      size += item.bytes.length;
+    }
+    await flush(true);
+  }
+
+  /** P4: only the certificate that the authority signed lets an agent read, and then only its own. */
+  async #selfRestoreIsOff(requestId: number): Promise<boolean> {
+    const { agent, link } = this.#parts;
+    if (agent.enrolmentBody.selfRestore) return false;
+    const message = `agent ${agent.name} may not restore by itself; ask central IT`;
+    await link.send({ type: 'refused', requestId, code: 'self-restore-off', message });
+    return true;
+  }
+}

@@ -1,0 +1,201 @@
+import { AliquotError, type ClientFrame, FormatError, MAX_HELLO_BYTES, type RefusalCode } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
+import type { Clock, Random } from '@aliquot/shared/ports';
+import { SessionError } from '@aliquot/shared/session/errors';
+import { ServerHandshake } from '@aliquot/shared/session/handshake';
+import type { Logger } from 'pino';
+import type { CollectorStore } from '../store/collector-store.ts';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
+import { type Channel, CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_TRY_AGAIN } from './channel.ts';
+import { IngestError } from './errors.ts';
+import type { SessionHub } from './hub.ts';
+import { Inbox } from './inbox.ts';
+import { admit, standing } from './join.ts';
+import { SecureLink } from './secure-link.ts';
+import type { Timers } from './timers.ts';
+
+/** A handshake is two round trips; the slowest line that can carry a backup manages that. */
+const HANDSHAKE_MS = 15_000;
+const SESSION_ID_BYTES = 16;
+/** What the other side has to read a last refusal before the connection is dropped. */
+const FAREWELL_MS = 5_000;
+
+export interface IngestParts {
+  readonly store: CollectorStore;
+  readonly hub: SessionHub;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** Called once when the store can take nothing more until it is opened again. */
+  readonly onStoreFailed: (error: Error) => void;
+}
+
+/** One agent's connection, from the first message to the last. */
+export class Connection {
+  readonly #parts: IngestParts;
+  readonly #channel: Channel;
+  readonly #inbox: Inbox;
+  #log: Logger;
+  #link: SecureLink | undefined;
+  #ended = false;
+
+  constructor(parts: IngestParts, channel: Channel) {
+    this.#parts = parts;
+    this.#channel = channel;
+    this.#inbox = new Inbox(channel);
+    this.#log = parts.log;
+  }
+
+  /** Takes a message from the network. */
+  receive(message: Uint8Array): void {
+    this.#inbox.push(message);
+  }
+
+  /** The network side is gone. */
+  gone(): void {
+    this.#ended = true;
+    this.#inbox.close();
+  }
+
+  /** Ends the session from this side, with a word to the agent. */
+  end(reason: string): void {
+    if (this.#ended) return;
+    const farewell = this.#link?.send({ type: 'notice', code: 'session-ended', message: reason });
+    this.#close(farewell, CLOSE_GOING_AWAY, reason);
+  }
+
+  /** Runs the session to its end; never rejects. `onProved` is called when the agent has proved itself. */
+  async run(onProved: () => void): Promise<void> {
+    const late = this.#parts.timers.after(HANDSHAKE_MS, () => {
+      this.#log.warn({ code: 'INGEST_TIMEOUT' }, 'connection did not prove itself in time');
+      this.#channel.terminate();
+    });
+    let leaveHub: (() => void) | undefined;
+    try {
+      const joined = await this.#join();
+      late();
+      if (joined === undefined) return;
+      onProved();
+      leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, this);
+      for (let message = await this.#inbox.next(); message !== undefined; message = await this.#inbox.next()) {
+        await joined.session.handle(joined.link.open(message));
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      late();
+      leaveHub?.();
+      this.#inbox.close();
+    }
+  }
+
+  /** Handshake, authentication, standing; `undefined` when the other side went away in between. */
+  async #join(): Promise<{ store: VaultStore; agent: AgentRecord; link: SecureLink; session: AgentSession } | undefined> {
+    const { store: collector, random, clock } = this.#parts;
+    const handshake = new ServerHandshake({
+      signKey: collector.identity,
+      vault: (vaultId) => {
+        const vault = collector.vault(vaultId);
+        return vault && { authorityKey: vault.descriptor.authorityKey, certificate: vault.signedCertificate };
+      },
+      random,
+    });
+    const hello = await this.#inbox.next();
+    if (hello === undefined) return undefined;
+    if (hello.length > MAX_HELLO_BYTES) throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first message is too large');
+    const established = handshake.onClientHello(hello);
+    await this.#channel.send(established.hello);
+    const message = await this.#inbox.next();
+    if (message === undefined) return undefined;
+    const link = new SecureLink(this.#channel, established.keys);
+    const { frame } = link.open(message);
+    // From here on the other side can read a refusal.
+    this.#link = link;
+    if (frame.type !== 'auth') throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first frame is not auth');
+    const store = collector.vault(established.vaultId);
+    if (store === undefined) throw new IngestError('INGEST_PROTOCOL', 'protocol', 'no such vault');
+    const agent = this.#admit(store, handshake.verifyAuth(frame), frame);
+    const nowMs = clock.nowMs();
+    const { head, signedHead, consistency, openings, rolledBack } = await standing(store, agent, frame, nowMs);
+    store.seen(agent.agentId, nowMs);
+    await link.send({
+      type: 'ready',
+      sessionId: random.bytes(SESSION_ID_BYTES),
+      creditBytes: CREDIT_BYTES,
+      timeMs: nowMs,
+      head: signedHead,
+      consistency,
+      openings,
+      chainHead: await store.chainHead(agent.agentId, frame.chainId),
+      gcEpoch: 0,
+      rolledBack,
+    });
+    this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
+    return { store, agent, link, session: new AgentSession({ store, clock, link, agent, head, rolledBack }) };
+  }
+
+  #admit(store: VaultStore, certificate: AgentCertificate, frame: Extract<ClientFrame, { type: 'auth' }>): AgentRecord {
+    this.#log = this.#log.child({ vault: hex(store.descriptor.vaultId), agent: certificate.enrolment.name });
+    return admit(store, certificate, frame);
+  }
+
+  /** One place where a session's error becomes a refusal, a close code and one line in the log. */
+  #fail(error: unknown): void {
+    if (this.#ended) return;
+    const { refusal, requestId, closeCode, code, message } = describe(error);
+    this.#log[closeCode === CLOSE_INTERNAL ? 'error' : 'warn'](
+      closeCode === CLOSE_INTERNAL ? { code, err: error } : { code },
+      `session ended: ${message}`,
+    );
+    const told = this.#link?.send({ type: 'refused', requestId, code: refusal, message });
+    this.#close(told, closeCode, code);
+    if (error instanceof AliquotError && error.code === 'STORE_FAILED') this.#parts.onStoreFailed(error);
+  }
+
+  /** Closes once the last word is out, or without it when the other side does not take it. */
+  #close(lastWord: Promise<void> | undefined, closeCode: number, reason: string): void {
+    this.#ended = true;
+    this.#inbox.close();
+    const drop = this.#parts.timers.after(FAREWELL_MS, () => this.#channel.terminate());
+    (lastWord ?? Promise.resolve()).then(
+      () => this.#channel.close(closeCode, reason),
+      () => {
+        drop();
+        this.#channel.terminate();
+      },
+    );
+  }
+}
+
+interface Ending {
+  readonly refusal: RefusalCode;
+  readonly requestId: number;
+  readonly closeCode: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The refusal that an error stands for. Nothing internal goes to the agent. */
+function describe(error: unknown): Ending {
+  if (error instanceof IngestError) {
+    return { refusal: error.refusal, requestId: error.requestId, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
+  }
+  if (error instanceof SessionError) {
+    const refusal = error.code === 'SESSION_AGENT_SIGNATURE' ? 'bad-signature' : error.code === 'SESSION_AGENT_CERTIFICATE' ? 'bad-certificate' : 'protocol';
+    return { refusal, requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
+  }
+  if (error instanceof FormatError) return { refusal: 'protocol', requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
+  if (error instanceof AliquotError && error.code === 'STORE_BAD_ITEM') {
+    return { refusal: 'protocol', requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
+  }
+  if (error instanceof AliquotError && error.code === 'STORE_NO_SPACE') {
+    const message = "the collector's disk is full; nothing is lost, sending goes on when central IT has made room";
+    return { refusal: 'storage', requestId: 0, closeCode: CLOSE_TRY_AGAIN, code: error.code, message };
+  }
+  const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';
+  return { refusal: 'storage', requestId: 0, closeCode: CLOSE_INTERNAL, code, message: 'the collector failed inside; central IT finds why in its log' };
+}
+

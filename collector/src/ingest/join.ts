@@ -1,0 +1,103 @@
+import type { ClientFrame, ServerFrame, TreeHead } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { type AgentCertificate, CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
+import { LogError } from '@aliquot/shared/log/errors';
+import { verifyHead } from '@aliquot/shared/log/receipt';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { IngestError } from './errors.ts';
+
+type AuthFrame = Extract<ClientFrame, { type: 'auth' }>;
+type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
+
+/** The registered agent behind a certificate that has proved itself. Throws IngestError when it may not work here (any more). */
+export function admit(store: VaultStore, certificate: AgentCertificate, auth: AuthFrame): AgentRecord {
+  const { name, agentId } = certificate.enrolment;
+  const record = store.agentById(agentId);
+  if (record?.state === 'revoked') throw new IngestError('INGEST_REFUSED', 'revoked', `agent ${name} was revoked; ask central IT for a new bundle`);
+  if (record?.state === 'replaced') {
+    throw new IngestError('INGEST_REFUSED', 'replaced', `agent ${name} was replaced by another PC; ask central IT for a new bundle`);
+  }
+  const known = record?.state === 'enrolled' && record.binding !== undefined && equalBytes(record.binding.body, auth.binding.body);
+  if (record === undefined || !known) {
+    throw new IngestError('INGEST_REFUSED', 'not-enrolled', `agent ${name} is not enrolled here with these keys; enrol it with its bundle`);
+  }
+  return record;
+}
+
+/** What the agent's newest head means here, with everything that `ready` must prove. */
+export interface Standing {
+  readonly rolledBack: boolean;
+  readonly head: TreeHead;
+  readonly signedHead: ReadyFrame['head'];
+  readonly consistency: ReadyFrame['consistency'];
+  readonly openings: ReadyFrame['openings'];
+}
+
+/**
+ * Compares the agent's newest head with the log, and makes the proofs that its next head needs. A head that this vault's
+ * collector signed and the log does not contain means that the log lost its tail: that is recorded, for operators to see.
+ */
+export async function standing(store: VaultStore, agent: AgentRecord, auth: AuthFrame, nowMs: number): Promise<Standing> {
+  const shown = auth.treeHead;
+  const judgement = shown === undefined ? 'consistent' : await store.judgeHead(shown);
+  const rolledBack = judgement === 'ahead' || judgement === 'contradicts';
+  if (rolledBack && shown !== undefined) await reportHead(store, agent, auth, shown, nowMs);
+  const head = store.treeHead();
+  const signedHead = store.head(nowMs);
+  const openings = await openingsAfter(store, shown?.logEpoch ?? 0, head.size);
+  const from = judgement === 'lost' ? (openings[0]?.baseSize ?? 0) : (shown?.size ?? 0);
+  return {
+    rolledBack,
+    head,
+    signedHead,
+    consistency: rolledBack ? [] : await consistencyProof(store, from, head.size),
+    openings: openings.map(({ opening, leaf, inclusion }) => ({ opening, leaf, inclusion })),
+  };
+}
+
+/** RFC 6962 proofs from nothing, or from the same size, are empty. */
+export async function consistencyProof(store: VaultStore, from: number, to: number): Promise<readonly Uint8Array[]> {
+  return from === 0 || from >= to ? [] : store.consistency(from, to);
+}
+
+async function openingsAfter(store: VaultStore, epoch: number, size: number) {
+  const durable = store.openings(epoch).filter((opening) => opening.leafIndex < size);
+  return Promise.all(
+    durable.map(async ({ opening, leaf, leafIndex }) => ({
+      opening,
+      leaf,
+      // An opening stands right behind its base.
+      baseSize: leafIndex,
+      inclusion: await store.inclusion(leafIndex, size),
+    })),
+  );
+}
+
+async function reportHead(store: VaultStore, agent: AgentRecord, auth: AuthFrame, shown: TreeHead, nowMs: number): Promise<void> {
+  const { signedHead, signedHeadCertificate } = auth;
+  if (signedHead === undefined || signedHeadCertificate === undefined || !provesHead(store, auth, shown)) {
+    throw new IngestError('INGEST_REFUSED', 'bad-signature', `agent ${agent.name} shows a log head that this vault's collector never signed`);
+  }
+  await store.appendEvent({
+    type: 'headReported',
+    timeMs: nowMs,
+    agentId: agent.agentId,
+    head: signedHead,
+    collectorCertificate: signedHeadCertificate,
+  });
+}
+
+/** Whether the head that the agent shows was really signed by a collector that the authority certified. */
+function provesHead(store: VaultStore, auth: AuthFrame, shown: TreeHead): boolean {
+  const { signedHead, signedHeadCertificate } = auth;
+  if (signedHead === undefined || signedHeadCertificate === undefined) return false;
+  const { authorityKey, vaultId } = store.descriptor;
+  try {
+    const collector = verifyCollectorCertificate(authorityKey, vaultId, signedHeadCertificate);
+    const { head } = verifyHead(signedHead, collector);
+    return head.size === shown.size && head.logEpoch === shown.logEpoch && equalBytes(head.root, shown.root);
+  } catch (error) {
+    if (error instanceof CertificateError || error instanceof LogError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,116 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
+import { MAX_FRAME_BYTES } from '@aliquot/proto';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { socketChannel } from './channel.ts';
+import { Connection, type IngestParts } from './connection.ts';
+import { HandshakeGate } from './handshake-gate.ts';
+import type { Timers } from './timers.ts';
+
+/** Where agents connect, below the collector's base address. */
+export const AGENT_PATH = '/v1/agent';
+/** Hello and auth with all their certificates are far below this. */
+const MAX_UNPROVED_BYTES = 256 * 1024;
+/** A connection that says nothing for this long is asked, and dropped when it does not answer until the next turn. */
+const PING_MS = 30_000;
+const STOP_MS = 5_000;
+
+/** The running ingest. */
+export interface Ingest {
+  /** Takes no new agents, says goodbye to all, and resolves when every session has finished what it was doing. */
+  stop(): Promise<void>;
+}
+
+/** Serves agents on `server`'s upgrade requests. `ws` does the framing; nothing is compressed (sealed bytes do not shrink). */
+export function attachIngest(server: Server, parts: IngestParts, gate: HandshakeGate = new HandshakeGate()): Ingest {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: MAX_FRAME_BYTES + FRAME_OVERHEAD_BYTES + 64,
+    skipUTF8Validation: true,
+    clientTracking: false,
+  });
+  const open = new Set<{ connection: Connection; socket: WebSocket; done: Promise<void> }>();
+  let stopping = false;
+
+  const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer): void => {
+    stream.on('error', () => stream.destroy());
+    if (stopping) return reject(stream, 503);
+    if (new URL(request.url ?? '/', 'http://any').pathname !== AGENT_PATH) return reject(stream, 404);
+    const leave = gate.enter(request.socket.remoteAddress ?? '');
+    if (leave === undefined) return reject(stream, 503);
+    stream.once('close', leave);
+    sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, stream, leave));
+  };
+
+  const serve = (socket: WebSocket, stream: Duplex, leave: () => void): void => {
+    const connection = new Connection(parts, socketChannel(socket));
+    const proved = guardUnproved(socket, stream, leave);
+    const quiet = keepAlive(socket, parts.timers);
+    socket.on('message', (data: Buffer) => connection.receive(data));
+    // What `ws` itself refuses (an oversized or malformed message) closes the socket; `close` follows.
+    socket.on('error', (error) => parts.log.warn({ code: 'INGEST_PROTOCOL', reason: error.message }, 'connection refused'));
+    socket.on('close', () => {
+      quiet();
+      leave();
+      connection.gone();
+    });
+    const entry = { connection, socket, done: connection.run(proved).finally(() => open.delete(entry)) };
+    open.add(entry);
+  };
+
+  server.on('upgrade', onUpgrade);
+  return {
+    async stop() {
+      stopping = true;
+      const sessions = [...open];
+      for (const { connection } of sessions) connection.end('the collector is stopping');
+      const cancel = parts.timers.after(STOP_MS, () => {
+        for (const { socket } of sessions) socket.terminate();
+      });
+      await Promise.all(sessions.map(({ done }) => done));
+      cancel();
+      server.off('upgrade', onUpgrade);
+      sockets.close();
+    },
+  };
+}
+
+/** Until the agent has proved itself, its connection may send only a little, whatever message length it announces. */
+function guardUnproved(socket: WebSocket, stream: Duplex, leave: () => void): () => void {
+  let received = 0;
+  const count = (data: Buffer): void => {
+    received += data.length;
+    if (received > MAX_UNPROVED_BYTES) socket.terminate();
+  };
+  stream.on('data', count);
+  return () => {
+    stream.off('data', count);
+    leave();
+  };
+}
+
+/** Finds connections whose other side is gone without a word (a pulled cable). */
+function keepAlive(socket: WebSocket, timers: Timers): () => void {
+  let alive = true;
+  let cancel = (): void => undefined;
+  const turn = (): void => {
+    if (!alive) return socket.terminate();
+    alive = false;
+    socket.ping();
+    cancel = timers.after(PING_MS, turn);
+  };
+  const heard = (): void => {
+    alive = true;
+  };
+  socket.on('pong', heard);
+  socket.on('message', heard);
+  cancel = timers.after(PING_MS, turn);
+  return () => cancel();
+}
+
+function reject(stream: Duplex, status: 404 | 503): void {
+  const text = status === 404 ? 'Not Found' : 'Service Unavailable';
+  stream.end(`HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}

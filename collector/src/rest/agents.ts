@@ -1,0 +1,68 @@
+import { decodeSigned, encodeSigned } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { fromBase64, toBase64 } from './base64.ts';
+import { agentOf, type RestContext } from './context.ts';
+import { type AgentInfo, type AgentList, expectAgentRequest, revokeRequest } from './messages.ts';
+import { RestError } from './rest-error.ts';
+
+export function agentsAnswer(context: RestContext, vault: VaultStore): AgentList {
+  return { timeMs: context.clock.nowMs(), agents: vault.agents().map((agent) => agentInfoOf(context, vault, agent)) };
+}
+
+function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo {
+  const beat = agent.heartbeat;
+  return {
+    name: agent.name,
+    agentId: hex(agent.agentId),
+    lineageId: hex(agent.lineageId),
+    state: agent.state,
+    enrolment: toBase64(encodeSigned(agent.enrolment)),
+    binding: agent.binding && toBase64(encodeSigned(agent.binding)),
+    expectedAtMs: agent.expectedAtMs,
+    expiresAtMs: agent.enrolmentBody.expiresAtMs,
+    enrolledAtMs: agent.enrolledAtMs,
+    endedAtMs: agent.endedAtMs,
+    endReason: agent.endReason,
+    connected: context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId),
+    lastSeenMs: agent.lastSeenMs,
+    lastCommitMs: agent.lastCommitMs,
+    files: agent.files,
+    bytes: agent.bytes,
+    heartbeat: beat && { timeMs: beat.timeMs, files: beat.files, bytes: beat.bytes, queuedEntries: beat.queuedEntries, unprotected: beat.unprotected },
+    problems: agent.problems.map((problem) => ({ ...problem })),
+  };
+}
+
+/** Notes an agent that a bundle was made for, so that it may enrol. */
+export async function expectAgent(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
+  const enrolment = decodeSigned(fromBase64(expectAgentRequest.parse(body).enrolment));
+  const certified = verifyEnrolment(vault.descriptor.authorityKey, vault.descriptor.vaultId, enrolment);
+  const bearer = vault.agentByName(certified.name);
+  const takes = certified.replaces !== undefined && bearer !== undefined && hex(bearer.agentId) === hex(certified.replaces);
+  const isSame = bearer !== undefined && hex(bearer.agentId) === hex(certified.agentId);
+  if (bearer !== undefined && !takes && !isSame && (bearer.state === 'enrolled' || bearer.state === 'expected')) {
+    throw new RestError('REST_AGENT_EXISTS', nameTaken(bearer));
+  }
+  const answer = await vault.appendEvent({ type: 'agentExpected', timeMs: context.clock.nowMs(), enrolment });
+  context.log.info({ vault: hex(vault.descriptor.vaultId), agent: certified.name }, 'agent expected');
+  return answer;
+}
+
+function nameTaken(bearer: AgentRecord): string {
+  const name = bearer.name;
+  return bearer.state === 'enrolled'
+    ? `there is an agent ${name} already: choose another name, or \`--replaces ${name}\` if this PC takes its place`
+    : `a bundle for ${name} is already waiting to be used: use it, or \`aliquot agent revoke ${name}\` first`;
+}
+
+/** Ends an agent for good: its session closes now, and it is refused from now on. */
+export async function revokeAgent(context: RestContext, vault: VaultStore, agentId: string, body: unknown): Promise<{ leafIndex: number }> {
+  const { reason } = revokeRequest.parse(body);
+  const agent = agentOf(vault, agentId);
+  const answer = await vault.appendEvent({ type: 'agentRevoked', timeMs: context.clock.nowMs(), agentId: agent.agentId, reason });
+  context.sessions.endAgent(vault.descriptor.vaultId, agent.agentId, 'revoked');
+  context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name }, 'agent revoked');
+  return answer;
+}

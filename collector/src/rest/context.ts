@@ -1,0 +1,43 @@
+import type { AgentId, VaultId } from '@aliquot/proto';
+import { asAgentId, asVaultId } from '@aliquot/proto';
+import { fromHex } from '@aliquot/shared/crypto/bytes';
+import type { Clock } from '@aliquot/shared/ports';
+import type { Logger } from 'pino';
+import type { CollectorStore } from '../store/collector-store.ts';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { RestError } from './rest-error.ts';
+
+/** What the REST interface asks of the running ingest. */
+export interface LiveSessions {
+  isConnected(vaultId: VaultId, agentId: AgentId): boolean;
+  /** Ends one agent's session; it learns why when it comes back. */
+  endAgent(vaultId: VaultId, agentId: AgentId, reason: string): void;
+  /** Ends every session of a vault, so that its agents come back and see what changed. */
+  endVault(vaultId: VaultId, reason: string): void;
+}
+
+/** Everything that the REST handlers work with. */
+export interface RestContext {
+  readonly store: CollectorStore;
+  readonly sessions: LiveSessions;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Name and version of this program, as operators see it. */
+  readonly software: string;
+}
+
+/** The vault that a path names, or a refusal that says what to do. */
+export function vaultOf(context: RestContext, idHex: string): VaultStore {
+  const bytes = fromHex(idHex);
+  const vault = bytes?.length === 16 ? context.store.vault(asVaultId(bytes)) : undefined;
+  if (vault === undefined) throw new RestError('REST_VAULT_UNKNOWN', 'this collector does not hold that vault; add it with `aliquot vault add --kit KIT`');
+  return vault;
+}
+
+/** The agent that a path names. */
+export function agentOf(vault: VaultStore, idHex: string): AgentRecord {
+  const bytes = fromHex(idHex);
+  const agent = bytes?.length === 16 ? vault.agentById(asAgentId(bytes)) : undefined;
+  if (agent === undefined) throw new RestError('REST_AGENT_UNKNOWN', 'this vault has no such agent; `aliquot agents` lists them');
+  return agent;
+}

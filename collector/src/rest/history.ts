@@ -1,0 +1,63 @@
+import { asChunkId, asFileId, encodeStateRecord } from '@aliquot/proto';
+import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
+import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { agentOf } from './context.ts';
+import { encodeItem } from './item-record.ts';
+import { namesRequest } from './messages.ts';
+import { openRows } from './name-rows.ts';
+import { findVersions } from './find-versions.ts';
+import { RestError } from './rest-error.ts';
+import { fromBase64 } from './base64.ts';
+
+const ID_BYTES = 32;
+/** As many as an agent may ask for at once; a restore asks again and again. */
+const MAX_IDS = 4096;
+
+/** The commits that hold an agent's live files at `atMs` (now when absent), each with what verifies it. */
+export async function* stateRecords(vault: VaultStore, agentId: string, atMs: number | undefined): AsyncGenerator<Uint8Array> {
+  for await (const record of vault.state(agentOf(vault, agentId).lineageId, atMs)) yield encodeStateRecord(record);
+}
+
+/** The commits that hold versions of one file, named by its file id. */
+export async function* versionRecords(vault: VaultStore, agentId: string, fileIdHex: string): AsyncGenerator<Uint8Array> {
+  const fileId = fromHex(fileIdHex);
+  if (fileId?.length !== ID_BYTES) throw new RestError('REST_BAD_REQUEST', 'a file id has 64 hexadecimal digits');
+  for await (const record of vault.versions(agentOf(vault, agentId).lineageId, asFileId(fileId))) yield encodeStateRecord(record);
+}
+
+/** Sealed chunks and pages by id (32 bytes each in `body`). What is missing or damaged comes as a record that says so. */
+export async function* itemRecords(vault: VaultStore, body: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (body.length % ID_BYTES !== 0 || body.length > MAX_IDS * ID_BYTES) {
+    throw new RestError('REST_BAD_REQUEST', `the body is a run of at most ${MAX_IDS} ids of ${ID_BYTES} bytes`);
+  }
+  const ids = [];
+  for (let at = 0; at < body.length; at += ID_BYTES) ids.push(asChunkId(body.slice(at, at + ID_BYTES)));
+  for await (const item of vault.readItems(ids)) yield encodeItem(item);
+}
+
+/**
+ * Names, opened with the catalog key that a non-blind vault left here. They exist in memory only while they go out; none is
+ * written to this machine's disk or log.
+ */
+export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGenerator<Uint8Array> {
+  const request = namesRequest.parse(body);
+  if (vault.catalogSecretKey === undefined) {
+    throw new RestError('REST_BLIND', `vault ${vault.descriptor.name} is blind, so names open only with its recovery kit: give it with --kit`);
+  }
+  const catalogKey = boxKeyFromSecret(vault.catalogSecretKey);
+  for (const agent of request.agentId === undefined ? newestOfEachLineage(vault) : [agentOf(vault, request.agentId)]) {
+    const records =
+      request.versionsOf === undefined
+        ? vault.state(agent.lineageId, request.atMs)
+        : await findVersions(vault, agent.lineageId, catalogKey, fromBase64(request.versionsOf));
+    for await (const row of openRows(records, agent.name, catalogKey)) yield Buffer.from(JSON.stringify(row));
+  }
+}
+
+/** Each lineage once, under the name that its newest agent bears. */
+function newestOfEachLineage(vault: VaultStore): AgentRecord[] {
+  const newest = new Map<string, AgentRecord>();
+  for (const agent of vault.agents()) newest.set(hex(agent.lineageId), agent);
+  return [...newest.values()];
+}

@@ -1,0 +1,129 @@
+import { z } from 'zod';
+
+/**
+ * The JSON messages of the operator's REST interface, both directions: the server checks requests with them, the commands check
+ * answers. Byte strings are base64, ids are lower-case hex, times are milliseconds since 1970.
+ */
+
+const base64 = z.base64().max(1024 * 1024);
+const id16 = z.string().regex(/^[0-9a-f]{32}$/);
+const timeMs = z.number().int().nonnegative();
+const count = z.number().nonnegative();
+
+export const vaultInfo = z.object({
+  vaultId: id16,
+  name: z.string(),
+  blind: z.boolean(),
+  /** Encoded `Signed` descriptor and collector certificate. */
+  descriptor: base64,
+  certificate: base64,
+});
+export type VaultInfo = z.infer<typeof vaultInfo>;
+
+export const collectorInfo = z.object({
+  name: z.string(),
+  software: z.string(),
+  collectorId: id16,
+  signKey: base64,
+  timeMs,
+  vaults: z.array(vaultInfo),
+});
+export type CollectorInfo = z.infer<typeof collectorInfo>;
+
+export const addVaultRequest = z.strictObject({
+  descriptor: base64,
+  certificate: base64,
+  /** Absent exactly when the vault is blind. */
+  catalogSecretKey: base64.optional(),
+});
+
+export const agentInfo = z.object({
+  name: z.string(),
+  agentId: id16,
+  lineageId: id16,
+  state: z.enum(['expected', 'enrolled', 'revoked', 'replaced']),
+  enrolment: base64,
+  binding: base64.optional(),
+  expectedAtMs: timeMs,
+  expiresAtMs: timeMs,
+  enrolledAtMs: timeMs.optional(),
+  endedAtMs: timeMs.optional(),
+  endReason: z.string().optional(),
+  connected: z.boolean(),
+  lastSeenMs: timeMs.optional(),
+  lastCommitMs: timeMs.optional(),
+  files: count,
+  bytes: count,
+  heartbeat: z.object({ timeMs, files: count, bytes: count, queuedEntries: count, unprotected: count }).optional(),
+  problems: z.array(z.object({ code: z.string(), sinceMs: timeMs, message: z.string() })),
+});
+export type AgentInfo = z.infer<typeof agentInfo>;
+
+export const agentList = z.object({ timeMs, agents: z.array(agentInfo) });
+export type AgentList = z.infer<typeof agentList>;
+
+export const expectAgentRequest = z.strictObject({ enrolment: base64 });
+export const leafAnswer = z.object({ leafIndex: count });
+
+export const revokeRequest = z.strictObject({ reason: z.string().max(500) });
+
+export const namesRequest = z.strictObject({
+  /** One agent; absent: all agents that have a history. */
+  agentId: id16.optional(),
+  /** The files as they were at this time; absent: now. */
+  atMs: timeMs.optional(),
+  /** Exact path bytes: every kept version of that one file instead of the state. */
+  versionsOf: base64.optional(),
+});
+
+/** One version of one file, with its name opened. */
+export const nameRow = z.object({
+  agent: z.string(),
+  path: base64,
+  platform: z.enum(['posix', 'windows']),
+  kind: z.enum(['file', 'directory', 'symlink', 'gone']),
+  size: count,
+  /** Nanoseconds since 1970, as decimal text because they pass 2^53. */
+  mtimeNs: z.string().regex(/^-?\d{1,19}$/),
+  mode: count,
+  linkTarget: base64,
+  class: z.string(),
+  completion: z.enum(['assumed', 'proven']),
+  capturedAtMs: timeMs,
+  versionTimeMs: timeMs,
+  receivedAtMs: timeMs,
+  fileId: z.string().regex(/^[0-9a-f]{64}$/),
+  version: z.string(),
+});
+export type NameRow = z.infer<typeof nameRow>;
+
+export const stats = z.object({
+  rawBytes: count,
+  uniqueBytes: count,
+  storedBytes: count,
+  packBytes: count,
+  chunks: count,
+  pages: count,
+  packs: count,
+  commits: count,
+  versions: count,
+  files: count,
+  liveBytes: count,
+  dedupRatio: count,
+  compressionRatio: count,
+  damaged: count,
+  agents: count,
+});
+export type StatsAnswer = z.infer<typeof stats>;
+
+const treeHead = z.object({ logEpoch: count, size: count, root: base64 });
+
+export const logInfo = z.object({
+  /** Encoded `Signed` of a `TreeHeadBody`. */
+  head: base64,
+  openings: z.array(base64),
+  reported: z.array(z.object({ agent: z.string(), agentId: id16, timeMs, head: treeHead, signedHead: base64 })),
+});
+export type LogInfo = z.infer<typeof logInfo>;
+
+export const openEpochRequest = z.strictObject({ opening: base64 });

@@ -1,0 +1,110 @@
+import { Readable } from 'node:stream';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { agentsAnswer, expectAgent, revokeAgent } from './agents.ts';
+import { type RestContext, vaultOf } from './context.ts';
+import { enrol } from './enrol.ts';
+import { itemRecords, nameRecords, stateRecords, versionRecords } from './history.ts';
+import { logAnswer, openEpoch } from './log.ts';
+import { OperatorGate } from './operator-token.ts';
+import { frameRecords } from './record-stream.ts';
+import { RestError, statusOf } from './rest-error.ts';
+import { INTERNAL, toRestError } from './to-rest-error.ts';
+import { addVault, collectorAnswer, statsAnswer } from './vaults.ts';
+
+/** TLS material in PEM; without it the server speaks plain HTTP. */
+export interface TlsFiles {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+const BODY_LIMIT = 1024 * 1024;
+const ENROL_BODY_LIMIT = 128 * 1024;
+const REQUEST_MS = 60_000;
+const OCTETS = 'application/octet-stream';
+
+const vaultPath = z.object({ vault: z.string() });
+const agentPath = z.object({ vault: z.string(), agent: z.string() });
+const filePath = z.object({ vault: z.string(), agent: z.string(), file: z.string() });
+const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() });
+
+/**
+ * The collector's HTTP interface: `/healthz` for monitors, `/v1/enrol` for agents with a bundle, `/v1/operator/…` for the
+ * `aliquot` command with the operator's token. Requests are logged by route, never by URL or body: those name files and agents.
+ */
+export function buildServer(context: RestContext, tls: TlsFiles | undefined): FastifyInstance {
+  const options = { logger: false, bodyLimit: BODY_LIMIT, requestTimeout: REQUEST_MS, forceCloseConnections: true } as const;
+  const app = tls === undefined ? Fastify(options) : (Fastify({ ...options, https: tls }) as unknown as FastifyInstance);
+  app.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.setErrorHandler((error, request, reply) => answerError(context, error, request, reply));
+  app.setNotFoundHandler((_request, reply) => {
+    const error = new RestError('REST_NO_ROUTE', 'no such endpoint: are the command and the collector of the same release?');
+    return reply.code(statusOf(error.code)).send({ code: error.code, message: error.message });
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    const ms = Math.round(reply.elapsedTime);
+    context.log.debug({ method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms }, 'request');
+    done();
+  });
+  app.get('/healthz', async () => ({ status: 'ok', software: context.software }));
+  app.post('/v1/enrol', { bodyLimit: ENROL_BODY_LIMIT }, async (request, reply) => {
+    const answer = await enrol(context, bytesOf(request));
+    return reply.type(OCTETS).send(Buffer.from(answer));
+  });
+  app.register(async (scope) => operatorRoutes(scope, context), { prefix: '/v1/operator' });
+  return app;
+}
+
+function operatorRoutes(app: FastifyInstance, context: RestContext): void {
+  const gate = new OperatorGate(context.store.adminTokenHash);
+  app.addHook('onRequest', async (request) => {
+    if (gate.admits(request.headers.authorization)) return;
+    throw new RestError('REST_TOKEN', 'the operator token is not the one of this collector: see admin.token in its data folder');
+  });
+  const vault = (request: FastifyRequest) => vaultOf(context, vaultPath.parse(request.params).vault);
+  const stream = (reply: FastifyReply, records: AsyncIterable<Uint8Array>) =>
+    reply.type(OCTETS).send(Readable.from(frameRecords(records, (error) => describeLate(context, error)), { objectMode: false }));
+
+  app.get('/collector', async () => collectorAnswer(context));
+  app.post('/vaults', async (request) => addVault(context, request.body));
+  app.get('/vaults/:vault/stats', async (request) => statsAnswer(vault(request)));
+  app.get('/vaults/:vault/agents', async (request) => agentsAnswer(context, vault(request)));
+  app.post('/vaults/:vault/agents', async (request) => expectAgent(context, vault(request), request.body));
+  app.post('/vaults/:vault/agents/:agent/revoke', async (request) =>
+    revokeAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
+  );
+  app.get('/vaults/:vault/agents/:agent/state', async (request, reply) =>
+    stream(reply, stateRecords(vault(request), agentPath.parse(request.params).agent, atQuery.parse(request.query).at)),
+  );
+  app.get('/vaults/:vault/agents/:agent/versions/:file', async (request, reply) => {
+    const { agent, file } = filePath.parse(request.params);
+    return stream(reply, versionRecords(vault(request), agent, file));
+  });
+  app.post('/vaults/:vault/items', async (request, reply) => stream(reply, itemRecords(vault(request), bytesOf(request))));
+  app.post('/vaults/:vault/names', async (request, reply) => stream(reply, nameRecords(vault(request), request.body)));
+  app.get('/vaults/:vault/log', async (request) => logAnswer(context, vault(request)));
+  app.post('/vaults/:vault/log/openings', async (request) => openEpoch(context, vault(request), request.body));
+}
+
+function bytesOf(request: FastifyRequest): Uint8Array {
+  const { body } = request;
+  if (!(body instanceof Uint8Array)) throw new RestError('REST_BAD_REQUEST', `this endpoint takes ${OCTETS}`);
+  return new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
+}
+
+function answerError(context: RestContext, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const known = toRestError(error);
+  const route = request.routeOptions.url;
+  if (known === undefined) context.log.error({ route, err: error }, 'request failed');
+  else context.log.warn({ route, code: known.code }, 'request refused');
+  const { code, message } = known ?? INTERNAL;
+  return reply.code(statusOf(code)).send({ code, message });
+}
+
+/** An error after the first byte went out: too late for a status. */
+function describeLate(context: RestContext, error: unknown): { code: string; message: string } {
+  const known = toRestError(error);
+  if (known === undefined) context.log.error({ err: error }, 'answer broke off');
+  const { code, message } = known ?? INTERNAL;
+  return { code, message };
+}
