@@ -1,4 +1,5 @@
 import {
+  type Content,
   decodeListPart,
   decodeReadPart,
   type Entry,
@@ -18,6 +19,8 @@ import { CommitError } from './errors.ts';
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 const NOTHING = new Uint8Array(0);
+/** Stands for a sealed part while the clear fields are hashed: the shortest that the format allows. */
+const PLACEHOLDER = new Uint8Array(17);
 const KEY_LABEL: Record<WrapPurpose, string> = { list: 'aliquot/v1/entry-list-key', read: 'aliquot/v1/entry-read-key' };
 const PART_LABEL: Record<WrapPurpose, string> = { list: 'aliquot/v1/entry-list-part', read: 'aliquot/v1/entry-read-part' };
 
@@ -36,30 +39,27 @@ export function entryKey(purpose: WrapPurpose, commitKey: Uint8Array, entry: Pic
  * The zero nonce is safe: commit keys are random for each commit and the salt for each entry, so a key seals one message.
  *
  * @returns The encoded `Entry`: what is hashed, signed and stored verbatim.
- * @throws CommitError `COMMIT_ENTRY_INVALID`.
+ * @throws CommitError `COMMIT_ENTRY_KEYS`; FormatError when kind, size and content do not fit together.
  */
 export function sealEntry(draft: EntryDraft, listKey: Uint8Array, readKey: Uint8Array, random: Random): Uint8Array {
-  const { kind, sourceId, fileId, size, capturedAtMs, completion, content } = draft;
+  const { list, read, ...fields } = draft;
+  if (read !== undefined) checkKeyCount(read, draft.content);
   const clear: Entry = {
     version: 1,
-    kind,
     salt: random.bytes(SALT_BYTES),
-    sourceId,
-    class: draft.class,
-    fileId,
-    size,
-    capturedAtMs,
-    completion,
-    content,
-    sealedList: NOTHING,
-    sealedRead: NOTHING,
+    ...fields,
+    sealedList: PLACEHOLDER,
+    sealedRead: read === undefined ? NOTHING : PLACEHOLDER,
   };
-  checkContent(clear);
-  if ((draft.read === undefined) !== (kind !== 'file')) throw invalid('a file needs hash and keys, and nothing else has them');
-  if (draft.read !== undefined && draft.read.keys.length !== content.refs.length) throw invalid('there is not one key for each reference');
-  const sealedList = seal('list', clear, entryKey('list', listKey, clear), encodeListPart(draft.list));
-  const sealedRead = draft.read === undefined ? NOTHING : seal('read', clear, entryKey('read', readKey, clear), encodeReadPart(draft.read));
-  return encodeEntry({ ...clear, sealedList, sealedRead });
+  const bound = clearHash(clear);
+  return encodeEntry({
+    ...clear,
+    sealedList: aeadSeal(entryKey('list', listKey, clear), ZERO_NONCE, encodeListPart(list), associated('list', bound)),
+    sealedRead:
+      read === undefined
+        ? NOTHING
+        : aeadSeal(entryKey('read', readKey, clear), ZERO_NONCE, encodeReadPart(read), associated('read', bound)),
+  });
 }
 
 /** Names and times of an entry. @throws CommitError `COMMIT_ENTRY_SEALED`. */
@@ -72,58 +72,41 @@ export function openListWith(entry: Entry, key: Uint8Array): ListPart {
   return decodeListPart(open('list', entry, key, entry.sealedList));
 }
 
-/** Hash and content keys of a file's entry. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_INVALID`. */
+/** Hash and content keys of a file's entry. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_KEYS`. */
 export function openRead(entry: Entry, readKey: Uint8Array): ReadPart {
   return openReadWith(entry, entryKey('read', readKey, entry));
 }
 
-/** The same, by the entry's own key, as a grant holds it. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_INVALID`. */
+/** The same, by the entry's own key, as a grant holds it. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_KEYS`. */
 export function openReadWith(entry: Entry, key: Uint8Array): ReadPart {
-  if (entry.kind !== 'file') throw invalid(`a ${entry.kind} has no content to open`);
   const read = decodeReadPart(open('read', entry, key, entry.sealedRead));
-  if (read.keys.length !== entry.content.refs.length) throw invalid('there is not one key for each reference');
+  checkKeyCount(read, entry.content);
   return read;
 }
 
-/**
- * Checks what a reader without any key can check of an entry: that kind, size, content and sealed parts fit together.
- *
- * @throws CommitError `COMMIT_ENTRY_INVALID`.
- */
-export function checkEntry(entry: Entry): void {
-  checkContent(entry);
-  if (entry.sealedList.length === 0) throw invalid('it has no list part');
-  if ((entry.sealedRead.length === 0) !== (entry.kind !== 'file')) throw invalid('a file needs a read part, and nothing else has one');
-}
-
-function checkContent(entry: Entry): void {
-  const { kind, size, content } = entry;
-  if (kind !== 'file' && (size !== 0 || content.refs.length !== 0)) throw invalid(`a ${kind} has no content`);
-  if (content.refs.length === 0 && content.depth !== 0) throw invalid('pages without references');
-  const total = content.refs.reduce((sum, ref) => sum + ref.plainSize, 0);
-  if (total !== size) throw invalid(`its size is ${size} bytes, its references add up to ${total}`);
-}
-
-function seal(purpose: WrapPurpose, clear: Entry, key: Uint8Array, part: Uint8Array): Uint8Array {
-  return aeadSeal(key, ZERO_NONCE, part, clearFields(purpose, clear));
+function checkKeyCount(read: ReadPart, content: Content): void {
+  if (read.keys.length !== content.refs.length) {
+    throw new CommitError('COMMIT_ENTRY_KEYS', `an entry has ${read.keys.length} keys for ${content.refs.length} references`);
+  }
 }
 
 function open(purpose: WrapPurpose, entry: Entry, key: Uint8Array, sealed: Uint8Array): Uint8Array {
   try {
-    return aeadOpen(key, ZERO_NONCE, sealed, clearFields(purpose, entry));
+    return aeadOpen(key, ZERO_NONCE, sealed, associated(purpose, clearHash(entry)));
   } catch (cause) {
     throw new CommitError('COMMIT_ENTRY_SEALED', `the ${purpose} part of an entry does not open with this key`, { cause });
   }
 }
 
-/**
- * What both sealed parts authenticate: label and SHA-256 of the entry as it stands without them. So a part taken from
- * another entry, or left in place while size, content or file id change, does not open.
- */
-function clearFields(purpose: WrapPurpose, entry: Entry): Uint8Array {
-  return concat(labelled(PART_LABEL[purpose]), sha256(encodeEntry({ ...entry, sealedList: NOTHING, sealedRead: NOTHING })));
+/** What a sealed part authenticates: which part it is, and all that the entry says in clear. */
+function associated(purpose: WrapPurpose, bound: Uint8Array): Uint8Array {
+  return concat(labelled(PART_LABEL[purpose]), bound);
 }
 
-function invalid(why: string): CommitError {
-  return new CommitError('COMMIT_ENTRY_INVALID', `an entry contradicts itself: ${why}`);
+/**
+ * SHA-256 of the entry's encoding with a placeholder (17 zero bytes) for each sealed part that it has. Because both parts
+ * authenticate it, a part taken from another entry, or left in place while size, content or file id change, does not open.
+ */
+function clearHash(entry: Entry): Uint8Array {
+  return sha256(encodeEntry({ ...entry, sealedList: PLACEHOLDER, sealedRead: entry.sealedRead.length === 0 ? NOTHING : PLACEHOLDER }));
 }

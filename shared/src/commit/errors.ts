@@ -7,7 +7,7 @@ export type CommitErrorCode =
   | 'COMMIT_OTHER_VAULT'
   /** A genuine commit or heartbeat, but it speaks for another agent than the one whose key signed it. */
   | 'COMMIT_OTHER_AGENT'
-  /** Sequence, predecessor and fork point contradict each other. */
+  /** The commit names its own chain as the one that it goes on from. */
   | 'COMMIT_CHAIN'
   /** There are more or fewer entries than the header says. */
   | 'COMMIT_ENTRY_COUNT'
@@ -17,8 +17,8 @@ export type CommitErrorCode =
   | 'COMMIT_WRAPS'
   /** A commit arrives for the first time with entries or wraps already removed. */
   | 'COMMIT_INCOMPLETE'
-  /** An entry contradicts itself: kind, size, content and sealed parts do not fit together. */
-  | 'COMMIT_ENTRY_INVALID'
+  /** An entry has not one key for each of its references. */
+  | 'COMMIT_ENTRY_KEYS'
   /** The commit holds no wrap for this key: it was not meant to open it, or the wrap was removed. */
   | 'COMMIT_NO_WRAP'
   /** Names or keys of an entry do not open: a wrong key, or the entry was altered. */

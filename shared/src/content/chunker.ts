@@ -26,7 +26,10 @@ function ruleFor(parameters: VaultParameters): CutRule {
   const bits = Math.log2(average);
   const sane = Number.isInteger(bits) && bits > NORMALISATION && bits + NORMALISATION < 32;
   if (!sane || !Number.isInteger(min) || !Number.isInteger(max) || min < GEAR_WINDOW || min > average || average > max) {
-    throw new SealError('SEAL_PARAMETERS', `chunk sizes ${min}/${average}/${max} cannot be used; the average must be a power of two between them`);
+    throw new SealError(
+      'SEAL_PARAMETERS',
+      `chunk sizes ${min}/${average}/${max} cannot be used; the average must be a power of two between them`,
+    );
   }
   return { min, average, max, maskBeforeAverage: highBits(bits + NORMALISATION), maskAfterAverage: highBits(bits - NORMALISATION) };
 }

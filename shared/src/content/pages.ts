@@ -138,7 +138,10 @@ export async function* walkContent(
     } else {
       const page = openPage(vaultId, ref, key, await fetchPage(ref));
       if (page.content.depth !== content.depth - 1) {
-        throw new SealError('SEAL_PAGE_DEPTH', `page ${shortId(ref.id)} has depth ${page.content.depth} where ${content.depth - 1} belongs`);
+        throw new SealError(
+          'SEAL_PAGE_DEPTH',
+          `page ${shortId(ref.id)} has depth ${page.content.depth} where ${content.depth - 1} belongs`,
+        );
       }
       yield* walkContent(vaultId, page.content, page.keys, fetchPage, at);
     }

@@ -69,13 +69,15 @@ export function openChunk(vaultId: VaultId, ref: Ref, key: Uint8Array, sealed: U
 /** The subkeys that new items are sealed with. */
 export function currentSubkeys(keys: VaultKeys): { readonly chunkSubkey: Uint8Array; readonly pageSubkey: Uint8Array } {
   const subkeys = keys.epochs.get(keys.currentEpoch);
-  if (subkeys === undefined) throw new SealError('SEAL_EPOCH_UNKNOWN', `no dedup secret for epoch ${keys.currentEpoch}; enrol this agent again`);
+  if (subkeys === undefined)
+    throw new SealError('SEAL_EPOCH_UNKNOWN', `no dedup secret for epoch ${keys.currentEpoch}; enrol this agent again`);
   return subkeys;
 }
 
 /** @throws SealError `SEAL_ID_MISMATCH` when `bytes` are not what `id` stands for. */
 export function checkId(kind: StoredKind, id: ChunkId, bytes: Uint8Array): void {
-  if (!equalBytes(sha256(bytes), id)) throw new SealError('SEAL_ID_MISMATCH', `${kind} ${shortId(id)} is damaged: its bytes have another hash`);
+  if (!equalBytes(sha256(bytes), id))
+    throw new SealError('SEAL_ID_MISMATCH', `${kind} ${shortId(id)} is damaged: its bytes have another hash`);
 }
 
 /** AES-256-GCM with the zero nonce of convergent items. @throws SealError `SEAL_AUTHENTICATION`. */

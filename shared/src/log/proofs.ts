@@ -9,7 +9,11 @@ import { EMPTY_ROOT, nodeHash } from './hashing.ts';
  * @throws LogError `LOG_INCLUSION`.
  */
 export function verifyInclusion(leaf: Uint8Array, index: number, size: number, proof: readonly Uint8Array[], root: Uint8Array): void {
-  const broken = () => new LogError('LOG_INCLUSION', `leaf ${index} is not proved to be in the log of ${size} leaves; keep this collector's folder and ask who changed it`);
+  const broken = () =>
+    new LogError(
+      'LOG_INCLUSION',
+      `leaf ${index} is not proved to be in the log of ${size} leaves; keep this collector's folder and ask who changed it`,
+    );
   if (!isCount(index) || !isCount(size) || index >= size) throw broken();
   let at = index;
   let last = size - 1;
@@ -44,7 +48,11 @@ export function verifyConsistency(
   newRoot: Uint8Array,
   proof: readonly Uint8Array[],
 ): void {
-  const broken = () => new LogError('LOG_CONSISTENCY', `the log of ${newSize} leaves does not continue the one of ${oldSize}: the collector's history was changed`);
+  const broken = () =>
+    new LogError(
+      'LOG_CONSISTENCY',
+      `the log of ${newSize} leaves does not continue the one of ${oldSize}: the collector's history was changed`,
+    );
   if (!isCount(oldSize) || !isCount(newSize) || oldSize > newSize) throw broken();
   if (oldSize === 0 || oldSize === newSize) {
     const expected = oldSize === 0 ? EMPTY_ROOT : newRoot;

@@ -1,8 +1,8 @@
 import {
   type CollectorCertificateBody,
   type CollectorId,
-  type CommitHeader,
   type CommitHash,
+  type CommitHeader,
   decodeReceiptBody,
   decodeTreeHeadBody,
   encodeReceiptBody,
@@ -56,7 +56,11 @@ export function requireReceiptFor(receipt: ReceiptBody, header: CommitHeader, ha
 }
 
 /** Checks that what a receipt promised is in the log under `head`. @throws LogError `LOG_INCLUSION`. */
-export function verifyReceiptInclusion(receipt: ReceiptBody, head: { readonly size: number; readonly root: Uint8Array }, proof: readonly Uint8Array[]): void {
+export function verifyReceiptInclusion(
+  receipt: ReceiptBody,
+  head: { readonly size: number; readonly root: Uint8Array },
+  proof: readonly Uint8Array[],
+): void {
   verifyInclusion(receiptLeafHash(receipt), receipt.leafIndex, head.size, proof, head.root);
 }
 
