@@ -1,0 +1,252 @@
+import type { Completion, EntryDraft } from '@aliquot/proto';
+import { fileIdFor } from '@aliquot/shared/keys/derive';
+import type { Clock } from '@aliquot/shared/ports';
+import { contentTag } from '../queue/payloads.ts';
+import type { Capture, KnownFile, KnownStat, Queue } from '../queue/queue.ts';
+import type { FoundItem } from './compare.ts';
+import type { CaptureHost } from './host.ts';
+import { type BytePath, pathBytes } from './paths.ts';
+import type { Problem } from './problem.ts';
+import type { Source } from './source.ts';
+import type { CaptureExchange, CaptureResult, CaptureWindow } from './window.ts';
+
+/** Something to record: a new state of a path, or that it is gone. */
+export type CaptureTask =
+  | { readonly type: 'put'; readonly source: Source; readonly item: FoundItem; readonly known: KnownFile | undefined; readonly completion: Completion }
+  | { readonly type: 'gone'; readonly source: Source; readonly path: BytePath; readonly known: KnownFile };
+
+/** How a task ended, for counting and for telling people. */
+export type CaptureOutcome =
+  /** A new version is in the queue (durable with the next sync). */
+  | { readonly type: 'version'; readonly task: CaptureTask; readonly size: number }
+  /** Read again and found the same; only the stamps were noted. */
+  | { readonly type: 'same'; readonly task: CaptureTask; readonly size: number }
+  | { readonly type: 'problem'; readonly task: CaptureTask; readonly path: BytePath; readonly problem: Problem }
+  | { readonly type: 'vanished'; readonly task: CaptureTask; readonly path: BytePath };
+
+type PutTask = Extract<CaptureTask, { type: 'put' }>;
+
+const batchFiles = 512;
+const batchBytes = 64 << 20;
+const platform = process.platform === 'win32' ? 'windows' : 'posix';
+const noTag = new Uint8Array(32);
+const noBytes = new Uint8Array(0);
+
+/**
+ * Carries tasks into the queue: reads files through the host, turns what comes back into versions, and syncs after each
+ * batch. Memory is bounded by one batch of tasks and two windows. Errors of the queue end the run.
+ */
+export class Capturer {
+  readonly #host: CaptureHost;
+  readonly #queue: Queue;
+  readonly #pathKey: Uint8Array;
+  readonly #clock: Clock;
+  readonly #onOutcome: (outcome: CaptureOutcome) => void | Promise<void>;
+  /** Source bytes read since the start. */
+  readBytes = 0;
+
+  constructor(
+    parts: { host: CaptureHost; queue: Queue; pathKey: Uint8Array; clock: Clock },
+    onOutcome: (outcome: CaptureOutcome) => void | Promise<void>,
+  ) {
+    this.#host = parts.host;
+    this.#queue = parts.queue;
+    this.#pathKey = parts.pathKey;
+    this.#clock = parts.clock;
+    this.#onOutcome = onOutcome;
+  }
+
+  /** Resolves when everything is durable in the queue (invariant I-A1). `signal` ends the run after the file at hand. */
+  async run(tasks: AsyncIterable<CaptureTask>, signal?: AbortSignal): Promise<void> {
+    let batch: PutTask[] = [];
+    let bytes = 0;
+    let running: Promise<void> = Promise.resolve();
+    const turn = async (): Promise<void> => {
+      await running;
+      const jobs = batch;
+      batch = [];
+      bytes = 0;
+      running = this.#files(jobs);
+      running.catch(() => undefined); // seen by the next turn
+    };
+    try {
+      for await (const task of tasks) {
+        if (signal?.aborted === true) break;
+        if (task.type === 'gone') await this.#gone(task);
+        else if (task.item.stat.kind !== 'file') await this.#withoutContent(task);
+        else {
+          batch.push(task);
+          bytes += task.item.stat.size;
+          if (batch.length >= batchFiles || bytes >= batchBytes) await turn();
+        }
+      }
+      if (signal?.aborted !== true) await turn();
+    } finally {
+      await running;
+    }
+    await this.#queue.sync();
+  }
+
+  async #files(tasks: readonly PutTask[]): Promise<void> {
+    if (tasks.length === 0) return;
+    const jobs = tasks.map(({ item }, job) => ({ job, path: item.path }));
+    const intake = new Intake(this.#queue, async (result, capture) => {
+      const task = tasks[result.job];
+      if (task !== undefined) await this.#ended(task, result, capture);
+    });
+    try {
+      await this.#host.capture(jobs, intake);
+    } finally {
+      this.readBytes += intake.readBytes;
+      intake.abandon();
+    }
+    await this.#queue.sync();
+  }
+
+  async #ended(task: PutTask, result: CaptureResult, capture: Capture | undefined): Promise<void> {
+    const { path } = task.item;
+    if (result.type === 'problem') return this.#onOutcome({ type: 'problem', task, path, problem: result.problem });
+    if (result.type === 'vanished') return this.#onOutcome({ type: 'vanished', task, path });
+    const { stat } = result;
+    const known: KnownStat = {
+      ...this.#stat(task, stat.size, result.startedMs),
+      mtimeNs: stat.mtimeNs,
+      ctimeNs: stat.ctimeNs,
+      ino: stat.ino,
+      mode: stat.mode,
+      contentTag: contentTag(result.sha256),
+    };
+    const before = task.known;
+    if (before !== undefined && sameVersion(before, known)) {
+      capture?.abort();
+      await this.#queue.refresh({ ...before, ...known, resultPathLength: before.resultPathLength });
+      return this.#onOutcome({ type: 'same', task, size: stat.size });
+    }
+    const draft: EntryDraft = {
+      ...this.#draft(task, known),
+      size: stat.size,
+      content: result.content,
+      read: { sha256: result.sha256, keys: result.keys },
+    };
+    await (capture ?? this.#queue.capture()).putVersion(draft, known);
+    await this.#onOutcome({ type: 'version', task, size: stat.size });
+  }
+
+  async #withoutContent(task: PutTask): Promise<void> {
+    const known = this.#stat(task, 0, this.#clock.nowMs());
+    await this.#queue.capture().putVersion({ ...this.#draft(task, known), size: 0, content: { depth: 0, refs: [] }, read: undefined }, known);
+    await this.#onOutcome({ type: 'version', task, size: 0 });
+  }
+
+  async #gone(task: Extract<CaptureTask, { type: 'gone' }>): Promise<void> {
+    const path = pathBytes(task.path);
+    const draft: EntryDraft = {
+      kind: 'gone',
+      sourceId: task.source.sourceId,
+      class: task.source.class,
+      fileId: fileIdFor(this.#pathKey, path),
+      size: 0,
+      capturedAtMs: this.#clock.nowMs(),
+      completion: 'assumed',
+      content: { depth: 0, refs: [] },
+      list: {
+        platform,
+        path,
+        resultPathLength: task.known.resultPathLength,
+        mtimeNs: task.known.mtimeNs,
+        mode: 0,
+        attributes: 0,
+        linkTarget: noBytes,
+      },
+      read: undefined,
+    };
+    await this.#queue.capture().putVersion(draft, undefined);
+    await this.#onOutcome({ type: 'version', task, size: 0 });
+  }
+
+  #stat({ item }: PutTask, size: number, capturedAtMs: number): KnownStat {
+    const { stat, resultPathLength } = item;
+    const { mtimeNs, ctimeNs, ino, mode } = stat;
+    const kind = stat.kind === 'directory' ? 'directory' : stat.kind === 'symlink' ? 'symlink' : 'file';
+    return { path: pathBytes(item.path), kind, size, mtimeNs, ctimeNs, ino, mode, contentTag: noTag, capturedAtMs, resultPathLength };
+  }
+
+  #draft({ source, item, completion }: PutTask, known: KnownStat): Omit<EntryDraft, 'size' | 'content' | 'read'> {
+    return {
+      kind: known.kind,
+      sourceId: source.sourceId,
+      class: source.class,
+      fileId: fileIdFor(this.#pathKey, known.path),
+      capturedAtMs: known.capturedAtMs,
+      completion,
+      list: {
+        platform,
+        path: known.path,
+        resultPathLength: known.resultPathLength,
+        mtimeNs: known.mtimeNs,
+        mode: known.mode,
+        attributes: 0,
+        linkTarget: Buffer.from(item.linkTarget, 'latin1'),
+      },
+    };
+  }
+}
+
+/** Whether a new version would say nothing new: content, name and everything that a restore brings back are the same. */
+function sameVersion(before: KnownFile, now: KnownStat): boolean {
+  return (
+    before.kind === now.kind &&
+    before.size === now.size &&
+    before.mtimeNs === now.mtimeNs &&
+    before.mode === now.mode &&
+    Buffer.compare(before.contentTag, now.contentTag) === 0
+  );
+}
+
+/** Takes windows over into the queue and hands each ended job on with the capture that holds its items. */
+class Intake implements CaptureExchange {
+  readonly #queue: Queue;
+  readonly #ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>;
+  readonly #captures = new Map<number, Capture>();
+  readBytes = 0;
+
+  constructor(queue: Queue, ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>) {
+    this.#queue = queue;
+    this.#ended = ended;
+  }
+
+  lookup(indexes: readonly Uint8Array[]): ReturnType<CaptureExchange['lookup']> {
+    return this.#queue.cacheGetMany(indexes);
+  }
+
+  async deliver(window: CaptureWindow): Promise<void> {
+    this.readBytes += window.readBytes;
+    for (const attempt of window.aborted) {
+      this.#captures.get(attempt)?.abort();
+      this.#captures.delete(attempt);
+    }
+    await Promise.all(window.items.map(({ attempt, id, kind, sealed }) => this.#capture(attempt).putItem({ id, kind, sealed })));
+    for (const { attempt, index, chunk } of window.cached) this.#capture(attempt).cachePut(index, chunk);
+    for (const result of window.results) {
+      const attempt = result.type === 'captured' ? result.attempt : undefined;
+      const capture = attempt === undefined ? undefined : this.#captures.get(attempt);
+      if (attempt !== undefined) this.#captures.delete(attempt);
+      await this.#ended(result, capture);
+    }
+  }
+
+  /** Drops what belongs to no version: after an error, or nothing. */
+  abandon(): void {
+    for (const capture of this.#captures.values()) capture.abort();
+    this.#captures.clear();
+  }
+
+  #capture(attempt: number): Capture {
+    let capture = this.#captures.get(attempt);
+    if (capture === undefined) {
+      capture = this.#queue.capture();
+      this.#captures.set(attempt, capture);
+    }
+    return capture;
+  }
+}

@@ -1,0 +1,124 @@
+import type { KnownFile } from '../queue/queue.ts';
+import { type BytePath, bytePath, isWithin, separator } from './paths.ts';
+import type { Problem } from './problem.ts';
+import { type CompiledRules, excludedFrom } from './rules.ts';
+import type { SourceStat } from './source-port.ts';
+import type { Found } from './walk.ts';
+
+export type FoundItem = Extract<Found, { type: 'item' }>;
+
+/** The difference between what a walk found and what the queue knows. */
+export type Change =
+  /** New (`known` undefined), or not as it was captured. */
+  | { readonly type: 'put'; readonly item: FoundItem; readonly known: KnownFile | undefined }
+  /** As it was captured. */
+  | { readonly type: 'same'; readonly item: FoundItem; readonly known: KnownFile }
+  /** Known, and certainly no longer there. */
+  | { readonly type: 'gone'; readonly path: BytePath; readonly known: KnownFile }
+  /** Cannot be looked at; whatever is known of it stays as it is. */
+  | { readonly type: 'problem'; readonly path: BytePath; readonly problem: Problem };
+
+/** File systems stamp changes in ticks: within this time a second change can leave the same stamps (kernel tick, NTFS clock). */
+const tickMs = 20;
+/** Where stamps are whole seconds (FAT, some network shares), a tick is up to two of them. */
+const coarseTickMs = 2000;
+const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
+
+/** Whether the stamps of an item are those that were captured, and old enough then to have shown any later change. */
+export function isUnchanged(stat: SourceStat, known: KnownFile): boolean {
+  if (stat.kind !== known.kind || stat.mode !== known.mode || stat.mtimeNs !== known.mtimeNs) return false;
+  if (stat.kind === 'directory') return true;
+  if (stat.size !== known.size && stat.kind === 'file') return false;
+  if (stat.ctimeNs !== known.ctimeNs || stat.ino !== known.ino) return false;
+  return stat.kind !== 'file' || !isRacy(known);
+}
+
+/** A file read within one tick of its last change may have changed again unseen, so it is read once more (as git does). */
+function isRacy(known: KnownFile): boolean {
+  const newest = known.mtimeNs > known.ctimeNs ? known.mtimeNs : known.ctimeNs;
+  const tick = known.ctimeNs % 1_000_000_000n === 0n ? coarseTickMs : tickMs;
+  return Math.abs(known.capturedAtMs - Number(newest / 1_000_000n)) <= tick;
+}
+
+/**
+ * Merges a walk of `root` with the known files under it; both come in byte order, so memory does not depend on their number.
+ *
+ * Absence is a fact only where the walk could look: below a problem nothing is gone, excluded files are not gone, and when
+ * `root` itself is missing nothing is. A `root` that is another folder than before (other inode) and empty is taken for an
+ * unmounted drive: problem `root-empty`, and nothing is gone.
+ */
+export async function* compare(
+  root: BytePath,
+  found: AsyncIterable<readonly Found[]>,
+  known: AsyncIterable<KnownFile>,
+  rules: CompiledRules,
+): AsyncGenerator<Change, void, void> {
+  const names = known[Symbol.asyncIterator]();
+  let shadows: BytePath[] = [];
+  let held: Change | undefined;
+  let next = await take(names, root);
+
+  const absent = (entry: Named): Change | undefined => {
+    shadows = shadows.filter((folder) => entry.path < folder + afterSeparator);
+    if (shadows.some((folder) => isWithin(entry.path, folder)) || excludedFrom(rules, entry.path, root)) return undefined;
+    return { type: 'gone', path: entry.path, known: entry.known };
+  };
+
+  try {
+    for await (const batch of found) {
+      for (const one of batch) {
+        if (held !== undefined) {
+          yield held;
+          held = undefined;
+        }
+        while (next !== undefined && next.path < one.path) {
+          const change = absent(next);
+          if (change !== undefined) yield change;
+          next = await take(names, root);
+        }
+        if (one.type === 'problem') {
+          shadows.push(one.path);
+          yield one;
+          continue;
+        }
+        const mine: KnownFile | undefined = next?.path === one.path ? next.known : undefined;
+        if (mine !== undefined) next = await take(names, root);
+        const change: Change =
+          mine !== undefined && isUnchanged(one.stat, mine)
+            ? { type: 'same', item: one, known: mine }
+            : { type: 'put', item: one, known: mine };
+        if (one.path === root && mine?.kind === 'directory' && one.stat.kind === 'directory' && mine.ino !== one.stat.ino) held = change;
+        else yield change;
+      }
+    }
+    if (held !== undefined) {
+      if (next !== undefined) {
+        const message = 'is empty and not the folder it was before; if a drive should be mounted here, mount it';
+        yield { type: 'problem', path: root, problem: { code: 'root-empty', message } };
+        return;
+      }
+      yield held;
+    }
+    while (next !== undefined) {
+      const change = absent(next);
+      if (change !== undefined) yield change;
+      next = await take(names, root);
+    }
+  } finally {
+    await names.return?.();
+  }
+}
+
+interface Named {
+  readonly path: BytePath;
+  readonly known: KnownFile;
+}
+
+async function take(names: AsyncIterator<KnownFile>, root: BytePath): Promise<Named | undefined> {
+  for (;;) {
+    const step = await names.next();
+    if (step.done === true) return undefined;
+    const path = bytePath(step.value.path);
+    if (isWithin(path, root)) return { path, known: step.value };
+  }
+}

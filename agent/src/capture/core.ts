@@ -1,0 +1,258 @@
+import { createHash, type Hash } from 'node:crypto';
+import { cacheIndex, chunkFingerprint, maskKey, unmaskKey } from '@aliquot/shared/content/cache-key';
+import { Chunker } from '@aliquot/shared/content/chunker';
+import { gearTable } from '@aliquot/shared/content/gear';
+import { buildContent, type KeyedRef } from '@aliquot/shared/content/pages';
+import { refOf, sealChunk } from '@aliquot/shared/content/seal';
+import type { VaultKeys } from '@aliquot/shared/keys/derive';
+import type { Clock } from '@aliquot/shared/ports';
+import type { CachedChunk } from '../queue/queue.ts';
+import { pathBytes } from './paths.ts';
+import { changingProblem, type Problem, problemOf, sameState } from './problem.ts';
+import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
+import type { CaptureExchange, CaptureJob, CaptureResult, CaptureWindow } from './window.ts';
+
+/** What sealing needs; `cacheSecret` is this installation's own. */
+export interface CaptureKeys {
+  readonly vault: VaultKeys;
+  readonly cacheSecret: Uint8Array;
+}
+
+/** Room of one window: two chunks of the largest size, so that a carried-over piece never fills it. Two windows are alive. */
+const windowBytes = 8 << 20;
+/** A file is started in the next window rather than in the last bytes of this one. */
+const startRoom = 64 << 10;
+const windowChunks = 1024;
+const windowFiles = 1024;
+/** Reads of a file that keeps changing before it is named as a problem. */
+export const maxAttempts = 3;
+
+interface Attempt {
+  readonly number: number;
+  readonly job: CaptureJob;
+  readonly hash: Hash;
+  readonly chunker: Chunker;
+  readonly refs: KeyedRef[];
+  aborted: boolean;
+}
+
+interface Piece {
+  readonly attempt: Attempt;
+  readonly plain: Uint8Array;
+  readonly fingerprint: Uint8Array;
+}
+
+type Ending =
+  | { readonly type: 'done'; readonly attempt: Attempt; readonly stat: SourceStat; readonly startedMs: number; readonly sha256: Uint8Array }
+  | { readonly type: 'result'; readonly result: CaptureResult };
+
+interface OpenWindow {
+  readonly buffer: Uint8Array;
+  used: number;
+  readonly pieces: Piece[];
+  readonly endings: Ending[];
+  readonly aborted: number[];
+  readBytes: number;
+}
+
+/**
+ * Reads files once and turns them into sealed chunks, pages and hashes. Runs in the worker, or in a test without one.
+ *
+ * Two windows take turns: while the cache is asked about the chunks of one, the next is read. So at most two windows of
+ * plaintext are in memory, whatever the size and number of files; many small files share one window.
+ *
+ * A file counts as captured only when its state was the same before and after the read and as many bytes came as it says it
+ * has; otherwise it is read again, and after `maxAttempts` it is a problem (never a version that nobody ever had).
+ */
+export class CaptureCore {
+  readonly #port: SourcePort;
+  readonly #keys: CaptureKeys;
+  readonly #table: Int32Array;
+  readonly #exchange: CaptureExchange;
+  readonly #clock: Clock;
+  #spare: Uint8Array[] = [];
+  #attempts = 0;
+  #window: OpenWindow;
+  #closing: Promise<void> = Promise.resolve();
+
+  constructor(port: SourcePort, keys: CaptureKeys, exchange: CaptureExchange, clock: Clock) {
+    this.#port = port;
+    this.#keys = keys;
+    this.#table = gearTable(keys.vault.gearSeed);
+    this.#exchange = exchange;
+    this.#clock = clock;
+    this.#window = this.#newWindow();
+  }
+
+  /** Captures the files in order; everything was delivered when it resolves. One call at a time. */
+  async capture(jobs: readonly CaptureJob[]): Promise<void> {
+    for (const job of jobs) {
+      if (this.#isFull(startRoom)) await this.#turn(undefined, 0);
+      await this.#file(job);
+    }
+    await this.#turn(undefined, 0);
+    await this.#closing;
+  }
+
+  async #file(job: CaptureJob): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      const outcome = await this.#attempt(job);
+      if (outcome === undefined) return;
+      if (outcome !== 'changed') {
+        this.#window.endings.push({ type: 'result', result: outcome });
+        return;
+      }
+      if (tries >= maxAttempts) {
+        this.#problem(job, changingProblem(tries));
+        return;
+      }
+    }
+  }
+
+  /** Undefined: captured; `changed`: try again; else the result to report. */
+  async #attempt(job: CaptureJob): Promise<CaptureResult | 'changed' | undefined> {
+    const path = pathBytes(job.path);
+    const startedMs = this.#clock.nowMs();
+    let descriptor: number;
+    try {
+      descriptor = this.#port.open(path);
+    } catch (error) {
+      const code = systemCode(error);
+      // ELOOP: a symbolic link took its place.
+      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return { type: 'vanished', job: job.job };
+      return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
+    }
+    this.#attempts += 1;
+    const attempt: Attempt = {
+      number: this.#attempts,
+      job,
+      hash: createHash('sha256'),
+      chunker: new Chunker(this.#table, this.#keys.vault.parameters),
+      refs: [],
+      aborted: false,
+    };
+    try {
+      const before = this.#port.fstat(descriptor);
+      if (before.kind !== 'file') return { type: 'vanished', job: job.job };
+      const complete = await this.#read(descriptor, attempt, before.size);
+      const after = this.#port.fstat(descriptor);
+      if (!complete || !sameState(before, after)) {
+        this.#abort(attempt);
+        return 'changed';
+      }
+      this.#window.endings.push({ type: 'done', attempt, stat: before, startedMs, sha256: attempt.hash.digest() });
+      return undefined;
+    } catch (error) {
+      this.#abort(attempt);
+      if (systemCode(error) === 'EUNKNOWN') throw error; // no system error: a defect, or the exchange failed
+      return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
+    } finally {
+      this.#port.close(descriptor);
+    }
+  }
+
+  /** Reads to the end; false when there are more or fewer bytes than `size`. */
+  async #read(descriptor: number, attempt: Attempt, size: number): Promise<boolean> {
+    let total = 0;
+    let chunkStart = this.#window.used;
+    for (;;) {
+      if (this.#isFull(1)) {
+        await this.#turn(attempt, chunkStart);
+        chunkStart = 0;
+      }
+      const window = this.#window;
+      const offset = window.used;
+      const count = this.#port.read(descriptor, window.buffer, offset, window.buffer.length - offset);
+      if (count === 0) break;
+      total += count;
+      window.readBytes += count;
+      if (total > size) return false;
+      const block = window.buffer.subarray(offset, offset + count);
+      window.used += count;
+      attempt.hash.update(block);
+      for (const cut of attempt.chunker.push(block)) {
+        this.#piece(attempt, chunkStart, offset + cut);
+        chunkStart = offset + cut;
+      }
+    }
+    if (chunkStart < this.#window.used) this.#piece(attempt, chunkStart, this.#window.used);
+    return total === size;
+  }
+
+  #piece(attempt: Attempt, from: number, to: number): void {
+    const plain = this.#window.buffer.subarray(from, to);
+    this.#window.pieces.push({ attempt, plain, fingerprint: chunkFingerprint(this.#keys.cacheSecret, plain) });
+  }
+
+  #isFull(room: number): boolean {
+    const { buffer, used, pieces, endings } = this.#window;
+    return buffer.length - used < room || pieces.length >= windowChunks || endings.length >= windowFiles;
+  }
+
+  #abort(attempt: Attempt): void {
+    attempt.aborted = true;
+    this.#window.aborted.push(attempt.number);
+  }
+
+  #problem(job: CaptureJob, problem: Problem): void {
+    this.#window.endings.push({ type: 'result', result: { type: 'problem', job: job.job, problem } });
+  }
+
+  /** Closes the window and opens the next, carrying over the bytes of a chunk whose end is still to come. */
+  async #turn(carrying: Attempt | undefined, chunkStart: number): Promise<void> {
+    const full = this.#window;
+    const indexes = full.pieces.map((piece) => cacheIndex(piece.fingerprint));
+    const hits = indexes.length === 0 ? Promise.resolve([]) : this.#exchange.lookup(indexes);
+    hits.catch(() => undefined); // awaited below, after the window before it
+    await this.#closing; // gives its buffer back, so that never more than two are alive
+    const next = this.#newWindow();
+    if (carrying !== undefined) {
+      next.buffer.set(full.buffer.subarray(chunkStart, full.used));
+      next.used = full.used - chunkStart;
+    }
+    this.#window = next;
+    this.#closing = this.#close(full, indexes, hits);
+    this.#closing.catch(() => undefined); // seen by whoever awaits the next turn
+  }
+
+  async #close(window: OpenWindow, indexes: readonly Uint8Array[], answer: Promise<readonly (CachedChunk | undefined)[]>): Promise<void> {
+    const hits = await answer;
+    const items: CaptureWindow['items'][number][] = [];
+    const cached: CaptureWindow['cached'][number][] = [];
+    for (const [at, { attempt, plain, fingerprint }] of window.pieces.entries()) {
+      if (attempt.aborted) continue;
+      const hit = hits[at];
+      if (hit !== undefined && hit.plainSize === plain.length) {
+        const key = unmaskKey(fingerprint, hit.id, hit.maskedKey);
+        attempt.refs.push({ ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key });
+        continue;
+      }
+      const chunk = sealChunk(this.#keys.vault, plain);
+      attempt.refs.push({ ref: refOf(chunk), key: chunk.key });
+      items.push({ attempt: attempt.number, id: chunk.id, kind: 'chunk', sealed: chunk.sealed });
+      const { id, plainSize, epoch } = chunk;
+      const index = indexes[at] ?? cacheIndex(fingerprint);
+      cached.push({ attempt: attempt.number, index, chunk: { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, chunk.key) } });
+    }
+    const results: CaptureResult[] = [];
+    for (const ending of window.endings) {
+      if (ending.type === 'result') {
+        results.push(ending.result);
+        continue;
+      }
+      const { attempt, stat, startedMs, sha256 } = ending;
+      const built = buildContent(this.#keys.vault, attempt.refs);
+      for (const { id, kind, sealed } of built.pages) items.push({ attempt: attempt.number, id, kind, sealed });
+      const { content, keys } = built;
+      results.push({ type: 'captured', job: attempt.job.job, attempt: attempt.number, stat, startedMs, sha256, content, keys });
+    }
+    this.#spare.push(window.buffer);
+    await this.#exchange.deliver({ aborted: window.aborted, items, cached, results, readBytes: window.readBytes });
+  }
+
+  #newWindow(): OpenWindow {
+    const size = Math.max(windowBytes, 2 * this.#keys.vault.parameters.maxChunkBytes);
+    const buffer = this.#spare.pop() ?? new Uint8Array(new ArrayBuffer(size));
+    return { buffer, used: 0, pieces: [], endings: [], aborted: [], readBytes: 0 };
+  }
+}

@@ -1,0 +1,85 @@
+import type { Clock } from '@aliquot/shared/ports';
+import { CaptureCore, type CaptureKeys } from './core.ts';
+import { type BytePath, pathBytes } from './paths.ts';
+import { compileRules, type WalkRules } from './rules.ts';
+import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
+import { type Found, walk } from './walk.ts';
+import type { CaptureExchange, CaptureJob } from './window.ts';
+
+/** A walk of one file or folder. */
+export interface WalkRequest {
+  readonly root: BytePath;
+  /** The source that `root` belongs to: decides which folder above counts as the result. */
+  readonly sourceRoot: BytePath;
+  readonly rules: WalkRules;
+}
+
+/**
+ * Where the watched folders are looked at and read: in this thread, or in a worker. Both do the same; only the worker keeps a
+ * slow or hanging drive away from everything else.
+ */
+export interface CaptureHost {
+  /** Findings in byte order of whole paths, in batches; nothing is read ahead by more than one batch. */
+  walk(request: WalkRequest): AsyncIterable<readonly Found[]>;
+  /** What is at one path, or the system's error name. */
+  look(path: BytePath): Promise<SourceStat | string>;
+  /** Captures files in order; see `CaptureCore`. Calls are served one after the other. */
+  capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void>;
+  close(): Promise<void>;
+}
+
+const batchSize = 512;
+
+/** Cuts a walk into batches. */
+export function* walkBatches(port: SourcePort, request: WalkRequest): Generator<readonly Found[], void, void> {
+  let batch: Found[] = [];
+  for (const found of walk(port, request.root, compileRules(request.rules), request.sourceRoot)) {
+    batch.push(found);
+    if (batch.length >= batchSize) {
+      yield batch;
+      batch = [];
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** One look at one path: what is there, or the system's error name. */
+export function lookAt(port: SourcePort, path: BytePath): SourceStat | string {
+  try {
+    return port.lstat(pathBytes(path));
+  } catch (error) {
+    return systemCode(error);
+  }
+}
+
+/** A host in the calling thread: what the worker runs inside, and what tests drive with a port that fails on purpose. */
+export class LocalHost implements CaptureHost {
+  readonly #port: SourcePort;
+  readonly #keys: CaptureKeys;
+  readonly #clock: Clock;
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(port: SourcePort, keys: CaptureKeys, clock: Clock) {
+    this.#port = port;
+    this.#keys = keys;
+    this.#clock = clock;
+  }
+
+  async *walk(request: WalkRequest): AsyncGenerator<readonly Found[], void, void> {
+    yield* walkBatches(this.#port, request);
+  }
+
+  async look(path: BytePath): Promise<SourceStat | string> {
+    return lookAt(this.#port, path);
+  }
+
+  capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
+    const run = this.#turn.then(() => new CaptureCore(this.#port, this.#keys, exchange, this.#clock).capture(jobs));
+    this.#turn = run.catch(() => undefined);
+    return run;
+  }
+
+  async close(): Promise<void> {
+    await this.#turn;
+  }
+}

@@ -1,0 +1,36 @@
+import type { CachedChunk } from '../queue/queue.ts';
+import type { CaptureKeys } from './core.ts';
+import type { WalkRequest } from './host.ts';
+import type { BytePath } from './paths.ts';
+import type { SourceStat } from './source-port.ts';
+import type { Found } from './walk.ts';
+import type { CaptureJob, CaptureWindow } from './window.ts';
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly keys: CaptureKeys;
+}
+
+/** From the main thread. `id` names the request that a message belongs to. */
+export type ToWorker =
+  | { readonly type: 'walk'; readonly id: number; readonly request: WalkRequest }
+  /** Asks for the walk's next batch. */
+  | { readonly type: 'next'; readonly id: number }
+  | { readonly type: 'endWalk'; readonly id: number }
+  | { readonly type: 'look'; readonly id: number; readonly path: BytePath }
+  | { readonly type: 'capture'; readonly id: number; readonly jobs: readonly CaptureJob[] }
+  /** Answers `lookup`, in order. */
+  | { readonly type: 'hits'; readonly id: number; readonly hits: readonly (CachedChunk | undefined)[] }
+  /** Answers `window`. */
+  | { readonly type: 'taken'; readonly id: number }
+  /** A lookup or a window failed on the main thread: the capture ends. */
+  | { readonly type: 'stop'; readonly id: number };
+
+/** From the worker. */
+export type FromWorker =
+  | { readonly type: 'found'; readonly id: number; readonly batch: readonly Found[]; readonly last: boolean }
+  | { readonly type: 'seen'; readonly id: number; readonly stat: SourceStat | string }
+  | { readonly type: 'lookup'; readonly id: number; readonly indexes: readonly Uint8Array[] }
+  | { readonly type: 'window'; readonly id: number; readonly window: CaptureWindow }
+  | { readonly type: 'captured'; readonly id: number }
+  | { readonly type: 'failed'; readonly id: number; readonly message: string };

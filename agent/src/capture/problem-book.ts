@@ -1,0 +1,70 @@
+import type { Clock } from '@aliquot/shared/ports';
+import type { Queue } from '../queue/queue.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from './paths.ts';
+import type { Problem } from './problem.ts';
+
+/** A scan's view of the problems it might find solved. */
+export interface Sweep {
+  /** The path was not judged this time: its problem stays as it is. */
+  keep(path: BytePath): void;
+  /** Clears every problem of the scope that was neither met again nor kept. */
+  finish(): Promise<void>;
+}
+
+/**
+ * The named reasons why paths are not protected (P6): kept in the queue, mirrored here so that meeting the same problem at
+ * every scan writes nothing and its `since` stays. Problems end when a scan no longer meets them.
+ */
+export class ProblemBook {
+  readonly #queue: Queue;
+  readonly #clock: Clock;
+  readonly #known: Map<BytePath, Problem>;
+  readonly #sweeps = new Set<{ stale: Set<BytePath>; shadows: BytePath[] }>();
+
+  private constructor(queue: Queue, clock: Clock, known: Map<BytePath, Problem>) {
+    this.#queue = queue;
+    this.#clock = clock;
+    this.#known = known;
+  }
+
+  static async load(queue: Queue, clock: Clock): Promise<ProblemBook> {
+    const known = new Map<BytePath, Problem>();
+    for await (const { path, code, message } of queue.problems()) known.set(bytePath(path), { code: code as Problem['code'], message });
+    return new ProblemBook(queue, clock, known);
+  }
+
+  async set(path: BytePath, problem: Problem): Promise<void> {
+    for (const sweep of this.#sweeps) {
+      sweep.stale.delete(path);
+      if (problem.code === 'unlistable' || problem.code === 'root-missing' || problem.code === 'root-empty') sweep.shadows.push(path);
+    }
+    const before = this.#known.get(path);
+    if (before?.code === problem.code && before.message === problem.message) return;
+    this.#known.set(path, problem);
+    await this.#queue.setProblem(pathBytes(path), { ...problem, sinceMs: this.#clock.nowMs() });
+  }
+
+  async clear(path: BytePath): Promise<void> {
+    if (this.#known.delete(path)) await this.#queue.setProblem(pathBytes(path), undefined);
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  sweep(scope: BytePath): Sweep {
+    const stale = new Set<BytePath>();
+    for (const path of this.#known.keys()) if (isWithin(path, scope)) stale.add(path);
+    const open = { stale, shadows: [] as BytePath[] };
+    this.#sweeps.add(open);
+    return {
+      keep: (path) => {
+        stale.delete(path);
+      },
+      finish: async () => {
+        this.#sweeps.delete(open);
+        for (const path of stale) if (!open.shadows.some((folder) => isWithin(path, folder))) await this.clear(path);
+      },
+    };
+  }
+}

@@ -1,0 +1,53 @@
+import { type SourceStat, systemCode } from './source-port.ts';
+
+/**
+ * Why a file is not protected. Problems are shown by `status` until the cause is gone (promise P6).
+ *
+ * - `unreadable`: the system refuses to open or read it
+ * - `changing`: it changed each time while it was read
+ * - `special`: a fifo, socket or device, which has no content that could be kept
+ * - `unlistable`: a folder whose names cannot be read; what lies below is unknown
+ * - `root-missing`: a watched folder is not there (an unplugged drive?)
+ * - `root-empty`: a watched folder is another one than before, and empty (an unmounted drive?)
+ * - `vanished`: it was named for capture and is not there
+ */
+export type ProblemCode = 'unreadable' | 'changing' | 'special' | 'unlistable' | 'root-missing' | 'root-empty' | 'vanished';
+
+/** One thing that is not protected, and why. */
+export interface Problem {
+  readonly code: ProblemCode;
+  /** One line: what happened and what to do. */
+  readonly message: string;
+}
+
+const advice: Record<string, string> = {
+  EACCES: 'permission denied; let the agent’s account read it',
+  EPERM: 'permission denied; let the agent’s account read it',
+  EBUSY: 'locked by another program; it is tried again',
+  EIO: 'the disk reports a read error; check the drive',
+  EMFILE: 'too many open files; it is tried again',
+  ENOENT: 'gone before it could be read; it is tried again',
+  ENOTCONN: 'the network drive is not connected',
+  ESTALE: 'the network drive was disconnected; it is tried again',
+};
+
+/** The one-line problem for a system error met at a file or folder. */
+export function problemOf(error: unknown, what: 'file' | 'folder'): Problem {
+  const code = systemCode(error);
+  return { code: what === 'file' ? 'unreadable' : 'unlistable', message: `cannot be read (${code}): ${advice[code] ?? 'see the system’s error'}` };
+}
+
+/** The problem that a special file is. */
+export function specialProblem(): Problem {
+  return { code: 'special', message: 'is a fifo, socket or device, which cannot be backed up; exclude it' };
+}
+
+/** The problem of a file that did not hold still. */
+export function changingProblem(attempts: number): Problem {
+  return { code: 'changing', message: `changed while it was read, ${attempts} times; it is tried again at the next scan` };
+}
+
+/** Whether two looks at an open file saw the same state. */
+export function sameState(a: SourceStat, b: SourceStat): boolean {
+  return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.ino === b.ino && a.mode === b.mode;
+}

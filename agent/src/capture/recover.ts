@@ -1,0 +1,74 @@
+import type { QueuedItem } from '../queue/queue.ts';
+import type { Recover } from '../uplink/uplink.ts';
+import type { CaptureHost } from './host.ts';
+import { bytePath } from './paths.ts';
+import type { CaptureExchange, CaptureWindow } from './window.ts';
+
+/**
+ * Seals sources once more to give back chunks that a rolled-back collector lost and no segment has any longer. Sealing is
+ * convergent: a file that is still what it was gives the same ids; of a changed one, the unchanged parts do.
+ */
+export function recoverFrom(host: CaptureHost): Recover {
+  return async function* recover({ ids, paths }) {
+    const wanted = new Set(ids.map((id) => Buffer.from(id).toString('latin1')));
+    for (const path of paths) {
+      if (wanted.size === 0) return;
+      const handOver = new HandOver();
+      const run = host.capture([{ job: 0, path: bytePath(path) }], handOver).finally(() => handOver.end());
+      run.catch(() => undefined); // awaited below
+      for await (const item of handOver.items()) {
+        if (wanted.delete(Buffer.from(item.id).toString('latin1'))) yield item;
+      }
+      await run;
+    }
+  };
+}
+
+/** Passes windows to a reader, one at a time: the capture waits until the reader wants more. */
+class HandOver implements CaptureExchange {
+  #window: { readonly window: CaptureWindow; readonly taken: () => void } | undefined;
+  #wake: () => void = () => undefined;
+  #ended = false;
+
+  // Nothing is taken from the cache: it would answer with the very chunks that are lost.
+  lookup(indexes: readonly Uint8Array[]): ReturnType<CaptureExchange['lookup']> {
+    return Promise.resolve(indexes.map(() => undefined));
+  }
+
+  deliver(window: CaptureWindow): Promise<void> {
+    if (this.#ended) return Promise.resolve();
+    return new Promise((taken) => {
+      this.#window = { window, taken };
+      this.#wake();
+    });
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  async *items(): AsyncGenerator<QueuedItem, void, void> {
+    try {
+      for (;;) {
+        const full = this.#window;
+        if (full !== undefined) {
+          this.#window = undefined;
+          try {
+            for (const { id, kind, sealed } of full.window.items) yield { id, kind, sealed };
+          } finally {
+            full.taken();
+          }
+        } else if (this.#ended) return;
+        else
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+      }
+    } finally {
+      // The reader stopped early: let the capture run out into nothing.
+      this.#ended = true;
+      this.#window?.taken();
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+
+/** What the file system says about one path; times are nanoseconds since 1970. */
+export interface SourceStat {
+  readonly kind: 'file' | 'directory' | 'symlink' | 'special';
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly ino: bigint;
+  readonly dev: bigint;
+  /** Permission bits 0 to 0o7777; 0 on Windows. */
+  readonly mode: number;
+}
+
+/**
+ * Everything that capture may do to a watched folder. There is no operation here that writes, so that a fault in capture
+ * cannot harm an instrument's data. Calls are synchronous: they run in the capture worker, where they are many times faster
+ * than promises, and where a hanging network drive stops nothing else.
+ *
+ * Paths are raw bytes on POSIX and UTF-8 on Windows. Every method throws Node's system errors (`ENOENT`, `EACCES`, …).
+ */
+export interface SourcePort {
+  lstat(path: Buffer): SourceStat;
+  /** Names in one folder, in no order, each as a binary string (see `paths.ts`). */
+  readdir(path: Buffer): string[];
+  readlink(path: Buffer): Buffer;
+  /** Opens for reading only, never follows a symbolic link that took the file's place where the system can refuse it. */
+  open(path: Buffer): number;
+  fstat(descriptor: number): SourceStat;
+  /** Fills `into[offset…]` from the current position; 0 at the end of the file. */
+  read(descriptor: number, into: Uint8Array, offset: number, length: number): number;
+  close(descriptor: number): void;
+}
+
+const windows = process.platform === 'win32';
+
+type BigStat = ReturnType<typeof statWithBigint>;
+
+function statWithBigint(path: Buffer | string) {
+  return lstatSync(path, { bigint: true });
+}
+
+function toStat(stat: BigStat): SourceStat {
+  const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isSymbolicLink() ? 'symlink' : 'special';
+  return {
+    kind,
+    size: Number(stat.size),
+    mtimeNs: stat.mtimeNs,
+    ctimeNs: stat.ctimeNs,
+    ino: stat.ino,
+    dev: stat.dev,
+    mode: windows ? 0 : Number(stat.mode & 0o7777n),
+  };
+}
+
+/** Windows takes no byte paths: there the bytes are UTF-8 of the name that the system gave. */
+function native(path: Buffer): Buffer | string {
+  return windows ? path.toString('utf8') : path;
+}
+
+/** The real file system. */
+export const nodeSource: SourcePort = {
+  lstat: (path) => toStat(statWithBigint(native(path))),
+  readdir: (path) =>
+    windows
+      ? readdirSync(path.toString('utf8')).map((name) => Buffer.from(name, 'utf8').toString('latin1'))
+      : readdirSync(path, { encoding: 'latin1' }),
+  readlink: (path) => (windows ? Buffer.from(readlinkSync(path.toString('utf8')), 'utf8') : readlinkSync(path, { encoding: 'buffer' })),
+  // O_NONBLOCK: a fifo that took the file's place must not hang the worker; it has no effect on regular files.
+  open: (path) => openSync(native(path), windows ? 'r' : constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
+  fstat: (descriptor) => toStat(fstatSync(descriptor, { bigint: true })),
+  read: (descriptor, into, offset, length) => readSync(descriptor, into, offset, length, null),
+  close: (descriptor) => closeSync(descriptor),
+};
+
+/** The system's error name (`EACCES`), or `EUNKNOWN` for an error that no system call raised. */
+export function systemCode(error: unknown): string {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return 'EUNKNOWN';
+  return typeof error.code === 'string' ? error.code : 'EUNKNOWN';
+}

@@ -1,0 +1,24 @@
+import type { SourceId } from '@aliquot/proto';
+import { sourceIdFor } from '@aliquot/shared/keys/derive';
+import type { CompletionProof } from '../watch/proof.ts';
+import { type BytePath, pathBytes } from './paths.ts';
+import type { WalkRules } from './rules.ts';
+
+/** A watched folder, or a path that a person named, with how its files are treated. */
+export interface Source {
+  readonly root: BytePath;
+  readonly sourceId: SourceId;
+  /** Policy class of everything in it. */
+  readonly class: string;
+  readonly rules: WalkRules;
+  /** When a result counts as complete; undefined: at once (a person asked for it now). */
+  readonly proof: CompletionProof | undefined;
+}
+
+/** The class of files for which nobody chose one. */
+export const defaultClass = 'default';
+
+/** A source of this agent. */
+export function sourceOf(pathKey: Uint8Array, source: Omit<Source, 'sourceId'>): Source {
+  return { ...source, sourceId: sourceIdFor(pathKey, pathBytes(source.root)) };
+}

@@ -1,0 +1,132 @@
+import { type BytePath, join, pathBytes, separator } from './paths.ts';
+import { type Problem, problemOf, specialProblem } from './problem.ts';
+import type { CompiledRules } from './rules.ts';
+import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
+
+/** One thing that a walk came by. */
+export type Found =
+  | {
+      readonly type: 'item';
+      readonly path: BytePath;
+      readonly stat: SourceStat;
+      /** Target of a symbolic link, as a binary string; empty otherwise. */
+      readonly linkTarget: string;
+      /** Bytes of `path` that name the folder result it belongs to; 0 when it is a result by itself. */
+      readonly resultPathLength: number;
+    }
+  /** Something that could not be looked at: it and everything below it is unknown, not gone. */
+  | { readonly type: 'problem'; readonly path: BytePath; readonly problem: Problem };
+
+interface Frame {
+  readonly folder: BytePath;
+  /** Names, sorted. */
+  readonly names: string[];
+  next: number;
+  /** Folders that were named already and whose content is still to come, as `name/`, sorted. */
+  readonly pending: string[];
+  readonly resultPathLength: number;
+}
+
+/**
+ * Walks a file or folder without following links. Everything comes in the byte order of whole paths, so that the result can
+ * be merged with another sorted list and no memory depends on the number of files (only on the names of one folder).
+ *
+ * That order is subtle: `run`, `run.txt`, `run/a` — a folder's content comes after siblings that continue its name with a
+ * byte below the separator. So a folder is named when it is met, and entered when its turn as `name/` has come.
+ *
+ * A root that is missing yields one problem `root-missing`. Names that disappear between listing and looking are skipped.
+ */
+export function* walk(port: SourcePort, root: BytePath, rules: CompiledRules, resultRoot = root): Generator<Found, void, void> {
+  let rootStat: SourceStat;
+  try {
+    rootStat = port.lstat(pathBytes(root));
+  } catch (error) {
+    const code = systemCode(error);
+    const problem: Problem =
+      code === 'ENOENT' || code === 'ENOTDIR'
+        ? { code: 'root-missing', message: 'is not there; if it is on a removable or network drive, connect it' }
+        : problemOf(error, 'folder');
+    yield { type: 'problem', path: root, problem };
+    return;
+  }
+  if (rules.excluded(root)) return;
+  const rootResult = rules.resultOf(root, resultRoot, rootStat.kind === 'directory');
+  const rootLength = rootResult === undefined || (rootResult === root && rootStat.kind !== 'directory') ? 0 : rootResult.length;
+  yield* describe(port, root, rootStat, rootLength);
+  if (rootStat.kind !== 'directory') return;
+
+  const stack: Frame[] = [];
+  const first = yield* enter(port, root, rootLength);
+  if (first !== undefined) stack.push(first);
+  for (;;) {
+    const frame = stack.at(-1);
+    if (frame === undefined) return;
+    const name = frame.names[frame.next];
+    const waiting = frame.pending[0];
+    if (waiting !== undefined && (name === undefined || waiting < name)) {
+      frame.pending.shift();
+      const folder = join(frame.folder, waiting.slice(0, -1));
+      const length = frame.resultPathLength > 0 ? frame.resultPathLength : rules.folderResult(folder) ? folder.length : 0;
+      const inner = yield* enter(port, folder, length);
+      if (inner !== undefined) stack.push(inner);
+      continue;
+    }
+    if (name === undefined) {
+      stack.pop();
+      continue;
+    }
+    frame.next += 1;
+    const path = join(frame.folder, name);
+    if (rules.excluded(path)) continue;
+    let stat: SourceStat;
+    try {
+      stat = port.lstat(pathBytes(path));
+    } catch (error) {
+      const code = systemCode(error);
+      if (code !== 'ENOENT') yield { type: 'problem', path, problem: problemOf(error, 'file') };
+      continue;
+    }
+    const isFolder = stat.kind === 'directory';
+    const length = frame.resultPathLength > 0 ? frame.resultPathLength : isFolder && rules.folderResult(path) ? path.length : 0;
+    yield* describe(port, path, stat, length);
+    if (isFolder) insertSorted(frame.pending, name + separator);
+  }
+}
+
+function* describe(port: SourcePort, path: BytePath, stat: SourceStat, resultPathLength: number): Generator<Found, void, void> {
+  if (stat.kind === 'special') {
+    yield { type: 'problem', path, problem: specialProblem() };
+    return;
+  }
+  let linkTarget = '';
+  if (stat.kind === 'symlink') {
+    try {
+      linkTarget = port.readlink(pathBytes(path)).toString('latin1');
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') yield { type: 'problem', path, problem: problemOf(error, 'file') };
+      return;
+    }
+  }
+  yield { type: 'item', path, stat, linkTarget, resultPathLength };
+}
+
+function* enter(port: SourcePort, folder: BytePath, resultPathLength: number): Generator<Found, Frame | undefined, void> {
+  try {
+    const names = port.readdir(pathBytes(folder)).sort(byBytes);
+    return { folder, names, next: 0, pending: [], resultPathLength };
+  } catch (error) {
+    // A folder that went away after it was named: its known content is judged by the parent's next listing.
+    yield { type: 'problem', path: folder, problem: problemOf(error, 'folder') };
+    return undefined;
+  }
+}
+
+function byBytes(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function insertSorted(list: string[], value: string): void {
+  let at = list.length;
+  while (at > 0 && (list[at - 1] ?? '') > value) at -= 1;
+  list.splice(at, 0, value);
+}

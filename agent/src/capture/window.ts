@@ -1,0 +1,49 @@
+import type { ChunkId, Content, StoredKind } from '@aliquot/proto';
+import type { CachedChunk } from '../queue/queue.ts';
+import type { BytePath } from './paths.ts';
+import type { Problem } from './problem.ts';
+import type { SourceStat } from './source-port.ts';
+
+/** One file to capture; `job` comes back with its result. */
+export interface CaptureJob {
+  readonly job: number;
+  readonly path: BytePath;
+}
+
+/** How one job ended. Results come in the order of the jobs. */
+export type CaptureResult =
+  | {
+      readonly type: 'captured';
+      readonly job: number;
+      readonly attempt: number;
+      /** The state of the open file, equal before and after the read. */
+      readonly stat: SourceStat;
+      /** When the read began. */
+      readonly startedMs: number;
+      readonly sha256: Uint8Array;
+      readonly content: Content;
+      readonly keys: readonly Uint8Array[];
+    }
+  | { readonly type: 'problem'; readonly job: number; readonly problem: Problem }
+  /** Not there any more, or no longer a file: the next scan knows what it is now. */
+  | { readonly type: 'vanished'; readonly job: number };
+
+/**
+ * What comes out of capture at a time: sealed items, cache entries and ended jobs, in order. An `attempt` is one read of one
+ * file; a file that changed meanwhile is read again under a new number, and the old one is named in `aborted`.
+ */
+export interface CaptureWindow {
+  readonly aborted: readonly number[];
+  readonly items: readonly { readonly attempt: number; readonly id: ChunkId; readonly kind: StoredKind; readonly sealed: Uint8Array }[];
+  readonly cached: readonly { readonly attempt: number; readonly index: Uint8Array; readonly chunk: CachedChunk }[];
+  readonly results: readonly CaptureResult[];
+  /** Source bytes read since the last window. */
+  readonly readBytes: number;
+}
+
+/** What capture asks of its surroundings: the chunk cache, and somewhere to put what it sealed. */
+export interface CaptureExchange {
+  lookup(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]>;
+  /** Resolves when the window was taken over: this is the back-pressure of the queue's disk. */
+  deliver(window: CaptureWindow): Promise<void>;
+}

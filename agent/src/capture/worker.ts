@@ -1,0 +1,123 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '@aliquot/shared/ports';
+import type { CachedChunk } from '../queue/queue.ts';
+import { LocalHost, lookAt, walkBatches } from './host.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import { nodeSource } from './source-port.ts';
+import type { Found } from './walk.ts';
+import type { CaptureExchange, CaptureWindow } from './window.ts';
+
+/** The capture worker: looks, reads, cuts and seals, so that the main thread only moves buffers. See `worker-host.ts`. */
+
+if (parentPort === null) throw new Error('this file runs as a worker only');
+const port = parentPort;
+const { keys } = workerData as WorkerStart;
+const host = new LocalHost(nodeSource, keys, systemClock);
+const walks = new Map<number, Iterator<readonly Found[], void, void>>();
+const exchanges = new Map<number, RemoteExchange>();
+
+function send(message: FromWorker, transfer: ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer);
+}
+
+/** The main thread's cache and queue, as seen from here. */
+class RemoteExchange implements CaptureExchange {
+  readonly #id: number;
+  readonly lookups: { resolve: (hits: readonly (CachedChunk | undefined)[]) => void; reject: (error: Error) => void }[] = [];
+  readonly windows: { resolve: () => void; reject: (error: Error) => void }[] = [];
+
+  constructor(id: number) {
+    this.#id = id;
+  }
+
+  lookup(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]> {
+    return new Promise((resolve, reject) => {
+      this.lookups.push({ resolve, reject });
+      send({ type: 'lookup', id: this.#id, indexes });
+    });
+  }
+
+  deliver(window: CaptureWindow): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.windows.push({ resolve, reject });
+      const { packed, transfer } = pack(window);
+      send({ type: 'window', id: this.#id, window: packed }, transfer);
+    });
+  }
+
+  stop(): void {
+    const error = new Error('the main thread could not take what was captured');
+    for (const { reject } of [...this.lookups.splice(0), ...this.windows.splice(0)]) reject(error);
+  }
+}
+
+/** Items that own their memory are handed over without a copy; small ones share one buffer, for a transfer costs 20 µs each. */
+const ownFromBytes = 64 << 10;
+
+function pack(window: CaptureWindow): { packed: CaptureWindow; transfer: ArrayBuffer[] } {
+  const owns = ({ sealed }: { sealed: Uint8Array }) => sealed.length >= ownFromBytes && sealed.length === sealed.buffer.byteLength;
+  const shared = new Uint8Array(window.items.reduce((sum, item) => sum + (owns(item) ? 0 : item.sealed.length), 0));
+  const transfer: ArrayBuffer[] = [shared.buffer];
+  let at = 0;
+  const items = window.items.map((item) => {
+    if (owns(item)) {
+      transfer.push(item.sealed.buffer as ArrayBuffer);
+      return { ...item, sealed: new Uint8Array(item.sealed.buffer) };
+    }
+    shared.set(item.sealed, at);
+    at += item.sealed.length;
+    return { ...item, sealed: shared.subarray(at - item.sealed.length, at) };
+  });
+  return { packed: { ...window, items }, transfer };
+}
+
+function answerWalk(id: number): void {
+  const step = walks.get(id)?.next() ?? { done: true as const, value: undefined };
+  if (step.done === true) walks.delete(id);
+  send({ type: 'found', id, batch: step.done === true ? [] : step.value, last: step.done === true });
+}
+
+async function capture(id: number, jobs: Extract<ToWorker, { type: 'capture' }>['jobs']): Promise<void> {
+  const exchange = new RemoteExchange(id);
+  exchanges.set(id, exchange);
+  try {
+    await host.capture(jobs, exchange);
+    send({ type: 'captured', id });
+  } catch (error) {
+    send({ type: 'failed', id, message: error instanceof Error ? error.message : String(error) });
+  } finally {
+    exchanges.delete(id);
+  }
+}
+
+function handle(message: ToWorker): void {
+  switch (message.type) {
+    case 'walk':
+      walks.set(message.id, walkBatches(nodeSource, message.request));
+      return answerWalk(message.id);
+    case 'next':
+      return answerWalk(message.id);
+    case 'endWalk':
+      walks.delete(message.id);
+      return;
+    case 'look':
+      return send({ type: 'seen', id: message.id, stat: lookAt(nodeSource, message.path) });
+    case 'capture':
+      void capture(message.id, message.jobs);
+      return;
+    case 'hits':
+      return exchanges.get(message.id)?.lookups.shift()?.resolve(message.hits);
+    case 'taken':
+      return exchanges.get(message.id)?.windows.shift()?.resolve();
+    case 'stop':
+      return exchanges.get(message.id)?.stop();
+  }
+}
+
+port.on('message', (message: ToWorker) => {
+  try {
+    handle(message);
+  } catch (error) {
+    send({ type: 'failed', id: message.id, message: error instanceof Error ? error.message : String(error) });
+  }
+});

@@ -1,0 +1,50 @@
+import { LineCounter, parseDocument, YAMLMap } from 'yaml';
+
+/** One mistake in a configuration file. */
+export interface Mistake {
+  /** Counted from 1. */
+  readonly line: number;
+  readonly message: string;
+}
+
+/** The file as plain values, with the way back from a value to its line. */
+export interface ConfigText {
+  readonly value: unknown;
+  lineOf(path: readonly PropertyKey[]): number;
+  /** The line of a key, for keys that should not be there. */
+  lineOfKey(path: readonly PropertyKey[], key: string): number;
+}
+
+/** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
+export function parseConfigText(text: string): ConfigText | { readonly mistakes: readonly Mistake[] } {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const lineAt = (offset: number): number => lines.linePos(offset).line || 1;
+  if (document.errors.length > 0) {
+    return { mistakes: document.errors.map(({ pos, message }) => ({ line: lineAt(pos[0]), message: message.split('\n')[0] ?? message })) };
+  }
+  const nodeAt = (path: readonly PropertyKey[]): unknown => (path.length === 0 ? document.contents : document.getIn(path, true));
+  const lineOf = (path: readonly PropertyKey[]): number => {
+    // What is missing has no line: then the line of what it is missing from.
+    for (let length = path.length; length >= 0; length -= 1) {
+      const node = nodeAt(path.slice(0, length));
+      if (hasRange(node)) return lineAt(node.range[0]);
+    }
+    return 1;
+  };
+  return {
+    value: document.toJS() as unknown,
+    lineOf,
+    lineOfKey(path, key) {
+      const map = nodeAt(path);
+      if (map instanceof YAMLMap) {
+        for (const { key: name } of map.items) if (hasRange(name) && 'value' in name && name.value === key) return lineAt(name.range[0]);
+      }
+      return lineOf(path);
+    },
+  };
+}
+
+function hasRange(node: unknown): node is { readonly range: readonly [number, number, number] } {
+  return typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range);
+}

@@ -1,0 +1,117 @@
+import { isAbsolute, normalize } from 'node:path';
+import { globMatcher } from '@aliquot/shared/cli/glob';
+import { z } from 'zod';
+import { defaultFolderResults } from '../capture/rules.ts';
+import { defaultClass } from '../capture/source.ts';
+import { type Mistake, parseConfigText } from './config-text.ts';
+
+const glob = z
+  .string({ error: 'must be a glob such as "*.tmp"' })
+  .min(1, 'must not be empty')
+  .refine(isGlob, 'is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"');
+
+const seconds = (least: number, most: number) =>
+  z.number({ error: `must be a number of seconds from ${least} to ${most}` }).min(least, `must be ${least} or more seconds`).max(most, `must be ${most} seconds at most`);
+
+const folder = z
+  .string({ error: 'must be a folder’s absolute path' })
+  .refine((path) => isAbsolute(path), 'must be an absolute path, such as /data/instrument or D:\\Data')
+  .transform((path) => {
+    const tidy = normalize(path);
+    return tidy.length > 1 && /[\\/]$/.test(tidy) && !/^[A-Za-z]:\\$/.test(tidy) ? tidy.slice(0, -1) : tidy;
+  });
+
+const source = z.strictObject(
+  {
+    /** The watched folder. */
+    path: folder,
+    /** Policy class: what later decides how long things are kept. */
+    class: z
+      .string({ error: 'must be a name of 1 to 64 of a-z, 0-9 and -' })
+      .regex(/^[a-z0-9-]{1,64}$/, 'must be a name of 1 to 64 of a-z, 0-9 and -')
+      .default(defaultClass),
+    /** A result counts as finished when nothing about it changed for this long. */
+    quietPeriodSeconds: seconds(0, 86_400).default(10),
+    exclude: z.array(glob, { error: 'must be a list of globs' }).default([]),
+    /** Names of folders that are one result each. */
+    folderResults: z.array(glob, { error: 'must be a list of globs' }).default([...defaultFolderResults]),
+  },
+  { error: 'must be a map with at least "path"' },
+);
+
+const config = z
+  .strictObject(
+    {
+      sources: z.array(source, { error: 'must be a list of folders to watch, each with "path"' }).min(1, 'must name at least one folder to watch'),
+      /** Every source is scanned whole this often, because events alone lose files. */
+      scanIntervalSeconds: seconds(1, 86_400).default(300),
+      logLevel: z
+        .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'must be one of fatal, error, warn, info, debug, trace' })
+        .default('info'),
+    },
+    { error: 'must be a map with at least "sources"' },
+  )
+  .superRefine(({ sources }, context) => {
+    for (const [at, { path }] of sources.entries()) {
+      const first = sources.findIndex((other) => other.path === path);
+      if (first < at) context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message: `is watched already by entry ${first + 1}` });
+    }
+  });
+
+/** The service's configuration, complete and checked. */
+export type AgentConfig = z.output<typeof config>;
+export type SourceConfig = AgentConfig['sources'][number];
+
+/**
+ * Reads a configuration: text to plain values, then to a typed value; two pure steps. All mistakes are reported at once, each
+ * with its line and what is accepted; unknown keys are mistakes, for a misspelt `exclude` must not be ignored.
+ */
+export function readConfig(text: string): { readonly config: AgentConfig } | { readonly mistakes: readonly Mistake[] } {
+  const parsed = parseConfigText(text);
+  if ('mistakes' in parsed) return parsed;
+  const checked = config.safeParse(parsed.value ?? {});
+  if (checked.success) return { config: checked.data };
+  const mistakes: Mistake[] = [];
+  for (const issue of checked.error.issues) {
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) mistakes.push({ line: parsed.lineOfKey(issue.path, key), message: unknownKey(key, issue.path.length === 0) });
+    } else mistakes.push({ line: parsed.lineOf(issue.path), message: `${spoken(issue.path)} ${issue.message}` });
+  }
+  return { mistakes: mistakes.sort((a, b) => a.line - b.line) };
+}
+
+function unknownKey(key: string, top: boolean): string {
+  const accepted = Object.keys(top ? config.shape : source.shape);
+  const near = accepted.map((name) => ({ name, away: distance(key.toLowerCase(), name.toLowerCase()) })).sort((a, b) => a.away - b.away)[0];
+  const hint = near !== undefined && near.away <= Math.max(2, near.name.length / 3) ? `did you mean "${near.name}"?` : `accepted are ${accepted.join(', ')}`;
+  return `"${key}" is not a setting; ${hint}`;
+}
+
+/** `sources[1].path`, as people write it. */
+function spoken(path: readonly PropertyKey[]): string {
+  if (path.length === 0) return 'the configuration';
+  return path.map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`)).join('');
+}
+
+function isGlob(text: string): boolean {
+  if (text === '') return true; // said by min(1)
+  try {
+    globMatcher(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Levenshtein distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

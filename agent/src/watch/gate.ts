@@ -1,0 +1,127 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Completion } from '@aliquot/proto';
+import type { CaptureTask } from '../capture/capturer.ts';
+import type { Change, FoundItem } from '../capture/compare.ts';
+import { type BytePath, separator } from '../capture/paths.ts';
+import type { Problem } from '../capture/problem.ts';
+import { resultPath } from '../capture/scan.ts';
+import type { Source } from '../capture/source.ts';
+import type { Settler } from './settle.ts';
+
+/** Stamps count as evidence of rest only when they are older than this beside the quiet time: a file server's clock may be off. */
+const stampMarginMs = 3_600_000;
+
+export interface GateParts {
+  readonly source: Source;
+  readonly settler: Settler;
+  readonly nowMs: () => number;
+  /** Whether the file system's change stamps can be believed (not on Windows, where open files get theirs late). */
+  readonly trustStamps: boolean;
+  /** A file that is as it was captured. */
+  readonly onSame: (item: FoundItem) => void;
+  /** Something that was seen and must wait: its problem, if it has one, stays. */
+  readonly onWaiting: (path: BytePath) => void;
+  readonly onProblem: (path: BytePath, problem: Problem) => Promise<void>;
+  /** Looks at one folder result again, to capture what is in it. */
+  readonly rescan: (folder: BytePath) => AsyncIterable<Change>;
+}
+
+interface FolderUnit {
+  readonly hash: Hash;
+  changed: boolean;
+  found: boolean;
+  newestMs: number;
+}
+
+const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
+
+/**
+ * Lets through what has settled. A folder result counts as one: nothing of it is captured until no member has changed for the
+ * quiet time, and then all of it is. So a restore never sees half an acquisition.
+ */
+export async function* settled(changes: AsyncIterable<Change>, parts: GateParts): AsyncGenerator<CaptureTask, void, void> {
+  const { source, settler } = parts;
+  const startedMs = parts.nowMs();
+  const open = new Map<BytePath, FolderUnit>();
+  const ready: { folder: BytePath; completion: Completion }[] = [];
+
+  const stampOf = (ctimeMs: number): number | undefined => (parts.trustStamps ? ctimeMs + stampMarginMs : undefined);
+  const judge = (path: BytePath, fingerprint: string, newestMs: number | undefined): Completion | undefined => {
+    const verdict = settler.observe(path, fingerprint, newestMs, parts.nowMs());
+    if (verdict.state === 'complete') return verdict.completion;
+    parts.onWaiting(path);
+    return undefined;
+  };
+  const close = (folder: BytePath, unit: FolderUnit): void => {
+    open.delete(folder);
+    if (!unit.changed) return settler.forget(folder, startedMs);
+    const completion = unit.found ? judge(folder, unit.hash.digest('hex'), stampOf(unit.newestMs)) : judge(folder, 'gone', undefined);
+    if (completion !== undefined) ready.push({ folder, completion });
+  };
+  const unitOf = (folder: BytePath): FolderUnit => {
+    let unit = open.get(folder);
+    if (unit === undefined) {
+      unit = { hash: createHash('sha256'), changed: false, found: false, newestMs: 0 };
+      open.set(folder, unit);
+    }
+    return unit;
+  };
+
+  for await (const change of changes) {
+    const path = change.type === 'put' || change.type === 'same' ? change.item.path : change.path;
+    for (const [folder, unit] of open) if (path >= folder + afterSeparator) close(folder, unit);
+    if (change.type === 'problem') {
+      settler.forget(path, startedMs);
+      await parts.onProblem(path, change.problem);
+      continue;
+    }
+    if (change.type === 'same') parts.onSame(change.item);
+    const length = change.type === 'gone' ? change.known.resultPathLength : change.item.resultPathLength;
+    if (length > 0) {
+      const unit = unitOf(resultPath(path, length));
+      unit.changed ||= change.type !== 'same';
+      if (change.type === 'gone') parts.onWaiting(path);
+      else {
+        const { stat } = change.item;
+        unit.found = true;
+        unit.newestMs = Math.max(unit.newestMs, ctimeMs(change.item));
+        unit.hash.update(`${path}\0${stat.kind} ${stat.size} ${stat.mtimeNs}\n`, 'latin1');
+        if (change.type === 'put') parts.onWaiting(path);
+      }
+    } else if (change.type === 'same') settler.forget(path, startedMs);
+    else if (change.type === 'gone') {
+      const completion = judge(path, 'gone', undefined);
+      if (completion !== undefined) yield { type: 'gone', source, path, known: change.known };
+    } else {
+      const { item, known } = change;
+      const completion = judge(path, `${item.stat.kind} ${item.stat.size} ${item.stat.mtimeNs}`, stampOf(ctimeMs(item)));
+      if (completion !== undefined) yield { type: 'put', source, item, known, completion };
+    }
+  }
+  for (const [folder, unit] of open) close(folder, unit);
+  for (const { folder, completion } of ready) {
+    for await (const change of parts.rescan(folder)) {
+      if (change.type === 'put') yield { type: 'put', source, item: change.item, known: change.known, completion };
+      else if (change.type === 'gone') yield { type: 'gone', source, path: change.path, known: change.known };
+      else if (change.type === 'problem') await parts.onProblem(change.path, change.problem);
+    }
+  }
+}
+
+/** Everything at once, for a person who asked for it now. */
+export async function* immediate(
+  changes: AsyncIterable<Change>,
+  source: Source,
+  on: { same: (item: FoundItem) => void; problem: (path: BytePath, problem: Problem) => Promise<void> },
+): AsyncGenerator<CaptureTask, void, void> {
+  for await (const change of changes) {
+    if (change.type === 'put') yield { type: 'put', source, item: change.item, known: change.known, completion: 'assumed' };
+    else if (change.type === 'gone') yield { type: 'gone', source, path: change.path, known: change.known };
+    else if (change.type === 'problem') await on.problem(change.path, change.problem);
+    else on.same(change.item);
+  }
+}
+
+function ctimeMs(item: FoundItem): number {
+  return Number(item.stat.ctimeNs / 1_000_000n);
+}

@@ -1,0 +1,102 @@
+import type { BytePath } from '../capture/paths.ts';
+import type { CompletionProof, Verdict } from './proof.ts';
+
+interface Waiting {
+  fingerprint: string | undefined;
+  sinceMs: number;
+  untilMs: number;
+}
+
+/** Keeps this many unsettled results; what is beyond is found again by the next scan, which is then asked for early. */
+const defaultCapacity = 50_000;
+
+/**
+ * Remembers which results are still in the making and when each should be looked at again. Knows no files and no timers:
+ * the caller observes, and asks what is due. Memory is bounded by `capacity`.
+ */
+export class Settler {
+  readonly #waiting = new Map<BytePath, Waiting>();
+  readonly #proof: CompletionProof;
+  readonly #capacity: number;
+  #rescanAtMs: number | undefined;
+
+  constructor(proof: CompletionProof, capacity = defaultCapacity) {
+    this.#proof = proof;
+    this.#capacity = capacity;
+  }
+
+  /** An event said that something about this result changed just now. */
+  touch(path: BytePath, nowMs: number): void {
+    this.#judge(path, undefined, undefined, nowMs);
+  }
+
+  /** The result was looked at. `complete` means: capture it now; it is forgotten here. */
+  observe(path: BytePath, fingerprint: string, newestChangeMs: number | undefined, nowMs: number): Verdict {
+    return this.#judge(path, fingerprint, newestChangeMs, nowMs);
+  }
+
+  /** The result is as it was captured, by a look that began at `lookedMs`; what was touched since then still waits. */
+  forget(path: BytePath, lookedMs: number): void {
+    const waiting = this.#waiting.get(path);
+    if (waiting !== undefined && waiting.sinceMs < lookedMs) this.#waiting.delete(path);
+  }
+
+  /** After a due path was looked at: forgets it unless that look made it wait again. */
+  looked(path: BytePath, nowMs: number): void {
+    const waiting = this.#waiting.get(path);
+    if (waiting !== undefined && waiting.untilMs <= nowMs) this.#waiting.delete(path);
+  }
+
+  /** Results to look at now. */
+  due(nowMs: number): BytePath[] {
+    const paths: BytePath[] = [];
+    for (const [path, { untilMs, sinceMs }] of this.#waiting) if (untilMs <= nowMs || sinceMs > nowMs) paths.push(path);
+    return paths;
+  }
+
+  /** When `due` will next have something, or the whole source should be scanned again; undefined when nothing waits. */
+  nextMs(): number | undefined {
+    let next = this.#rescanAtMs;
+    for (const { untilMs } of this.#waiting.values()) if (next === undefined || untilMs < next) next = untilMs;
+    return next;
+  }
+
+  /** Whether more results were unsettled than fit: a whole scan is due. Asking takes the request. */
+  takeRescan(nowMs: number): boolean {
+    if (this.#rescanAtMs === undefined || this.#rescanAtMs > nowMs) return false;
+    this.#rescanAtMs = undefined;
+    return true;
+  }
+
+  has(path: BytePath): boolean {
+    return this.#waiting.has(path);
+  }
+
+  paths(): IterableIterator<BytePath> {
+    return this.#waiting.keys();
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  #judge(path: BytePath, fingerprint: string | undefined, newestChangeMs: number | undefined, nowMs: number): Verdict {
+    const before = this.#waiting.get(path);
+    // A clock that was set back would otherwise make a result wait until it has caught up.
+    const continues = before !== undefined && before.sinceMs <= nowMs && fingerprint !== undefined;
+    const same = continues && (before.fingerprint === undefined || before.fingerprint === fingerprint);
+    const sinceMs = same ? before.sinceMs : nowMs;
+    const verdict = this.#proof.judge({ fingerprint: fingerprint ?? '', sameSinceMs: sinceMs, newestChangeMs }, nowMs);
+    if (verdict.state === 'complete' && fingerprint !== undefined) {
+      this.#waiting.delete(path);
+      return verdict;
+    }
+    const untilMs = verdict.state === 'waiting' ? verdict.untilMs : nowMs;
+    if (before === undefined && this.#waiting.size >= this.#capacity) {
+      this.#rescanAtMs = Math.min(this.#rescanAtMs ?? Number.POSITIVE_INFINITY, untilMs);
+      return { state: 'waiting', untilMs };
+    }
+    this.#waiting.set(path, { fingerprint, sinceMs, untilMs });
+    return { state: 'waiting', untilMs };
+  }
+}
