@@ -11,8 +11,9 @@ import {
 import type { CommitHeader, EntrySlot, HeartbeatBody, SignedCommit, Wrap, WrapPurpose, WrapRecipient } from '../types.ts';
 import { agentId, bytes, chainId, commitHash, hash, signature, vaultId, view } from './bytes.ts';
 import { codec } from './codec.ts';
-import { chainPoint, treeHead, v1 } from './common.ts';
+import { chainPoint, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
+import { v1 } from './generated.ts';
 import { choice, counter, flag, positive, timeMs, uint, versionNumber } from './scalar.ts';
 
 /** The signed part of a commit; the commit's hash is a labelled SHA-256 over exactly these bytes. */

@@ -1,13 +1,10 @@
-import { aliquot } from '../gen/messages.js';
 import { MAX_CHUNK_PLAIN_BYTES, MAX_INLINE_REFS, MAX_PAGE_DEPTH, MAX_SIGNED_BODY_BYTES, MAX_TEXT_CHARS } from '../limits.ts';
 import type { ChainPoint, Content, Ref, Signed, StoredItem, StoredKind, TreeHead } from '../types.ts';
 import { bytes, chainId, chunkId, commitHash, hash, signature } from './bytes.ts';
 import { codec } from './codec.ts';
 import { checked, type Field, list, object, refusal } from './field.ts';
+import { v1 } from './generated.ts';
 import { choice, counter, LINE, positive, positive32, text, uint } from './scalar.ts';
-
-/** The generated messages, by the names of their types. */
-export const { v1 } = aliquot;
 
 export const signed: Field<Signed> = object<Signed>('Signed', { body: bytes(1, MAX_SIGNED_BODY_BYTES), signature });
 

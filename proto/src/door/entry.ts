@@ -12,8 +12,9 @@ import {
 import type { Completion, Content, Entry, EntryDraft, EntryKind, ListPart, Platform, ReadPart } from '../types.ts';
 import { bytes, fileId, hash, hashes, sourceId } from './bytes.ts';
 import { codec } from './codec.ts';
-import { inlineContent, plainSizeOf, v1 } from './common.ts';
+import { inlineContent, plainSizeOf } from './common.ts';
 import { checked, type Field, object, optional, refusal, version } from './field.ts';
+import { v1 } from './generated.ts';
 import { choice, counter, nanoseconds, text, timeMs, uint, uint32 } from './scalar.ts';
 
 const kind: Field<EntryKind> = choice<EntryKind>({ file: 1, directory: 2, symlink: 3, gone: 4 });

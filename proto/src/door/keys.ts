@@ -32,8 +32,9 @@ import type {
 } from '../types.ts';
 import { agentId, bytes, collectorId, hash, lineageId, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
-import { signed, treeHead, v1 } from './common.ts';
+import { signed, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
+import { v1 } from './generated.ts';
 import { flag, NAME, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
 
 const vaultName = text(1, MAX_NAME_CHARS, NAME, 'printable and on one line');

@@ -3,8 +3,9 @@ import { MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_LOST_HEADS, MAX_SIGNED_BODY_BY
 import type { EpochOpeningBody, EventBody, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
 import { agentId, chainId, collectorId, commitHash, hash, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
-import { chainPoint, line, signed, treeHead, v1 } from './common.ts';
+import { chainPoint, line, signed, treeHead } from './common.ts';
 import { checked, list, object, refusal, union, version } from './field.ts';
+import { v1 } from './generated.ts';
 import { choice, counter, positive, positive32, timeMs } from './scalar.ts';
 
 /** A tree head by itself, where one is kept at rest. */

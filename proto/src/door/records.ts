@@ -3,8 +3,9 @@ import { MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES, MAX_EVENT_BYTES, MAX_LOG_LEAF_BYT
 import type { StateRecord, StoredCommit, StoredEvent, StoredUploads } from '../types.ts';
 import { bytes, chunkIds, lineageId, view } from './bytes.ts';
 import { codec } from './codec.ts';
-import { signed, v1 } from './common.ts';
+import { signed } from './common.ts';
 import { checked, object, refusal } from './field.ts';
+import { v1 } from './generated.ts';
 import { indexes, numbers, timeMs } from './scalar.ts';
 
 const leaf = bytes(1, MAX_LOG_LEAF_BYTES);

@@ -17,8 +17,9 @@ import {
 import type { ClientFrame, ClientHello, RefusalCode, ServerFrame, ServerHello, StoredItem } from '../types.ts';
 import { bytes, chainId, chunkIds, hash, hashes, signature, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
-import { chainPoint, line, signed, storedItem, treeHead, v1 } from './common.ts';
+import { chainPoint, line, signed, storedItem, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, union } from './field.ts';
+import { v1 } from './generated.ts';
 import { choice, counter, flag, indexes, NAME, numbers, positive, text, timeMs, uint32, versionNumber } from './scalar.ts';
 
 /** The agent's first message, in clear: says no more than which vault it wants. */

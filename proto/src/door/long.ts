@@ -1,0 +1,5 @@
+import Long from 'long';
+import protobuf from 'protobufjs/minimal.js';
+
+protobuf.util.Long = Long;
+protobuf.configure();
