@@ -1,0 +1,15 @@
+@echo off
+rem Runs the built collector on the project's own Node, from any working directory.
+setlocal
+set "root=%~dp0.."
+set "node=%root%\node_modules\node\bin\node.exe"
+set "main=%root%\collector\dist\main.js"
+if not exist "%node%" (
+  echo aliquot: the project's own Node is not installed; run npm ci and npm run build in "%root%" [NOT_BUILT] 1>&2
+  exit /b 2
+)
+if not exist "%main%" (
+  echo aliquot: not built yet; run npm run build in "%root%" [NOT_BUILT] 1>&2
+  exit /b 2
+)
+"%node%" "%main%" %*
