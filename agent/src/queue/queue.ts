@@ -1,4 +1,4 @@
-import type { ChainPoint, ChunkId, EntryDraft, EntryKind, ReceiptBody, Signed, StoredKind } from '@aliquot/proto';
+import type { ChunkId, CommitHash, EntryDraft, EntryKind, ReceiptBody, Signed, StoredKind } from '@aliquot/proto';
 
 /**
  * The agent's queue: everything that is captured and not yet covered by a receipt, in order, plus what the agent knows
@@ -14,16 +14,16 @@ import type { ChainPoint, ChunkId, EntryDraft, EntryKind, ReceiptBody, Signed, S
  * the calls. Several captures may be open at once. Reads see every change whose promise has resolved, except known files
  * and problems, which become visible with the `sync()` that makes them durable.
  *
- * **Errors.** `QueueError`. `QUEUE_STORAGE` (retryable: disk full, I/O) leaves the queue as it was at the last successful
- * sync; the queue then refuses writes with `QUEUE_POISONED` until it is opened again, because after a failed write or
- * fsync nobody knows what the disk holds.
+ * **Errors.** `QueueError`, and `FileError` of the durability module as it is. A `FILE_NO_SPACE` from putting something
+ * leaves no trace: free space and put it again in a new capture. After a failed flush nobody knows what the disk holds, so
+ * every later change is refused with `QUEUE_POISONED` until the queue is opened again.
  */
 export interface Queue {
   /** Starts capturing one version. See `Capture`. */
   capture(): Capture;
   /** Forgets a known file without recording a fact (its source was taken out of the configuration). */
   forget(path: Uint8Array): Promise<void>;
-  /** Records changed stat fields of a known file whose content and names are unchanged; makes no version. */
+  /** Records changed stat fields of a known file whose newest version (`entry`) still says all else; makes no version. */
   refresh(known: KnownFile): Promise<void>;
   /** Names why a path is not protected (P6), or clears it with `undefined`. A new version of the path clears it too. */
   setProblem(path: Uint8Array, problem: Problem | undefined): Promise<void>;
@@ -55,7 +55,7 @@ export interface Queue {
   /** Makes a verified receipt durable; only then its entries leave the queue (I-A2). Repeating is harmless. */
   receipted(receipt: Signed, body: ReceiptBody): Promise<void>;
   /** Newest signed commit of this chain, receipted or not. */
-  chainHead(): ChainPoint | undefined;
+  chainHead(): ChainHead | undefined;
   /** Sequence of the newest commit with a durable receipt (0: none). */
   receiptedSequence(): number;
   lastReceipt(): LastReceipt | undefined;
@@ -156,6 +156,11 @@ export interface LastReceipt {
   readonly copies: number;
 }
 
+export interface ChainHead {
+  readonly sequence: number;
+  readonly hash: CommitHash;
+}
+
 export interface LostVersion {
   /** Number of the version in queue order. */
   readonly entry: number;
@@ -165,7 +170,7 @@ export interface LostVersion {
 
 export interface QueuedCommit {
   readonly sequence: number;
-  readonly hash: Uint8Array;
+  readonly hash: CommitHash;
   /** The encoded `SignedCommit`. */
   readonly bytes: Uint8Array;
   readonly entries: number;
@@ -181,11 +186,11 @@ export type QueueEvent =
 /** Turns drafts into a signed commit; the queue chooses drafts, sequence and predecessor. */
 export interface CommitSigner {
   /** Pure apart from randomness and the clock: the queue makes the result durable before anybody sees it (I-A4). */
-  sign(request: CommitRequest): { readonly bytes: Uint8Array; readonly hash: Uint8Array };
+  sign(request: CommitRequest): { readonly bytes: Uint8Array; readonly hash: CommitHash };
 }
 
 export interface CommitRequest {
   readonly sequence: number;
-  readonly predecessor: Uint8Array;
+  readonly predecessor: CommitHash;
   readonly drafts: readonly EntryDraft[];
 }

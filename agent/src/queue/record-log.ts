@@ -35,6 +35,16 @@ const SUFFIX: Readonly<Record<FileKind, string>> = { segment: '.seg', chain: '.l
 const SEARCH_WINDOW_BYTES = 1024 * 1024;
 
 
+/** Handles kept open between reads. */
+const IDLE_READERS = 4;
+/** What a scan reads at once. */
+const SCAN_WINDOW_BYTES = 1024 * 1024;
+
+interface Reader {
+  readonly file: Promise<OpenFile>;
+  uses: number;
+}
+
 /**
  * A folder of numbered append-only record files: the queue's segments, and the chain log. Knows framing, checksums and
  * rotation, not what records mean. Calls that change it come one at a time (the queue's own serial section sees to that).
@@ -46,7 +56,8 @@ export class RecordLog {
   readonly #targetBytes: number;
   /** Sizes by number, ascending; the last is the one that grows. */
   readonly #sizes: Map<number, number>;
-  readonly #readers = new Map<number, OpenFile>();
+  /** Least recently used first. */
+  readonly #readers = new Map<number, Reader>();
   #active: { readonly number: number; readonly file: AppendFile } | undefined;
 
   private constructor(port: FilePort, dir: string, kind: FileKind, targetBytes: number, sizes: Map<number, number>) {
@@ -110,6 +121,12 @@ export class RecordLog {
     await this.#active?.file.sync();
   }
 
+  /** Makes what stands in the newest file durable, whoever wrote it. */
+  async syncNewest(): Promise<void> {
+    const newest = this.lastNumber;
+    if (newest !== undefined) await (await this.#openNewest(newest)).file.sync();
+  }
+
   /** Cuts the newest file at `position`, durably. */
   async cut(position: Position): Promise<void> {
     const active = await this.#openNewest(position.file);
@@ -134,8 +151,13 @@ export class RecordLog {
   async readBytes(number: number, offset: number, length: number): Promise<Uint8Array> {
     const size = this.#sizes.get(number);
     if (size === undefined) return new Uint8Array();
-    const reader = await this.#reader(number);
-    return readFully(reader, offset, Math.max(0, Math.min(length, size - offset)));
+    const reader = await this.#acquire(number);
+    try {
+      return await readFully(await reader.file, offset, Math.max(0, Math.min(length, size - offset)));
+    } finally {
+      reader.uses -= 1;
+      await this.#release();
+    }
   }
 
   /**
@@ -158,9 +180,10 @@ export class RecordLog {
       return;
     }
     checkFileHeader(fileHeader, this.kind, number, this.path(number));
+    const window = new Window((from, length) => this.readBytes(number, from, length));
     while (at < (this.#sizes.get(number) ?? 0)) {
-      const header = parseRecordHeader(await this.readBytes(number, at, RECORD_HEADER_BYTES), this.kind);
-      const payload = header === undefined ? undefined : await this.readBytes(number, at + RECORD_HEADER_BYTES, header.length);
+      const header = parseRecordHeader(await window.take(at, RECORD_HEADER_BYTES), this.kind);
+      const payload = header === undefined ? undefined : await window.take(at + RECORD_HEADER_BYTES, header.length);
       if (header !== undefined && payload !== undefined && payloadMatches(header, payload)) {
         const next = at + RECORD_HEADER_BYTES + header.length;
         yield { type: 'record', at: { file: number, offset: at }, next: { file: number, offset: next }, header, payload };
@@ -237,27 +260,53 @@ export class RecordLog {
     return -1;
   }
 
-  async #reader(number: number): Promise<OpenFile> {
+  /** A handle that stays open while it is used; a few idle ones are kept. */
+  async #acquire(number: number): Promise<Reader> {
     const known = this.#readers.get(number);
-    if (known !== undefined) {
-      this.#readers.delete(number);
-      this.#readers.set(number, known);
-      return known;
+    const reader = known ?? { file: this.#port.open(this.path(number), 'read'), uses: 0 };
+    reader.uses += 1;
+    this.#readers.delete(number);
+    this.#readers.set(number, reader);
+    try {
+      await reader.file;
+    } catch (error) {
+      reader.uses -= 1;
+      if (this.#readers.get(number) === reader) this.#readers.delete(number);
+      throw error;
     }
-    const opened = await this.#port.open(this.path(number), 'read');
-    // Two callers may have opened the same file meanwhile: the first one stays.
-    const other = this.#readers.get(number);
-    if (other !== undefined) {
-      await opened.close();
-      return other;
+    return reader;
+  }
+
+  async #release(): Promise<void> {
+    for (const [number, reader] of [...this.#readers]) {
+      if (this.#readers.size <= IDLE_READERS) return;
+      if (reader.uses === 0) await this.#closeReader(number);
     }
-    this.#readers.set(number, opened);
-    return opened;
   }
 
   async #closeReader(number: number): Promise<void> {
     const reader = this.#readers.get(number);
     this.#readers.delete(number);
-    await reader?.close();
+    if (reader !== undefined) await (await reader.file).close();
+  }
+}
+
+/** Reads ahead, so that a scan over small records costs one read for many. */
+class Window {
+  readonly #read: (from: number, length: number) => Promise<Uint8Array>;
+  #start = 0;
+  #bytes: Uint8Array = new Uint8Array();
+
+  constructor(read: (from: number, length: number) => Promise<Uint8Array>) {
+    this.#read = read;
+  }
+
+  /** A copy of the bytes, fewer at the end of the file. */
+  async take(from: number, length: number): Promise<Uint8Array> {
+    if (from < this.#start || from + length > this.#start + this.#bytes.length) {
+      this.#bytes = await this.#read(from, Math.max(length, SCAN_WINDOW_BYTES));
+      this.#start = from;
+    }
+    return this.#bytes.slice(from - this.#start, from - this.#start + length);
   }
 }

@@ -1,0 +1,184 @@
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { type ChainId, decodeEnrolAnswer, encodeEnrolRequest, FormatError, type Signed } from '@aliquot/proto';
+import { newBoxKey } from '@aliquot/shared/crypto/box';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { newSigningKey } from '@aliquot/shared/crypto/sign';
+import { ensureDirectory } from '@aliquot/shared/durable/durable';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { type OpenBundle, openBundle } from '@aliquot/shared/keys/bundle';
+import { CertificateError, issueBinding, verifyEnrolAnswer } from '@aliquot/shared/keys/certificates';
+import type { Clock, Random } from '@aliquot/shared/ports';
+import { IdentityError, type IdentityErrorCode } from './errors.ts';
+import type { AgentIdentity, ServerTrust } from './identity.ts';
+import { eraseIdentity, identityPaths, readIdentity, type StoredIdentity, verifyIdentity, writeIdentity } from './identity-file.ts';
+import { serverAddress, tlsOptions } from './tls.ts';
+
+export interface EnrolOptions {
+  /** Text of the bundle file. */
+  readonly bundle: string;
+  /** A folder that `createDataFolder` or `openDataFolder` gave. */
+  readonly dataDir: string;
+  readonly port: FilePort;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Sends the request and gives the answer; the real one unless told. */
+  readonly post?: (trust: ServerTrust, path: string, body: Uint8Array) => Promise<HttpAnswer>;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: Uint8Array;
+}
+
+const MAX_ANSWER_BYTES = 256 * 1024;
+const IDLE_MS = 30_000;
+
+/**
+ * Enrols this PC: makes its keys, has them bound to the bundle's enrolment, and keeps what is needed afterwards.
+ *
+ * The keys are durable before the collector hears of them, so a crash anywhere in between is mended by running the same
+ * command again: same bundle, same keys, same answer. On success the one-time enrolment seed is gone: it is never written.
+ * Errors: `BundleError`, `IdentityError`.
+ */
+export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
+  const { port, dataDir } = options;
+  const paths = identityPaths(dataDir);
+  await ensureDirectory(port, paths.dir);
+  const finished = await readIdentity(port, paths.identity);
+  const begun = await readIdentity(port, paths.begun);
+  const bundle = openBundle(options.bundle, finished === undefined && begun === undefined ? options.clock.nowMs() : undefined);
+  if (finished !== undefined) {
+    if (sameSigned(finished.enrolment, bundle.signedEnrolment)) {
+      if (begun !== undefined) await eraseIdentity(port, paths.begun);
+      return verifyIdentity(finished);
+    }
+    const says = `${dataDir} is enrolled already, as ${verifyIdentity(finished).certificate.enrolment.name}; use an empty folder for another agent`;
+    throw new IdentityError('ENROL_ALREADY', says);
+  }
+  if (begun !== undefined && !sameSigned(begun.enrolment, bundle.signedEnrolment)) {
+    throw new IdentityError('ENROL_OTHER_BEGUN', `an enrolment with another bundle was begun in ${dataDir}; finish it with that one, or use an empty folder`);
+  }
+  const stored = begun ?? newIdentity(bundle, options.random);
+  if (begun === undefined) await writeIdentity(port, paths.begun, stored);
+  const identity = verifyIdentity(stored);
+  const trust = identity.server;
+  const body = encodeEnrolRequest({ version: 1, enrolment: stored.enrolment, binding: stored.binding });
+  const answer = await (options.post ?? post)(trust, '/v1/enrol', body);
+  if (answer.status !== 200) throw refusal(answer, bundle, trust);
+  checkAnswer(answer.body, identity, trust);
+  await writeIdentity(port, paths.identity, stored);
+  await eraseIdentity(port, paths.begun);
+  return identity;
+}
+
+function newIdentity(bundle: OpenBundle, random: Random): StoredIdentity {
+  const signKey = newSigningKey(random);
+  const boxKey = newBoxKey(random);
+  const { vaultId, agentId } = bundle.enrolment;
+  const binding = issueBinding(bundle.enrolmentKey, { version: 1, vaultId, agentId, signKey: signKey.publicKey, boxKey: boxKey.publicKey });
+  return {
+    version: 1,
+    url: bundle.url,
+    tlsCa: bundle.tlsCa,
+    tlsPinSha256: bundle.tlsPinSha256,
+    descriptor: bundle.signedDescriptor,
+    collectorCertificate: bundle.signedCollector,
+    enrolment: bundle.signedEnrolment,
+    binding,
+    signSeed: signKey.seed,
+    boxSecret: boxKey.secretKey,
+    chainId: random.bytes(16) as ChainId,
+    cacheSecret: random.bytes(32),
+    pathKey: bundle.pathKey,
+    dedupSecrets: bundle.dedupSecrets.map(({ epoch, secret }) => ({ epoch, secret })),
+  };
+}
+
+function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: ServerTrust): void {
+  try {
+    const answer = decodeEnrolAnswer(bytes);
+    const { collector } = verifyEnrolAnswer(identity.descriptor.authorityKey, identity.certificate, identity.binding, answer);
+    if (collector.generation < identity.collector.generation) {
+      throw new IdentityError('ENROL_BAD_ANSWER', `${trust.url} is an older collector than the one that the bundle was made for`);
+    }
+  } catch (cause) {
+    if (!(cause instanceof FormatError) && !(cause instanceof CertificateError)) throw cause;
+    throw new IdentityError('ENROL_BAD_ANSWER', `what answers at ${trust.url} is not the vault's collector: ${cause.message}`, { cause });
+  }
+}
+
+function refusal(answer: HttpAnswer, bundle: OpenBundle, trust: ServerTrust): IdentityError {
+  const name = bundle.enrolment.name;
+  const told = messageOf(answer.body);
+  const known: Record<number, readonly [IdentityErrorCode, string]> = {
+    403: ['ENROL_UNKNOWN', `the collector at ${trust.url} does not expect agent ${name}; ask central IT for a new bundle`],
+    404: ['ENROL_UNKNOWN', `the collector at ${trust.url} does not know this vault; check the address in the bundle`],
+    409: ['ENROL_BUNDLE_USED', `the bundle for ${name} was used already with other keys; ask for a new one, and tell central IT if nobody here used it`],
+    410: ['ENROL_BUNDLE_EXPIRED', `the bundle for ${name} has expired; ask for a new one`],
+  };
+  const [code, says] = /revoked/i.test(told)
+    ? (['ENROL_REVOKED', `agent ${name} was revoked; ask central IT`] as const)
+    : (known[answer.status] ?? ['ENROL_REFUSED', `the collector refused agent ${name}: ${told === '' ? `status ${answer.status}` : told}`]);
+  return new IdentityError(code, says, { retryable: answer.status >= 500 });
+}
+
+/** The collector's own words, cut to one printable line. */
+function messageOf(body: Uint8Array): string {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
+    if (typeof value !== 'object' || value === null) return '';
+    const parts = ['code' in value ? value.code : '', 'message' in value ? value.message : ''];
+    return parts.filter((part) => typeof part === 'string' && part !== '').join(': ').replace(/\p{Cc}+/gu, ' ').slice(0, 300);
+  } catch {
+    return '';
+  }
+}
+
+function sameSigned(left: Signed, right: Signed): boolean {
+  return equalBytes(left.body, right.body) && equalBytes(left.signature, right.signature);
+}
+
+/** One POST over the bundle's trust. Errors: `ENROL_UNREACHABLE` (retryable), `ENROL_TLS`, `ENROL_PLAIN_REMOTE`. */
+export function post(trust: ServerTrust, path: string, body: Uint8Array): Promise<HttpAnswer> {
+  const url = serverAddress(trust, 'http', path);
+  const tls = tlsOptions(trust);
+  const headers = { 'content-type': 'application/octet-stream', 'content-length': String(body.length) };
+  return new Promise((resolve, reject) => {
+    const fail = (cause: unknown): void => reject(cause instanceof IdentityError ? cause : unreachable(trust, cause));
+    const start = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const request = start(url, { method: 'POST', headers, timeout: IDLE_MS, agent: false, ...(url.protocol === 'https:' ? tls : {}) }, (response) => {
+      const parts: Buffer[] = [];
+      let total = 0;
+      response.on('data', (part: Buffer) => {
+        total += part.length;
+        if (total > MAX_ANSWER_BYTES) response.destroy(new Error('the answer is too large'));
+        else parts.push(part);
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts) }));
+      response.on('error', fail);
+    });
+    request.on('error', fail);
+    request.on('timeout', () => request.destroy(new Error('no answer')));
+    const send = (): void => void request.end(body);
+    if (url.protocol !== 'https:') return send();
+    request.on('socket', (socket) => {
+      socket.once('secureConnect', () => {
+        const wrong = tls.checkPin((socket as TLSSocket).getPeerCertificate().raw);
+        if (wrong === undefined) send();
+        else request.destroy(wrong);
+      });
+    });
+  });
+}
+
+function unreachable(trust: ServerTrust, cause: unknown): IdentityError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
+    return new IdentityError('ENROL_TLS', `the TLS certificate of ${trust.url} cannot be trusted (${code}); ask for a bundle with its pin or CA`, { cause });
+  }
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new IdentityError('ENROL_UNREACHABLE', `the collector at ${trust.url} cannot be reached: ${why}; check network and address`, { cause, retryable: true });
+}
+

@@ -1,0 +1,32 @@
+import { AliquotError } from '@aliquot/proto';
+
+export type IdentityErrorCode =
+  /** The folder holds no finished enrolment. */
+  | 'IDENTITY_MISSING'
+  /** The identity files are damaged or do not belong together. */
+  | 'IDENTITY_DAMAGED'
+  /** The folder is enrolled already, by this or another bundle. */
+  | 'ENROL_ALREADY'
+  /** Another bundle's enrolment was begun in this folder and not finished. */
+  | 'ENROL_OTHER_BEGUN'
+  /** The collector could not be reached, or broke off. */
+  | 'ENROL_UNREACHABLE'
+  /** The server's TLS certificate is not the one that the bundle names. */
+  | 'ENROL_TLS'
+  /** Plain http or ws to another machine than this one. */
+  | 'ENROL_PLAIN_REMOTE'
+  /** The bundle was used already, with other keys: on another PC, or in another folder. */
+  | 'ENROL_BUNDLE_USED'
+  /** The collector says that the bundle's term is over. */
+  | 'ENROL_BUNDLE_EXPIRED'
+  /** The collector does not know this enrolment: another collector, or never announced. */
+  | 'ENROL_UNKNOWN'
+  /** The agent was revoked before it enrolled. */
+  | 'ENROL_REVOKED'
+  /** The collector refused for another reason, which the message gives. */
+  | 'ENROL_REFUSED'
+  /** The answer does not come from the vault's collector, or is for other keys. */
+  | 'ENROL_BAD_ANSWER';
+
+/** What goes wrong with the agent's identity and its enrolment. */
+export class IdentityError extends AliquotError<IdentityErrorCode> {}

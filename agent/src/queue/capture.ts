@@ -1,0 +1,77 @@
+import type { EntryDraft } from '@aliquot/proto';
+import { CACHE_INDEX_BYTES, CACHED_BYTES, encodeCached } from './cache-codec.ts';
+import { QueueError } from './errors.ts';
+import type { CachedChunk, Capture, KnownStat, QueuedItem } from './queue.ts';
+
+const PAIR_BYTES = CACHE_INDEX_BYTES + CACHED_BYTES;
+/** Cache entries are packed into blocks: a file of 100 GB has some 100,000 of them. */
+const PAIRS_PER_BLOCK = 512;
+
+/** What a capture asks of the queue; each runs in the queue's serial section. */
+export interface CaptureHost {
+  putItem(capture: QueueCapture, item: QueuedItem): Promise<void>;
+  putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void>;
+  ended(capture: QueueCapture): void;
+}
+
+/** One version on its way in: remembers what it holds in the queue until it is put or aborted. */
+export class QueueCapture implements Capture {
+  readonly #host: CaptureHost;
+  readonly #blocks: Buffer[] = [];
+  #pairs = 0;
+  #open = true;
+  /** The oldest segment that it needs. */
+  holdSegment: number | undefined;
+  /** Sealed bytes appended for it. */
+  itemBytes = 0;
+
+  constructor(host: CaptureHost) {
+    this.#host = host;
+  }
+
+  hold(segment: number): void {
+    this.holdSegment = Math.min(segment, this.holdSegment ?? segment);
+  }
+
+  putItem(item: QueuedItem): Promise<void> {
+    return this.#open ? this.#host.putItem(this, item) : Promise.reject(ended());
+  }
+
+  cachePut(index: Uint8Array, chunk: CachedChunk): void {
+    if (!this.#open) throw ended();
+    if (index.length !== CACHE_INDEX_BYTES) throw new QueueError('QUEUE_REFUSED', `a cache index has ${CACHE_INDEX_BYTES} bytes`);
+    const slot = this.#pairs % PAIRS_PER_BLOCK;
+    if (slot === 0) this.#blocks.push(Buffer.alloc(PAIR_BYTES * PAIRS_PER_BLOCK));
+    const block = this.#blocks[this.#blocks.length - 1];
+    block?.set(index, slot * PAIR_BYTES);
+    block?.set(encodeCached(chunk), slot * PAIR_BYTES + CACHE_INDEX_BYTES);
+    this.#pairs += 1;
+  }
+
+  *cached(): Generator<{ readonly index: Uint8Array; readonly value: Uint8Array }> {
+    for (let pair = 0; pair < this.#pairs; pair += 1) {
+      const start = (pair % PAIRS_PER_BLOCK) * PAIR_BYTES;
+      const bytes = this.#blocks[Math.floor(pair / PAIRS_PER_BLOCK)]?.subarray(start, start + PAIR_BYTES) ?? Buffer.alloc(0);
+      yield { index: bytes.subarray(0, CACHE_INDEX_BYTES), value: bytes.subarray(CACHE_INDEX_BYTES) };
+    }
+  }
+
+  async putVersion(draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
+    if (!this.#open) throw ended();
+    this.#open = false;
+    try {
+      await this.#host.putVersion(this, draft, known);
+    } finally {
+      this.#host.ended(this);
+    }
+  }
+
+  abort(): void {
+    this.#open = false;
+    this.#host.ended(this);
+  }
+}
+
+function ended(): QueueError {
+  return new QueueError('QUEUE_CLOSED', 'this capture has ended; start another one');
+}

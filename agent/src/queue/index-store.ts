@@ -1,0 +1,98 @@
+import { Level } from 'level';
+import { QueueError } from './errors.ts';
+import { META_KEY } from './index-keys.ts';
+import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
+
+type Range = { readonly gte: Uint8Array; readonly lt?: Uint8Array };
+
+/**
+ * LevelDB with changes held back until the records behind them are durable: `put` and `del` go into an overlay that `get`
+ * sees, `write` puts overlay and state into LevelDB in one batch. Iteration and `getWritten` see LevelDB only.
+ */
+export class IndexStore {
+  readonly #level: Level<Uint8Array, Uint8Array>;
+  #overlay = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>();
+  /** Counters as they are with the overlay. Changed by `apply`, written by `write`. */
+  state: IndexState;
+
+  private constructor(level: Level<Uint8Array, Uint8Array>, state: IndexState) {
+    this.#level = level;
+    this.state = state;
+  }
+
+  /** `found` is false when the database holds no state of this release: replay everything. Throws what LevelDB throws. */
+  static async open(path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
+    const level = new Level<Uint8Array, Uint8Array>(path, {
+      keyEncoding: 'view',
+      valueEncoding: 'view',
+      cacheSize: 2 * 1024 * 1024,
+      writeBufferSize: 2 * 1024 * 1024,
+      maxOpenFiles: 64,
+    });
+    await level.open();
+    try {
+      const bytes = await level.get(META_KEY);
+      const state = bytes === undefined ? undefined : decodeState(bytes);
+      return { store: new IndexStore(level, state ?? emptyState()), found: state !== undefined };
+    } catch (error) {
+      await level.close();
+      throw error;
+    }
+  }
+
+  get staged(): number {
+    return this.#overlay.size;
+  }
+
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.#overlay.set(Buffer.from(key).toString('latin1'), { key, value });
+  }
+
+  del(key: Uint8Array): void {
+    this.#overlay.set(Buffer.from(key).toString('latin1'), { key, value: undefined });
+  }
+
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    const staged = this.#overlay.get(Buffer.from(key).toString('latin1'));
+    return staged === undefined ? this.#level.get(key) : staged.value;
+  }
+
+  getWritten(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#level.get(key);
+  }
+
+  getManyWritten(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#level.getMany([...keys]);
+  }
+
+  /** Key order. A snapshot of what was written when it began. */
+  iterate(range: Range, options: { readonly limit?: number } = {}): AsyncIterable<[Uint8Array, Uint8Array]> {
+    return this.#level.iterator({ ...range, ...options, highWaterMarkBytes: 64 * 1024 });
+  }
+
+  async firstKey(range: Range): Promise<Uint8Array | undefined> {
+    for await (const key of this.#level.keys({ ...range, limit: 1 })) return key;
+    return undefined;
+  }
+
+  clear(range: Range): Promise<void> {
+    return this.#level.clear(range);
+  }
+
+  /** One atomic batch of everything staged and the state; `sync` also flushes it. After a failure the store must not be used. */
+  async write(options: { readonly sync?: boolean } = {}): Promise<void> {
+    const batch = [...this.#overlay.values()].map(({ key, value }) =>
+      value === undefined ? ({ type: 'del', key } as const) : ({ type: 'put', key, value } as const),
+    );
+    try {
+      await this.#level.batch([...batch, { type: 'put', key: META_KEY, value: encodeState(this.state) }], { sync: options.sync === true });
+    } catch (cause) {
+      throw new QueueError('QUEUE_STORAGE', 'the queue index cannot be written; free disk space or mend the disk, then start again', { cause });
+    }
+    this.#overlay.clear();
+  }
+
+  close(): Promise<void> {
+    return this.#level.close();
+  }
+}

@@ -1,0 +1,174 @@
+import { join } from 'node:path';
+import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Clock, Random } from '@aliquot/shared/ports';
+import { applyRecord } from './apply.ts';
+import { BatchKeys } from './batch-keys.ts';
+import { QueueError } from './errors.ts';
+import { familyRange } from './index-keys.ts';
+import { IndexStore } from './index-store.ts';
+import { type Position, RecordLog } from './record-log.ts';
+
+export const SEGMENT_BYTES = 16 * 1024 * 1024;
+/** Staged changes that a replay writes at once: bounds its memory. */
+const REPLAY_BATCH = 2000;
+/** Largest piece of damaged bytes that is kept aside. */
+const MAX_SALVAGE_BYTES = 32 * 1024 * 1024;
+
+export interface QueueOptions {
+  readonly port: FilePort;
+  /** The agent's data folder; its lock is the caller's business. */
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Sealed bytes that stay after their receipts, to be sent again if the collector loses them. 256 MiB unless told. */
+  readonly keptBytes?: number;
+  /** Where segments and chain files rotate. 16 MiB unless told. */
+  readonly segmentBytes?: number;
+}
+
+export interface QueueFiles {
+  readonly segments: RecordLog;
+  readonly chain: RecordLog;
+  readonly index: IndexStore;
+  readonly keys: BatchKeys;
+  /** True when the index was missing or damaged and everything was replayed. */
+  readonly rebuilt: boolean;
+}
+
+export function queuePaths(dataDir: string) {
+  const queue = join(dataDir, 'queue');
+  return {
+    segments: join(queue, 'segments'),
+    keys: join(queue, 'batch-keys'),
+    index: join(queue, 'index'),
+    damaged: join(queue, 'damaged'),
+    chain: join(dataDir, 'chain'),
+  };
+}
+
+/**
+ * Opens everything and brings the index up to date: replays both logs from the index's checkpoint, or from the start when
+ * there is no usable index. A torn tail of the newest segment or chain file, which no sync ever covered, is cut.
+ *
+ * Damage with sound records behind it is never skipped silently: its bytes go to `queue/damaged/`, which `status` and fsck
+ * show until somebody removes them; sound records behind it are kept. In the chain log it stops the agent
+ * (`QUEUE_DAMAGED`): going on could use a sequence twice, which the collector would have to take for a clone.
+ */
+export async function openQueueFiles(options: QueueOptions): Promise<QueueFiles> {
+  const { port } = options;
+  const paths = queuePaths(options.dataDir);
+  const bytes = options.segmentBytes ?? SEGMENT_BYTES;
+  const segments = await RecordLog.open(port, paths.segments, 'segment', bytes);
+  const chain = await RecordLog.open(port, paths.chain, 'chain', bytes);
+  const keys = await BatchKeys.open(port, paths.keys, options.random);
+  await ensureDirectory(port, paths.index);
+  let index: IndexStore | undefined;
+  try {
+    const opened = await openIndex(port, paths.index);
+    index = opened.store;
+    let rebuilt = !opened.found;
+    if (opened.found && !covers(index, segments, chain)) {
+      await index.close();
+      await removeTree(port, paths.index);
+      await ensureDirectory(port, paths.index);
+      index = (await openIndex(port, paths.index)).store;
+      rebuilt = true;
+    }
+    await replay(port, index, segments, paths.damaged);
+    await replay(port, index, chain, undefined);
+    return { segments, chain, index, keys, rebuilt };
+  } catch (error) {
+    await index?.close();
+    await segments.close();
+    await chain.close();
+    throw error;
+  }
+}
+
+/** Brings an index up to the end of one log. `damagedDir` undefined: damage before the torn tail throws. */
+export async function replay(port: FilePort, index: IndexStore, log: RecordLog, damagedDir: string | undefined): Promise<void> {
+  const which = log.kind === 'segment' ? 'segments' : 'chain';
+  const remember = (next: Position): void => {
+    index.state[which] = next;
+  };
+  const from = index.state[which];
+  // What a killed process wrote but never synced may be there now and gone after a power cut: make it durable first (I-A1).
+  await log.syncNewest();
+  let torn: Position | undefined;
+  let clearCache = false;
+  for await (const item of log.scan(from)) {
+    if (item.type === 'damage') {
+      if (item.torn) {
+        torn = item.at;
+        break;
+      }
+      if (damagedDir === undefined) {
+        throw new QueueError('QUEUE_DAMAGED', `the chain log ${log.path(item.at.file)} is damaged at byte ${item.at.offset}; run aliquot-agent fsck`);
+      }
+      await salvage(port, log, item.at, item.next, damagedDir);
+      remember(item.next);
+      continue;
+    }
+    // A signed commit reads what was written before it, so the chain goes record by record: one for thousands of versions.
+    if (log.kind === 'chain' || index.staged >= REPLAY_BATCH) await index.write();
+    clearCache = (await applyRecord(index, item.at, item.header, item.payload)).clearCache || clearCache;
+    remember(item.next);
+  }
+  if (torn !== undefined) await log.cut(torn);
+  if (clearCache) await index.clear(familyRange('x'));
+  if (log.lastNumber !== undefined) remember(log.end());
+  await index.write({ sync: true });
+}
+
+/** Whether the index's checkpoint lies in files that exist; else it tells of another or a lost history. */
+function covers(index: IndexStore, segments: RecordLog, chain: RecordLog): boolean {
+  const reached = (at: Position | undefined, log: RecordLog): boolean =>
+    at === undefined || log.files().some(({ number, size }) => number === at.file && size >= at.offset);
+  if (!reached(index.state.chain, chain)) {
+    throw new QueueError('QUEUE_DAMAGED', `the chain log in ${chain.dir} is shorter than the queue's index says; run aliquot-agent fsck`);
+  }
+  return reached(index.state.segments, segments);
+}
+
+async function openIndex(port: FilePort, path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
+  try {
+    return await IndexStore.open(path);
+  } catch (error) {
+    if (!isDamage(error)) {
+      throw new QueueError('QUEUE_STORAGE', `the queue index ${path} cannot be opened: ${says(error)}`, { cause: error, retryable: true });
+    }
+  }
+  await removeTree(port, path);
+  await ensureDirectory(port, path);
+  return IndexStore.open(path);
+}
+
+function says(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** LevelDB's own words for files that are gone, cut or altered, as opposed to a lock or a full disk. */
+function isDamage(error: unknown): boolean {
+  const text = says(error);
+  return /corrupt|no such file|does not exist|missing files|bad record|checksum|CURRENT/i.test(text);
+}
+
+/** Removes a folder of files (not nested deeper than LevelDB nests). The index only: it can be made again. */
+export async function removeTree(port: FilePort, path: string): Promise<void> {
+  for await (const entry of port.list(path)) {
+    const name = join(path, entry.name.toString());
+    if (entry.kind === 'directory') await removeTree(port, name);
+    else await port.unlink(name);
+  }
+  await port.rmdir(path);
+}
+
+/** Keeps bytes that are no sound record, so that nothing vanishes without a trace. */
+async function salvage(port: FilePort, log: RecordLog, at: Position, next: Position, damagedDir: string): Promise<void> {
+  await ensureDirectory(port, damagedDir);
+  const length = Math.min(next.offset - at.offset, MAX_SALVAGE_BYTES);
+  const name = `${String(at.file).padStart(8, '0')}-${at.offset}.bin`;
+  await writeFileDurably(port, join(damagedDir, name), await log.readBytes(at.file, at.offset, length));
+}
