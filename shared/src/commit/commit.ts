@@ -22,7 +22,7 @@ import { leafHash, rootOfHashes } from '../log/hashing.ts';
 import type { Random } from '../ports.ts';
 import { sealEntry } from './entry.ts';
 import { CommitError } from './errors.ts';
-import { type CommitRecipient, newCommitKeys, wrapCommitKeys } from './keys.ts';
+import { type CommitRecipient, hasWrapsFor, newCommitKeys, wrapCommitKeys } from './keys.ts';
 
 export { type CommitRecipient, openCommitKeys } from './keys.ts';
 
@@ -71,6 +71,8 @@ export interface CommitExpectation {
    * may have been purged and wraps added or removed, each by a logged event.
    */
   readonly firstSubmission?: boolean;
+  /** Who must find all their wraps in a first submission: without the vault's, a backup could never be restored. */
+  readonly recipients?: readonly CommitRecipient[];
 }
 
 /** The name of a commit: labelled SHA-256 of its header's exact bytes. The signature takes no part. */
@@ -125,7 +127,7 @@ export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): Ve
   if (!equalBytes(header.vaultId, expected.vaultId)) throw new CommitError('COMMIT_OTHER_VAULT', 'the commit belongs to another vault');
   if (!equalBytes(header.agentId, binding.agentId)) throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
   checkChain(header);
-  if (expected.firstSubmission === true) checkFirstSubmission(commit, header);
+  if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected.recipients ?? []);
   const slots = commit.headerOnly ? [] : verifySlots(commit, header);
   return { header, hash: commitHash(commit.header), slots, wraps: commit.wraps, headerOnly: commit.headerOnly };
 }
@@ -137,12 +139,17 @@ function checkChain(header: CommitHeader): void {
   }
 }
 
-function checkFirstSubmission(commit: SignedCommit, header: CommitHeader): void {
+function checkFirstSubmission(commit: SignedCommit, header: CommitHeader, recipients: readonly CommitRecipient[]): void {
   if (commit.headerOnly || commit.slots.some((slot) => slot.type === 'purged')) {
     throw new CommitError('COMMIT_INCOMPLETE', `commit ${header.sequence} arrives with entries already removed`);
   }
   if (!equalBytes(wrapsHash(commit.wraps), header.wrapsHash)) {
     throw new CommitError('COMMIT_WRAPS', `the wraps of commit ${header.sequence} are not the ones that were signed`);
+  }
+  for (const recipient of recipients) {
+    if (!hasWrapsFor(commit.wraps, recipient)) {
+      throw new CommitError('COMMIT_RECIPIENT', `commit ${header.sequence} cannot be opened with the ${recipient.recipient} key`);
+    }
   }
 }
 

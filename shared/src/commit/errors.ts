@@ -15,6 +15,8 @@ export type CommitErrorCode =
   | 'COMMIT_ENTRIES'
   /** The wraps are not the ones that were signed. */
   | 'COMMIT_WRAPS'
+  /** A commit arrives without the wraps that one of its required recipients needs. */
+  | 'COMMIT_RECIPIENT'
   /** A commit arrives for the first time with entries or wraps already removed. */
   | 'COMMIT_INCOMPLETE'
   /** An entry has not one key for each of its references. */

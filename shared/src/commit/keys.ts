@@ -49,6 +49,13 @@ export function wrapCommitKeys(keys: CommitKeys, recipients: readonly CommitReci
   );
 }
 
+/** Whether a recipient finds a wrap for every key that it should get. Whether they open, only the recipient can tell. */
+export function hasWrapsFor(wraps: readonly Wrap[], { recipient, key }: CommitRecipient): boolean {
+  return PURPOSES[recipient].every((purpose) =>
+    wraps.some((wrap) => wrap.recipient === recipient && wrap.purpose === purpose && equalBytes(wrap.recipientKey, key)),
+  );
+}
+
 /**
  * Opens what a commit's wraps hold for `boxKey` as `recipient`.
  *
