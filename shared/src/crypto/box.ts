@@ -22,15 +22,18 @@ function checkLength(what: string, key: Uint8Array): void {
   if (key.length !== KEY_BYTES) throw new CryptoError('CRYPTO_LENGTH', `${what} has ${KEY_BYTES} bytes, not ${key.length}`);
 }
 
-/** A fresh key pair from 32 bytes of `random`. */
+/** A fresh key pair from 32 bytes of `random`. The only copy of the secret is the one in the result. */
 export function newBoxKey(random: Random): BoxKey {
-  return boxKeyFromSecret(random.bytes(KEY_BYTES));
+  const drawn = random.bytes(KEY_BYTES);
+  const key = boxKeyFromSecret(drawn);
+  wipe(drawn);
+  return key;
 }
 
 /** The key pair that a stored secret stands for; the secret is copied. */
 export function boxKeyFromSecret(secretKey: Uint8Array): BoxKey {
   checkLength('an X25519 secret key', secretKey);
-  return nacl.box.keyPair.fromSecretKey(new Uint8Array(secretKey));
+  return nacl.box.keyPair.fromSecretKey(secretKey);
 }
 
 /**
@@ -40,7 +43,7 @@ export function boxKeyFromSecret(secretKey: Uint8Array): BoxKey {
 export function x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
   checkLength('an X25519 secret key', secretKey);
   checkLength('an X25519 public key', publicKey);
-  const shared = nacl.scalarMult(new Uint8Array(secretKey), new Uint8Array(publicKey));
+  const shared = nacl.scalarMult(secretKey, publicKey);
   if (equalBytes(shared, ZERO)) throw new CryptoError('CRYPTO_WEAK_KEY', 'the public key is of low order: its secrets are no secrets');
   return shared;
 }
@@ -49,7 +52,7 @@ export function x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array
 function agreement(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
   checkLength('an X25519 secret key', secretKey);
   checkLength('an X25519 public key', publicKey);
-  const key = nacl.box.before(new Uint8Array(publicKey), new Uint8Array(secretKey));
+  const key = nacl.box.before(publicKey, secretKey);
   if (equalBytes(key, LOW_ORDER_AGREEMENT)) {
     throw new CryptoError('CRYPTO_WEAK_KEY', 'the public key is of low order: its secrets are no secrets');
   }
@@ -59,7 +62,7 @@ function agreement(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
 /** NaCl's crypto_box: XSalsa20-Poly1305 between two keys, 16 bytes longer than the plaintext. `nonce` is 24 bytes. */
 export function boxSeal(plaintext: Uint8Array, nonce: Uint8Array, publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
   const key = agreement(publicKey, secretKey);
-  const sealed = nacl.secretbox(new Uint8Array(plaintext), new Uint8Array(nonce), key);
+  const sealed = nacl.secretbox(plaintext, nonce, key);
   wipe(key);
   return new Uint8Array(sealed);
 }
@@ -67,7 +70,7 @@ export function boxSeal(plaintext: Uint8Array, nonce: Uint8Array, publicKey: Uin
 /** Opens what `boxSeal` made; `undefined` when key, nonce or bytes do not belong together. */
 export function boxOpen(sealed: Uint8Array, nonce: Uint8Array, publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array | undefined {
   const key = agreement(publicKey, secretKey);
-  const plaintext = nacl.secretbox.open(new Uint8Array(sealed), new Uint8Array(nonce), key);
+  const plaintext = nacl.secretbox.open(sealed, nonce, key);
   wipe(key);
   return plaintext === null ? undefined : new Uint8Array(plaintext);
 }

@@ -44,26 +44,34 @@ export function isWeakSigningKey(publicKey: Uint8Array): boolean {
   return SMALL_ORDER.has(hex(y));
 }
 
-/** A fresh signing key from 32 bytes of `random`. */
+/** A fresh signing key from 32 bytes of `random`. The only copy of the seed is the one in the result. */
 export function newSigningKey(random: Random): SigningKey {
-  return signingKeyFromSeed(random.bytes(SEED_BYTES));
+  const drawn = random.bytes(SEED_BYTES);
+  const key = signingKeyFromSeed(drawn);
+  wipe(drawn);
+  return key;
 }
 
 /** The signing key that a stored 32-byte seed stands for; the seed is copied. */
 export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
   if (seed.length !== SEED_BYTES) throw new CryptoError('CRYPTO_LENGTH', `a signing seed has ${SEED_BYTES} bytes, not ${seed.length}`);
-  const pair = nacl.sign.keyPair.fromSeed(new Uint8Array(seed));
+  const pair = nacl.sign.keyPair.fromSeed(seed);
   wipe(pair.secretKey);
   return { publicKey: pair.publicKey, seed: new Uint8Array(seed) };
 }
 
-/** Signs `labelled(label) ‖ body` with Ed25519. The same key, label and body always give the same signature. */
-export function sign(key: SigningKey, label: string, body: Uint8Array): Signed {
+/** The bare Ed25519 signature of RFC 8032, without a label: open for the published vectors; everything else uses `sign`. */
+export function signBytes(key: SigningKey, message: Uint8Array): Uint8Array {
   // tweetnacl's "secret key" is the seed with the public key behind it.
   const secretKey = concat(key.seed, key.publicKey);
-  const signature = nacl.sign.detached(concat(labelled(label), body), secretKey);
+  const signature = nacl.sign.detached(message, secretKey);
   wipe(secretKey);
-  return { body, signature };
+  return signature;
+}
+
+/** Signs `labelled(label) ‖ body` with Ed25519. The same key, label and body always give the same signature. */
+export function sign(key: SigningKey, label: string, body: Uint8Array): Signed {
+  return { body, signature: signBytes(key, concat(labelled(label), body)) };
 }
 
 function verificationKey(publicKey: Uint8Array): KeyObject {
@@ -85,18 +93,23 @@ function verificationKey(publicKey: Uint8Array): KeyObject {
 }
 
 /**
- * Whether `signed` carries a signature by `publicKey` under `label`. Never throws for hostile input. Runs in node:crypto,
- * which refuses malleable signatures (S not below the group order, RFC 8032 §5.1.7) where tweetnacl accepts them.
+ * Whether the bare Ed25519 signature holds. Never throws for hostile input. Runs in node:crypto, which refuses malleable
+ * signatures (S not below the group order, RFC 8032 §5.1.7) where tweetnacl accepts them.
  */
-export function signatureHolds(publicKey: Uint8Array, label: string, signed: Signed): boolean {
-  if (publicKey.length !== PUBLIC_KEY_BYTES || signed.signature.length !== SIGNATURE_BYTES) return false;
+export function verifyBytes(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== PUBLIC_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
   if (isWeakSigningKey(publicKey)) return false;
   try {
-    return verify(null, concat(labelled(label), signed.body), verificationKey(publicKey), signed.signature);
+    return verify(null, message, verificationKey(publicKey), signature);
   } catch {
     // A public key that is no point of the curve: nothing can be signed by it.
     return false;
   }
+}
+
+/** Whether `signed` carries a signature by `publicKey` under `label`. Never throws for hostile input. */
+export function signatureHolds(publicKey: Uint8Array, label: string, signed: Signed): boolean {
+  return verifyBytes(publicKey, concat(labelled(label), signed.body), signed.signature);
 }
 
 /** Like `signatureHolds`, but throws CRYPTO_SIGNATURE, so that a forgotten result cannot let a forgery through. */

@@ -44,7 +44,10 @@ function printable(line: string): string {
   return line.replace(/\p{C}/gu, '?');
 }
 
-/** The armoured text, ending in a newline. `headers` are lines for people, in order. */
+/**
+ * The armoured text, ending in a newline. `headers` are lines for people, in order; the last one ends in a full stop, so
+ * that even its last word, put on a line of its own by a mail program, is no base64.
+ */
 export function armor(type: ArmorType, headers: readonly string[], bytes: Uint8Array): string {
   const text = base64(bytes);
   const lines: string[] = [`-----BEGIN ${type}-----`, ...headers.map(printable), ''];
@@ -62,12 +65,12 @@ export function dearmor(type: ArmorType, text: string): Dearmored {
   const found = (lines[begin] ?? '').slice('-----BEGIN '.length, -'-----'.length);
   if (found !== type) return { type: 'foreign', found: printable(found).slice(0, 64) };
   const end = lines.indexOf(`-----END ${type}-----`, begin);
-  // The first empty line parts headers from body; more of them, as double-spaced mail makes, do not matter.
-  const blank = end < 0 ? -1 : lines.slice(begin, end).indexOf('');
-  if (blank < 0) return { type: 'damaged' };
-  const body = lines.slice(begin + blank, end).filter((line) => line !== '');
-  const sum = CHECKSUM_LINE.exec(body.pop() ?? '')?.[1];
-  if (sum === undefined || !body.every((line) => BASE64_LINE.test(line))) return { type: 'damaged' };
+  if (end < 0) return { type: 'damaged' };
+  const inside = lines.slice(begin + 1, end).filter((line) => line !== '');
+  const sum = CHECKSUM_LINE.exec(inside.pop() ?? '')?.[1];
+  if (sum === undefined) return { type: 'damaged' };
+  // Not by the empty line: mail may have doubled or dropped it. A damaged body line cuts the body short: the checksum tells.
+  const body = inside.slice(inside.findLastIndex((line) => !BASE64_LINE.test(line)) + 1);
   const bytes = fromBase64(body.join(''));
   const expected = fromBase64(sum);
   if (bytes === undefined || expected === undefined || !equalBytes(expected, checksum(type, bytes))) return { type: 'damaged' };

@@ -1,0 +1,66 @@
+import type { LineageId } from '@aliquot/proto';
+import { describe, expect, test } from 'vitest';
+import { hex, utf8 } from '../crypto/bytes.ts';
+import { chunkSubkey, fileIdFor, gearSeed, pageSubkey, pathKeyFor, sourceIdFor, vaultKeysFrom } from './derive.ts';
+import { fixtureVault, seededRandom } from './fixtures.ts';
+
+const vault = fixtureVault('derive');
+const other = fixtureVault('derive other');
+const first = { epoch: 1, secret: seededRandom('first').bytes(32) };
+const second = { epoch: 2, secret: seededRandom('second').bytes(32) };
+
+describe('vault keys', () => {
+  test('every subkey of every epoch and vault is another one', () => {
+    const all = [first, second].flatMap((secret) =>
+      [vault, other].flatMap(({ descriptor }) => [
+        chunkSubkey(secret, descriptor.vaultId),
+        pageSubkey(secret, descriptor.vaultId),
+        gearSeed(secret, descriptor.vaultId),
+      ]),
+    );
+    expect(new Set(all.map(hex)).size).toBe(12);
+    expect(all.every((key) => key.length === 32)).toBe(true);
+  });
+
+  test('a new epoch changes the subkeys and leaves the gear table, in whatever order the secrets come', () => {
+    const before = vaultKeysFrom([first], vault.descriptor);
+    const after = vaultKeysFrom([second, first], vault.descriptor);
+    expect([before.currentEpoch, after.currentEpoch]).toEqual([1, 2]);
+    expect(after.gearSeed).toEqual(before.gearSeed);
+    expect(after.epochs.get(1)).toEqual(before.epochs.get(1));
+    expect(after.epochs.get(2)).not.toEqual(after.epochs.get(1));
+    expect(after.parameters).toEqual(vault.descriptor.parameters);
+  });
+
+  test('without the secret of epoch 1 there are no vault keys, because the cuts would move', () => {
+    expect(() => vaultKeysFrom([second], vault.descriptor)).toThrowError(expect.objectContaining({ code: 'CRYPTO_MISSING_EPOCH' }));
+  });
+});
+
+describe('path keys', () => {
+  const random = seededRandom('paths');
+  const secret = random.bytes(32);
+  const lineage = random.bytes(16) as LineageId;
+  const key = pathKeyFor(secret, lineage);
+
+  test('belong to one lineage', () => {
+    expect(pathKeyFor(secret, lineage)).toEqual(key);
+    expect(pathKeyFor(secret, random.bytes(16) as LineageId)).not.toEqual(key);
+    expect(pathKeyFor(random.bytes(32), lineage)).not.toEqual(key);
+  });
+
+  test('file ids depend on every byte of the path, and not on what it spells', () => {
+    const composed = fileIdFor(key, utf8('/data/\u00e9'));
+    const decomposed = fileIdFor(key, utf8('/data/e\u0301'));
+    expect(composed.length).toBe(32);
+    expect(composed).not.toEqual(decomposed);
+    expect(fileIdFor(key, utf8('/data/\u00e9'))).toEqual(composed);
+    expect(fileIdFor(pathKeyFor(secret, random.bytes(16) as LineageId), utf8('/data/\u00e9'))).not.toEqual(composed);
+  });
+
+  test('a source id is no prefix of the file id of the same path', () => {
+    const source = sourceIdFor(key, utf8('/data'));
+    expect(source.length).toBe(16);
+    expect(hex(fileIdFor(key, utf8('/data'))).startsWith(hex(source))).toBe(false);
+  });
+});
