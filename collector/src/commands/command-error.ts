@@ -1,21 +1,11 @@
 import { AliquotError } from '@aliquot/proto';
 
 export type CommandErrorCode =
-  /** The command was called without something it needs, or with something it does not understand. */
-  | 'COMMAND_USAGE'
-  /** The collector's address is missing or is not a http(s) URL. */
-  | 'COMMAND_URL'
-  /** No operator token was given, or its file cannot be read. */
-  | 'COMMAND_TOKEN'
-  /** No recovery kit was given, or its file cannot be read. */
-  | 'COMMAND_KIT'
   /** A file that the command was to make is there already. */
   | 'COMMAND_EXISTS'
-  /** The folder is not empty, or already a collector. */
-  | 'COMMAND_FOLDER'
-  /** The collector holds no vault, or several and none was chosen. */
+  /** The collector holds no vault, several and none was chosen, or not the kit's. */
   | 'COMMAND_VAULT'
-  /** The collector is not the one that this kit certified. */
+  /** The collector is not the one that the vault's authority certified. */
   | 'COMMAND_FOREIGN_COLLECTOR'
   /** Nothing listens at the collector's address, or it cannot be reached. */
   | 'COMMAND_UNREACHABLE'
@@ -23,18 +13,20 @@ export type CommandErrorCode =
   | 'COMMAND_TLS'
   /** The collector's answer is not one that this release understands. */
   | 'COMMAND_ANSWER'
-  /** No agent of that name in the vault. */
+  /** The vault has no agent of that name. */
   | 'COMMAND_AGENT'
   /** No such file or version in the backup. */
   | 'COMMAND_NO_SUCH_FILE'
-  /** Something the collector sent does not verify against the kit. */
+  /** Something that the collector sent does not verify against the kit. */
   | 'COMMAND_UNVERIFIED'
+  /** A file that was read back is not what was captured, or is missing. */
+  | 'COMMAND_DAMAGED'
   /** The address to listen on is in use. */
   | 'SERVE_PORT'
-  /** The address to listen on cannot be used: not of this machine, not permitted, or not loopback without TLS. */
+  /** The address to listen on cannot be used: not of this machine, or not permitted. */
   | 'SERVE_LISTEN'
-  /** The TLS certificate or its key cannot be used. */
-  | 'SERVE_TLS';
+  /** The store failed while serving; it is sound up to the last receipt, and must be opened again. */
+  | 'SERVE_STORE';
 
 /** A command that cannot do what it was asked for. */
 export class CommandError extends AliquotError<CommandErrorCode> {}

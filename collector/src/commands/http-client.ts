@@ -44,11 +44,14 @@ export async function send(endpoint: Endpoint, request: HttpRequest): Promise<Ht
 }
 
 /** Sends one request and reads a JSON answer. */
-export async function sendJson(endpoint: Endpoint, request: HttpRequest): Promise<unknown> {
-  const { body } = await send(endpoint, request);
+export async function sendJson(
+  endpoint: Endpoint,
+  request: HttpRequest,
+): Promise<{ readonly value: unknown; readonly peerCertificate: Uint8Array | undefined }> {
+  const { body, peerCertificate } = await send(endpoint, request);
   const bytes = await readAll(body, MAX_JSON_BYTES);
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return { value: JSON.parse(bytes.toString('utf8')), peerCertificate };
   } catch (cause) {
     throw new CommandError('COMMAND_ANSWER', `${endpoint.url} does not answer like an Aliquot collector: is the address right?`, { cause });
   }
@@ -104,9 +107,9 @@ function refusal(endpoint: Endpoint, status: number, body: Buffer): Error {
   return new CommandError('COMMAND_ANSWER', `${endpoint.url} answers with status ${status}, not like an Aliquot collector: is the address right?`);
 }
 
-/** What a remote party wrote may hold anything; on the terminal it is one plain line. */
+/** What a remote party wrote may hold anything; `runMain` makes it one printable line, this keeps it short. */
 function oneLine(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').slice(0, 500);
+  return text.slice(0, 500);
 }
 
 const TLS_CODES = /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;

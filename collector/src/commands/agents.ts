@@ -1,0 +1,84 @@
+import { formatBytes, formatInstant, formatTable, formatTime } from '@aliquot/shared/cli/format';
+import type { Command } from 'commander';
+import type { AgentInfo } from '../rest/messages.ts';
+import { problemsOf } from './agent-problems.ts';
+import { type CommandContext, outputOf } from './context.ts';
+import { inspectedVault } from './choose-vault.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
+
+interface AgentsOptions extends CollectorOptions, KitOptions {
+  readonly json?: boolean;
+}
+
+export function registerAgents(program: Command, context: CommandContext): void {
+  const agents = program.command('agents').description('Every agent: state, last seen, last commit, protected files and bytes, queue, what is wrong.');
+  withJson(withCollector(agents));
+  withExample(agents, 'aliquot agents --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
+  agents.action(async (options: AgentsOptions) => listAgents(context, options));
+
+  const agent = program.command('agent').description('One agent.');
+  const revoke = agent
+    .command('revoke')
+    .description('End an agent for good: it is refused from now on; what it backed up stays.')
+    .argument('NAME', "the agent's name")
+    .option('--reason TEXT', 'why, for the log', 'revoked by the operator');
+  withJson(withCollector(revoke));
+  withExample(revoke, "aliquot agent revoke hplc-1 --reason 'PC stolen'");
+  revoke.action(async (name: string, options: AgentsOptions & { reason: string }) => {
+    const output = outputOf(context, options);
+    const vault = await inspectedVault(context, options);
+    const found = await vault.agent(name);
+    await vault.revokeAgent(found.agentId, options.reason);
+    const text = `Agent ${name} is revoked. What it backed up stays, and can be restored with the kit.`;
+    await output.result({ event: 'revoked', agent: name, agentId: found.agentId }, text);
+  });
+}
+
+async function listAgents(context: CommandContext, options: AgentsOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const vault = await inspectedVault(context, options);
+  const { agents, timeMs } = await vault.agents();
+  if (output.json) {
+    for (const agent of agents) await output.result(agentJson(agent, timeMs));
+    return;
+  }
+  const rows = agents.map((agent) => [
+    agent.name,
+    agent.connected ? 'connected' : agent.state,
+    agent.lastSeenMs === undefined ? 'never' : formatTime(agent.lastSeenMs),
+    agent.lastCommitMs === undefined ? 'never' : formatTime(agent.lastCommitMs),
+    agent.files,
+    formatBytes(agent.bytes),
+    agent.heartbeat?.queuedEntries ?? 0,
+    problemsOf(agent, timeMs)
+      .map((problem) => problem.message)
+      .join('; ') || 'nothing',
+  ]);
+  const table = formatTable(['AGENT', 'STATE', 'LAST SEEN', 'LAST COMMIT', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG'], rows);
+  await output.result({}, agents.length === 0 ? 'No agents yet; make a bundle with `aliquot enroll NAME --kit KIT --out BUNDLE`.' : table);
+}
+
+function agentJson(agent: AgentInfo, nowMs: number): object {
+  const { name, agentId, lineageId, state, connected, files, bytes } = agent;
+  const problems = problemsOf(agent, nowMs);
+  return {
+    agent: name,
+    agentId,
+    lineageId,
+    state,
+    connected,
+    lastSeen: instantOrNull(agent.lastSeenMs),
+    lastCommit: instantOrNull(agent.lastCommitMs),
+    files,
+    bytes,
+    queued: agent.heartbeat?.queuedEntries ?? 0,
+    unprotected: agent.heartbeat?.unprotected ?? 0,
+    enrolled: instantOrNull(agent.enrolledAtMs),
+    ...(agent.state === 'expected' ? { bundleExpires: formatInstant(agent.expiresAtMs) } : {}),
+    problems,
+  };
+}
+
+function instantOrNull(ms: number | undefined): string | null {
+  return ms === undefined ? null : formatInstant(ms);
+}

@@ -1,0 +1,15 @@
+import { inspectKit } from '@aliquot/shared/keys/kit';
+import type { CommandContext } from './context.ts';
+import { kitPath, kitText } from './kit-file.ts';
+import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
+import { CollectorClient, type VaultClient } from './vault-client.ts';
+
+/**
+ * The vault for a command that needs no key: `--vault` decides, else the kit that is given or set in the environment (its label is
+ * read without the passphrase), else the only vault that there is.
+ */
+export async function inspectedVault(context: CommandContext, options: CollectorOptions & KitOptions): Promise<VaultClient> {
+  const collector = await CollectorClient.connect(await endpointOf(context, options));
+  if (options.vault !== undefined || kitPath(context, options) === undefined) return collector.vault({ name: options.vault });
+  return collector.vault({ vaultId: inspectKit((await kitText(context, options)).text).vaultId });
+}

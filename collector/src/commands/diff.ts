@@ -1,0 +1,66 @@
+import { printable } from '@aliquot/shared/cli/format';
+import { globMatcher } from '@aliquot/shared/cli/glob';
+import { parseTime } from '@aliquot/shared/cli/time';
+import type { Command } from 'commander';
+import type { NameRow } from '../rest/messages.ts';
+import { type CommandContext, outputOf } from './context.ts';
+import { rowJson } from './list.ts';
+import { nameSource } from './names.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { pathOf } from './paths.ts';
+
+interface DiffOptions extends CollectorOptions, KitOptions {
+  readonly agent: string;
+  readonly from: string;
+  readonly to: string;
+  readonly path?: string;
+  readonly json?: boolean;
+}
+
+export type Change = 'A' | 'M' | 'D';
+
+export function registerDiff(program: Command, context: CommandContext): void {
+  const diff = program
+    .command('diff')
+    .description('What came (A), changed (M) and went (D) between two times.')
+    .requiredOption('--agent NAME', 'the agent')
+    .requiredOption('--from TIME', 'RFC 3339, a date, latest, or an age such as 3d')
+    .requiredOption('--to TIME', 'the same')
+    .option('--path GLOB', 'only paths that match whole, or lie below a folder that matches');
+  withJson(withKit(withCollector(diff), 'for blind vaults'));
+  withExample(diff, 'aliquot diff --agent hplc-1 --from 3d --to latest');
+  diff.action(async (options: DiffOptions) => {
+    const output = outputOf(context, options);
+    const nowMs = context.clock.nowMs();
+    const matches = options.path === undefined ? () => true : globMatcher(options.path);
+    const [fromMs, toMs] = [parseTime(options.from, nowMs, '--from'), parseTime(options.to, nowMs, '--to')];
+    const source = await nameSource(context, options);
+    const agent = await source.vault.agent(options.agent);
+    const changes = differences(source.state(agent, fromMs), source.state(agent, toMs));
+    for await (const { change, row } of changes) {
+      const path = pathOf(row);
+      if (matches(path, row.platform)) await output.result({ change, ...rowJson(row) }, `${change}  ${printable(path)}`);
+    }
+  });
+}
+
+/**
+ * Compares two states by file id: changed and new files in the order of the second, then those that are gone. A folder whose
+ * only news is its time (every new file in it does that) is not a change.
+ */
+export async function* differences(before: AsyncIterable<NameRow>, after: AsyncIterable<NameRow>): AsyncGenerator<{ change: Change; row: NameRow }> {
+  const old = new Map<string, NameRow>();
+  for await (const row of before) old.set(row.fileId, row);
+  for await (const row of after) {
+    const was = old.get(row.fileId);
+    old.delete(row.fileId);
+    if (was === undefined) yield { change: 'A', row };
+    else if (was.version !== row.version && isChange(was, row)) yield { change: 'M', row };
+  }
+  for (const row of old.values()) yield { change: 'D', row };
+}
+
+function isChange(was: NameRow, is: NameRow): boolean {
+  if (was.kind !== is.kind || is.kind !== 'directory') return true;
+  return was.mode !== is.mode;
+}

@@ -1,0 +1,130 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { type AgentId, asAgentId, asLineageId, type LineageId } from '@aliquot/proto';
+import { UsageError } from '@aliquot/shared/cli/errors';
+import { formatInstant } from '@aliquot/shared/cli/format';
+import { parseDuration } from '@aliquot/shared/cli/time';
+import { newSigningKey } from '@aliquot/shared/crypto/sign';
+import { place, removeDurably, temporaryBeside, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { sealBundle } from '@aliquot/shared/keys/bundle';
+import { issueEnrolment } from '@aliquot/shared/keys/certificates';
+import { pathKeyFor } from '@aliquot/shared/keys/derive';
+import type { OpenKit } from '@aliquot/shared/keys/kit';
+import type { Command } from 'commander';
+import { type CommandContext, outputOf } from './context.ts';
+import { refuseExisting } from './kit.ts';
+import { openKitFile } from './kit-file.ts';
+import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { CollectorClient, type VaultClient } from './vault-client.ts';
+import { certifiedAgent } from './verified.ts';
+
+interface EnrollOptions extends CollectorOptions, KitOptions {
+  readonly out: string;
+  readonly expires: string;
+  readonly selfRestore: boolean;
+  readonly replaces?: string;
+  readonly agentUrl?: string;
+  readonly tlsPin: boolean;
+  readonly json?: boolean;
+}
+
+const AGENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const AGENT_ID_BYTES = 16;
+const YEAR_MS = 366 * 24 * 3600 * 1000;
+
+export function registerEnroll(program: Command, context: CommandContext): void {
+  const enroll = program
+    .command('enroll')
+    .description('Make the enrolment bundle for one PC. It is a secret, also after it was used or has expired: carry it yourself and delete it.')
+    .argument('NAME', "the agent's name: letters, digits, dots, dashes")
+    .requiredOption('--out BUNDLE', 'the bundle to write; an existing file is never overwritten')
+    .option('--expires AGE', 'how long the bundle may be used', '24h')
+    .option('--no-self-restore', 'this PC may send but not read back, not even its own files')
+    .option('--replaces OLD', 'this PC takes the place of agent OLD: it inherits its history, and OLD is refused as soon as this one enrols')
+    .option('--agent-url URL', 'the address at which agents reach the collector, if it is not --url')
+    .option('--no-tls-pin', "do not pin the collector's present TLS key; agents then trust whatever their system's authorities sign");
+  withJson(withKit(withCollector(enroll), 'needed'));
+  withExample(enroll, 'aliquot enroll hplc-1 --kit lab.kit --out hplc-1.bundle', 'aliquot enroll hplc-1b --replaces hplc-1 --kit lab.kit --out hplc-1b.bundle');
+  enroll.action(async (name: string, options: EnrollOptions) => enrollCommand(context, name, options));
+}
+
+async function enrollCommand(context: CommandContext, name: string, options: EnrollOptions): Promise<void> {
+  const output = outputOf(context, options);
+  if (!AGENT_NAME.test(name)) {
+    throw new UsageError('USAGE_INVALID', `"${name}" is no agent name; use 1 to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit`);
+  }
+  const nowMs = context.clock.nowMs();
+  const expiresAtMs = nowMs + parseDuration(options.expires, '--expires');
+  if (expiresAtMs > nowMs + YEAR_MS) throw new UsageError('USAGE_INVALID', '--expires is above a year; a bundle is a secret that lies around, give days');
+  await refuseExisting(context, options.out);
+  const endpoint = await endpointOf(context, options);
+  const kit = await openKitFile(context, options);
+  const collector = await CollectorClient.connect(endpoint);
+  const vault = collector.vault({ vaultId: kit.descriptor.vaultId });
+  vault.certificate(kit.authority.publicKey);
+  const line = await lineOf(context, vault, kit, options.replaces);
+  const enrolmentKey = newSigningKey(context.random);
+  const dedupEpoch = Math.max(...kit.dedupSecrets.map((secret) => secret.epoch));
+  const enrolment = issueEnrolment(kit.authority, {
+    version: 1,
+    vaultId: kit.descriptor.vaultId,
+    ...line,
+    name,
+    enrolmentKey: enrolmentKey.publicKey,
+    selfRestore: options.selfRestore,
+    dedupEpoch,
+    issuedAtMs: nowMs,
+    expiresAtMs,
+  });
+  const bundle = sealBundle({
+    version: 1,
+    url: (options.agentUrl ?? endpoint.url).replace(/\/+$/, ''),
+    tlsCa: endpoint.tlsCa ?? '',
+    tlsPinSha256: pinOf(collector, options, endpoint.tlsCa),
+    descriptor: kit.signedDescriptor,
+    collectorCertificate: vault.signedCertificate,
+    enrolment,
+    enrolmentSeed: enrolmentKey.seed,
+    dedupSecrets: kit.dedupSecrets,
+    pathKey: pathKeyFor(kit.pathSecret, line.lineageId),
+  });
+  await publish(context, options.out, bundle, () => vault.expectAgent(enrolment));
+  await output.result(
+    { event: 'bundle', bundle: options.out, agent: name, expires: formatInstant(expiresAtMs), selfRestore: options.selfRestore, replaces: options.replaces },
+    `Bundle for ${name} written to ${options.out}; it may be used until ${formatInstant(expiresAtMs)}.\n` +
+      `On the PC: aliquot-agent enroll ${options.out} --data DIR\n` +
+      'The bundle is a secret even after that: carry it yourself, delete every copy.',
+  );
+}
+
+/** A new agent begins its own line; a replacement goes on with the line of the one that it replaces, as the authority certified it. */
+async function lineOf(
+  context: CommandContext,
+  vault: VaultClient,
+  kit: OpenKit,
+  replaces: string | undefined,
+): Promise<{ agentId: AgentId; lineageId: LineageId; replaces: AgentId | undefined }> {
+  const agentId = asAgentId(context.random.bytes(AGENT_ID_BYTES));
+  if (replaces === undefined) return { agentId, lineageId: asLineageId(agentId), replaces: undefined };
+  const old = certifiedAgent(kit, await vault.agent(replaces));
+  return { agentId, lineageId: old.lineageId, replaces: old.agentId };
+}
+
+/** SHA-256 of the public key that the collector shows now, unless a certificate authority is given to agents instead. */
+function pinOf(collector: CollectorClient, options: EnrollOptions, tlsCa: string | undefined): Uint8Array {
+  if (collector.peerCertificate === undefined || !options.tlsPin || tlsCa !== undefined) return new Uint8Array(0);
+  const spki = new X509Certificate(collector.peerCertificate).publicKey.export({ type: 'spki', format: 'der' });
+  return new Uint8Array(createHash('sha256').update(spki).digest());
+}
+
+/** Writes the file beside its name, registers, and only then gives it the name: never a bundle that the collector does not expect. */
+async function publish(context: CommandContext, file: string, text: string, register: () => Promise<void>): Promise<void> {
+  const waiting = temporaryBeside(file, context.random);
+  await writeFileDurably(context.files, waiting, Buffer.from(text), { mode: 0o600, createOnly: true });
+  try {
+    await register();
+    await place(context.files, waiting, file, true);
+  } catch (error) {
+    await removeDurably(context.files, waiting).catch(() => undefined);
+    throw error;
+  }
+}

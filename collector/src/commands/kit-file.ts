@@ -1,0 +1,31 @@
+import { MAX_KEY_FILE_BYTES } from '@aliquot/proto';
+import { UsageError } from '@aliquot/shared/cli/errors';
+import { readPassphrase } from '@aliquot/shared/cli/passphrase';
+import { inspectKit, type OpenKit, openKit } from '@aliquot/shared/keys/kit';
+import type { CommandContext } from './context.ts';
+import { type KitOptions, readText } from './options.ts';
+
+/** The armour adds a third and a few lines of text. */
+const MAX_KIT_TEXT_BYTES = 2 * MAX_KEY_FILE_BYTES;
+
+/** Where the kit is, from option or environment. */
+export function kitPath(context: CommandContext, options: KitOptions): string | undefined {
+  return options.kit ?? context.environment.kit;
+}
+
+/** The text of the kit that the command needs; names the way when none was given. */
+export async function kitText(context: CommandContext, options: KitOptions): Promise<{ path: string; text: string }> {
+  const path = kitPath(context, options);
+  if (path === undefined) {
+    throw new UsageError('USAGE_MISSING', 'no recovery kit; give --kit FILE or set ALIQUOT_KIT (`aliquot kit create` made it)');
+  }
+  return { path, text: await readText(context, path, 'recovery kit', MAX_KIT_TEXT_BYTES) };
+}
+
+/** Asks for the passphrase (or takes ALIQUOT_PASSPHRASE) and opens the kit. */
+export async function openKitFile(context: CommandContext, options: KitOptions): Promise<OpenKit> {
+  const { text } = await kitText(context, options);
+  // A file that is no kit is named before anybody types a passphrase.
+  const { vaultName } = inspectKit(text);
+  return openKit(text, await readPassphrase({ purpose: `recovery kit of vault ${vaultName}` }));
+}

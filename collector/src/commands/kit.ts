@@ -1,0 +1,87 @@
+import { formatInstant } from '@aliquot/shared/cli/format';
+import { readPassphrase } from '@aliquot/shared/cli/passphrase';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { exists, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { createKit, sealKit } from '@aliquot/shared/keys/kit';
+import { verifyDescriptor } from '@aliquot/shared/keys/certificates';
+import type { Command } from 'commander';
+import { CommandError } from './command-error.ts';
+import { type CommandContext, outputOf } from './context.ts';
+import { openKitFile } from './kit-file.ts';
+import { type KitOptions, withExample, withJson, withKit } from './options.ts';
+
+interface CreateOptions {
+  readonly out: string;
+  readonly vault: string;
+  readonly blind?: boolean;
+  readonly json?: boolean;
+}
+
+export function registerKit(program: Command, context: CommandContext): void {
+  const kit = program.command('kit').description("Make or prove a recovery kit: the keys of a vault, under a passphrase.");
+
+  const create = kit
+    .command('create')
+    .description("Make a vault's keys on this machine. The kit opens everything that the vault will ever hold: keep copies, and the passphrase elsewhere.")
+    .requiredOption('--out FILE', 'the kit to write; an existing file is never overwritten')
+    .option('--vault NAME', "the vault's name, as people will see it", 'default')
+    .option('--blind', 'the collector shall not be able to open names; listings then need the kit');
+  withJson(create);
+  withExample(create, "aliquot kit create --out lab.kit --vault 'Analytics lab'");
+  create.action(async (options: CreateOptions) => createCommand(context, options));
+
+  const verify = kit.command('verify').description('Prove that a kit opens and that its keys belong together, and say what it opens.');
+  withJson(withKit(verify, 'needed'));
+  withExample(verify, 'aliquot kit verify --kit lab.kit');
+  verify.action(async (options: KitOptions & { json?: boolean }) => verifyCommand(context, options));
+}
+
+async function createCommand(context: CommandContext, options: CreateOptions): Promise<void> {
+  const output = outputOf(context, options);
+  await refuseExisting(context, options.out);
+  const contents = createKit({ name: options.vault, blind: options.blind === true, nowMs: context.clock.nowMs() }, context.random);
+  const descriptor = verifyDescriptor(contents.descriptor);
+  const passphrase = await readPassphrase({ purpose: `new recovery kit of vault ${options.vault}`, confirm: true });
+  const text = sealKit(contents, passphrase, context.random);
+  await writeFileDurably(context.files, options.out, Buffer.from(text), { mode: 0o600, createOnly: true });
+  await output.result(
+    { event: 'kit', kit: options.out, vault: descriptor.name, vaultId: hex(descriptor.vaultId), blind: descriptor.blind },
+    `Recovery kit of vault ${descriptor.name} written to ${options.out}.\n` +
+      'Without it and its passphrase nobody can read what the vault holds. Put copies in two safe places, the passphrase in a third.\n' +
+      `Next: aliquot vault add --kit ${options.out} --url URL --token-file FILE`,
+  );
+}
+
+async function verifyCommand(context: CommandContext, options: KitOptions & { json?: boolean }): Promise<void> {
+  const output = outputOf(context, options);
+  const { descriptor, dedupSecrets } = await openKitFile(context, options);
+  const newest = Math.max(...dedupSecrets.map((secret) => secret.epoch));
+  const opens = ['names and times (catalog key)', 'content (vault key)', 'authority to enrol, revoke and certify (authority key)'];
+  await output.result(
+    {
+      event: 'kit',
+      ok: true,
+      vault: descriptor.name,
+      vaultId: hex(descriptor.vaultId),
+      blind: descriptor.blind,
+      created: formatInstant(descriptor.createdAtMs),
+      dedupEpoch: newest,
+      authorityKey: hex(descriptor.authorityKey),
+    },
+    [
+      `The kit opens, and its keys belong together.`,
+      `vault        ${descriptor.name}${descriptor.blind ? ' (blind)' : ''}`,
+      `vault id     ${hex(descriptor.vaultId)}`,
+      `created      ${formatInstant(descriptor.createdAtMs)}`,
+      `dedup epoch  ${newest}`,
+      `opens        ${opens.join('; ')}`,
+    ].join('\n'),
+  );
+}
+
+/** Refuses early, before anybody types a passphrase; writing refuses again, for the time in between. */
+export async function refuseExisting(context: CommandContext, file: string): Promise<void> {
+  if (await exists(context.files, file)) {
+    throw new CommandError('COMMAND_EXISTS', `${file} is there already and is not overwritten; choose another name, or move it away`);
+  }
+}

@@ -1,0 +1,109 @@
+import { formatTime } from '@aliquot/shared/cli/format';
+import { printable } from '@aliquot/shared/cli/format';
+import { globMatcher } from '@aliquot/shared/cli/glob';
+import { parseTime } from '@aliquot/shared/cli/time';
+import type { Command } from 'commander';
+import type { NameRow } from '../rest/messages.ts';
+import { CommandError } from './command-error.ts';
+import { type CommandContext, outputOf } from './context.ts';
+import { lineages, nameSource } from './names.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { instantText, mtimeMs, pathJson, pathOf } from './paths.ts';
+
+interface ListOptions extends CollectorOptions, KitOptions {
+  readonly agent?: string;
+  readonly path?: string;
+  readonly at?: string;
+  readonly json?: boolean;
+}
+
+interface VersionsOptions extends CollectorOptions, KitOptions {
+  readonly agent: string;
+  readonly path: string;
+  readonly json?: boolean;
+}
+
+export function registerList(program: Command, context: CommandContext): void {
+  const ls = program
+    .command('ls')
+    .description('List the files as they were at a time: agent, size, time of the file, version, path.')
+    .option('--agent NAME', 'one agent; all agents unless given')
+    .option('--path GLOB', 'only paths that match whole, or lie below a folder that matches')
+    .option('--at TIME', 'RFC 3339, a date, latest, or an age such as 3d', 'latest');
+  withJson(withKit(withCollector(ls), 'for blind vaults'));
+  ls.addHelpText('after', '\nThe version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.');
+  withExample(ls, "aliquot ls --agent hplc-1 --path '/data/**/*.csv' --at 2026-11-20");
+  ls.action(async (options: ListOptions) => list(context, options));
+
+  const versions = program
+    .command('versions')
+    .description('List every kept version of one file, oldest first; a deletion is a line of its own.')
+    .requiredOption('--agent NAME', 'the agent that the file belongs to')
+    .requiredOption('--path PATH', "the file's whole path as on its PC");
+  withJson(withKit(withCollector(versions), 'for blind vaults'));
+  withExample(versions, 'aliquot versions --agent hplc-1 --path /data/run1/signal.csv');
+  versions.action(async (options: VersionsOptions) => listVersions(context, options));
+}
+
+async function list(context: CommandContext, options: ListOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at');
+  const matches = options.path === undefined ? undefined : globMatcher(options.path);
+  const source = await nameSource(context, options);
+  const agents = options.agent === undefined ? lineages((await source.vault.agents()).agents) : [await source.vault.agent(options.agent)];
+  for (const agent of agents) {
+    for await (const row of source.state(agent, atMs)) {
+      if (matches === undefined || matches(pathOf(row), row.platform)) await output.result(rowJson(row), rowText(row));
+    }
+  }
+}
+
+async function listVersions(context: CommandContext, options: VersionsOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const source = await nameSource(context, options);
+  const agent = await source.vault.agent(options.agent);
+  let found = 0;
+  for await (const row of source.versions(agent, options.path)) {
+    found++;
+    await output.result(rowJson(row), versionText(row));
+  }
+  if (found === 0) {
+    throw new CommandError('COMMAND_NO_SUCH_FILE', `no version of ${options.path} by agent ${options.agent}; give the whole path as \`aliquot ls --agent ${options.agent}\` lists it`);
+  }
+}
+
+/** One version as scripts see it. Times are RFC 3339; `time` is the version's, by which `--at` selects. */
+export function rowJson(row: NameRow): object {
+  const { agent, kind, size, version } = row;
+  return {
+    agent,
+    ...pathJson(row),
+    kind,
+    size,
+    mtime: instantText(mtimeMs(row)),
+    mtimeNs: row.mtimeNs,
+    version,
+    time: instantText(row.versionTimeMs),
+    received: instantText(row.receivedAtMs),
+    captured: instantText(row.capturedAtMs),
+    class: row.class,
+    completion: row.completion,
+    ...(row.platform === 'posix' ? { mode: row.mode.toString(8).padStart(4, '0') } : {}),
+    ...(row.kind === 'symlink' ? { target: Buffer.from(row.linkTarget, 'base64').toString('utf8') } : {}),
+  };
+}
+
+function rowText(row: NameRow): string {
+  const name = pathOf(row) + (row.kind === 'directory' ? '/' : '');
+  const target = row.kind === 'symlink' ? ` -> ${Buffer.from(row.linkTarget, 'base64').toString('utf8')}` : '';
+  return `${row.agent}  ${String(row.size).padStart(13)}  ${timeText(mtimeMs(row))}  ${row.version.padEnd(21)}  ${printable(name + target)}`;
+}
+
+function versionText(row: NameRow): string {
+  const what = row.kind === 'gone' ? 'deleted'.padStart(13) : String(row.size).padStart(13);
+  return `${timeText(row.versionTimeMs)}  ${what}  ${timeText(mtimeMs(row))}  ${row.version}`;
+}
+
+function timeText(ms: number): string {
+  return Math.abs(ms) <= 8.64e15 ? formatTime(ms) : String(ms).padEnd(23);
+}

@@ -1,0 +1,71 @@
+import { UsageError } from '@aliquot/shared/cli/errors';
+import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
+import { inspectKit, type OpenKit } from '@aliquot/shared/keys/kit';
+import type { AgentInfo, NameRow } from '../rest/messages.ts';
+import type { CommandContext } from './context.ts';
+import { kitPath, kitText, openKitFile } from './kit-file.ts';
+import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
+import { pathCandidates } from './paths.ts';
+import { CollectorClient, type VaultClient } from './vault-client.ts';
+import { certifiedAgent, openVersions } from './verified.ts';
+
+/** Where a listing's names come from: opened here with the kit (and verified), or by the collector with its catalog key. */
+export interface NameSource {
+  readonly vault: VaultClient;
+  /** The files of an agent as they were at a time (undefined: now). */
+  state(agent: AgentInfo, atMs: number | undefined): AsyncIterable<NameRow>;
+  /** Every kept version of one file, oldest first, "gone" included. */
+  versions(agent: AgentInfo, path: string): AsyncIterable<NameRow>;
+}
+
+/**
+ * The source for a listing. A kit given by `--kit` is used; one from the environment only where the vault is blind, so that
+ * everyday listings ask for no passphrase.
+ */
+export async function nameSource(context: CommandContext, options: CollectorOptions & KitOptions): Promise<NameSource> {
+  const known = kitPath(context, options) === undefined ? undefined : inspectKit((await kitText(context, options)).text);
+  const collector = await CollectorClient.connect(await endpointOf(context, options));
+  const usesKit = known !== undefined && (options.kit !== undefined || options.vault === undefined);
+  const vault = collector.vault(usesKit ? { vaultId: known.vaultId } : { name: options.vault });
+  if (options.kit === undefined && !vault.info.blind) return serverNames(vault);
+  if (known === undefined) {
+    throw new UsageError('USAGE_MISSING', `vault ${vault.info.name} is blind: its names open only on this machine; give its recovery kit with --kit`);
+  }
+  return kitNames(vault, await openKitFile(context, options));
+}
+
+function serverNames(vault: VaultClient): NameSource {
+  return {
+    vault,
+    state: (agent, atMs) => vault.names({ agentId: agent.agentId, atMs }),
+    async *versions(agent, path) {
+      for (const versionsOf of pathCandidates(path)) yield* vault.names({ agentId: agent.agentId, versionsOf });
+    },
+  };
+}
+
+function kitNames(vault: VaultClient, kit: OpenKit): NameSource {
+  const collector = vault.certificate(kit.authority.publicKey);
+  return {
+    vault,
+    async *state(agent, atMs) {
+      const certified = certifiedAgent(kit, agent);
+      for await (const { row } of openVersions(vault.state(agent.agentId, atMs), kit, collector, certified)) yield row;
+    },
+    async *versions(agent, path) {
+      const certified = certifiedAgent(kit, agent);
+      const pathKey = pathKeyFor(kit.pathSecret, certified.lineageId);
+      for (const bytes of pathCandidates(path)) {
+        const records = vault.versions(agent.agentId, fileIdFor(pathKey, bytes));
+        for await (const { row } of openVersions(records, kit, collector, certified)) yield row;
+      }
+    },
+  };
+}
+
+/** Each lineage once, under its newest agent's name: what a listing over all agents walks through. */
+export function lineages(agents: readonly AgentInfo[]): AgentInfo[] {
+  const newest = new Map<string, AgentInfo>();
+  for (const agent of agents) newest.set(agent.lineageId, agent);
+  return [...newest.values()];
+}

@@ -1,0 +1,205 @@
+import { asVaultId, type ChunkId, type CollectorCertificateBody, decodeSigned, decodeStateRecord, encodeSigned, type Signed, type StateRecord, type VaultDescriptorBody } from '@aliquot/proto';
+import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { verifyCollectorCertificate, verifyDescriptor } from '@aliquot/shared/keys/certificates';
+import type { z } from 'zod';
+import { fromBase64, toBase64 } from '../rest/base64.ts';
+import { decodeItem, type ReceivedItem } from '../rest/item-record.ts';
+import {
+  type AgentInfo,
+  type AgentList,
+  agentList,
+  type CollectorInfo,
+  collectorInfo,
+  leafAnswer,
+  type LogInfo,
+  logInfo,
+  type NameRow,
+  nameRow,
+  type StatsAnswer,
+  stats,
+  type VaultInfo,
+  vaultInfo,
+} from '../rest/messages.ts';
+import { readRecords } from '../rest/record-stream.ts';
+import { CommandError } from './command-error.ts';
+import { type Endpoint, type HttpRequest, send, sendJson } from './http-client.ts';
+
+/** A running collector, spoken to as its operator. */
+export class CollectorClient {
+  readonly endpoint: Endpoint;
+  readonly info: CollectorInfo;
+  /** Over TLS: DER of the certificate that the collector showed. */
+  readonly peerCertificate: Uint8Array | undefined;
+
+  private constructor(endpoint: Endpoint, info: CollectorInfo, peerCertificate: Uint8Array | undefined) {
+    this.endpoint = endpoint;
+    this.info = info;
+    this.peerCertificate = peerCertificate;
+  }
+
+  static async connect(endpoint: Endpoint): Promise<CollectorClient> {
+    const { value, peerCertificate } = await ask(endpoint, collectorInfo, { method: 'GET', path: '/v1/operator/collector' });
+    return new CollectorClient(endpoint, value, peerCertificate);
+  }
+
+  /** The vault that a kit, a name, or its being the only one, selects. */
+  vault(choice: { readonly vaultId?: Uint8Array; readonly name?: string | undefined }): VaultClient {
+    return new VaultClient(this, this.#select(choice));
+  }
+
+  async addVault(parts: { descriptor: Signed; certificate: Signed; catalogSecretKey: Uint8Array | undefined }): Promise<VaultInfo> {
+    const body = {
+      descriptor: toBase64(encodeSigned(parts.descriptor)),
+      certificate: toBase64(encodeSigned(parts.certificate)),
+      catalogSecretKey: parts.catalogSecretKey && toBase64(parts.catalogSecretKey),
+    };
+    return (await ask(this.endpoint, vaultInfo, post('/v1/operator/vaults', body))).value;
+  }
+
+  #select({ vaultId, name }: { readonly vaultId?: Uint8Array; readonly name?: string | undefined }): VaultInfo {
+    const { vaults } = this.info;
+    const at = this.endpoint.url;
+    if (vaultId !== undefined) {
+      const found = vaults.find((vault) => vault.vaultId === hex(vaultId));
+      if (found !== undefined) return found;
+      throw new CommandError('COMMAND_VAULT', `the collector at ${at} does not hold the kit's vault; add it with \`aliquot vault add --kit KIT\``);
+    }
+    const fitting = name === undefined ? vaults : vaults.filter((vault) => vault.name === name || vault.vaultId === name);
+    const [only] = fitting;
+    if (only !== undefined && fitting.length === 1) return only;
+    if (vaults.length === 0) {
+      throw new CommandError('COMMAND_VAULT', `the collector at ${at} holds no vault yet; make one with \`aliquot kit create\` and \`aliquot vault add\``);
+    }
+    const known = vaults.map((vault) => `${vault.name} (${vault.vaultId})`).join(', ');
+    if (fitting.length > 1) throw new CommandError('COMMAND_VAULT', `several vaults fit; choose one with --vault NAME or its id: ${known}`);
+    throw new CommandError('COMMAND_VAULT', `the collector at ${at} has no vault ${name}; it has: ${known}`);
+  }
+}
+
+/** One vault of a running collector. Nothing that it returns is verified against a kit; that is for the caller. */
+export class VaultClient {
+  readonly collector: CollectorClient;
+  readonly info: VaultInfo;
+  readonly #base: string;
+
+  constructor(collector: CollectorClient, info: VaultInfo) {
+    this.collector = collector;
+    this.info = info;
+    this.#base = `/v1/operator/vaults/${info.vaultId}`;
+  }
+
+  get descriptor(): VaultDescriptorBody {
+    const descriptor = verifyDescriptor(decodeSigned(fromBase64(this.info.descriptor)));
+    if (hex(descriptor.vaultId) !== this.info.vaultId) throw new CommandError('COMMAND_ANSWER', 'the collector mixes up its vaults');
+    return descriptor;
+  }
+
+  get signedCertificate(): Signed {
+    return decodeSigned(fromBase64(this.info.certificate));
+  }
+
+  /** The collector's certificate under the authority's key, and proof that it is for the collector that answers. */
+  certificate(authorityKey: Uint8Array): CollectorCertificateBody {
+    const vaultId = asVaultId(fromHex(this.info.vaultId) ?? new Uint8Array(0));
+    const body = verifyCollectorCertificate(authorityKey, vaultId, this.signedCertificate);
+    if (!equalBytes(body.signKey, fromBase64(this.collector.info.signKey))) {
+      throw new CommandError('COMMAND_FOREIGN_COLLECTOR', `the collector at ${this.collector.endpoint.url} is not the one that vault ${this.info.name} was given to`);
+    }
+    return body;
+  }
+
+  async agents(): Promise<AgentList> {
+    return (await this.#get(agentList, '/agents')).value;
+  }
+
+  /** The agent that bears a name now: a living one rather than a revoked one, the newest among equals. */
+  async agent(name: string): Promise<AgentInfo> {
+    const { agents } = await this.agents();
+    const found = bearerOf(agents, name);
+    if (found !== undefined) return found;
+    throw new CommandError('COMMAND_AGENT', `vault ${this.info.name} has no agent ${name}; \`aliquot agents\` lists them`);
+  }
+
+  async expectAgent(enrolment: Signed): Promise<void> {
+    await this.#post(leafAnswer, '/agents', { enrolment: toBase64(encodeSigned(enrolment)) });
+  }
+
+  async revokeAgent(agentId: string, reason: string): Promise<void> {
+    await this.#post(leafAnswer, `/agents/${agentId}/revoke`, { reason });
+  }
+
+  async stats(): Promise<StatsAnswer> {
+    return (await this.#get(stats, '/stats')).value;
+  }
+
+  async log(): Promise<LogInfo> {
+    return (await this.#get(logInfo, '/log')).value;
+  }
+
+  async openEpoch(opening: Signed): Promise<void> {
+    await this.#post(leafAnswer, '/log/openings', { opening: toBase64(encodeSigned(opening)) });
+  }
+
+  async *state(agentId: string, atMs: number | undefined): AsyncGenerator<StateRecord> {
+    const query = atMs === undefined ? '' : `?at=${Math.max(0, Math.floor(atMs))}`;
+    for await (const record of this.#stream({ method: 'GET', path: `${this.#base}/agents/${agentId}/state${query}` })) yield decodeStateRecord(record);
+  }
+
+  async *versions(agentId: string, fileId: Uint8Array): AsyncGenerator<StateRecord> {
+    const path = `${this.#base}/agents/${agentId}/versions/${hex(fileId)}`;
+    for await (const record of this.#stream({ method: 'GET', path })) yield decodeStateRecord(record);
+  }
+
+  /** Names that the collector opened itself; only where the vault is not blind. */
+  async *names(request: { agentId?: string | undefined; atMs?: number | undefined; versionsOf?: Uint8Array }): AsyncGenerator<NameRow> {
+    const body = { agentId: request.agentId, atMs: request.atMs, versionsOf: request.versionsOf && toBase64(request.versionsOf) };
+    for await (const record of this.#stream(post(`${this.#base}/names`, body))) {
+      yield understood(this.collector.endpoint, nameRow, JSON.parse(Buffer.from(record).toString('utf8')));
+    }
+  }
+
+  /** Sealed chunks and pages; whoever opens them proves them against their ids. */
+  async *items(ids: readonly ChunkId[]): AsyncGenerator<ReceivedItem> {
+    const request: HttpRequest = { method: 'POST', path: `${this.#base}/items`, body: Buffer.concat(ids), contentType: 'application/octet-stream' };
+    for await (const record of this.#stream(request)) yield decodeItem(record);
+  }
+
+  async *#stream(request: HttpRequest): AsyncGenerator<Uint8Array> {
+    const { body } = await send(this.collector.endpoint, request);
+    yield* readRecords(body);
+  }
+
+  #get<Schema extends z.ZodType>(schema: Schema, path: string) {
+    return ask(this.collector.endpoint, schema, { method: 'GET', path: this.#base + path });
+  }
+
+  #post<Schema extends z.ZodType>(schema: Schema, path: string, body: unknown) {
+    return ask(this.collector.endpoint, schema, post(this.#base + path, body));
+  }
+}
+
+/** Living before dead, newest first: the rule by which a name means one agent. */
+export function bearerOf(agents: readonly AgentInfo[], name: string): AgentInfo | undefined {
+  const order = ['enrolled', 'expected', 'revoked', 'replaced'];
+  return agents
+    .filter((agent) => agent.name === name)
+    .toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || b.expectedAtMs - a.expectedAtMs)[0];
+}
+
+function post(path: string, body: unknown): HttpRequest {
+  return { method: 'POST', path, body: Buffer.from(JSON.stringify(body)), contentType: 'application/json' };
+}
+
+async function ask<Schema extends z.ZodType>(endpoint: Endpoint, schema: Schema, request: HttpRequest) {
+  const { value, peerCertificate } = await sendJson(endpoint, request);
+  return { value: understood(endpoint, schema, value), peerCertificate };
+}
+
+function understood<Schema extends z.ZodType>(endpoint: Endpoint, schema: Schema, value: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new CommandError('COMMAND_ANSWER', `${endpoint.url} answers in a form that this release does not know: are both of the same release?`, {
+    cause: parsed.error,
+  });
+}

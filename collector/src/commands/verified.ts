@@ -1,0 +1,102 @@
+import {
+  type AgentId,
+  AliquotError,
+  asLineageId,
+  type CollectorCertificateBody,
+  decodeSigned,
+  type Entry,
+  type EnrolmentCertificateBody,
+  type LineageId,
+  type ListPart,
+  type ReadPart,
+  type StateRecord,
+} from '@aliquot/proto';
+import { openCommitKeys, verifyCommit } from '@aliquot/shared/commit/commit';
+import { openList, openRead } from '@aliquot/shared/commit/entry';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { verifyAgent, verifyEnrolment } from '@aliquot/shared/keys/certificates';
+import type { OpenKit } from '@aliquot/shared/keys/kit';
+import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
+import { fromBase64 } from '../rest/base64.ts';
+import type { AgentInfo, NameRow } from '../rest/messages.ts';
+import { rowOf } from '../rest/name-rows.ts';
+import { CommandError } from './command-error.ts';
+
+/** A version whose whole chain of evidence was checked and whose names are open. */
+export interface OpenVersion {
+  readonly row: NameRow;
+  readonly entry: Entry;
+  readonly list: ListPart;
+  /** Opens hash and content keys; `undefined` unless it is a file. */
+  read(): ReadPart | undefined;
+}
+
+/** Whom a kit's holder asked about, as the authority certified it: not as the collector says. */
+export interface CertifiedAgent {
+  readonly name: string;
+  readonly agentId: AgentId;
+  readonly lineageId: LineageId;
+  readonly enrolment: EnrolmentCertificateBody;
+}
+
+/** The enrolment behind an agent of the collector's list. A collector that passes off another agent under that name is caught. */
+export function certifiedAgent(kit: OpenKit, info: AgentInfo): CertifiedAgent {
+  const enrolment = verifyEnrolment(kit.authority.publicKey, kit.descriptor.vaultId, decodeSigned(fromBase64(info.enrolment)));
+  if (enrolment.name !== info.name) throw unverified(`the collector passes agent ${enrolment.name} off as ${info.name}`);
+  return { name: enrolment.name, agentId: enrolment.agentId, lineageId: asLineageId(enrolment.lineageId), enrolment };
+}
+
+/**
+ * Verifies records of one lineage and opens them with the kit: authority → enrolment → binding → commit signature → entries
+ * root; the receipt by the certified collector; the lineage that was asked for. Content is not touched here.
+ */
+export async function* openVersions(
+  records: AsyncIterable<StateRecord>,
+  kit: OpenKit,
+  collector: CollectorCertificateBody,
+  agent: CertifiedAgent,
+): AsyncGenerator<OpenVersion> {
+  for await (const record of records) yield* openRecord(record, kit, collector, agent);
+}
+
+function* openRecord(record: StateRecord, kit: OpenKit, collector: CollectorCertificateBody, agent: CertifiedAgent): Generator<OpenVersion> {
+  const { commit, receivedAtMs } = evidence(() => {
+    const certificate = verifyAgent(kit.authority.publicKey, kit.descriptor.vaultId, record.enrolment, record.binding);
+    if (!equalBytes(certificate.enrolment.lineageId, agent.lineageId)) throw unverified('the collector sent a commit of another agent');
+    const verified = verifyCommit(record.commit, { vaultId: kit.descriptor.vaultId, agent: certificate });
+    const receipt = verifyReceipt(record.receipt, collector);
+    requireReceiptFor(receipt, verified.header, verified.hash);
+    return { commit: verified, receivedAtMs: receipt.receivedAtMs };
+  });
+  const keys = openCommitKeys(commit.wraps, kit.vaultKey, 'vault', commit.header);
+  for (const [index, slot] of record.live.entries()) {
+    const stored = commit.slots[slot];
+    const versionTimeMs = record.versionTimesMs[index];
+    if (stored === undefined || versionTimeMs === undefined || versionTimeMs > receivedAtMs) throw unverified('the collector names an entry that is not in the commit');
+    if (stored.type === 'purged') continue;
+    const { listKey, readKey } = keys;
+    if (listKey === undefined || readKey === undefined) throw unverified(`commit ${commit.header.sequence} of ${agent.name} has no key for this kit`);
+    const { entry } = stored;
+    const list = openList(entry, listKey);
+    yield {
+      row: rowOf(entry, list, { agent: agent.name, hash: commit.hash, slot, versionTimeMs, receivedAtMs }),
+      entry,
+      list,
+      read: () => (entry.kind === 'file' ? openRead(entry, readKey) : undefined),
+    };
+  }
+}
+
+/** Whatever does not hold here is the collector's doing, and said so. */
+function evidence<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (cause) {
+    if (cause instanceof CommandError || !(cause instanceof AliquotError)) throw cause;
+    throw new CommandError('COMMAND_UNVERIFIED', `what the collector sent does not verify: ${cause.message} (${cause.code})`, { cause });
+  }
+}
+
+function unverified(message: string): CommandError {
+  return new CommandError('COMMAND_UNVERIFIED', `${message}; do not trust this collector, and tell who runs it`);
+}
