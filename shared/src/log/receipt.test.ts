@@ -1,0 +1,120 @@
+import {
+  asAgentId,
+  asChainId,
+  asCollectorId,
+  asCommitHash,
+  asVaultId,
+  type CommitHeader,
+  type ReceiptBody,
+  type TreeHeadBody,
+} from '@aliquot/proto';
+import { describe, expect, it } from 'vitest';
+import { flipped, noise } from '../../test/bytes.ts';
+import { testVault } from '../../test/vault.ts';
+import { sign } from '../crypto/sign.ts';
+import { commitLeaf, eventLeaf, receiptLeafHash } from './leaf.ts';
+import { leafHash, MemoryHashStore, MerkleLog } from './merkle.ts';
+import { requireReceiptFor, signHead, signReceipt, verifyHead, verifyReceipt, verifyReceiptInclusion } from './receipt.ts';
+
+const vault = testVault('ours');
+const { collector, collectorKey } = vault;
+const { vaultId, collectorId } = collector;
+const code = (refusal: string) => expect.objectContaining({ code: refusal });
+const place = {
+  agentId: asAgentId(noise('agent', 16)),
+  chainId: asChainId(noise('chain', 16)),
+  sequence: 3,
+};
+const commitHash = asCommitHash(noise('commit', 32));
+const receivedAtMs = 1_700_000_005_000;
+
+const receipt: ReceiptBody = {
+  version: 1,
+  vaultId,
+  collectorId,
+  ...place,
+  commitHash,
+  receivedAtMs,
+  leafIndex: 8,
+  head: { logEpoch: 1, size: 9, root: noise('root', 32) },
+  copies: 1,
+};
+const head: TreeHeadBody = { version: 1, vaultId, collectorId, timeMs: receivedAtMs, head: receipt.head };
+
+describe('a receipt', () => {
+  const signed = signReceipt(collectorKey, receipt);
+
+  it('is believed from the certified collector', () => {
+    expect(verifyReceipt(signed, collector)).toEqual(receipt);
+  });
+
+  it('P1: is refused with any byte changed, from another key, or when it is really a tree head', () => {
+    for (let at = 0; at < signed.body.length; at += 1) {
+      expect(() => verifyReceipt({ ...signed, body: flipped(signed.body, at) }, collector)).toThrow(code('LOG_SIGNATURE'));
+    }
+    expect(() => verifyReceipt(signReceipt(testVault('theirs').collectorKey, receipt), collector)).toThrow(code('LOG_SIGNATURE'));
+    expect(() => verifyReceipt(sign(collectorKey, 'aliquot/v1/tree-head', signed.body), collector)).toThrow(code('LOG_SIGNATURE'));
+  });
+
+  it('is refused for another vault or in the name of another collector', () => {
+    const forVault = signReceipt(collectorKey, { ...receipt, vaultId: asVaultId(noise('other', 16)) });
+    const forCollector = signReceipt(collectorKey, { ...receipt, collectorId: asCollectorId(noise('other', 16)) });
+    expect(() => verifyReceipt(forVault, collector)).toThrow(code('LOG_OTHER_ISSUER'));
+    expect(() => verifyReceipt(forCollector, collector)).toThrow(code('LOG_OTHER_ISSUER'));
+  });
+
+  it('is neither signed nor believed when its head is not the one just after its leaf', () => {
+    expect(() => signReceipt(collectorKey, { ...receipt, leafIndex: 9 })).toThrow();
+    expect(() => signReceipt(collectorKey, { ...receipt, leafIndex: 7 })).toThrow();
+  });
+
+  it('answers exactly one commit', () => {
+    const header = { ...place } as CommitHeader;
+    requireReceiptFor(receipt, header, commitHash);
+    const other = code('LOG_OTHER_COMMIT');
+    expect(() => requireReceiptFor(receipt, header, asCommitHash(noise('other', 32)))).toThrow(other);
+    expect(() => requireReceiptFor(receipt, { ...header, sequence: 4 }, commitHash)).toThrow(other);
+    expect(() => requireReceiptFor(receipt, { ...header, agentId: asAgentId(noise('x', 16)) }, commitHash)).toThrow(other);
+    expect(() => requireReceiptFor(receipt, { ...header, chainId: asChainId(noise('x', 16)) }, commitHash)).toThrow(other);
+  });
+
+  it('P5: is proved by the log that really has its leaf, and by no other', async () => {
+    const log = await MerkleLog.open(new MemoryHashStore());
+    await log.append(Array.from({ length: 8 }, (_, index) => leafHash(eventLeaf(noise(`event ${index}`, 20), index))));
+    await log.append([leafHash(commitLeaf(commitHash, receivedAtMs))]);
+    await log.append([leafHash(eventLeaf(noise('later', 20), 99))]);
+    const proof = await log.inclusionProof(receipt.leafIndex, log.size);
+    const now = { size: log.size, root: log.root };
+    verifyReceiptInclusion(receipt, now, proof);
+    expect(() => verifyReceiptInclusion({ ...receipt, receivedAtMs: receivedAtMs + 1 }, now, proof)).toThrow(code('LOG_INCLUSION'));
+    expect(() => verifyReceiptInclusion({ ...receipt, leafIndex: 7 }, now, proof)).toThrow(code('LOG_INCLUSION'));
+    expect(() => verifyReceiptInclusion(receipt, { ...now, root: noise('other', 32) }, proof)).toThrow(code('LOG_INCLUSION'));
+  });
+});
+
+describe('a tree head', () => {
+  it('is believed from the certified collector of its vault, and from nobody else', () => {
+    const signed = signHead(collectorKey, head);
+    expect(verifyHead(signed, collector)).toEqual(head);
+    for (let at = 0; at < signed.body.length; at += 1) {
+      expect(() => verifyHead({ ...signed, body: flipped(signed.body, at) }, collector)).toThrow(code('LOG_SIGNATURE'));
+    }
+    expect(() => verifyHead(signHead(testVault('theirs').collectorKey, head), collector)).toThrow(code('LOG_SIGNATURE'));
+    const forVault = signHead(collectorKey, { ...head, vaultId: asVaultId(noise('other', 16)) });
+    expect(() => verifyHead(forVault, collector)).toThrow(code('LOG_OTHER_ISSUER'));
+  });
+});
+
+describe('a leaf', () => {
+  it('is one for each time, kind and subject', () => {
+    const event = noise('event', 32);
+    const hashes = [
+      receiptLeafHash(receipt),
+      receiptLeafHash({ ...receipt, receivedAtMs: 1 }),
+      leafHash(eventLeaf(event, receivedAtMs)),
+      leafHash(eventLeaf(commitHash, receivedAtMs)),
+      leafHash(commitLeaf(asCommitHash(event), receivedAtMs)),
+    ];
+    expect(new Set(hashes.map((hash) => hash.join())).size).toBe(hashes.length);
+  });
+});
