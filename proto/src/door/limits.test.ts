@@ -1,0 +1,297 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import * as proto from '../index.ts';
+import { doors } from '../testing/arbitraries.ts';
+import { bytesField, refusalOf, varintField } from '../testing/damage.ts';
+
+/** A value of one type that satisfies `wanted`, the same in every run. */
+function sample<T extends object>(name: string, wanted: (value: T) => boolean = () => true): T {
+  const values = doors[name]?.values as fc.Arbitrary<T>;
+  const found = fc.sample(values.filter(wanted), { numRuns: 1, seed: 7 })[0];
+  if (found === undefined) throw new Error(`no sample of ${name}`);
+  return found;
+}
+
+const filled = (length: number) => new Uint8Array(length).fill(1);
+const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
+const rising = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+const entry = sample<proto.Entry>('Entry', (value) => value.kind === 'file');
+const draft = sample<proto.EntryDraft>('EntryDraft', (value) => value.kind === 'file');
+const list = sample<proto.ListPart>('ListPart', (value) => value.platform === 'posix');
+const windowsList = sample<proto.ListPart>('ListPart', (value) => value.platform === 'windows');
+const header = sample<proto.CommitHeader>('CommitHeader', (value) => value.sequence > 1);
+const commit = sample<proto.SignedCommit>('SignedCommit', (value) => !value.headerOnly);
+const wrap = sample<proto.Wrap>('Wrap');
+const opening = sample<proto.EpochOpeningBody>('EpochOpeningBody');
+const descriptor = sample<proto.VaultDescriptorBody>('VaultDescriptorBody');
+const enrolment = sample<proto.EnrolmentCertificateBody>('EnrolmentCertificateBody');
+const kit = sample<proto.KitContents>('KitContents');
+const kitFile = sample<proto.KitFile>('KitFile');
+const bundle = sample<proto.BundleContents>('BundleContents');
+const hello = sample<proto.ClientHello>('ClientHello');
+const uploads = sample<proto.StoredUploads>('StoredUploads');
+const record = sample<proto.StateRecord>('StateRecord');
+const signed = sample<proto.Signed>('Signed');
+const id = proto.asChunkId(filled(32));
+const item = { id, kind: 'chunk' as const, size: 1 };
+const ref = { id, plainSize: 1, epoch: 1 };
+const withRefs = (count: number): proto.Entry => ({ ...entry, size: count, content: { depth: 0, refs: times(count, ref) } });
+const ready = sample<proto.ServerFrame>('ServerFrame', (value) => value.type === 'ready');
+
+/** Name, the largest allowed number, and the encoding of a value with that many. */
+const upper: readonly (readonly [string, number, (n: number) => Uint8Array])[] = [
+  ['references inline in an entry', proto.MAX_INLINE_REFS, (n) => proto.encodeEntry(withRefs(n))],
+  ['page levels of an entry', proto.MAX_PAGE_DEPTH, (n) => proto.encodeEntry({ ...withRefs(1), content: { depth: n, refs: [ref] } })],
+  [
+    'plaintext bytes of a chunk',
+    proto.MAX_CHUNK_PLAIN_BYTES,
+    (n) => proto.encodeEntry({ ...entry, size: n, content: { depth: 0, refs: [{ ...ref, plainSize: n }] } }),
+  ],
+  ['characters of a class', proto.MAX_CLASS_CHARS, (n) => proto.encodeEntry({ ...entry, class: 'a'.repeat(n) })],
+  ['bytes of a sealed list part', proto.MAX_SEALED_LIST_BYTES, (n) => proto.encodeEntry({ ...entry, sealedList: filled(n) })],
+  ['bytes of a sealed read part', proto.MAX_SEALED_READ_BYTES, (n) => proto.encodeEntry({ ...entry, sealedRead: filled(n) })],
+  ['milliseconds of a time', proto.MAX_TIME_MS, (n) => proto.encodeEntry({ ...entry, capturedAtMs: n })],
+  ['bytes of a path', proto.MAX_PATH_BYTES, (n) => proto.encodeListPart({ ...list, path: filled(n) })],
+  ['bytes of a link target', proto.MAX_PATH_BYTES, (n) => proto.encodeListPart({ ...list, linkTarget: filled(n) })],
+  ['permission bits', proto.MAX_MODE, (n) => proto.encodeListPart({ ...list, mode: n })],
+  ['Windows attributes', proto.MAX_UINT32, (n) => proto.encodeListPart({ ...windowsList, attributes: n })],
+  ['keys of a read part', proto.MAX_INLINE_REFS, (n) => proto.encodeReadPart({ sha256: filled(32), keys: times(n, filled(32)) })],
+  ['entries that a commit header counts', proto.MAX_COMMIT_ENTRIES, (n) => proto.encodeCommitHeader({ ...header, entryCount: n })],
+  ['chunker version', proto.MAX_VERSION_NUMBER, (n) => proto.encodeCommitHeader({ ...header, chunkerVersion: n })],
+  [
+    'slots of a commit',
+    proto.MAX_COMMIT_ENTRIES,
+    (n) => proto.encodeSignedCommit({ ...commit, slots: times(n, { type: 'entry' as const, bytes: filled(3) }) }),
+  ],
+  ['wraps of a commit', proto.MAX_WRAPS, (n) => proto.encodeSignedCommit({ ...commit, wraps: times(n, wrap) })],
+  [
+    'bytes of an entry in a commit',
+    proto.MAX_ENTRY_BYTES,
+    (n) => proto.encodeSignedCommit({ ...commit, slots: [{ type: 'entry', bytes: filled(n) }] }),
+  ],
+  ['bytes of a commit header', proto.MAX_COMMIT_HEADER_BYTES, (n) => proto.encodeSignedCommit({ ...commit, header: filled(n) })],
+  ['bytes of a signed body', proto.MAX_SIGNED_BODY_BYTES, (n) => proto.encodeSigned({ ...signed, body: filled(n) })],
+  ['lost heads of an opening', proto.MAX_LOST_HEADS, (n) => proto.encodeEpochOpeningBody({ ...opening, lost: times(n, opening.base) })],
+  [
+    'characters of a reason',
+    proto.MAX_TEXT_CHARS,
+    (n) => proto.encodeEventBody({ type: 'agentRevoked', timeMs: 0, agentId: header.agentId, reason: '\u{1f9ea}'.repeat(n) }),
+  ],
+  ['characters of a vault name', proto.MAX_NAME_CHARS, (n) => proto.encodeVaultDescriptorBody({ ...descriptor, name: 'ö'.repeat(n) })],
+  [
+    'characters of an agent name',
+    proto.MAX_AGENT_NAME_CHARS,
+    (n) => proto.encodeEnrolmentCertificateBody({ ...enrolment, name: 'a'.repeat(n) }),
+  ],
+  [
+    'bytes of the largest chunk in vault parameters',
+    proto.MAX_CHUNK_PLAIN_BYTES,
+    (n) => proto.encodeVaultDescriptorBody({ ...descriptor, parameters: { ...descriptor.parameters, maxChunkBytes: n } }),
+  ],
+  [
+    'dedup secrets of a kit',
+    proto.MAX_DEDUP_SECRETS,
+    (n) => proto.encodeKitContents({ ...kit, dedupSecrets: rising(n).map((i) => ({ epoch: i + 1, secret: filled(32) })) }),
+  ],
+  ['scrypt cost', proto.MAX_SCRYPT_LOG_N, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: n, scryptR: 8 })],
+  ['scrypt block size', proto.MAX_SCRYPT_R, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: 10, scryptR: n })],
+  ['scrypt block size beside a high cost', 8, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: proto.MAX_SCRYPT_LOG_N, scryptR: n })],
+  ['scrypt parallelisation', proto.MAX_SCRYPT_P, (n) => proto.encodeKitFile({ ...kitFile, scryptP: n })],
+  ['characters of a URL', proto.MAX_URL_CHARS, (n) => proto.encodeBundleContents({ ...bundle, url: 'u'.repeat(n) })],
+  ['characters of a certificate', proto.MAX_PEM_CHARS, (n) => proto.encodeBundleContents({ ...bundle, tlsCa: 'A'.repeat(n) })],
+  ['versions offered', proto.MAX_OFFERED_VERSIONS, (n) => proto.encodeClientHello({ ...hello, versions: rising(n).map((i) => i + 1) })],
+  ['ids of a question', proto.MAX_IDS, (n) => proto.encodeClientFrame({ type: 'have', requestId: 1, ids: times(n, id) })],
+  ['items of a frame', proto.MAX_ITEMS, (n) => proto.encodeClientFrame({ type: 'chunks', items: times(n, item) })],
+  [
+    'bytes of a sealed chunk',
+    proto.MAX_SEALED_CHUNK_BYTES,
+    (n) => proto.encodeClientFrame({ type: 'chunks', items: [{ ...item, size: n }] }),
+  ],
+  [
+    'bytes of all items of a frame',
+    proto.MAX_FRAME_BYTES - 2,
+    (n) => proto.encodeClientFrame({ type: 'chunks', items: [{ ...item, size: 2 ** 22 }, { ...item, size: n - 2 ** 22 }, item, item] }),
+  ],
+  ['index of a missing id', proto.MAX_IDS - 1, (n) => proto.encodeServerFrame({ type: 'haveAnswer', requestId: 1, missing: [n] })],
+  [
+    'hashes of a proof',
+    proto.MAX_PROOF_HASHES,
+    (n) =>
+      proto.encodeServerFrame({ type: 'receipt', requestId: 1, receipt: signed, inclusion: times(n, id), consistency: [], head: signed }),
+  ],
+  [
+    'openings explained',
+    proto.MAX_OPENINGS,
+    (n) =>
+      proto.encodeServerFrame({ ...ready, openings: times(n, { opening: signed, leaf: filled(9), inclusion: [] }) } as proto.ServerFrame),
+  ],
+  [
+    'characters of a refusal',
+    proto.MAX_TEXT_CHARS,
+    (n) => proto.encodeServerFrame({ type: 'refused', requestId: 1, code: 'limit', message: 'm'.repeat(n) }),
+  ],
+  ['ids in a record of uploads', proto.MAX_UPLOAD_IDS, (n) => proto.encodeStoredUploads({ ...uploads, ids: times(n, id) })],
+  [
+    'live slots of a record',
+    proto.MAX_COMMIT_ENTRIES,
+    (n) => proto.encodeStateRecord({ ...record, live: rising(n), versionTimesMs: times(n, 1) }),
+  ],
+  ['references of a page', proto.MAX_PAGE_REFS, (n) => proto.encodePageClear({ depth: 0, refs: times(n, ref) })],
+  ['page levels below a page', proto.MAX_PAGE_DEPTH - 1, (n) => proto.encodePageClear({ depth: n, refs: [ref] })],
+];
+
+describe('every upper limit', () => {
+  it.each(upper)('%s: %d is allowed, one less too, one more is not', (_, max, encode) => {
+    expect(refusalOf(() => encode(max - 1))).toBeUndefined();
+    expect(refusalOf(() => encode(max))).toBeUndefined();
+    expect(refusalOf(() => encode(max + 1))).toBe('FORMAT_LIMIT');
+  });
+});
+
+/** Name, the smallest allowed number, the encoding. */
+const lower: readonly (readonly [string, number, (n: number) => Uint8Array])[] = [
+  ['bytes of a path', 1, (n) => proto.encodeListPart({ ...list, path: filled(n), resultPathLength: 0 })],
+  ['bytes of a sealed list part', 17, (n) => proto.encodeEntry({ ...entry, sealedList: filled(n) })],
+  ['entries of a commit', 1, (n) => proto.encodeCommitHeader({ ...header, entryCount: n })],
+  ['copies of a receipt', 1, (n) => proto.encodeReceiptBody({ ...sample<proto.ReceiptBody>('ReceiptBody'), copies: n })],
+  ['lost heads of an opening', 1, (n) => proto.encodeEpochOpeningBody({ ...opening, lost: times(n, opening.base) })],
+  [
+    'dedup secrets of a bundle',
+    1,
+    (n) => proto.encodeBundleContents({ ...bundle, dedupSecrets: times(n, { epoch: 1, secret: filled(32) }) }),
+  ],
+  [
+    'bytes of the smallest chunk',
+    proto.MIN_CHUNK_PLAIN_BYTES,
+    (n) => proto.encodeVaultDescriptorBody({ ...descriptor, parameters: { ...descriptor.parameters, minChunkBytes: n } }),
+  ],
+  ['epoch of a reference', 1, (n) => proto.encodeEntry({ ...withRefs(1), content: { depth: 0, refs: [{ ...ref, epoch: n }] } })],
+  ['bytes of an item', 1, (n) => proto.encodeClientFrame({ type: 'chunks', items: [{ ...item, size: n }] })],
+  ['bytes of a salt', 16, (n) => proto.encodeKitFile({ ...kitFile, salt: filled(n) })],
+  ['credit', 1, (n) => proto.encodeServerFrame({ type: 'credit', bytes: n })],
+  ['references of a page', 1, (n) => proto.encodePageClear({ depth: 0, refs: times(n, ref) })],
+];
+
+describe('every lower limit', () => {
+  it.each(lower)('%s: %d is allowed, one less is malformed', (_, min, encode) => {
+    expect(refusalOf(() => encode(min))).toBeUndefined();
+    expect(refusalOf(() => encode(min - 1))).toBe('FORMAT_MALFORMED');
+  });
+});
+
+describe('rules between fields', () => {
+  const rules: readonly (readonly [string, () => Uint8Array])[] = [
+    ['a size that the references do not add up to', () => proto.encodeEntry({ ...withRefs(2), size: 3 })],
+    ['depth without pages', () => proto.encodeEntry({ ...entry, size: 0, content: { depth: 1, refs: [] } })],
+    ['a folder with content', () => proto.encodeEntry({ ...withRefs(1), kind: 'directory', sealedRead: filled(0) })],
+    ['a vanished file with a read part', () => proto.encodeEntry({ ...entry, kind: 'gone', size: 0, content: { depth: 0, refs: [] } })],
+    ['a file without a read part', () => proto.encodeEntry({ ...entry, sealedRead: filled(0) })],
+    ['a path with a zero byte', () => proto.encodeListPart({ ...list, path: Uint8Array.of(47, 0, 47) })],
+    ['a result path longer than the path', () => proto.encodeListPart({ ...list, resultPathLength: list.path.length + 1 })],
+    ['POSIX permissions on Windows', () => proto.encodeListPart({ ...windowsList, mode: 0o644 })],
+    ['Windows attributes on POSIX', () => proto.encodeListPart({ ...list, attributes: 32 })],
+    [
+      'a draft with fewer keys than references',
+      () => proto.encodeEntryDraft({ ...draft, read: { sha256: filled(32), keys: times(draft.content.refs.length + 1, id) } }),
+    ],
+    ['a draft of a file with a link target', () => proto.encodeEntryDraft({ ...draft, list: { ...draft.list, linkTarget: filled(1) } })],
+    [
+      'a second commit without a predecessor',
+      () => proto.encodeCommitHeader({ ...header, predecessor: proto.asCommitHash(new Uint8Array(32)) }),
+    ],
+    ['a first commit with a predecessor', () => proto.encodeCommitHeader({ ...header, sequence: 1 })],
+    [
+      'a later commit that goes on from another chain',
+      () => proto.encodeCommitHeader({ ...header, forkedFrom: { chainId: header.chainId, sequence: 1, hash: header.predecessor } }),
+    ],
+    ['a purged commit with entries', () => proto.encodeSignedCommit({ ...commit, headerOnly: true })],
+    ['a commit without entries', () => proto.encodeSignedCommit({ ...commit, slots: [] })],
+    [
+      'a receipt with a head of another size',
+      () =>
+        proto.encodeReceiptBody({
+          ...sample<proto.ReceiptBody>('ReceiptBody'),
+          leafIndex: 1,
+          head: { logEpoch: 0, size: 3, root: filled(32) },
+        }),
+    ],
+    [
+      'an opening that lost a head of its own epoch',
+      () => proto.encodeEpochOpeningBody({ ...opening, lost: [{ ...opening.base, logEpoch: opening.logEpoch }] }),
+    ],
+    [
+      'an enrolment that ends before it begins',
+      () => proto.encodeEnrolmentCertificateBody({ ...enrolment, issuedAtMs: 2, expiresAtMs: 1 }),
+    ],
+    [
+      'chunk sizes in falling order',
+      () =>
+        proto.encodeVaultDescriptorBody({
+          ...descriptor,
+          parameters: { chunkerVersion: 1, encoderVersion: 1, minChunkBytes: 128, averageChunkBytes: 100, maxChunkBytes: 200 },
+        }),
+    ],
+    [
+      'dedup secrets of one epoch twice',
+      () => proto.encodeKitContents({ ...kit, dedupSecrets: times(2, { epoch: 3, secret: filled(32) }) }),
+    ],
+    ['a pin of another length', () => proto.encodeBundleContents({ ...bundle, tlsPinSha256: filled(20) })],
+    ['a version offered twice', () => proto.encodeClientHello({ ...hello, versions: [1, 1] })],
+    ['indexes out of order', () => proto.encodeServerFrame({ type: 'haveAnswer', requestId: 1, missing: [2, 1] })],
+    ['fewer version times than slots', () => proto.encodeStateRecord({ ...record, live: [1, 2], versionTimesMs: [1] })],
+    ['a fraction of a millisecond', () => proto.encodeClientFrame({ type: 'state', requestId: 1, atMs: Number.NaN })],
+  ];
+  it.each(rules)('refuse %s', (_, encode) => {
+    expect(refusalOf(encode)).toMatch(/^FORMAT_(MALFORMED|LIMIT)$/);
+  });
+});
+
+describe('names', () => {
+  const vault = (name: string) => refusalOf(() => proto.encodeVaultDescriptorBody({ ...descriptor, name }));
+  const agent = (name: string) => refusalOf(() => proto.encodeEnrolmentCertificateBody({ ...enrolment, name }));
+
+  it.each(['', ' x', 'x ', 'a\nb', 'a\u0000b', 'a\u202eb', 'a\u2028b', 'a\ufeffb', 'a\ud800'])('of vaults refuse %j', (name) => {
+    expect(vault(name)).toBe('FORMAT_MALFORMED');
+  });
+  it.each(['', '.hidden', '-rf', 'a b', 'a/b', 'ä', 'a\n'])('of agents refuse %j', (name) => {
+    expect(agent(name)).toBe('FORMAT_MALFORMED');
+  });
+});
+
+describe('hostile lengths', () => {
+  it('a commit of two million empty slots is refused while counting, before any is made', () => {
+    const flood = new Uint8Array(proto.MAX_COMMIT_BYTES);
+    for (let at = 0; at < flood.length; at += 2) flood[at] = 0x22;
+    expect(refusalOf(() => proto.decodeSignedCommit(flood))).toBe('FORMAT_LIMIT');
+  });
+
+  it('a packed list of four million numbers is refused by its length', () => {
+    expect(refusalOf(() => proto.decodeStateRecord(bytesField(7, new Uint8Array(4_000_000))))).toBe('FORMAT_LIMIT');
+    expect(refusalOf(() => proto.decodeStateRecord(bytesField(6, new Uint8Array(4_000_000))))).toBe('FORMAT_LIMIT');
+  });
+
+  it('a length beyond the end is refused in every door', () => {
+    for (const { decode } of Object.values(doors)) {
+      expect(refusalOf(() => decode(Uint8Array.of(0x12, 0xff, 0xff, 0xff, 0xff, 0x0f)))).toBe('FORMAT_MALFORMED');
+    }
+  });
+
+  it('a message above its size is refused unread in every door', () => {
+    const huge = new Uint8Array(proto.MAX_FRAME_BYTES);
+    for (const { decode } of Object.values(doors)) expect(refusalOf(() => decode(huge))).toBe('FORMAT_LIMIT');
+  });
+
+  it('deep nesting by groups is refused', () => {
+    expect(refusalOf(() => proto.decodeEntry(new Uint8Array(50_000).fill(0x7b)))).toMatch(/^FORMAT_/);
+  });
+
+  it('a 64-bit number beyond 2^53 is a limit, not a rounded number', () => {
+    const credit = bytesField(3, varintField(1, 2n ** 53n));
+    expect(refusalOf(() => proto.decodeServerFrame(credit))).toBe('FORMAT_LIMIT');
+    expect(proto.decodeServerFrame(bytesField(3, varintField(1, 2n ** 53n - 1n)))).toEqual({
+      type: 'credit',
+      bytes: Number.MAX_SAFE_INTEGER,
+    });
+  });
+});

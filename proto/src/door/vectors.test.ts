@@ -1,0 +1,102 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { decodePage, encodePage } from '../index.ts';
+import { doors } from '../testing/arbitraries.ts';
+import { refusalOf } from '../testing/damage.ts';
+
+/**
+ * Vectors are files that never change once released: a valid one proves that version 1 is read for ever, a refused one
+ * that a mended hole stays shut. New ones are added at the end of a file.
+ */
+interface Vector {
+  readonly name: string;
+  readonly type: string;
+  readonly hex: string;
+  /** What the bytes mean, byte strings as "0x…", 64-bit times as "…n"; absent in refused vectors. */
+  readonly value?: unknown;
+  /** The code of the refusal; absent in valid vectors. */
+  readonly error?: string;
+}
+
+const folder = join(import.meta.dirname, '..', '..', 'vectors');
+const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
+const vectors = files.flatMap((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as Vector[]);
+const bytesOf = ({ hex }: Vector) => Uint8Array.from(Buffer.from(hex, 'hex'));
+
+/** A typed value as JSON writes it in a vector. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString('hex')}`;
+  if (typeof value === 'bigint') return `${value}n`;
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .map(([key, member]) => [key, plain(member)]),
+  );
+}
+
+function decode(vector: Vector): unknown {
+  if (vector.type === 'Page') return decodePage(bytesOf(vector));
+  const door = doors[vector.type];
+  if (door === undefined) throw new Error(`no door for ${vector.type}`);
+  return door.decode(bytesOf(vector));
+}
+
+function encode(type: string, value: unknown): Uint8Array {
+  if (type === 'Page') {
+    const { content, sealedKeys } = value as ReturnType<typeof decodePage>;
+    return encodePage(content, sealedKeys);
+  }
+  return doors[type]?.encode(value as never) ?? new Uint8Array(0);
+}
+
+describe('valid vectors of version 1', () => {
+  it.each(vectors.filter(({ error }) => error === undefined).map((vector) => [vector.type, vector.name, vector] as const))(
+    '%s: %s',
+    (_type, _name, vector) => {
+      const value = decode(vector);
+      expect(plain(value)).toEqual(vector.value);
+      expect(encode(vector.type, value)).toEqual(bytesOf(vector));
+    },
+  );
+});
+
+describe('refused vectors', () => {
+  it.each(vectors.filter(({ error }) => error !== undefined).map((vector) => [vector.type, vector.name, vector] as const))(
+    '%s: %s',
+    (_type, _name, vector) => {
+      expect(refusalOf(() => decode(vector))).toBe(vector.error);
+    },
+  );
+});
+
+describe('the vectors', () => {
+  it('cover every type both ways', () => {
+    for (const type of [...Object.keys(doors), 'Page']) {
+      const own = vectors.filter((vector) => vector.type === type);
+      expect(
+        own.some(({ error }) => error === undefined),
+        `valid ${type}`,
+      ).toBe(true);
+      expect(
+        own.some(({ error }) => error !== undefined),
+        `refused ${type}`,
+      ).toBe(true);
+    }
+  });
+
+  it('have names that tell them apart', () => {
+    const names = vectors.map(({ type, name, error }) => `${type}: ${name}: ${error ?? 'valid'}`);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('show every kind of frame and event', () => {
+    const kinds = new Set(vectors.map(({ type, value }) => `${type}.${(value as { type?: string } | undefined)?.type}`));
+    for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch']) expect(kinds).toContain(`ClientFrame.${kind}`);
+    for (const kind of ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked']) {
+      expect(kinds).toContain(`EventBody.${kind}`);
+    }
+  });
+});
