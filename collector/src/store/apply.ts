@@ -1,0 +1,277 @@
+import {
+  asChunkId,
+  decodeEnrolmentCertificateBody,
+  decodeEpochOpeningBody,
+  decodeTreeHeadBody,
+  type CommitHash,
+  type CommitHeader,
+  type Entry,
+  type EventBody,
+  type LineageId,
+  type ReceiptBody,
+  type Signed,
+  type StoredKind,
+  type StoredUploads,
+} from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { clampVersionTime } from '@aliquot/shared/log/version-time';
+import type { HashNode } from '@aliquot/shared/log/merkle';
+import type { CatalogChange } from './catalog.ts';
+import { keys } from './catalog-keys.ts';
+import { type AgentRow, type HeadRow, type LineageRow, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
+import type { CommitFacts } from './commit-facts.ts';
+import type { Position } from './position.ts';
+import { hex, type Registry } from './registry.ts';
+import type { ReportedHead } from './vault-store.ts';
+
+/**
+ * How each kind of journal record changes the catalog. The live store and a replay both come through here, with the same
+ * inputs, so that the catalog is one function of the journal (I-C2). Each function returns what to change in the registry
+ * once the change is committed.
+ */
+export type Effect = (registry: Registry) => void;
+
+const IDLE: Effect = () => undefined;
+
+const bytesOf = (latin1: string): Uint8Array => new Uint8Array(Buffer.from(latin1, 'latin1'));
+
+async function sumsOf(change: CatalogChange): Promise<Sums> {
+  const row = await change.get(keys.sums);
+  return row === undefined ? NO_SUMS : read.sums(row);
+}
+
+/** A chunk or page. A second record of one id (stored anew because the first was damaged) takes the first one's place. */
+export async function applyItem(
+  change: CatalogChange,
+  item: { readonly id: Uint8Array; readonly kind: StoredKind; readonly length: number; readonly position: Position },
+): Promise<Effect> {
+  const key = keys.item(item.id);
+  const before = await change.get(key);
+  const known = before === undefined ? undefined : read.item(before);
+  change.put(key, values.item({ kind: item.kind, position: item.position, length: item.length, plainSize: known?.plainSize }));
+  const sums = await sumsOf(change);
+  const count = (kind: StoredKind) => (item.kind === kind ? 1 : 0) - (known?.kind === kind ? 1 : 0);
+  const storedBytes = sums.storedBytes + item.length - (known?.length ?? 0);
+  change.put(keys.sums, values.sums({ ...sums, storedBytes, chunks: sums.chunks + count('chunk'), pages: sums.pages + count('page') }));
+  return IDLE;
+}
+
+/** Who uploaded what. */
+export async function applyUploads(change: CatalogChange, { lineageId, ids }: StoredUploads): Promise<Effect> {
+  await change.prefetch(ids.map((id) => keys.owned(lineageId, id)));
+  for (const id of ids) {
+    const key = keys.owned(lineageId, id);
+    if ((await change.get(key)) === undefined) change.put(key, values.owned('uploaded'));
+  }
+  return IDLE;
+}
+
+/** Where a leaf of the log stands, and its nodes. */
+export interface LeafPlace {
+  readonly leafIndex: number;
+  readonly timeMs: number;
+  readonly nodes: readonly HashNode[];
+  readonly position: Position;
+  readonly length: number;
+}
+
+function applyLeaf(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): void {
+  change.put(keys.leaf(leaf.leafIndex), values.leaf(leaf.position, type, leaf.length));
+  for (const node of leaf.nodes) change.put(keys.node(node.level, node.index), Buffer.from(node.hash));
+}
+
+function withLeaf(sums: Sums, leaf: LeafPlace): Sums {
+  return { ...sums, leaves: leaf.leafIndex + 1, lastLeafMs: Math.max(sums.lastLeafMs, leaf.timeMs) };
+}
+
+export interface AcceptedCommit {
+  readonly header: CommitHeader;
+  readonly hash: CommitHash;
+  /** By slot; `undefined` where an entry was purged. */
+  readonly entries: readonly (Entry | undefined)[];
+  readonly facts: CommitFacts;
+  readonly lineageId: LineageId;
+  /** Lower bound of version times when the lineage has no receipt yet. */
+  readonly enrolledAtMs: number | undefined;
+  readonly receipt: Signed;
+  readonly receiptBody: ReceiptBody;
+  readonly leaf: LeafPlace;
+}
+
+export async function applyCommit(change: CatalogChange, commit: AcceptedCommit): Promise<Effect> {
+  const { header, lineageId, leaf } = commit;
+  applyLeaf(change, 'commit', leaf);
+  const head = { chainId: header.chainId, sequence: header.sequence, hash: commit.hash };
+  const chain = { head, leafIndex: leaf.leafIndex, receivedAtMs: commit.receiptBody.receivedAtMs, receipt: commit.receipt };
+  change.put(keys.chain(header.agentId), values.chain(chain));
+  change.put(keys.link(header.agentId, header.chainId, header.sequence), values.link(commit.hash, leaf.leafIndex));
+
+  const uniqueBytes = await applyReferences(change, lineageId, commit.facts);
+  const lineageBefore = await change.get(keys.lineage(lineageId));
+  const before = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
+  const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.enrolledAtMs);
+  const lineage = { files: before.files + counts.files, bytes: before.bytes + counts.bytes, lastReceiptMs: commit.receiptBody.receivedAtMs };
+  change.put(keys.lineage(lineageId), values.lineage(lineage));
+
+  const sums = withLeaf(await sumsOf(change), leaf);
+  const grown: Sums = {
+    ...sums,
+    rawBytes: sums.rawBytes + counts.rawBytes,
+    uniqueBytes: sums.uniqueBytes + uniqueBytes,
+    commits: sums.commits + 1,
+    versions: sums.versions + counts.versions,
+    files: sums.files + counts.files,
+    liveBytes: sums.liveBytes + counts.bytes,
+  };
+  change.put(keys.sums, values.sums(grown));
+  return (registry) => {
+    registry.setChain(header.agentId, chain);
+    registry.setLineage(lineageId, lineage);
+  };
+}
+
+const NO_LINEAGE: LineageRow = { files: 0, bytes: 0, lastReceiptMs: undefined };
+
+/** Marks all that the commit refers to as the lineage's; returns the plaintext bytes that no commit had referred to before. */
+async function applyReferences(change: CatalogChange, lineageId: LineageId, facts: CommitFacts): Promise<number> {
+  let uniqueBytes = 0;
+  for (const [kind, refs] of [
+    ['chunk', facts.chunks],
+    ['page', facts.pages],
+  ] as const) {
+    const ids = [...refs.keys()].map(bytesOf);
+    await change.prefetch(ids.flatMap((id) => [keys.item(id), keys.owned(lineageId, id)]));
+    for (const [name, plainSize] of refs) {
+      const id = asChunkId(bytesOf(name));
+      change.put(keys.owned(lineageId, id), values.owned('referenced'));
+      const bytes = await change.get(keys.item(id));
+      if (bytes === undefined) continue; // lost with a damaged pack: fsck names it
+      const row = read.item(bytes);
+      if (row.plainSize !== undefined) continue;
+      change.put(keys.item(id), values.item({ ...row, plainSize }));
+      if (kind === 'chunk') uniqueBytes += plainSize;
+    }
+  }
+  return uniqueBytes;
+}
+
+interface Counts {
+  files: number;
+  bytes: number;
+  rawBytes: number;
+  versions: number;
+}
+
+/** Enters each version: its time, the file's newest version, the list of live versions. */
+async function applyVersions(change: CatalogChange, commit: AcceptedCommit, previousReceiptMs: number | undefined): Promise<Counts> {
+  const { lineageId, entries, receiptBody, leaf } = commit;
+  const counts: Counts = { files: 0, bytes: 0, rawBytes: 0, versions: 0 };
+  await change.prefetch(entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(lineageId, entry.fileId)])));
+  for (const [slot, entry] of entries.entries()) {
+    if (entry === undefined) continue;
+    const headKey = keys.head(lineageId, entry.fileId);
+    const headBytes = await change.get(headKey);
+    const before = headBytes === undefined ? undefined : read.head(headBytes);
+    const claimed = clampVersionTime(entry.capturedAtMs, previousReceiptMs, receiptBody.receivedAtMs);
+    // The agent sends a file's versions in the order of capture; its clock may have jumped back in between.
+    const timeMs = Math.max(claimed, before?.timeMs ?? 0);
+    const head: HeadRow = { timeMs, leafIndex: leaf.leafIndex, slot, kind: entry.kind, size: entry.size };
+    change.put(keys.fileVersion(lineageId, entry.fileId, head), values.version(entry.kind, entry.size));
+    change.put(headKey, values.head(head));
+    if (before !== undefined && before.kind !== 'gone') change.del(keys.live(lineageId, before.leafIndex, before.slot));
+    if (entry.kind !== 'gone') change.put(keys.live(lineageId, leaf.leafIndex, slot), values.u64(timeMs));
+    counts.files += liveFiles(entry.kind) - liveFiles(before?.kind);
+    counts.bytes += entry.size - (before?.size ?? 0);
+    counts.rawBytes += entry.size;
+    counts.versions += 1;
+  }
+  return counts;
+}
+
+function liveFiles(kind: Entry['kind'] | undefined): number {
+  return kind === 'file' ? 1 : 0;
+}
+
+/** An audit event; `rows` are the agents as they stand. */
+export async function applyEvent(change: CatalogChange, event: EventBody, leaf: LeafPlace, registry: Registry): Promise<Effect> {
+  applyLeaf(change, 'event', leaf);
+  let sums = withLeaf(await sumsOf(change), leaf);
+  if (event.type === 'epochOpened') sums = { ...sums, logEpoch: decodeEpochOpeningBody(event.opening.body).logEpoch };
+  change.put(keys.sums, values.sums(sums));
+  switch (event.type) {
+    case 'vaultAdded':
+      return IDLE;
+    case 'agentExpected':
+      return putAgents(change, expectAgent(event.enrolment, leaf, registry));
+    case 'agentEnrolled':
+      return putAgents(change, enrolAgent(event.enrolment, event.binding, leaf, registry));
+    case 'agentRevoked': {
+      const row = registry.row(event.agentId);
+      return putAgents(change, row === undefined ? [] : [ended(row, 'revoked', leaf, event.reason)]);
+    }
+    case 'headReported': {
+      change.put(keys.reported(leaf.leafIndex), Buffer.from(event.agentId));
+      return (live) => live.addReported(leaf.leafIndex, reportedHeadOf(event, leaf.timeMs));
+    }
+    case 'epochOpened': {
+      change.put(keys.epoch(sums.logEpoch), values.u64(leaf.leafIndex));
+      const healed = registry.reported().filter(([, reported]) => reported.head.logEpoch < sums.logEpoch);
+      for (const [leafIndex] of healed) change.del(keys.reported(leafIndex));
+      return (live) => {
+        for (const [leafIndex] of healed) live.dropReported(leafIndex);
+      };
+    }
+    case 'chainForked': {
+      change.put(keys.fork(event.agentId, event.at.chainId), values.fork(leaf.timeMs, leaf.leafIndex));
+      return (live) => live.addFork(event.agentId, event.at.chainId, leaf.timeMs);
+    }
+  }
+}
+
+/** What a `headReported` event says, with the time of its leaf. */
+export function reportedHeadOf(event: Extract<EventBody, { type: 'headReported' }>, timeMs: number): ReportedHead {
+  return { agentId: event.agentId, timeMs, head: decodeTreeHeadBody(event.head.body).head, signedHead: event.head };
+}
+
+function putAgents(change: CatalogChange, rows: readonly AgentRow[]): Effect {
+  for (const row of rows) change.put(keys.agent(row.agentId), values.agent(row));
+  return (registry) => {
+    for (const row of rows) registry.setAgent(row);
+  };
+}
+
+/** A new bundle for a name makes an unused older one of the same name worthless. */
+function expectAgent(enrolment: Signed, leaf: LeafPlace, registry: Registry): AgentRow[] {
+  const body = decodeEnrolmentCertificateBody(enrolment.body);
+  const superseded = registry.rows().filter((row) => row.name === body.name && row.state === 'expected');
+  const row: AgentRow = {
+    agentId: body.agentId,
+    lineageId: body.lineageId,
+    name: body.name,
+    state: 'expected',
+    expectedLeaf: leaf.leafIndex,
+    enrolledLeaf: undefined,
+    expectedAtMs: leaf.timeMs,
+    enrolledAtMs: undefined,
+    endedAtMs: undefined,
+    endedLeaf: undefined,
+    endReason: '',
+    enrolment,
+    binding: undefined,
+  };
+  return [...superseded.map((old) => ended(old, 'revoked', leaf, 'a newer bundle was made for this name')), row];
+}
+
+function enrolAgent(enrolment: Signed, binding: Signed, leaf: LeafPlace, registry: Registry): AgentRow[] {
+  const { agentId, replaces, name } = decodeEnrolmentCertificateBody(enrolment.body);
+  const row = registry.row(agentId);
+  if (row === undefined) return [];
+  const enrolled: AgentRow = { ...row, state: 'enrolled', binding, enrolledLeaf: leaf.leafIndex, enrolledAtMs: leaf.timeMs };
+  const old = replaces === undefined ? undefined : registry.row(replaces);
+  const gone = old === undefined || old.state === 'revoked' || equalBytes(old.agentId, agentId);
+  return gone ? [enrolled] : [ended(old, 'replaced', leaf, `replaced by ${name} (${hex(agentId).slice(0, 8)})`), enrolled];
+}
+
+function ended(row: AgentRow, state: 'revoked' | 'replaced', leaf: LeafPlace, endReason: string): AgentRow {
+  return { ...row, state, endedAtMs: leaf.timeMs, endedLeaf: leaf.leafIndex, endReason };
+}

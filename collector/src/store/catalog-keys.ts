@@ -1,0 +1,114 @@
+import { type AgentId, asAgentId, asChunkId, type ChainId, type ChunkId, type FileId, type LineageId } from '@aliquot/proto';
+import type { VersionPlace } from './catalog-rows.ts';
+import { RowReader, RowWriter } from './row.ts';
+
+/**
+ * Every key and value of the catalog, in one place. Keys are a letter and fixed-width parts, numbers big-endian, so that
+ * byte order is the order of scans. Everything below `~` is a pure function of the journal (I-C2); `~` holds notes that
+ * the journal does not contain and that may be lost: last contacts, heartbeats, known damage.
+ *
+ * | key | value |
+ * | --- | --- |
+ * | `V` | catalog version u32; another version means: rebuild |
+ * | `C` | checkpoint: pack u32, offset u32. What the journal holds behind it is not in the catalog yet |
+ * | `S` | sums over everything: `Sums` |
+ * | `k` chunk id | `ItemRow`: where a chunk or page is |
+ * | `o` lineage, chunk id | `Owned`: the agent's one set |
+ * | `L` lineage | `LineageRow` |
+ * | `a` agent id | `AgentRow`: state and places of its certificates |
+ * | `b` agent id | `ChainRow`: its chain's head and newest receipt |
+ * | `x` agent id, chain id, sequence u64 | commit hash, leaf index u64 |
+ * | `f` agent id, chain id | time u64 and leaf of the recorded fork |
+ * | `l` leaf index u64 | position of its record, its type |
+ * | `n` level u8, index u64 | node hash of the Merkle log |
+ * | `e` log epoch u32 | leaf index u64 of its opening |
+ * | `r` leaf index u64 | a reported head that the log lacks: agent id |
+ * | `v` lineage, file id, version time u64, leaf u64, slot u16 | kind u8, size u64 |
+ * | `h` lineage, file id | `HeadRow`: its newest version, "gone" included |
+ * | `g` lineage, leaf u64, slot u16 | version time u64: live versions, grouped by commit |
+ * | `~s` agent id | last contact u64 |
+ * | `~b` agent id | time u64, newest signed heartbeat |
+ * | `~d` chunk id | (empty) known to be damaged |
+ */
+export const CATALOG_VERSION = 1;
+
+/** First key of the notes: everything before it is the journal's, everything from it on is not. */
+export const NOTES_BEGIN = Buffer.from('~');
+
+const letter = (text: string): RowWriter => new RowWriter().fixed(Buffer.from(text, 'latin1'));
+
+export const keys = {
+  version: letter('V').finish(),
+  checkpoint: letter('C').finish(),
+  sums: letter('S').finish(),
+  item: (id: Uint8Array) => letter('k').fixed(id).finish(),
+  owned: (lineage: LineageId, id: Uint8Array) => letter('o').fixed(lineage).fixed(id).finish(),
+  lineage: (lineage: LineageId) => letter('L').fixed(lineage).finish(),
+  agent: (agent: AgentId) => letter('a').fixed(agent).finish(),
+  chain: (agent: AgentId) => letter('b').fixed(agent).finish(),
+  link: (agent: AgentId, chain: ChainId, sequence: number) => letter('x').fixed(agent).fixed(chain).u64(sequence).finish(),
+  fork: (agent: AgentId, chain: ChainId) => letter('f').fixed(agent).fixed(chain).finish(),
+  leaf: (index: number) => letter('l').u64(index).finish(),
+  node: (level: number, index: number) => letter('n').u8(level).u64(index).finish(),
+  epoch: (epoch: number) => letter('e').u32(epoch).finish(),
+  reported: (leafIndex: number) => letter('r').u64(leafIndex).finish(),
+  fileVersion: (lineage: LineageId, file: FileId, v: VersionPlace) =>
+    letter('v').fixed(lineage).fixed(file).u64(v.timeMs).u64(v.leafIndex).u16(v.slot).finish(),
+  head: (lineage: LineageId, file: FileId) => letter('h').fixed(lineage).fixed(file).finish(),
+  live: (lineage: LineageId, leafIndex: number, slot: number) => letter('g').fixed(lineage).u64(leafIndex).u16(slot).finish(),
+  seen: (agent: AgentId) => letter('~s').fixed(agent).finish(),
+  heartbeat: (agent: AgentId) => letter('~b').fixed(agent).finish(),
+  damaged: (id: Uint8Array) => letter('~d').fixed(id).finish(),
+};
+
+export interface Range {
+  readonly gte: Buffer;
+  readonly lt: Buffer;
+}
+
+/** Every key that begins with `prefix`. */
+function under(prefix: Buffer): Range {
+  const lt = Buffer.from(prefix);
+  for (let at = lt.length - 1; at >= 0; at -= 1) {
+    if (lt[at] !== 0xff) {
+      lt[at] = lt.readUInt8(at) + 1;
+      return { gte: prefix, lt: lt.subarray(0, at + 1) };
+    }
+  }
+  throw new RangeError('a prefix of 0xff bytes only has no end');
+}
+
+export const ranges = {
+  agents: under(Buffer.from('a')),
+  forks: under(Buffer.from('f')),
+  epochs: under(Buffer.from('e')),
+  reported: under(Buffer.from('r')),
+  seen: under(Buffer.from('~s')),
+  heartbeats: under(Buffer.from('~b')),
+  damaged: under(Buffer.from('~d')),
+  items: under(Buffer.from('k')),
+  leaves: under(Buffer.from('l')),
+  versionsOf: (lineage: LineageId) => under(letter('v').fixed(lineage).finish()),
+  versionsOfFile: (lineage: LineageId, file: FileId) => under(letter('v').fixed(lineage).fixed(file).finish()),
+  live: (lineage: LineageId) => under(letter('g').fixed(lineage).finish()),
+  /** Everything that follows from the journal. */
+  journal: { gte: Buffer.alloc(0), lt: NOTES_BEGIN },
+};
+
+/** The parts of a key behind its letter, for scans. */
+export const readKey = {
+  version: (key: Uint8Array): VersionPlace & { file: string } => {
+    const row = new RowReader(key.subarray(17));
+    return { file: Buffer.from(row.fixed(32)).toString('latin1'), timeMs: row.u64(), leafIndex: row.u64(), slot: row.u16() };
+  },
+  live: (key: Uint8Array) => {
+    const row = new RowReader(key.subarray(17));
+    return { leafIndex: row.u64(), slot: row.u16() };
+  },
+  item: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(1))),
+  damaged: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(2))),
+  noteAgent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(2))),
+  agent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(1, 17))),
+  number: (key: Uint8Array): number => new RowReader(key.subarray(1)).u64(),
+  epoch: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
+};

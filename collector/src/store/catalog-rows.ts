@@ -1,0 +1,244 @@
+import { asAgentId, asChainId, asCommitHash, asLineageId, type AgentId, type ChainPoint, type CommitHash, type EntryKind, type LineageId, type Signed, type StoredKind } from '@aliquot/proto';
+import { StoreError } from './errors.ts';
+import type { Position } from './position.ts';
+import { RowReader, RowWriter } from './row.ts';
+
+/** Which version: its time, the leaf of its commit, its slot in there. */
+export interface VersionPlace {
+  readonly timeMs: number;
+  readonly leafIndex: number;
+  readonly slot: number;
+}
+
+export interface ItemRow {
+  readonly kind: StoredKind;
+  readonly position: Position;
+  readonly length: number;
+  /** Plaintext bytes as the first reference states them (pages: as computed); `undefined` before any. */
+  readonly plainSize: number | undefined;
+}
+
+/** `referenced` by a commit of the lineage: for a page, everything below it was proved to be in the set. */
+export type Owned = 'uploaded' | 'referenced';
+
+export interface LineageRow {
+  /** Live files and their bytes. */
+  readonly files: number;
+  readonly bytes: number;
+  /** `receivedAtMs` of its newest receipt. */
+  readonly lastReceiptMs: number | undefined;
+}
+
+export interface HeadRow extends VersionPlace {
+  readonly kind: EntryKind;
+  readonly size: number;
+}
+
+export interface AgentRow {
+  readonly agentId: AgentId;
+  readonly lineageId: LineageId;
+  readonly name: string;
+  readonly state: 'expected' | 'enrolled' | 'revoked' | 'replaced';
+  readonly expectedLeaf: number;
+  readonly enrolledLeaf: number | undefined;
+  readonly expectedAtMs: number;
+  readonly enrolledAtMs: number | undefined;
+  /** Revoked or replaced: when, why, by which leaf. */
+  readonly endedAtMs: number | undefined;
+  readonly endedLeaf: number | undefined;
+  readonly endReason: string;
+  readonly enrolment: Signed;
+  readonly binding: Signed | undefined;
+}
+
+export interface ChainRow {
+  readonly head: ChainPoint;
+  readonly leafIndex: number;
+  readonly receivedAtMs: number;
+  readonly receipt: Signed;
+}
+
+export interface Sums {
+  readonly rawBytes: number;
+  readonly uniqueBytes: number;
+  readonly storedBytes: number;
+  readonly chunks: number;
+  readonly pages: number;
+  readonly commits: number;
+  readonly versions: number;
+  readonly files: number;
+  readonly liveBytes: number;
+  /** Leaves of the log. */
+  readonly leaves: number;
+  readonly logEpoch: number;
+  /** The newest time that a leaf bears: later ones are not earlier. */
+  readonly lastLeafMs: number;
+}
+
+export const NO_SUMS: Sums = {
+  rawBytes: 0,
+  uniqueBytes: 0,
+  storedBytes: 0,
+  chunks: 0,
+  pages: 0,
+  commits: 0,
+  versions: 0,
+  files: 0,
+  liveBytes: 0,
+  leaves: 0,
+  logEpoch: 1,
+  lastLeafMs: 0,
+};
+
+const sumFields = Object.keys(NO_SUMS) as (keyof Sums)[];
+
+const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
+const states = ['expected', 'enrolled', 'revoked', 'replaced'] as const;
+
+/** An optional number: 0 for none, else one more than the number. */
+const optional = (value: number | undefined): number => (value === undefined ? 0 : value + 1);
+const fromOptional = (value: number): number | undefined => (value === 0 ? undefined : value - 1);
+
+const NOTHING = new Uint8Array(0);
+
+function signedFrom(row: RowReader): Signed {
+  return { body: row.blob(), signature: row.blob() };
+}
+
+function oneOf<T>(values: readonly T[], index: number): T {
+  const value = values[index];
+  if (value === undefined) throw new StoreError('STORE_CATALOG', 'a catalog row is not of this release: run aliquot fsck --repair, which rebuilds the catalog');
+  return value;
+}
+
+function entryKindOf(number: number): EntryKind {
+  return oneOf(['file', 'directory', 'symlink', 'gone'] as const, number - 1);
+}
+
+export const values = {
+  u32: (value: number) => new RowWriter().u32(value).finish(),
+  u64: (value: number) => new RowWriter().u64(value).finish(),
+  position: (p: Position) => new RowWriter().u32(p.pack).u32(p.offset).finish(),
+  leaf: (p: Position, type: 'commit' | 'event', length: number) =>
+    new RowWriter().u8(type === 'commit' ? 1 : 2).u32(p.pack).u32(p.offset).u32(length).finish(),
+  sums: (sums: Sums) => sumFields.reduce((row, field) => row.u64(sums[field]), new RowWriter()).finish(),
+  item: (row: ItemRow) =>
+    new RowWriter()
+      .u8(row.kind === 'chunk' ? 1 : 2)
+      .u32(row.position.pack)
+      .u32(row.position.offset)
+      .u32(row.length)
+      .u64(optional(row.plainSize))
+      .finish(),
+  owned: (owned: Owned) => new RowWriter().u8(owned === 'uploaded' ? 1 : 2).finish(),
+  lineage: (row: LineageRow) => new RowWriter().u64(row.files).u64(row.bytes).u64(optional(row.lastReceiptMs)).finish(),
+  agent: (row: AgentRow) =>
+    new RowWriter()
+      .fixed(row.agentId)
+      .fixed(row.lineageId)
+      .text(row.name)
+      .u8(states.indexOf(row.state))
+      .u64(row.expectedLeaf)
+      .u64(optional(row.enrolledLeaf))
+      .u64(row.expectedAtMs)
+      .u64(optional(row.enrolledAtMs))
+      .u64(optional(row.endedAtMs))
+      .u64(optional(row.endedLeaf))
+      .text(row.endReason)
+      .blob(row.enrolment.body)
+      .blob(row.enrolment.signature)
+      .blob(row.binding?.body ?? NOTHING)
+      .blob(row.binding?.signature ?? NOTHING)
+      .finish(),
+  chain: ({ head, leafIndex, receivedAtMs, receipt }: ChainRow) =>
+    new RowWriter()
+      .fixed(head.chainId)
+      .u64(head.sequence)
+      .fixed(head.hash)
+      .u64(leafIndex)
+      .u64(receivedAtMs)
+      .blob(receipt.body)
+      .blob(receipt.signature)
+      .finish(),
+  link: (hash: CommitHash, leafIndex: number) => new RowWriter().fixed(hash).u64(leafIndex).finish(),
+  fork: (timeMs: number, leafIndex: number) => new RowWriter().u64(timeMs).u64(leafIndex).finish(),
+  head: (row: HeadRow) =>
+    new RowWriter().u64(row.timeMs).u64(row.leafIndex).u16(row.slot).u8(kindNumbers[row.kind]).u64(row.size).finish(),
+  version: (kind: EntryKind, size: number) => new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
+  heartbeat: (timeMs: number, signed: Signed) => new RowWriter().u64(timeMs).blob(signed.body).blob(signed.signature).finish(),
+};
+
+export const read = {
+  u32: (bytes: Uint8Array) => new RowReader(bytes).u32(),
+  u64: (bytes: Uint8Array) => new RowReader(bytes).u64(),
+  position: (bytes: Uint8Array): Position => {
+    const row = new RowReader(bytes);
+    return { pack: row.u32(), offset: row.u32() };
+  },
+  leaf: (bytes: Uint8Array): { type: 'commit' | 'event'; position: Position; length: number } => {
+    const row = new RowReader(bytes);
+    return { type: oneOf(['commit', 'event'] as const, row.u8() - 1), position: { pack: row.u32(), offset: row.u32() }, length: row.u32() };
+  },
+  sums: (bytes: Uint8Array): Sums => {
+    const row = new RowReader(bytes);
+    return sumFields.reduce((sums, field) => ({ ...sums, [field]: row.u64() }), NO_SUMS);
+  },
+  item: (bytes: Uint8Array): ItemRow => {
+    const row = new RowReader(bytes);
+    return {
+      kind: oneOf(['chunk', 'page'] as const, row.u8() - 1),
+      position: { pack: row.u32(), offset: row.u32() },
+      length: row.u32(),
+      plainSize: fromOptional(row.u64()),
+    };
+  },
+  owned: (bytes: Uint8Array): Owned => oneOf(['uploaded', 'referenced'] as const, new RowReader(bytes).u8() - 1),
+  lineage: (bytes: Uint8Array): LineageRow => {
+    const row = new RowReader(bytes);
+    return { files: row.u64(), bytes: row.u64(), lastReceiptMs: fromOptional(row.u64()) };
+  },
+  agent: (bytes: Uint8Array): AgentRow => {
+    const row = new RowReader(bytes);
+    const fields = {
+      agentId: asAgentId(row.fixed(16)),
+      lineageId: asLineageId(row.fixed(16)),
+      name: row.text(),
+      state: oneOf(states, row.u8()),
+      expectedLeaf: row.u64(),
+      enrolledLeaf: fromOptional(row.u64()),
+      expectedAtMs: row.u64(),
+      enrolledAtMs: fromOptional(row.u64()),
+      endedAtMs: fromOptional(row.u64()),
+      endedLeaf: fromOptional(row.u64()),
+      endReason: row.text(),
+      enrolment: signedFrom(row),
+    };
+    const binding = signedFrom(row);
+    return { ...fields, binding: binding.signature.length === 0 ? undefined : binding };
+  },
+  chain: (bytes: Uint8Array): ChainRow => {
+    const row = new RowReader(bytes);
+    const head = { chainId: asChainId(row.fixed(16)), sequence: row.u64(), hash: asCommitHash(row.fixed(32)) };
+    return { head, leafIndex: row.u64(), receivedAtMs: row.u64(), receipt: signedFrom(row) };
+  },
+  link: (bytes: Uint8Array) => {
+    const row = new RowReader(bytes);
+    return { hash: asCommitHash(row.fixed(32)), leafIndex: row.u64() };
+  },
+  fork: (bytes: Uint8Array) => {
+    const row = new RowReader(bytes);
+    return { timeMs: row.u64(), leafIndex: row.u64() };
+  },
+  head: (bytes: Uint8Array): HeadRow => {
+    const row = new RowReader(bytes);
+    return { timeMs: row.u64(), leafIndex: row.u64(), slot: row.u16(), kind: entryKindOf(row.u8()), size: row.u64() };
+  },
+  version: (bytes: Uint8Array) => {
+    const row = new RowReader(bytes);
+    return { kind: entryKindOf(row.u8()), size: row.u64() };
+  },
+  heartbeat: (bytes: Uint8Array) => {
+    const row = new RowReader(bytes);
+    return { timeMs: row.u64(), signed: signedFrom(row) };
+  },
+};

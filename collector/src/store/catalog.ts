@@ -1,0 +1,234 @@
+import { join } from 'node:path';
+import { exists, removeDurably } from '@aliquot/shared/durable/durable';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { type BatchOperation, Level } from 'level';
+import { CATALOG_VERSION, keys, NOTES_BEGIN, type Range, ranges } from './catalog-keys.ts';
+import { read, values } from './catalog-rows.ts';
+import { StoreError } from './errors.ts';
+import type { Position } from './position.ts';
+
+type Db = Level<Buffer, Buffer>;
+type Operation = BatchOperation<Db, Buffer, Buffer>;
+
+const encodings = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
+/** Level's own memory for each vault: blocks read, and the table being filled. */
+const CACHE_BYTES = 8 * 1024 * 1024;
+const WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** What a key is looked up by in memory. */
+const name = (key: Buffer): string => key.toString('latin1');
+
+/**
+ * The index over the journal, in Level. A pure function of the journal up to its checkpoint (I-C2).
+ *
+ * Changes gather in memory and reach Level in one atomic, synced batch with the new checkpoint, and only once the journal
+ * behind them is synced (I-C3): Level can therefore never know more than the packs. What is still in memory when the
+ * process dies is replayed from the packs.
+ */
+export class Catalog {
+  readonly #db: Db;
+  /** Journal-derived changes not yet in Level; null is a deletion. */
+  #pending = new Map<string, Buffer | null>();
+  /** Notes not yet in Level. */
+  #notes = new Map<string, Buffer | null>();
+  #checkpoint: Position | undefined;
+  /** Where the journal stood after the newest change in `#pending`. */
+  #position: Position | undefined;
+
+  private constructor(db: Db, checkpoint: Position | undefined) {
+    this.#db = db;
+    this.#checkpoint = checkpoint;
+    this.#position = checkpoint;
+  }
+
+  /**
+   * Opens the catalog, empty when there is none, when it is of another version, or when Level finds it broken: the caller
+   * then replays the whole journal. Notes survive wherever Level can still be read.
+   */
+  static async open(files: FilePort, dir: string): Promise<Catalog> {
+    const db = await openLevel(files, dir);
+    try {
+      const version = await db.get(keys.version);
+      if (version === undefined || read.u32(version) !== CATALOG_VERSION) await db.clear(ranges.journal);
+      const checkpoint = await db.get(keys.checkpoint);
+      return new Catalog(db, checkpoint === undefined ? undefined : read.position(checkpoint));
+    } catch (error) {
+      await db.close();
+      throw error;
+    }
+  }
+
+  /** Opens what exists for reading only; throws when there is nothing or when a living process holds it. */
+  static async openExisting(dir: string): Promise<Catalog> {
+    const db: Db = new Level(dir, { ...encodings, createIfMissing: false, cacheSize: CACHE_BYTES });
+    await db.open();
+    const checkpoint = await db.get(keys.checkpoint);
+    return new Catalog(db, checkpoint === undefined ? undefined : read.position(checkpoint));
+  }
+
+  /** How much of the journal Level knows; `undefined`: nothing. */
+  get checkpoint(): Position | undefined {
+    return this.#checkpoint;
+  }
+
+  /** Changes waiting for `flush`. */
+  get pendingChanges(): number {
+    return this.#pending.size;
+  }
+
+  async get(key: Buffer): Promise<Buffer | undefined> {
+    const known = this.#inMemory(name(key));
+    return known === undefined ? this.#db.get(key) : (known ?? undefined);
+  }
+
+  async getMany(wanted: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
+    const found = wanted.map((key) => this.#inMemory(name(key)));
+    const ask = wanted.filter((_, index) => found[index] === undefined);
+    const answers = ask.length === 0 ? [] : await this.#db.getMany(ask);
+    let next = 0;
+    return found.map((known) => (known === undefined ? answers[next++] : (known ?? undefined)));
+  }
+
+  /** Starts a set of changes that become visible together. */
+  begin(): CatalogChange {
+    return new CatalogChange(this);
+  }
+
+  /** Takes over the changes of a `CatalogChange`; `position` is the end of the record that they follow from. */
+  take(changes: ReadonlyMap<string, Buffer | null>, position: Position): void {
+    for (const [key, value] of changes) this.#pending.set(key, value);
+    this.#position = position;
+  }
+
+  /** Sets (or, with `undefined`, removes) a note: not journal-derived, written with the next flush. */
+  note(key: Buffer, value: Buffer | undefined): void {
+    this.#notes.set(name(key), value ?? null);
+  }
+
+  /**
+   * Writes everything gathered to Level in one synced batch. The caller has synced the journal first. After an error the
+   * catalog must be closed and opened again.
+   */
+  async flush(): Promise<void> {
+    const position = this.#position;
+    if (this.#pending.size === 0 && this.#notes.size === 0 && position === this.#checkpoint) return;
+    const operations: Operation[] = [{ type: 'put', key: keys.version, value: values.u32(CATALOG_VERSION) }];
+    if (position !== undefined) operations.push({ type: 'put', key: keys.checkpoint, value: values.position(position) });
+    const notes = this.#notes;
+    this.#notes = new Map();
+    for (const changes of [this.#pending, notes]) {
+      for (const [text, value] of changes) {
+        const key = Buffer.from(text, 'latin1');
+        operations.push(value === null ? { type: 'del', key } : { type: 'put', key, value });
+      }
+    }
+    await this.#db.batch(operations, { sync: true });
+    // Only now: a reader that missed the memory must find the row in Level.
+    this.#pending.clear();
+    this.#checkpoint = position;
+  }
+
+  /** Rows of a range in key order, of the moment of the call. The caller has flushed: what waits in memory is not seen. */
+  async *scan(range: Range): AsyncGenerator<[Buffer, Buffer]> {
+    const iterator = this.#db.iterator({ ...range, highWaterMarkBytes: 256 * 1024 });
+    try {
+      for (;;) {
+        const rows = await iterator.nextv(1000);
+        if (rows.length === 0) return;
+        yield* rows;
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  /** Forgets everything that follows from the journal, for a rebuild. */
+  async clear(): Promise<void> {
+    this.#pending.clear();
+    await this.#db.clear({ lt: NOTES_BEGIN });
+    this.#checkpoint = undefined;
+    this.#position = undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close();
+  }
+
+  #inMemory(key: string): Buffer | null | undefined {
+    const pending = this.#pending.get(key);
+    return pending === undefined ? this.#notes.get(key) : pending;
+  }
+}
+
+/** Changes that follow from one journal record: seen by its own reads at once, by others after `commit`. */
+export class CatalogChange {
+  readonly #catalog: Catalog;
+  readonly #changes = new Map<string, Buffer | null>();
+  readonly #fetched = new Map<string, Buffer | null>();
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+  }
+
+  async get(key: Buffer): Promise<Buffer | undefined> {
+    const text = name(key);
+    const changed = this.#changes.get(text);
+    if (changed !== undefined) return changed ?? undefined;
+    const fetched = this.#fetched.get(text);
+    if (fetched !== undefined) return fetched ?? undefined;
+    return this.#catalog.get(key);
+  }
+
+  /** Reads many rows at once, so that the `get`s that follow need no round trip each. */
+  async prefetch(wanted: readonly Buffer[]): Promise<void> {
+    const unknown = wanted.filter((key) => !this.#fetched.has(name(key)));
+    const rows = await this.#catalog.getMany(unknown);
+    for (const [index, key] of unknown.entries()) this.#fetched.set(name(key), rows[index] ?? null);
+  }
+
+  put(key: Buffer, value: Buffer): void {
+    this.#changes.set(name(key), value);
+  }
+
+  del(key: Buffer): void {
+    this.#changes.set(name(key), null);
+  }
+
+  commit(position: Position): void {
+    this.#catalog.take(this.#changes, position);
+  }
+}
+
+async function openLevel(files: FilePort, dir: string): Promise<Db> {
+  const options = { ...encodings, cacheSize: CACHE_BYTES, writeBufferSize: WRITE_BUFFER_BYTES };
+  const db: Db = new Level(dir, options);
+  try {
+    await db.open();
+    return db;
+  } catch (error) {
+    if (hasCode(error, 'LEVEL_LOCKED')) {
+      throw new StoreError('STORE_FOLDER', `${dir} is in use by a living process; stop it first`, { cause: error, retryable: true });
+    }
+    if (!hasCode(error, 'LEVEL_CORRUPTION')) {
+      throw new StoreError('STORE_FOLDER', `cannot open the catalog ${dir}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  }
+  await removeCatalog(files, dir);
+  const fresh: Db = new Level(dir, options);
+  await fresh.open();
+  return fresh;
+}
+
+/** Removes all files of a catalog: it follows from the packs again. */
+export async function removeCatalog(files: FilePort, dir: string): Promise<void> {
+  if (!(await exists(files, dir))) return;
+  const names: string[] = [];
+  for await (const entry of files.list(dir)) if (entry.kind === 'file') names.push(entry.name.toString());
+  for (const file of names) await removeDurably(files, join(dir, file));
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && error.code === code) return true;
+  return hasCode(error.cause, code);
+}

@@ -1,0 +1,354 @@
+import { join } from 'node:path';
+import {
+  type AgentId,
+  asChunkId,
+  type ChunkId,
+  decodeEventBody,
+  decodeLogLeaf,
+  decodeStoredCommit,
+  decodeStoredEvent,
+  encodeEventBody,
+  encodeStoredCommit,
+  encodeStoredEvent,
+  encodeStoredUploads,
+  type EventBody,
+  type LineageId,
+  type LogLeaf,
+  type Signed,
+  type StoredUploads,
+  type TreeHead,
+  type VaultId,
+} from '@aliquot/proto';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { eventLeaf } from '@aliquot/shared/log/leaf';
+import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
+import { type AcceptedCommit, applyCommit, applyEvent, applyItem, applyUploads, type Effect, type LeafPlace, reportedHeadOf } from './apply.ts';
+import { Catalog, type CatalogChange } from './catalog.ts';
+import { keys, ranges, readKey } from './catalog-keys.ts';
+import { type ItemRow, NO_SUMS, type Owned, read, type Sums } from './catalog-rows.ts';
+import type { FactSource } from './commit-facts.ts';
+import { StoreError } from './errors.ts';
+import { Journal, type JournalPorts, type NewRecord } from './journal.ts';
+import type { Position } from './position.ts';
+import { PACK_HEADER_BYTES } from './record.ts';
+import { Registry } from './registry.ts';
+import { replayInto } from './replay.ts';
+import type { PutItem, ReportedHead } from './vault-store.ts';
+
+export interface Opening {
+  readonly logEpoch: number;
+  readonly opening: Signed;
+  readonly leafIndex: number;
+  readonly leaf: Uint8Array;
+}
+
+/** Changes gathered in memory before they are written to Level: about 10 MB. */
+export const FLUSH_CHANGES = 40_000;
+
+const START: Position = { pack: 1, offset: PACK_HEADER_BYTES };
+const name = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
+
+/**
+ * One vault as it lies in memory and on disk: journal, catalog, log and registry, kept in step.
+ *
+ * Every `append…` writes the journal first and then changes the others; none of them overlap (the vault's queue sees to
+ * it). When one fails half-way, the core is thrown away and opened again from the disk.
+ */
+export class VaultCore {
+  readonly journal: Journal;
+  readonly catalog: Catalog;
+  readonly registry: Registry;
+  readonly #damaged: Set<string>;
+  #openings: readonly Opening[];
+  #log: MerkleLog;
+  #sums: Sums;
+
+  private constructor(parts: Parts) {
+    this.journal = parts.journal;
+    this.catalog = parts.catalog;
+    this.registry = parts.registry;
+    this.#damaged = parts.damaged;
+    this.#openings = parts.openings;
+    this.#log = parts.log;
+    this.#sums = parts.sums;
+  }
+
+  /**
+   * Opens journal and catalog and replays what the catalog does not know yet, or everything when it is missing, broken or
+   * of another version. Throws `STORE_CORRUPT` where durable records are gone or broken.
+   */
+  static async open(dir: string, vaultId: VaultId, ports: JournalPorts): Promise<VaultCore> {
+    let catalog = await Catalog.open(ports.files, join(dir, 'catalog'));
+    let journal: Journal | undefined;
+    try {
+      journal = await Journal.open(join(dir, 'packs'), vaultId, catalog.checkpoint, ports);
+      let parts: Parts;
+      try {
+        parts = await load(journal, catalog);
+      } catch (error) {
+        if (error instanceof StoreError && error.code !== 'STORE_CATALOG') throw error;
+        // A catalog that does not fit itself: it follows from the packs, so make it again.
+        await catalog.clear().catch(async () => {
+          await catalog.close();
+          throw error;
+        });
+        parts = await load(journal, catalog);
+      }
+      const core = new VaultCore(parts);
+      await replayInto(core, journal, catalog.checkpoint ?? START);
+      await catalog.flush();
+      return core;
+    } catch (error) {
+      await journal?.close();
+      await catalog.close();
+      throw error;
+    }
+  }
+
+  get sums(): Sums {
+    return this.#sums;
+  }
+
+  /** The head over everything appended, durable or not. */
+  get head(): TreeHead {
+    return { logEpoch: this.#sums.logEpoch, size: this.#log.size, root: this.#log.root };
+  }
+
+  get log(): MerkleLog {
+    return this.#log;
+  }
+
+  get openings(): readonly Opening[] {
+    return this.#openings;
+  }
+
+  get damagedCount(): number {
+    return this.#damaged.size;
+  }
+
+  isDamaged(id: ChunkId): boolean {
+    return this.#damaged.has(name(id));
+  }
+
+  /** Remembers that an item's bytes have rotted: asked for again at the next upload. */
+  setDamaged(id: ChunkId): void {
+    this.#damaged.add(name(id));
+    this.catalog.note(keys.damaged(id), Buffer.alloc(0));
+  }
+
+  async item(id: ChunkId): Promise<ItemRow | undefined> {
+    const row = await this.catalog.get(keys.item(id));
+    return row === undefined ? undefined : read.item(row);
+  }
+
+  /** Ownership rows; a damaged item counts as absent, so that its owners send it again. */
+  async owned(lineageId: LineageId, ids: readonly ChunkId[]): Promise<(Owned | undefined)[]> {
+    const rows = await this.catalog.getMany(ids.map((id) => keys.owned(lineageId, id)));
+    return rows.map((row, index) => {
+      const id = ids[index];
+      return row === undefined || (id !== undefined && this.isDamaged(id)) ? undefined : read.owned(row);
+    });
+  }
+
+  /** An item's bytes; `undefined` when not held. Throws `STORE_DAMAGED`, and remembers it. */
+  async readItem(id: ChunkId): Promise<{ row: ItemRow; bytes: Buffer } | undefined> {
+    const row = await this.item(id);
+    if (row === undefined) return undefined;
+    try {
+      const { header, payload } = await this.journal.read(row.position, row.length);
+      if (name(header.id) !== name(id)) throw new StoreError('STORE_DAMAGED', 'the catalog points at another record: run aliquot fsck --repair');
+      return { row, bytes: payload };
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'STORE_DAMAGED') this.setDamaged(id);
+      throw error;
+    }
+  }
+
+  factsOf(lineageId: LineageId, owned: FactSource['owned'] = (ids) => this.owned(lineageId, ids)): FactSource {
+    return {
+      owned,
+      readPage: async (id) => {
+        try {
+          return (await this.readItem(id))?.bytes;
+        } catch (error) {
+          if (error instanceof StoreError && error.code === 'STORE_DAMAGED') return undefined;
+          throw error;
+        }
+      },
+    };
+  }
+
+  async appendItems(items: readonly PutItem[]): Promise<void> {
+    const placed = await this.journal.append(items.map(({ id, kind, bytes }) => ({ kind, id, payload: bytes })));
+    const change = this.catalog.begin();
+    await change.prefetch(items.map(({ id }) => keys.item(id)));
+    let end = this.journal.end;
+    for (const [index, { id, kind, bytes }] of items.entries()) {
+      const place = placed[index];
+      if (place === undefined) continue;
+      await applyItem(change, { id, kind, length: bytes.length, position: place.position });
+      end = place.end;
+    }
+    await this.commitChange(change, end);
+    for (const { id } of items) this.#mended(id);
+  }
+
+  async appendUploads(uploads: StoredUploads): Promise<void> {
+    const { end } = await this.#append('uploads', encodeStoredUploads(uploads));
+    const change = this.catalog.begin();
+    await this.commitChange(change, end, await applyUploads(change, uploads));
+  }
+
+  /**
+   * Puts a leaf at the end of the log, lets `record` make the record that holds it (a receipt needs the new root), and
+   * appends that. When appending fails, the log is as before.
+   */
+  async appendLeaf(
+    kind: 'commit' | 'event',
+    leaf: Uint8Array,
+    record: (leafIndex: number, root: Uint8Array) => Uint8Array,
+    apply: (change: CatalogChange, leaf: LeafPlace) => Promise<Effect>,
+  ): Promise<number> {
+    const leafIndex = this.#log.size;
+    const nodes = this.stageLeaf(leaf);
+    let placed: { position: Position; end: Position; length: number };
+    try {
+      placed = await this.#append(kind, record(leafIndex, this.#log.root));
+    } catch (error) {
+      this.#log = await MerkleLog.open(nodeStore(this.catalog), leafIndex);
+      throw error;
+    }
+    const { timeMs } = decodeLogLeaf(leaf);
+    const change = this.catalog.begin();
+    const effect = await apply(change, { leafIndex, timeMs, nodes, position: placed.position, length: placed.length });
+    await this.commitChange(change, placed.end, effect);
+    return leafIndex;
+  }
+
+  appendCommit(commit: Omit<AcceptedCommit, 'leaf' | 'receipt' | 'receiptBody'>, bytes: Uint8Array, leaf: Uint8Array, receiptFor: ReceiptMaker): Promise<number> {
+    let made: Pick<AcceptedCommit, 'receipt' | 'receiptBody'> | undefined;
+    const record = (leafIndex: number, root: Uint8Array) => {
+      made = receiptFor(leafIndex, { logEpoch: this.#sums.logEpoch, size: leafIndex + 1, root });
+      return encodeStoredCommit({ commit: bytes, leaf, receipt: made.receipt });
+    };
+    return this.appendLeaf('commit', leaf, record, (change, place) => {
+      if (made === undefined) throw new TypeError('the record was not made');
+      return applyCommit(change, { ...commit, ...made, leaf: place });
+    });
+  }
+
+  async appendEvent(event: EventBody, nowMs: number): Promise<number> {
+    const bytes = encodeEventBody(event);
+    const leaf = eventLeaf(bytes, this.leafTime(nowMs));
+    const record = () => encodeStoredEvent({ event: bytes, leaf });
+    const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) => applyEvent(change, event, place, this.registry));
+    this.noteOpening(event, leafIndex, leaf);
+    return leafIndex;
+  }
+
+  /** The log's time never runs backwards, whatever the clock does. */
+  leafTime(nowMs: number): number {
+    return Math.max(nowMs, this.#sums.lastLeafMs);
+  }
+
+  /** Adds a leaf to the log in memory and returns its nodes for the catalog. */
+  stageLeaf(leaf: Uint8Array): readonly HashNode[] {
+    return this.#log.stage([leafHash(leaf)]);
+  }
+
+  noteOpening(event: EventBody, leafIndex: number, leaf: Uint8Array): void {
+    if (event.type !== 'epochOpened') return;
+    this.#openings = [...this.#openings, { logEpoch: this.#sums.logEpoch, opening: event.opening, leafIndex, leaf }];
+  }
+
+  /** Makes a record's changes visible, all at once. */
+  async commitChange(change: CatalogChange, end: Position, effect?: Effect): Promise<void> {
+    const sums = await change.get(keys.sums);
+    change.commit(end);
+    if (sums !== undefined) this.#sums = read.sums(sums);
+    effect?.(this.registry);
+  }
+
+  seen(agentId: AgentId, nowMs: number): void {
+    this.registry.seen(agentId, nowMs);
+  }
+
+  /** The record of one leaf. */
+  async leafRecord(leafIndex: number): Promise<{ type: 'commit' | 'event'; payload: Buffer }> {
+    return leafRecord(this.journal, this.catalog, leafIndex);
+  }
+
+  async storedCommit(leafIndex: number): Promise<{ commit: Uint8Array; leaf: Uint8Array; receipt: Signed }> {
+    return decodeStoredCommit((await this.leafRecord(leafIndex)).payload);
+  }
+
+  async close(): Promise<void> {
+    await this.journal.close();
+    await this.catalog.close();
+  }
+
+  #mended(id: ChunkId): void {
+    if (!this.#damaged.delete(name(id))) return;
+    this.catalog.note(keys.damaged(id), undefined);
+  }
+
+  async #append(kind: NewRecord['kind'], payload: Uint8Array): Promise<{ position: Position; end: Position; length: number }> {
+    const [placed] = await this.journal.append([{ kind, id: sha256(payload), payload }]);
+    if (placed === undefined) throw new TypeError('the journal placed nothing');
+    return { ...placed, length: payload.length };
+  }
+}
+
+export type ReceiptMaker = (leafIndex: number, head: TreeHead) => Pick<AcceptedCommit, 'receipt' | 'receiptBody'>;
+
+interface Parts {
+  readonly journal: Journal;
+  readonly catalog: Catalog;
+  readonly registry: Registry;
+  readonly damaged: Set<string>;
+  readonly openings: readonly Opening[];
+  readonly log: MerkleLog;
+  readonly sums: Sums;
+}
+
+function nodeStore(catalog: Catalog) {
+  return {
+    get: (level: number, index: number) => catalog.get(keys.node(level, index)),
+    put: () => {
+      throw new TypeError('nodes are stored with their record');
+    },
+  };
+}
+
+async function leafRecord(journal: Journal, catalog: Catalog, leafIndex: number): Promise<{ type: 'commit' | 'event'; payload: Buffer }> {
+  const row = await catalog.get(keys.leaf(leafIndex));
+  if (row === undefined) throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} is not in the catalog; run aliquot fsck --repair`);
+  const { type, position, length } = read.leaf(row);
+  return { type, payload: (await journal.read(position, length)).payload };
+}
+
+/** Everything that the catalog knows up to its checkpoint. */
+async function load(journal: Journal, catalog: Catalog): Promise<Parts> {
+  const sumsRow = await catalog.get(keys.sums);
+  const sums = sumsRow === undefined ? NO_SUMS : read.sums(sumsRow);
+  const eventAt = async (leafIndex: number): Promise<{ event: EventBody; leaf: LogLeaf; leafBytes: Uint8Array }> => {
+    const stored = decodeStoredEvent((await leafRecord(journal, catalog, leafIndex)).payload);
+    return { event: decodeEventBody(stored.event), leaf: decodeLogLeaf(stored.leaf), leafBytes: stored.leaf };
+  };
+  const registry = await Registry.load(catalog, async (leafIndex): Promise<ReportedHead> => {
+    const { event, leaf } = await eventAt(leafIndex);
+    if (event.type !== 'headReported') throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} reports no head; run aliquot fsck --repair`);
+    return reportedHeadOf(event, leaf.timeMs);
+  });
+  const openings: Opening[] = [];
+  for await (const [key, value] of catalog.scan(ranges.epochs)) {
+    const leafIndex = read.u64(value);
+    const { event, leafBytes } = await eventAt(leafIndex);
+    if (event.type !== 'epochOpened') throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} opens no epoch; run aliquot fsck --repair`);
+    openings.push({ logEpoch: readKey.epoch(key), opening: event.opening, leafIndex, leaf: leafBytes });
+  }
+  const damaged = new Set<string>();
+  for await (const [key] of catalog.scan(ranges.damaged)) damaged.add(name(asChunkId(readKey.damaged(key))));
+  const log = await MerkleLog.open(nodeStore(catalog), sums.leaves);
+  return { journal, catalog, registry, damaged, openings, log, sums };
+}

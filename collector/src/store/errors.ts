@@ -1,0 +1,34 @@
+import { AliquotError } from '@aliquot/proto';
+
+export type StoreErrorCode =
+  /** A pack's bytes are wrong where they were already durable: bit rot or tampering, not a torn tail. */
+  | 'STORE_CORRUPT'
+  /** One chunk or page cannot be read back as it was stored. */
+  | 'STORE_DAMAGED'
+  /** The disk has no room; nothing of the call was kept. */
+  | 'STORE_NO_SPACE'
+  /** Writing or syncing failed; the unsynced tail was dropped and the vault must be opened again. */
+  | 'STORE_FAILED'
+  /** The store was closed. */
+  | 'STORE_CLOSED'
+  /** An uploaded item is not what its id and kind say. */
+  | 'STORE_BAD_ITEM'
+  /** An event does not verify, or would not change the state that it claims to change. */
+  | 'STORE_BAD_EVENT'
+  /** The agent name is borne by another living agent. */
+  | 'STORE_NAME_TAKEN'
+  /** No such agent in this vault. */
+  | 'STORE_UNKNOWN_AGENT'
+  /** The agent was revoked or replaced. */
+  | 'STORE_REVOKED'
+  /** The enrolment was already used with other keys. */
+  | 'STORE_OTHER_KEYS'
+  /** A vault's descriptor, certificate or catalog key does not fit this collector or the vault that it already holds. */
+  | 'STORE_VAULT_MISMATCH'
+  /** A file of the collector's folder (not a pack) is missing or unreadable. */
+  | 'STORE_FOLDER'
+  /** The catalog belongs to another release or does not fit the packs; it is rebuilt by itself or by `fsck --repair`. */
+  | 'STORE_CATALOG';
+
+/** What the collector's store refuses, or fails at. */
+export class StoreError extends AliquotError<StoreErrorCode> {}

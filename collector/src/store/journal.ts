@@ -1,0 +1,458 @@
+import { join } from 'node:path';
+import type { VaultId } from '@aliquot/proto';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { AppendFile } from '@aliquot/shared/durable/append-file';
+import { ensureDirectory } from '@aliquot/shared/durable/durable';
+import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Random } from '@aliquot/shared/ports';
+import { StoreError } from './errors.ts';
+import { comparePositions, type Position } from './position.ts';
+import { mayBeTorn, packFileName, packNumberOf, type PackSource, ReadOnlyPack, readFooter, readIndex, scanRecords } from './pack-source.ts';
+import {
+  decodePackHeader,
+  decodeRecordHeader,
+  encodeFooter,
+  encodePackHeader,
+  encodeRecordHeader,
+  MAX_PACK_RECORDS,
+  PACK_BYTES,
+  PACK_HEADER_BYTES,
+  PackIndex,
+  payloadIsSound,
+  RECORD_HEADER_BYTES,
+  type RecordHeader,
+  type RecordKind,
+} from './record.ts';
+
+export interface NewRecord {
+  readonly kind: Exclude<RecordKind, 'index'>;
+  /** SHA-256 of the payload. */
+  readonly id: Uint8Array;
+  readonly payload: Uint8Array;
+}
+
+export interface Placed {
+  readonly position: Position;
+  /** Just behind the record. */
+  readonly end: Position;
+}
+
+export type ReplayItem =
+  | { readonly type: 'record'; readonly header: RecordHeader; readonly position: Position; readonly end: Position; readonly payload: Buffer | undefined }
+  /** A chunk or page whose bytes have rotted; its place and length are known. */
+  | { readonly type: 'damaged'; readonly header: Pick<RecordHeader, 'kind' | 'id' | 'length'>; readonly position: Position; readonly end: Position };
+
+export interface JournalPorts {
+  readonly files: FilePort;
+  readonly random: Random;
+  /** A pack is closed before it grows past this; tests make it small. */
+  readonly packBytes?: number;
+}
+
+interface OpenPack {
+  readonly file: AppendFile;
+  readonly number: number;
+  readonly salt: number;
+  readonly index: PackIndex;
+}
+
+interface Reader {
+  readonly pack: ReadOnlyPack;
+  readonly salt: number;
+  /** Reads under way: a reader in use is not closed. */
+  users: number;
+}
+
+/** Closed packs held open for reading. */
+const READERS = 16;
+const PACK_MODE = 0o600;
+/** Parts are joined into writes of about this size, so that thousands of tiny chunks are not thousands of system calls. */
+const WRITE_BYTES = 1024 * 1024;
+
+/**
+ * The journal: everything a vault ever stored, in the order in which it happened, in pack files of about 64 MiB.
+ *
+ * Promises: `append` places its records next to each other, all or none of them; `sync` makes durable what was appended
+ * before; opening cuts a torn tail and nothing else (I-C5). Calls must not overlap (the vault's queue sees to it), except
+ * `read`, which may run at any time.
+ */
+export class Journal {
+  readonly dir: string;
+  readonly #ports: JournalPorts;
+  readonly #vaultId: VaultId;
+  #current: OpenPack | undefined;
+  #lastNumber: number;
+  /** Bytes of the closed packs, for the statistics. */
+  #closedBytes = 0;
+  readonly #readers = new Map<number, Reader>();
+
+  private constructor(dir: string, vaultId: VaultId, ports: JournalPorts) {
+    this.dir = dir;
+    this.#vaultId = vaultId;
+    this.#ports = ports;
+    this.#lastNumber = 0;
+  }
+
+  /**
+   * Opens the packs, cuts a torn tail and syncs what is left, so that nothing is built on bytes that only the page cache
+   * holds. Records up to `known` (the catalog's checkpoint) were durable and are not read again.
+   * Throws `STORE_CORRUPT` naming file and offset when records that were durable are gone or broken.
+   */
+  static async open(dir: string, vaultId: VaultId, known: Position | undefined, ports: JournalPorts): Promise<Journal> {
+    const journal = new Journal(dir, vaultId, ports);
+    await ensureDirectory(ports.files, dir);
+    const numbers = await listPacks(ports.files, dir);
+    for (const number of numbers.slice(0, -1)) journal.#closedBytes += (await ports.files.stat(journal.#path(number))).size;
+    const last = numbers.at(-1);
+    if (known !== undefined && comparePositions(known, { pack: (last ?? 0) + 1, offset: PACK_HEADER_BYTES }) > 0) {
+      throw new StoreError('STORE_CORRUPT', `${dir}: pack ${known.pack} is missing; put back the newest packs of this vault`);
+    }
+    if (last === undefined) await journal.#begin(1);
+    else await journal.#resume(last, known?.pack === last ? known.offset : 0);
+    return journal;
+  }
+
+  /** Where the next record will stand, or (between two packs) where the last one ended. */
+  get end(): Position {
+    return this.#current === undefined
+      ? { pack: this.#lastNumber + 1, offset: PACK_HEADER_BYTES }
+      : { pack: this.#current.number, offset: Math.max(this.#current.file.size, PACK_HEADER_BYTES) };
+  }
+
+  /** Everything before this is on stable storage. */
+  get synced(): Position {
+    return this.#current === undefined ? this.end : { pack: this.#current.number, offset: this.#current.file.syncedSize };
+  }
+
+  get packs(): number {
+    return this.#lastNumber;
+  }
+
+  get bytes(): number {
+    return this.#closedBytes + (this.#current?.file.size ?? 0);
+  }
+
+  /** Places records next to each other in one pack; on any error none of them is there. */
+  async append(records: readonly NewRecord[]): Promise<Placed[]> {
+    const bytes = records.reduce((sum, record) => sum + RECORD_HEADER_BYTES + record.payload.length, 0);
+    const pack = await this.#packWithRoom(bytes, records.length);
+    const headers: RecordHeader[] = [];
+    const parts: Uint8Array[] = [];
+    for (const { kind, id, payload } of records) {
+      const header: RecordHeader = { kind, length: payload.length, syncedTo: pack.file.syncedSize, id };
+      headers.push(header);
+      parts.push(encodeRecordHeader(header, pack.salt), payload);
+    }
+    let offset = await withStoreErrors(() => pack.file.append(...joined(parts)));
+    return headers.map((header) => {
+      pack.index.add(header, offset);
+      const position = { pack: pack.number, offset };
+      offset += RECORD_HEADER_BYTES + header.length;
+      return { position, end: { pack: pack.number, offset } };
+    });
+  }
+
+  async sync(): Promise<void> {
+    const file = this.#current?.file;
+    if (file !== undefined) await withStoreErrors(() => file.sync());
+  }
+
+  /** One record, its payload proved against its id. Throws `STORE_DAMAGED` when it is not what was stored. */
+  async read(position: Position, length: number): Promise<{ header: RecordHeader; payload: Buffer }> {
+    const { bytes, salt, path } = await this.#using(position.pack, async (source, salt) => {
+      return { bytes: await source.read(position.offset, RECORD_HEADER_BYTES + length), salt, path: source.path };
+    });
+    const verdict = decodeRecordHeader(bytes.subarray(0, RECORD_HEADER_BYTES), salt);
+    const payload = bytes.subarray(RECORD_HEADER_BYTES);
+    if (verdict.type !== 'header' || verdict.header.length !== length || !payloadIsSound(verdict.header, payload)) {
+      throw new StoreError('STORE_DAMAGED', `${path}: the record at byte ${position.offset} is damaged; aliquot fsck names what it concerns`);
+    }
+    return { header: verdict.header, payload };
+  }
+
+  /**
+   * All records from a position on, oldest first. Payloads come for every kind but chunks; those of the last pack are
+   * verified, chunks included. Throws `STORE_CORRUPT` for anything broken that is not merely the data of a chunk or page.
+   */
+  async *replay(from: Position): AsyncGenerator<ReplayItem> {
+    for (let number = from.pack; number <= this.#lastNumber; number += 1) {
+      const start = number === from.pack ? from.offset : PACK_HEADER_BYTES;
+      const current = this.#current;
+      if (current?.number === number) {
+        yield* soundRecords(this.#sourceOf(current), current.salt, start, current.file.size, () => true);
+        continue;
+      }
+      const pack = await ReadOnlyPack.open(this.#ports.files, this.#path(number), number);
+      try {
+        const { salt } = await this.#header(pack);
+        const footer = await readFooter(pack, salt);
+        if (footer === undefined) throw corrupt(pack.path, pack.size, 'this pack should be closed, but has no footer');
+        yield* soundRecords(pack, salt, start, footer.indexOffset, (kind) => kind !== 'chunk');
+      } finally {
+        await pack.close();
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    const current = this.#current;
+    this.#current = undefined;
+    await current?.file.close();
+    for (const { pack } of this.#readers.values()) await pack.close();
+    this.#readers.clear();
+  }
+
+  #path(number: number): string {
+    return join(this.dir, packFileName(number));
+  }
+
+  #sourceOf({ file, number }: Pick<OpenPack, 'file' | 'number'>): PackSource {
+    return { path: this.#path(number), number, size: file.size, read: (position, length) => file.read(position, length) };
+  }
+
+  async #using<T>(number: number, run: (source: PackSource, salt: number) => Promise<T>): Promise<T> {
+    const current = this.#current;
+    if (current?.number === number) return run(this.#sourceOf(current), current.salt);
+    const reader = this.#readers.get(number) ?? (await this.#openReader(number));
+    this.#readers.delete(number);
+    this.#readers.set(number, reader); // a Map keeps insertion order: the first one is the longest unused
+    reader.users += 1;
+    try {
+      return await run(reader.pack, reader.salt);
+    } finally {
+      reader.users -= 1;
+    }
+  }
+
+  async #openReader(number: number): Promise<Reader> {
+    const pack = await ReadOnlyPack.open(this.#ports.files, this.#path(number), number);
+    try {
+      const { salt } = await this.#header(pack);
+      const raced = this.#readers.get(number);
+      if (raced === undefined) {
+        const reader: Reader = { pack, salt, users: 0 };
+        this.#readers.set(number, reader);
+        await this.#dropIdleReaders();
+        return reader;
+      }
+      await pack.close();
+      return raced;
+    } catch (error) {
+      await pack.close();
+      throw error;
+    }
+  }
+
+  async #dropIdleReaders(): Promise<void> {
+    for (const [number, reader] of this.#readers) {
+      if (this.#readers.size <= READERS) return;
+      if (reader.users > 0) continue;
+      this.#readers.delete(number);
+      await reader.pack.close();
+    }
+  }
+
+  async #header(source: PackSource): Promise<{ salt: number }> {
+    const expected = { path: source.path, number: source.number, vaultId: this.#vaultId };
+    const header = decodePackHeader(await source.read(0, PACK_HEADER_BYTES), expected);
+    if (header === undefined) throw corrupt(source.path, 0, 'the pack has no sound header');
+    return header;
+  }
+
+  async #packWithRoom(bytes: number, records: number): Promise<OpenPack> {
+    const pack = this.#current ?? (await this.#begin(this.#lastNumber + 1));
+    const fits = pack.file.size + bytes <= (this.#ports.packBytes ?? PACK_BYTES) && pack.index.count + records <= MAX_PACK_RECORDS;
+    if (fits || pack.index.count === 0) return pack;
+    await this.#finish(pack);
+    return this.#begin(pack.number + 1);
+  }
+
+  /** Closes a pack: everything synced, then index and footer, synced (I-C6). */
+  async #finish(pack: OpenPack): Promise<void> {
+    await withStoreErrors(async () => {
+      await pack.file.sync();
+      const payload = pack.index.payload();
+      const header = encodeRecordHeader({ kind: 'index', length: payload.length, syncedTo: pack.file.syncedSize, id: sha256(payload) }, pack.salt);
+      const footer = encodeFooter({ indexOffset: pack.file.size, records: pack.index.count }, pack.number, pack.salt);
+      await pack.file.append(Buffer.concat([header, payload, footer]));
+      await pack.file.sync();
+    });
+    this.#current = undefined;
+    this.#closedBytes += pack.file.size;
+    await pack.file.close();
+  }
+
+  async #begin(number: number): Promise<OpenPack> {
+    const file = await withStoreErrors(() => AppendFile.open(this.#ports.files, this.#path(number), { mode: PACK_MODE }));
+    try {
+      // Bytes of a header that a crash or a full disk left behind; a pack with records never comes here.
+      if (file.size > 0) await withStoreErrors(() => file.truncateTo(0));
+      const salt = Buffer.from(this.#ports.random.bytes(4)).readUInt32BE(0);
+      await withStoreErrors(async () => {
+        await file.append(encodePackHeader({ number, vaultId: this.#vaultId, salt }));
+        await file.sync();
+      });
+      const pack = { file, number, salt, index: new PackIndex() };
+      this.#lastNumber = number;
+      this.#current = pack;
+      return pack;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Goes on with the last pack: finds its sound end, cuts what is torn behind it, syncs the rest. */
+  async #resume(number: number, knownOffset: number): Promise<void> {
+    const file = await withStoreErrors(() => AppendFile.open(this.#ports.files, this.#path(number), { mode: PACK_MODE }));
+    try {
+      const index = new PackIndex();
+      const source = this.#sourceOf({ file, number });
+      this.#lastNumber = number;
+      if (file.size <= PACK_HEADER_BYTES && knownOffset <= PACK_HEADER_BYTES) {
+        // Nothing but (part of) a header was ever written: begin the pack again.
+        await file.close();
+        await this.#begin(number);
+        return;
+      }
+      if (knownOffset > file.size) throw corrupt(source.path, file.size, `the pack was ${knownOffset} bytes long and has lost its end`);
+      const { salt } = await this.#header(source);
+      const footer = await readFooter(source, salt);
+      if (footer !== undefined) {
+        await withStoreErrors(() => file.sync());
+        this.#closedBytes += file.size;
+        await file.close();
+        return;
+      }
+      const end = await soundEnd(source, salt, knownOffset, (header, offset) => index.add(header, offset));
+      await withStoreErrors(async () => {
+        await file.truncateTo(end);
+        await file.sync();
+      });
+      this.#current = { file, number, salt, index };
+    } catch (error) {
+      await file.close().catch(() => undefined); // the first error is the one to tell
+      throw error;
+    }
+  }
+}
+
+/** The pack numbers of a folder in order. Throws `STORE_CORRUPT` when one between them is missing. */
+export async function listPacks(files: FilePort, dir: string): Promise<number[]> {
+  const numbers: number[] = [];
+  await withFileErrors('list', dir, async () => {
+    for await (const { name } of files.list(dir)) {
+      const number = packNumberOf(name.toString());
+      if (number !== undefined) numbers.push(number);
+    }
+  });
+  numbers.sort((a, b) => a - b);
+  for (const [index, number] of numbers.entries()) {
+    if (number !== index + 1) throw new StoreError('STORE_CORRUPT', `${dir}: ${packFileName(index + 1)} is missing; put it back from a copy`);
+  }
+  return numbers;
+}
+
+/**
+ * The end of the last sound record of an open pack. What stands behind it is a torn tail, or this throws. Payloads are
+ * read only behind `knownOffset`: what stands before was durable when the catalog took it in.
+ */
+export async function soundEnd(
+  source: PackSource,
+  salt: number,
+  knownOffset: number,
+  onRecord: (header: RecordHeader, offset: number) => void,
+): Promise<number> {
+  let end = PACK_HEADER_BYTES;
+  for await (const item of scanRecords(source, salt, { wanted: (_, offset) => offset >= knownOffset })) {
+    if (item.type === 'unknown') throw corrupt(source.path, item.offset, `${item.why} is not known to this release; use the release that wrote it`);
+    const bad = item.type === 'bad' || !item.sound || item.header.kind === 'index';
+    if (item.type === 'bad' || bad) {
+      const torn = item.offset >= knownOffset && (await mayBeTorn(source, salt, item.offset));
+      if (torn) return item.offset;
+      const onlyData = item.type === 'record' && isData(item.header.kind);
+      if (!onlyData) throw corrupt(source.path, item.offset, 'a record that was durable is broken');
+    }
+    if (item.type === 'record') {
+      onRecord(item.header, item.offset);
+      end = item.end;
+    }
+  }
+  return end;
+}
+
+/**
+ * The records of one pack, where a chunk or page whose bytes are bad is named instead of given. When even its header is
+ * bad, the index of a closed pack still tells what stood there.
+ */
+async function* soundRecords(
+  source: PackSource,
+  salt: number,
+  from: number,
+  to: number,
+  wanted: (kind: RecordKind) => boolean,
+): AsyncGenerator<ReplayItem> {
+  let start = from;
+  while (start < to) {
+    let resumeAt: number | undefined;
+    for await (const item of scanRecords(source, salt, { from: start, to, wanted })) {
+      if (item.type === 'unknown') throw corrupt(source.path, item.offset, `${item.why} is not known to this release`);
+      if (item.type === 'bad') {
+        const row = (await readIndex(source, salt))?.find((candidate) => candidate.offset === item.offset);
+        if (row === undefined || !isData(row.kind)) throw corrupt(source.path, item.offset, 'a record that was durable is broken');
+        resumeAt = item.offset + RECORD_HEADER_BYTES + row.length;
+        yield { type: 'damaged', header: row, position: at(source, item.offset), end: at(source, resumeAt) };
+        break;
+      }
+      const { header, payload } = item;
+      const place = { position: at(source, item.offset), end: at(source, item.end) };
+      if (item.sound) yield { type: 'record', header, payload, ...place };
+      else if (isData(header.kind)) yield { type: 'damaged', header, ...place };
+      else throw corrupt(source.path, item.offset, `a ${header.kind} that was durable is broken`);
+    }
+    if (resumeAt === undefined) return;
+    start = resumeAt;
+  }
+}
+
+function at(source: PackSource, offset: number): Position {
+  return { pack: source.number, offset };
+}
+
+/** Kinds whose loss costs content but no history: the store starts without them and says so. */
+export function isData(kind: RecordKind): boolean {
+  return kind === 'chunk' || kind === 'page';
+}
+
+function corrupt(path: string, offset: number, why: string): StoreError {
+  return new StoreError('STORE_CORRUPT', `${path}: at byte ${offset}: ${why}; aliquot fsck --data DIR tells more, then put the file back from a copy`);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array[] {
+  const runs: Uint8Array[] = [];
+  let run: Uint8Array[] = [];
+  let bytes = 0;
+  for (const part of parts) {
+    if (run.length > 0 && bytes + part.length > WRITE_BYTES) {
+      runs.push(run.length === 1 && run[0] !== undefined ? run[0] : Buffer.concat(run, bytes));
+      run = [];
+      bytes = 0;
+    }
+    run.push(part);
+    bytes += part.length;
+  }
+  if (run.length > 0) runs.push(Buffer.concat(run, bytes));
+  return runs;
+}
+
+/** A full disk is the operator's to mend and costs nothing; every other failure leaves the file in doubt. */
+async function withStoreErrors<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    const code = error.code === 'FILE_NO_SPACE' ? 'STORE_NO_SPACE' : 'STORE_FAILED';
+    throw new StoreError(code, error.message, { cause: error, retryable: code === 'STORE_NO_SPACE' });
+  }
+}

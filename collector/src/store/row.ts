@@ -1,0 +1,114 @@
+import { StoreError } from './errors.ts';
+
+const TWO_TO_32 = 0x1_0000_0000;
+
+/** Packs numbers and bytes into one big-endian catalog key or value. Grows as needed; use once. */
+export class RowWriter {
+  #buffer = Buffer.allocUnsafe(96);
+  #length = 0;
+
+  u8(value: number): this {
+    const at = this.#room(1);
+    this.#buffer[at] = value;
+    return this;
+  }
+
+  u16(value: number): this {
+    this.#buffer.writeUInt16BE(value, this.#room(2));
+    return this;
+  }
+
+  u32(value: number): this {
+    this.#buffer.writeUInt32BE(value, this.#room(4));
+    return this;
+  }
+
+  /** A safe, non-negative integer in 8 bytes, so that byte order is numeric order. */
+  u64(value: number): this {
+    const at = this.#room(8);
+    this.#buffer.writeUInt32BE(Math.floor(value / TWO_TO_32), at);
+    this.#buffer.writeUInt32BE(value % TWO_TO_32, at + 4);
+    return this;
+  }
+
+  /** Bytes whose length the reader knows. */
+  fixed(bytes: Uint8Array): this {
+    const at = this.#room(bytes.length);
+    this.#buffer.set(bytes, at);
+    return this;
+  }
+
+  /** Bytes behind their own length. */
+  blob(bytes: Uint8Array): this {
+    return this.u32(bytes.length).fixed(bytes);
+  }
+
+  text(value: string): this {
+    return this.blob(Buffer.from(value, 'utf8'));
+  }
+
+  finish(): Buffer {
+    return Buffer.from(this.#buffer.subarray(0, this.#length));
+  }
+
+  #room(bytes: number): number {
+    const at = this.#length;
+    this.#length += bytes;
+    if (this.#length > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.#length, this.#buffer.length * 2));
+      larger.set(this.#buffer.subarray(0, at));
+      this.#buffer = larger;
+    }
+    return at;
+  }
+}
+
+/** Reads what `RowWriter` wrote. A row that ends early means a catalog that is not ours: `STORE_CATALOG`. */
+export class RowReader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  u8(): number {
+    return this.#bytes.readUInt8(this.#take(1));
+  }
+
+  u16(): number {
+    return this.#bytes.readUInt16BE(this.#take(2));
+  }
+
+  u32(): number {
+    return this.#bytes.readUInt32BE(this.#take(4));
+  }
+
+  u64(): number {
+    const at = this.#take(8);
+    return this.#bytes.readUInt32BE(at) * TWO_TO_32 + this.#bytes.readUInt32BE(at + 4);
+  }
+
+  /** A copy, so that a kept row does not pin Level's buffer. */
+  fixed(length: number): Uint8Array {
+    const at = this.#take(length);
+    return new Uint8Array(this.#bytes.subarray(at, at + length));
+  }
+
+  blob(): Uint8Array {
+    return this.fixed(this.u32());
+  }
+
+  text(): string {
+    return Buffer.from(this.blob()).toString('utf8');
+  }
+
+  #take(bytes: number): number {
+    const at = this.#at;
+    this.#at += bytes;
+    if (this.#at > this.#bytes.length) {
+      throw new StoreError('STORE_CATALOG', 'a catalog row is shorter than it should be: run aliquot fsck --repair, which rebuilds the catalog');
+    }
+    return at;
+  }
+}
