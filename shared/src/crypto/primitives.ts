@@ -60,8 +60,10 @@ export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Ui
 }
 
 /**
- * HKDF-SHA-256 (RFC 5869), extract and expand, with the info exactly as given. Use `hkdf` instead, which adds the label;
- * this one stands open only for the published vectors. `length` is at most 255 * 32 bytes.
+ * HKDF-SHA-256 (RFC 5869), extract and expand, with the info exactly as given. Everything uses `hkdf`, which adds the label.
+ * `length` is at most 255 * 32 bytes.
+ *
+ * Test only: the published vectors have no label.
  */
 export function hkdfSha256(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array {
   if (length > 255 * HASH_BYTES) throw new CryptoError('CRYPTO_LENGTH', `HKDF gives at most ${255 * HASH_BYTES} bytes, not ${length}`);

@@ -60,7 +60,7 @@ export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
   return { publicKey: pair.publicKey, seed: new Uint8Array(seed) };
 }
 
-/** The bare Ed25519 signature of RFC 8032, without a label: open for the published vectors; everything else uses `sign`. */
+/** The bare Ed25519 signature of RFC 8032. Test only: the published vectors have no label; everything else uses `sign`. */
 export function signBytes(key: SigningKey, message: Uint8Array): Uint8Array {
   // tweetnacl's "secret key" is the seed with the public key behind it.
   const secretKey = concat(key.seed, key.publicKey);
@@ -95,6 +95,8 @@ function verificationKey(publicKey: Uint8Array): KeyObject {
 /**
  * Whether the bare Ed25519 signature holds. Never throws for hostile input. Runs in node:crypto, which refuses malleable
  * signatures (S not below the group order, RFC 8032 §5.1.7) where tweetnacl accepts them.
+ *
+ * Test only: the published vectors have no label; everything else uses `signatureHolds`.
  */
 export function verifyBytes(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== PUBLIC_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;

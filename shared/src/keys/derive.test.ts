@@ -1,7 +1,7 @@
 import type { LineageId } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
 import { hex, utf8 } from '../crypto/bytes.ts';
-import { chunkSubkey, fileIdFor, gearSeed, pageSubkey, pathKeyFor, sourceIdFor, vaultKeysFrom } from './derive.ts';
+import { fileIdFor, pathKeyFor, sourceIdFor, vaultKeysFrom } from './derive.ts';
 import { fixtureVault, seededRandom } from './fixtures.ts';
 
 const vault = fixtureVault('derive');
@@ -11,14 +11,11 @@ const second = { epoch: 2, secret: seededRandom('second').bytes(32) };
 
 describe('vault keys', () => {
   test('every subkey of every epoch and vault is another one', () => {
-    const all = [first, second].flatMap((secret) =>
-      [vault, other].flatMap(({ descriptor }) => [
-        chunkSubkey(secret, descriptor.vaultId),
-        pageSubkey(secret, descriptor.vaultId),
-        gearSeed(secret, descriptor.vaultId),
-      ]),
-    );
-    expect(new Set(all.map(hex)).size).toBe(12);
+    const all = [vault, other].flatMap(({ descriptor }) => {
+      const keys = vaultKeysFrom([first, second], descriptor);
+      return [keys.gearSeed, ...[...keys.epochs.values()].flatMap((epoch) => [epoch.chunkSubkey, epoch.pageSubkey])];
+    });
+    expect(new Set(all.map(hex)).size).toBe(10);
     expect(all.every((key) => key.length === 32)).toBe(true);
   });
 

@@ -23,17 +23,17 @@ const SOURCE_ID_BYTES = 16;
 const FIRST_EPOCH = 1;
 
 /** The key under which chunk keys are made from content: HKDF of the dedup secret, salted with the vault. */
-export function chunkSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
+function chunkSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
   return hkdf(secret.secret, vaultId, 'aliquot/v1/chunk-subkey', SUBKEY_BYTES);
 }
 
 /** The key under which page keys are made from page content. */
-export function pageSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
+function pageSubkey(secret: DedupSecret, vaultId: VaultId): Uint8Array {
   return hkdf(secret.secret, vaultId, 'aliquot/v1/page-subkey', SUBKEY_BYTES);
 }
 
 /** The seed of the vault's gear table. */
-export function gearSeed(secret: DedupSecret, vaultId: VaultId): Uint8Array {
+function gearSeed(secret: DedupSecret, vaultId: VaultId): Uint8Array {
   return hkdf(secret.secret, vaultId, 'aliquot/v1/gear-seed', SUBKEY_BYTES);
 }
 

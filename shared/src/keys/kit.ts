@@ -60,10 +60,13 @@ export interface KitCost {
   readonly p: number;
 }
 
-/** 128 MiB and about half a second: a guess costs an attacker the same, and a kit is opened a few times a day. */
+/**
+ * 128 MiB and about half a second: a guess costs an attacker the same, and a kit is opened a few times a day.
+ * Test only: `sealKit` takes it by itself.
+ */
 export const defaultKitCost: KitCost = { logN: 17, r: 8, p: 1 };
 
-/** Chunk sizes that a vault starts with; see docs for the measurements behind them. */
+/** The parameters that a vault starts with. Test only: `createKit` takes them by itself. */
 export const defaultVaultParameters: VaultParameters = {
   chunkerVersion: 1,
   minChunkBytes: 256 * 1024,

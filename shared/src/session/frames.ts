@@ -19,7 +19,7 @@ type Direction = keyof typeof DIRECTION;
 
 /**
  * Frames under one key. Far below what AES-GCM bears with counted nonces, and yet more than 4 billion frames: reached by
- * a fault only. Then the session ends and the next one has new keys.
+ * a fault only. Then the session ends and the next one has new keys. Test only: the limit is tested from just below it.
  */
 export const MAX_FRAMES = 2 ** 32;
 
