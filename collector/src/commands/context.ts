@@ -12,6 +12,8 @@ export interface CommandContext {
   readonly random: Random;
   readonly stdout: TextSink;
   readonly stderr: TextSink;
+  /** Raw bytes to standard output; resolves when there is room for more. */
+  readonly writeBytes: (bytes: Uint8Array) => Promise<void>;
   /** Resolves when the process is asked to stop; only `serve` waits for it. */
   readonly stopRequested: () => Promise<string>;
 }

@@ -4,7 +4,7 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatInstant } from '@aliquot/shared/cli/format';
 import { parseDuration } from '@aliquot/shared/cli/time';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
-import { place, removeDurably, temporaryBeside, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { removeDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { sealBundle } from '@aliquot/shared/keys/bundle';
 import { issueEnrolment } from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
@@ -116,15 +116,16 @@ function pinOf(collector: CollectorClient, options: EnrollOptions, tlsCa: string
   return new Uint8Array(createHash('sha256').update(spki).digest());
 }
 
-/** Writes the file beside its name, registers, and only then gives it the name: never a bundle that the collector does not expect. */
+/**
+ * Writes the bundle, then registers it, and takes it away again when the collector refuses. After a crash in between there is a
+ * bundle that the collector does not expect, and it says so; the other order could leave a name taken by a bundle that nobody has.
+ */
 async function publish(context: CommandContext, file: string, text: string, register: () => Promise<void>): Promise<void> {
-  const waiting = temporaryBeside(file, context.random);
-  await writeFileDurably(context.files, waiting, Buffer.from(text), { mode: 0o600, createOnly: true });
+  await writeFileDurably(context.files, file, Buffer.from(text), { mode: 0o600, createOnly: true });
   try {
     await register();
-    await place(context.files, waiting, file, true);
   } catch (error) {
-    await removeDurably(context.files, waiting).catch(() => undefined);
+    await removeDurably(context.files, file).catch(() => undefined);
     throw error;
   }
 }

@@ -1,0 +1,72 @@
+import { printable } from '@aliquot/shared/cli/format';
+import { parseTime } from '@aliquot/shared/cli/time';
+import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
+import { restoreFiles } from '@aliquot/shared/restore/restore-files';
+import type { Command } from 'commander';
+import { CommandError } from './command-error.ts';
+import type { CommandContext } from './context.ts';
+import { fetchItems } from './fetch-items.ts';
+import { type OpenVault, openVault } from './open-vault.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withKit } from './options.ts';
+import { instantText, pathCandidates } from './paths.ts';
+import { proofTarget } from './proof-target.ts';
+import { toRestoreItem } from './restore-item.ts';
+import { certifiedAgent, openVersions, type OpenVersion } from './verified.ts';
+
+interface CatOptions extends CollectorOptions, KitOptions {
+  readonly agent: string;
+  readonly path: string;
+  readonly at?: string;
+}
+
+export function registerCat(program: Command, context: CommandContext): void {
+  const cat = program
+    .command('cat')
+    .description('One file to standard output. Every chunk is proved before it is printed; if the whole does not prove, the command fails at the end.')
+    .requiredOption('--agent NAME', 'whose file')
+    .requiredOption('--path PATH', "the file's whole path as on its PC")
+    .option('--at TIME', 'as it was: RFC 3339, a date, latest, or an age such as 3d', 'latest');
+  withKit(withCollector(cat), 'needed');
+  withExample(cat, 'aliquot cat --kit lab.kit --agent hplc-1 --path /data/run1/signal.csv | sha256sum');
+  cat.action(async (options: CatOptions) => catCommand(context, options));
+}
+
+async function catCommand(context: CommandContext, options: CatOptions): Promise<void> {
+  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at');
+  const open = await openVault(context, options);
+  const version = await versionAt(open, options, atMs);
+  let failure: Error | undefined;
+  await restoreFiles({
+    vaultId: open.kit.descriptor.vaultId,
+    items: [toRestoreItem(version)],
+    fetchChunks: (ids) => fetchItems(open.vault, ids),
+    writer: proofTarget((bytes) => context.writeBytes(bytes)),
+    onFailure: (_path, error) => {
+      failure = error;
+    },
+  });
+  if (failure !== undefined) {
+    throw new CommandError('COMMAND_DAMAGED', `what was printed is not the file: ${failure.message}; try an earlier version with --at`, { cause: failure });
+  }
+}
+
+async function versionAt({ kit, vault, collector }: OpenVault, options: CatOptions, atMs: number | undefined): Promise<OpenVersion> {
+  const info = await vault.agent(options.agent);
+  const agent = certifiedAgent(kit, info);
+  const pathKey = pathKeyFor(kit.pathSecret, agent.lineageId);
+  let newest: OpenVersion | undefined;
+  for (const path of pathCandidates(options.path)) {
+    for await (const version of openVersions(vault.versions(info.agentId, fileIdFor(pathKey, path)), kit, collector, agent)) {
+      if (atMs === undefined || version.row.versionTimeMs <= atMs) newest = version;
+    }
+  }
+  const name = printable(options.path);
+  const see = `see \`aliquot versions --agent ${agent.name} --path PATH\``;
+  if (newest === undefined) throw new CommandError('COMMAND_NO_SUCH_FILE', `agent ${agent.name} had no file ${name} then; ${see}`);
+  const { kind } = newest.entry;
+  if (kind === 'gone') {
+    throw new CommandError('COMMAND_NO_SUCH_FILE', `${name} was deleted, as captured at ${instantText(newest.row.versionTimeMs)}; ${see}`);
+  }
+  if (kind !== 'file') throw new CommandError('COMMAND_NO_SUCH_FILE', `${name} is a ${kind}, not a file; use \`aliquot restore\``);
+  return newest;
+}

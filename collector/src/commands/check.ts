@@ -1,0 +1,89 @@
+import { UsageError } from '@aliquot/shared/cli/errors';
+import { formatBytes, pathText } from '@aliquot/shared/cli/format';
+import { restoreFiles } from '@aliquot/shared/restore/restore-files';
+import type { Random } from '@aliquot/shared/ports';
+import type { Command } from 'commander';
+import type { AgentInfo } from '../rest/messages.ts';
+import { CommandError } from './command-error.ts';
+import { type CommandContext, outputOf } from './context.ts';
+import { fetchItems } from './fetch-items.ts';
+import { lineages } from './names.ts';
+import { type OpenVault, openVault } from './open-vault.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { proofTarget } from './proof-target.ts';
+import { toRestoreItem } from './restore-item.ts';
+import { certifiedAgent, openVersions } from './verified.ts';
+
+interface CheckOptions extends CollectorOptions, KitOptions {
+  readonly sample: string;
+  readonly agent?: string;
+  readonly json?: boolean;
+}
+
+export function registerCheck(program: Command, context: CommandContext): void {
+  const check = program
+    .command('check')
+    .description('Read back every file as it is now, open it and compare it with the hash that its PC signed. Nothing is written.')
+    .option('--sample N%', 'only so many of a hundred files, drawn anew each time', '100%')
+    .option('--agent NAME', 'only one agent; all agents unless given');
+  withJson(withKit(withCollector(check), 'needed'));
+  withExample(check, 'aliquot check --kit lab.kit --sample 5%');
+  check.action(async (options: CheckOptions) => checkCommand(context, options));
+}
+
+async function checkCommand(context: CommandContext, options: CheckOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const share = parseShare(options.sample);
+  const open = await openVault(context, options);
+  const agents = options.agent === undefined ? lineages((await open.vault.agents()).agents) : [await open.vault.agent(options.agent)];
+  const progress = output.progress('checked');
+  const totals = share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
+  const all = { files: 0, bytes: 0, failed: 0 };
+  try {
+    for (const agent of agents) {
+      const failures: { path: string; code: string; message: string }[] = [];
+      const done = await restoreFiles({
+        vaultId: open.kit.descriptor.vaultId,
+        items: drawn(open, agent, share, context.random),
+        fetchChunks: (ids) => fetchItems(open.vault, ids),
+        writer: proofTarget(async () => undefined),
+        onProgress: (now) => progress.update({ files: all.files + now.files, bytes: all.bytes + now.bytes, ...totals }),
+        onFailure: (path, { code, message }) => void failures.push({ path: pathText(path), code, message }),
+      });
+      for (const failure of failures) {
+        await output.result({ event: 'failed', agent: agent.name, ...failure }, `FAILED  ${agent.name}  ${failure.message} [${failure.code}]`);
+      }
+      all.files += done.files;
+      all.bytes += done.bytes;
+      all.failed += done.failed;
+    }
+  } finally {
+    progress.done();
+  }
+  await output.result({ event: 'summary', ...all }, `${all.files} files, ${formatBytes(all.bytes)} read back, opened and equal to what was signed`);
+  if (all.failed > 0) {
+    throw new CommandError('COMMAND_DAMAGED', `${all.failed} files do not come back as they were captured; each is named above; run \`aliquot fsck\` on the collector`);
+  }
+}
+
+async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentInfo, share: number, random: Random) {
+  for await (const version of openVersions(vault.state(agent.agentId, undefined), kit, collector, certifiedAgent(kit, agent))) {
+    if (version.entry.kind === 'file' && (share === 1 || fraction(random) < share)) yield toRestoreItem(version);
+  }
+}
+
+/** `5%` or `5` as 0.05. */
+export function parseShare(text: string): number {
+  const percent = /^(\d{1,3}(?:\.\d+)?)%?$/.exec(text)?.[1];
+  const share = percent === undefined ? Number.NaN : Number(percent) / 100;
+  if (share > 0 && share <= 1) return share;
+  throw new UsageError('USAGE_INVALID', `--sample cannot be "${text}"; give a share such as 5%`);
+}
+
+function fraction(random: Random): number {
+  return Buffer.from(random.bytes(4)).readUInt32BE(0) / 2 ** 32;
+}
+
+function sum(agents: readonly AgentInfo[], field: 'files' | 'bytes'): number {
+  return agents.reduce((total, agent) => total + agent[field], 0);
+}

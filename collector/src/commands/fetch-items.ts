@@ -1,0 +1,27 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { AliquotError, type ChunkId } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import type { FetchedItem } from '@aliquot/shared/restore/restore-files';
+import type { VaultClient } from './vault-client.ts';
+
+const PAUSES_MS = [500, 2_000, 8_000];
+
+/**
+ * Fetches sealed items for a restore. What the collector lacks is left out (the restore names the files); a connection that breaks
+ * is made again for the rest, a few times.
+ */
+export async function* fetchItems(vault: VaultClient, ids: readonly ChunkId[]): AsyncGenerator<FetchedItem> {
+  const waiting = new Map(ids.map((id) => [hex(id), id]));
+  for (const pauseMs of [...PAUSES_MS, undefined]) {
+    try {
+      for await (const item of vault.items([...waiting.values()])) {
+        if (!waiting.delete(hex(item.id)) || item.type !== 'item') continue;
+        yield { id: item.id, bytes: item.bytes };
+      }
+      return;
+    } catch (error) {
+      if (pauseMs === undefined || !(error instanceof AliquotError) || !error.retryable) throw error;
+      await delay(pauseMs);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import { decodeSigned, MAX_LOST_HEADS, type TreeHead } from '@aliquot/proto';
+import { formatInstant } from '@aliquot/shared/cli/format';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { issueEpochOpening, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
+import { verifyHead } from '@aliquot/shared/log/receipt';
+import type { Command } from 'commander';
+import { fromBase64 } from '../rest/base64.ts';
+import { inspectedVault } from './choose-vault.ts';
+import { type CommandContext, outputOf } from './context.ts';
+import { openVault } from './open-vault.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+
+type LogOptions = CollectorOptions & KitOptions & { readonly json?: boolean };
+
+export function registerLog(program: Command, context: CommandContext): void {
+  const log = program.command('log').description("The vault's log: what was accepted, in order, and whether any of it was lost.");
+  const status = log.command('status').description("The log's head, and the heads that agents hold and the log has lost. Exit 1 when there are any.");
+  withJson(withCollector(status));
+  withExample(status, 'aliquot log status');
+  status.action(async (options: LogOptions) => statusCommand(context, options));
+
+  const reopen = log
+    .command('reopen')
+    .description(
+      'Heal a rollback: approve with the authority key that the log goes on from what the collector still has, naming what was lost. Agents then send their commits again.',
+    );
+  withJson(withKit(withCollector(reopen), 'needed'));
+  withExample(reopen, 'aliquot log reopen --kit lab.kit');
+  reopen.action(async (options: LogOptions) => reopenCommand(context, options));
+}
+
+async function statusCommand(context: CommandContext, options: LogOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const vault = await inspectedVault(context, options);
+  const { authorityKey } = vault.descriptor;
+  const info = await vault.log();
+  const head = verifyHead(decodeSigned(fromBase64(info.head)), vault.certificate(authorityKey)).head;
+  const openings = info.openings.map((opening) => verifyEpochOpening(authorityKey, vault.descriptor.vaultId, decodeSigned(fromBase64(opening))));
+  const lost = info.reported.map(({ agent, timeMs, head: reported }) => ({ agent, reported: formatInstant(timeMs), size: reported.size, logEpoch: reported.logEpoch }));
+  const lines = [
+    `vault      ${vault.info.name}`,
+    `log epoch  ${head.logEpoch}`,
+    `leaves     ${head.size}`,
+    `root       ${hex(head.root)}`,
+    ...openings.map((opening) => `reopened   epoch ${opening.logEpoch} from leaf ${opening.base.size} on, approved ${formatInstant(opening.approvedAtMs)}`),
+    ...lost.map((one) => `ROLLED BACK  agent ${one.agent} holds a signed head of ${one.size} leaves that the log does not contain (reported ${one.reported})`),
+    ...(lost.length > 0 ? ['heal it with `aliquot log reopen --kit KIT`'] : []),
+  ];
+  await output.result({ vault: vault.info.name, logEpoch: head.logEpoch, size: head.size, root: hex(head.root), rolledBack: lost.length > 0, lost }, lines.join('\n'));
+}
+
+async function reopenCommand(context: CommandContext, options: LogOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const { kit, vault, collector } = await openVault(context, options);
+  const info = await vault.log();
+  const { head: base } = verifyHead(decodeSigned(fromBase64(info.head)), collector);
+  // A head that this collector did not sign was not promised to anybody, so nothing is healed by naming it.
+  const lost = distinct(info.reported.map((reported) => verifyHead(decodeSigned(fromBase64(reported.signedHead)), collector).head));
+  if (lost.length === 0) {
+    await output.result({ event: 'reopened', opened: false }, 'No agent holds a head that the log does not contain; there is nothing to heal.');
+    return;
+  }
+  const opening = issueEpochOpening(kit.authority, {
+    version: 1,
+    vaultId: kit.descriptor.vaultId,
+    logEpoch: base.logEpoch + 1,
+    base,
+    lost: lost.slice(0, MAX_LOST_HEADS),
+    approvedAtMs: context.clock.nowMs(),
+  });
+  await vault.openEpoch(opening);
+  const agents = [...new Set(info.reported.map((reported) => reported.agent))];
+  await output.result(
+    { event: 'reopened', opened: true, logEpoch: base.logEpoch + 1, base: base.size, lostUpTo: lost[0]?.size, agents },
+    `The log goes on in epoch ${base.logEpoch + 1} from ${base.size} leaves; ${(lost[0]?.size ?? 0) - base.size} leaves were lost.\n` +
+      `Agents send what was lost again by themselves when they connect (${agents.join(', ')} reported it); what they no longer have is named in their status.`,
+  );
+}
+
+/** Newest first, each once. */
+function distinct(heads: readonly TreeHead[]): TreeHead[] {
+  const byRoot = new Map(heads.map((head) => [`${head.logEpoch} ${head.size} ${hex(head.root)}`, head]));
+  return [...byRoot.values()].toSorted((a, b) => b.logEpoch - a.logEpoch || b.size - a.size);
+}

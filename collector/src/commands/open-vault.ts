@@ -1,0 +1,21 @@
+import type { CollectorCertificateBody } from '@aliquot/proto';
+import type { OpenKit } from '@aliquot/shared/keys/kit';
+import type { CommandContext } from './context.ts';
+import { openKitFile } from './kit-file.ts';
+import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
+import { CollectorClient, type VaultClient } from './vault-client.ts';
+
+/** A vault at its collector with its kit open: what every command that reads content needs. */
+export interface OpenVault {
+  readonly kit: OpenKit;
+  readonly vault: VaultClient;
+  /** Under the kit's authority, and of the collector that answers. */
+  readonly collector: CollectorCertificateBody;
+}
+
+export async function openVault(context: CommandContext, options: CollectorOptions & KitOptions): Promise<OpenVault> {
+  const endpoint = await endpointOf(context, options);
+  const kit = await openKitFile(context, options);
+  const vault = (await CollectorClient.connect(endpoint)).vault({ vaultId: kit.descriptor.vaultId });
+  return { kit, vault, collector: vault.certificate(kit.authority.publicKey) };
+}
