@@ -100,6 +100,8 @@ function decompress(body: Uint8Array, maxPlain: number): Uint8Array {
   try {
     const { buffer, engine } = zstdDecompressSync(body, {
       info: true,
+      // One output buffer of the expected size; the byte to spare lets zstd see at once that it is done.
+      chunkSize: Math.max(1024, maxPlain + 1),
       maxOutputLength: Math.max(1, maxPlain),
       params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
     }) as unknown as { buffer: Uint8Array; engine: { bytesWritten: number } };

@@ -107,7 +107,8 @@ describe('the pages of a version', () => {
 
   it('P3: show ids and sizes, but no key', () => {
     const { pages } = buildContent(vault.keys, all.slice(0, 200));
-    for (const page of pages) for (const { key } of all.slice(0, 200)) expect(Buffer.from(page.sealed).includes(Buffer.from(key))).toBe(false);
+    for (const page of pages)
+      for (const { key } of all.slice(0, 200)) expect(Buffer.from(page.sealed).includes(Buffer.from(key))).toBe(false);
   });
 
   it('of another vault have other ids and keys', () => {

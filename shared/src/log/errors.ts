@@ -11,13 +11,13 @@ export type LogErrorCode =
   | 'LOG_RANGE'
   /** The store of the log lacks a node that it should hold. */
   | 'LOG_NODE_MISSING'
-  /** A receipt, tree head or heartbeat is not signed by the key that should have signed it. */
+  /** A receipt or tree head is not signed by the key that should have signed it. */
   | 'LOG_SIGNATURE'
   /** A genuine statement, but of another vault or by another collector. */
   | 'LOG_OTHER_ISSUER'
   /** A genuine receipt, but for another commit. */
   | 'LOG_OTHER_COMMIT'
-  /** A receipt whose own fields contradict each other. */
+  /** Two genuine statements of the collector tell two histories. */
   | 'LOG_CONTRADICTION';
 
 /** A statement about the log that does not hold. */
