@@ -119,11 +119,9 @@ function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
 /**
  * Node takes times as a double of seconds, which near today is a grid of about 238 ns, and cuts the rest off. A plain
  * division may therefore land just below a whole millisecond and show the one before it. This picks the grid point
- * nearest to the wish that lies in the same microsecond. Exported for its test.
- *
- * Test only: the property is stated over the numbers, not over a file system's own grid.
+ * nearest to the wish that lies in the same microsecond.
  */
-export function secondsForTime(ns: bigint): number | Date {
+function secondsForTime(ns: bigint): number | Date {
   if (ns < 0n) return new Date(Number(ns / 1_000_000n) - (ns % 1_000_000n === 0n ? 0 : 1));
   const plain = Number(ns) / 1e9;
   const step = 2 ** (Math.floor(Math.log2(Math.max(plain, 1))) - 52);

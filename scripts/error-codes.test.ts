@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { declaredCodes, documentedCodes } from './lib/error-codes.ts';
+import { readSources } from './lib/sources.ts';
+
+const root = join(import.meta.dirname, '..');
+const declared = declaredCodes(readSources(root));
+const documented = documentedCodes(readFileSync(join(root, 'docs', 'errors.md'), 'utf8'));
+const names = (codes: readonly { room: string; code: string }[]) => codes.map(({ room, code }) => `${room} ${code}`).sort();
+
+describe('docs/errors.md', () => {
+  it('has a row for every code of the source, in the section of its room', () => {
+    const rows = new Set(names(documented));
+    expect(names(declared).filter((name) => !rows.has(name))).toEqual([]);
+  });
+
+  it('has no row for a code that the source no longer has', () => {
+    const codes = new Set(names(declared));
+    expect(names(documented).filter((name) => !codes.has(name))).toEqual([]);
+  });
+
+  it('has each code once, with a meaning and what to do', () => {
+    expect(names(documented)).toEqual([...new Set(names(documented))]);
+    expect(documented.filter(({ meaning, remedy }) => meaning === '' || remedy === '')).toEqual([]);
+  });
+});
+
+describe('the error codes of the source', () => {
+  it('stand in one union each, so that a code says where it comes from', () => {
+    const codes = declared.map(({ code }) => code);
+    expect(codes.filter((code, at) => codes.indexOf(code) !== at)).toEqual([]);
+  });
+
+  it('are spelled UPPER_SNAKE', () => {
+    expect(declared.filter(({ code }) => !/^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/.test(code))).toEqual([]);
+  });
+
+  it('have a doc comment with the meaning', () => {
+    expect(declared.filter(({ explained }) => !explained).map(({ code }) => code)).toEqual([]);
+  });
+});

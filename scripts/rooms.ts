@@ -1,0 +1,119 @@
+/**
+ * The rules of the house that a general linter does not know: which room may import which, and who may touch renames,
+ * flushes, the environment, the clock and chance. Every finding says the remedy.
+ */
+import { join } from 'node:path';
+import { Visitor } from 'vite';
+import {
+  type Finding,
+  isTest,
+  lineAt,
+  parse,
+  type Room,
+  readSources,
+  report,
+  resolveImport,
+  roomOf,
+  rooms,
+  type SourceFile,
+} from './lib/sources.ts';
+
+const mayImport: Record<Room, readonly Room[]> = {
+  proto: ['proto'],
+  shared: ['shared', 'proto'],
+  agent: ['agent', 'shared', 'proto'],
+  collector: ['collector', 'shared', 'proto'],
+};
+
+const durableNames = /^(rename|fsync|fdatasync)(Sync)?$/;
+const environmentFiles = new Set(['agent/src/environment.ts', 'collector/src/environment.ts', 'shared/src/cli/environment.ts']);
+const portsFile = 'shared/src/ports.ts';
+const chanceNames = /^(randomBytes|randomUUID|randomInt|randomFill|randomFillSync|getRandomValues)$/;
+
+/** What is wrong in one file. Tests keep to the room rule only: they bend clocks and files on purpose. */
+export function roomFindings(file: SourceFile): Finding[] {
+  const room = roomOf(file.path);
+  if (room === undefined) return [];
+  const findings: Finding[] = [];
+  const add = (offset: number, says: string) => findings.push({ path: file.path, line: lineAt(file.text, offset), says });
+  const checked = !isTest(file.path);
+
+  const checkImport = (specifier: string, names: readonly string[], offset: number) => {
+    const target = resolveImport(file.path, specifier);
+    const [other] = target?.split('/') ?? [];
+    if (target !== undefined && other !== room) {
+      if (specifier.startsWith('.')) {
+        add(offset, `leaves its room by a relative path: import it as @aliquot/${other}/…, if ${room} may`);
+      } else if (!mayImport[room].some((allowed) => allowed === other)) {
+        add(
+          offset,
+          `${room} may not import ${other} (${room} imports ${mayImport[room].join(', ')}): move what both need to shared or proto`,
+        );
+      }
+    }
+    if (specifier.startsWith('@aliquot/') && other === room) add(offset, `imports its own room by package name: use a relative path`);
+    if (!checked) return;
+    for (const name of names) {
+      if (/^(node:)?fs(\/promises)?$/.test(specifier)) checkDurable(name, offset);
+      if (/^(node:)?process$/.test(specifier) && name === 'env') checkEnvironment(offset);
+      if (/^(node:)?crypto$/.test(specifier)) checkChance(name, offset);
+    }
+  };
+  const checkDurable = (name: string, offset: number) => {
+    if (!durableNames.test(name) || file.path.startsWith('shared/src/durable/')) return;
+    add(offset, `${name} outside the durability module: use writeFileDurably, renameDurably or AppendFile of shared/src/durable`);
+  };
+  const checkEnvironment = (offset: number) => {
+    if (!environmentFiles.has(file.path))
+      add(
+        offset,
+        `reads the environment: do it in ${room === 'shared' ? 'shared/src/cli' : `${room}/src`}/environment.ts and pass the value in`,
+      );
+  };
+  const checkChance = (name: string, offset: number) => {
+    if (chanceNames.test(name) && file.path !== portsFile)
+      add(offset, `${name} reaches for chance: take a Random (shared/src/ports.ts) as a parameter`);
+  };
+
+  const { program, module } = parse(file);
+  for (const { moduleRequest, entries, start } of module.staticImports) {
+    const names = entries.flatMap((entry) =>
+      entry.importName.name === null || entry.importName.name === undefined ? [] : [entry.importName.name],
+    );
+    checkImport(moduleRequest.value, names, start);
+  }
+  for (const { entries, start } of module.staticExports) {
+    for (const entry of entries) if (entry.moduleRequest) checkImport(entry.moduleRequest.value, [], start);
+  }
+  new Visitor({
+    ImportExpression(node) {
+      if (node.source.type === 'Literal' && typeof node.source.value === 'string') checkImport(node.source.value, [], node.start);
+    },
+    MemberExpression(node) {
+      if (!checked || node.property.type !== 'Identifier' || node.computed) return;
+      const object = node.object.type === 'Identifier' ? node.object.name : '';
+      const name = node.property.name;
+      // A port's rename counts too: the rule is about the act, not about the import.
+      checkDurable(name, node.start);
+      if (object === 'process' && name === 'env') checkEnvironment(node.start);
+      checkChance(name, node.start);
+      const isNow = (object === 'Date' && name === 'now') || (object === 'Math' && name === 'random');
+      if (isNow && file.path !== portsFile) {
+        add(
+          node.start,
+          `${object}.${name} is reached for inside: take a ${object === 'Date' ? 'Clock' : 'Random'} (shared/src/ports.ts) as a parameter`,
+        );
+      }
+    },
+    NewExpression(node) {
+      if (!checked || node.callee.type !== 'Identifier' || node.callee.name !== 'Date' || node.arguments.length > 0) return;
+      if (file.path !== portsFile) add(node.start, 'new Date() reads the clock: take a Clock (shared/src/ports.ts) as a parameter');
+    },
+  }).visit(program);
+  return findings;
+}
+
+if (import.meta.main) {
+  const sources = readSources(join(import.meta.dirname, '..'));
+  report(`rooms (${rooms.join(', ')})`, sources.flatMap(roomFindings));
+}

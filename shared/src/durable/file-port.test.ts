@@ -1,0 +1,54 @@
+import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../testing/temp.ts';
+import { type DirectoryEntry, nodeFiles } from './file-port.ts';
+
+describe('the file port of this machine', () => {
+  it('P2: sets times that show the same microsecond again, for any moment since 1970', async () => {
+    const path = join(temporaryFolder(), 'a');
+    const file = await nodeFiles.open(path, 'createNew');
+    await fc.assert(
+      fc.asyncProperty(fc.bigInt({ min: 0n, max: 4_000_000_000_000_000_000n }), async (ns) => {
+        await file.setTimes(ns, ns);
+        expect((await file.facts()).mtimeNs / 1000n).toBe(ns / 1000n);
+      }),
+      { numRuns: 300 },
+    );
+    await file.close();
+  });
+
+  it('P2: sets times before 1970 to the millisecond', async () => {
+    const path = join(temporaryFolder(), 'a');
+    writeFileSync(path, '');
+    await nodeFiles.setLinkTimes(path, -86_400_000_000_000n, -1_500_000_000n);
+    expect((await nodeFiles.stat(path)).mtimeNs).toBe(-1_500_000_000n);
+  });
+
+  it('tells what a name is, without following links, and sees the times in nanoseconds', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'file'), 'four');
+    utimesSync(join(folder, 'file'), 1, 2);
+    mkdirSync(join(folder, 'folder'));
+    symlinkSync('file', join(folder, 'link'));
+    expect(await nodeFiles.lstat(join(folder, 'file'))).toMatchObject({ kind: 'file', size: 4, mtimeNs: 2_000_000_000n });
+    expect(await nodeFiles.lstat(join(folder, 'link'))).toMatchObject({ kind: 'symlink' });
+    expect(await nodeFiles.stat(join(folder, 'link'))).toMatchObject({ kind: 'file' });
+    const entries: DirectoryEntry[] = [];
+    for await (const entry of nodeFiles.list(folder)) entries.push(entry);
+    expect(entries.map(({ name, kind }) => `${name} ${kind}`).sort()).toEqual(['file file', 'folder directory', 'link symlink']);
+  });
+
+  it('does not follow a link when asked not to', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'file'), '');
+    symlinkSync('file', join(folder, 'link'));
+    await expect(nodeFiles.open(join(folder, 'link'), 'readNoFollow')).rejects.toMatchObject({ code: 'ELOOP' });
+    await (await nodeFiles.open(join(folder, 'link'), 'read')).close();
+  });
+
+  it('knows how much room there is', async () => {
+    expect(await nodeFiles.freeBytes(temporaryFolder())).toBeGreaterThan(0);
+  });
+});
