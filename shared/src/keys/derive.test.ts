@@ -1,6 +1,8 @@
 import type { LineageId } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
-import { hex, utf8 } from '../crypto/bytes.ts';
+import vectors from '../../vectors/derive-1.json' with { type: 'json' };
+import { fromHex, hex, utf8 } from '../crypto/bytes.ts';
+import { collectorIdOf, vaultIdOf } from './certificates.ts';
 import { fileIdFor, pathKeyFor, sourceIdFor, vaultKeysFrom } from './derive.ts';
 import { fixtureVault, seededRandom } from './fixtures.ts';
 
@@ -59,5 +61,30 @@ describe('path keys', () => {
     const source = sourceIdFor(key, utf8('/data'));
     expect(source.length).toBe(16);
     expect(hex(fileIdFor(key, utf8('/data'))).startsWith(hex(source))).toBe(false);
+  });
+});
+
+describe('version 1 stays as it is', () => {
+  const bytes = (text: string) => fromHex(text) ?? new Uint8Array(0);
+
+  test('ids of vaults and collectors follow from their keys', () => {
+    expect(hex(vaultIdOf(bytes(vectors.authorityKey)))).toBe(vectors.vaultId);
+    expect(hex(collectorIdOf(bytes(vectors.collectorKey)))).toBe(vectors.collectorId);
+  });
+
+  test('subkeys and gear seed follow from dedup secrets and vault', () => {
+    const secrets = vectors.epochs.map(({ epoch, secret }) => ({ epoch, secret: bytes(secret) }));
+    const keys = vaultKeysFrom(secrets, { ...vault.descriptor, vaultId: vaultIdOf(bytes(vectors.authorityKey)) });
+    expect(hex(keys.gearSeed)).toBe(vectors.gearSeed);
+    for (const { epoch, chunkSubkey, pageSubkey } of vectors.epochs) {
+      expect(keys.epochs.get(epoch)).toEqual({ chunkSubkey: bytes(chunkSubkey), pageSubkey: bytes(pageSubkey) });
+    }
+  });
+
+  test('path keys, file ids and source ids follow from the path secret', () => {
+    const pathKey = pathKeyFor(bytes(vectors.pathSecret), bytes(vectors.lineageId) as LineageId);
+    expect(hex(pathKey)).toBe(vectors.pathKey);
+    expect(hex(fileIdFor(pathKey, bytes(vectors.path)))).toBe(vectors.fileId);
+    expect(hex(sourceIdFor(pathKey, bytes(vectors.path)))).toBe(vectors.sourceId);
   });
 });
