@@ -29,7 +29,10 @@ export class ProblemBook {
 
   static async load(queue: Queue, clock: Clock): Promise<ProblemBook> {
     const known = new Map<BytePath, Problem>();
-    for await (const { path, code, message } of queue.problems()) known.set(bytePath(path), { code: code as Problem['code'], message });
+    for await (const { path, code, message } of queue.problems()) {
+      // Damage of the queue's own files is not a scan's to clear.
+      if (code !== 'queue-damage') known.set(bytePath(path), { code: code as Problem['code'], message });
+    }
     return new ProblemBook(queue, clock, known);
   }
 

@@ -1,0 +1,117 @@
+import { resolve } from 'node:path';
+import { type DataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Clock, Random } from '@aliquot/shared/ports';
+import type { CaptureHost } from '../capture/host.ts';
+import { type BytePath, bytePath, fromText, isWithin } from '../capture/paths.ts';
+import { ProblemBook } from '../capture/problem-book.ts';
+import { recoverFrom } from '../capture/recover.ts';
+import { type Source, sourceOf } from '../capture/source.ts';
+import { WorkerHost } from '../capture/worker-host.ts';
+import type { AgentIdentity } from '../identity/identity.ts';
+import { loadIdentity } from '../identity/identity-file.ts';
+import { DurableQueue } from '../queue/durable-queue.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { Uplink } from '../uplink/uplink.ts';
+import { quietTime } from '../watch/proof.ts';
+import type { AgentConfig } from './config.ts';
+
+/** An open data folder with everything that works on it. One per folder and process. */
+export interface Agent {
+  /** Absolute. */
+  readonly dataDir: string;
+  /** The data folder under every name that a walk might meet it by. */
+  readonly ownFolders: readonly BytePath[];
+  readonly identity: AgentIdentity;
+  readonly queue: Queue;
+  readonly uplink: Uplink;
+  readonly host: CaptureHost;
+  readonly problems: ProblemBook;
+  /** The configured sources; none without a configuration. */
+  readonly sources: readonly Source[];
+  readonly port: FilePort;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Ends the uplink and the worker, syncs the queue, gives the folder back. */
+  close(): Promise<void>;
+}
+
+export interface OpenAgentOptions {
+  readonly dataDir: string;
+  readonly config: AgentConfig | undefined;
+  readonly port: FilePort;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Makes the uplink; it is started by whoever needs it. */
+  readonly uplink: UplinkMaker;
+}
+
+export type UplinkMaker = (parts: {
+  readonly identity: AgentIdentity;
+  readonly queue: Queue;
+  readonly dataDir: string;
+  readonly recover: ReturnType<typeof recoverFrom>;
+}) => Uplink | Promise<Uplink>;
+
+/**
+ * Opens an agent's data folder for this process. Errors: `FOLDER_MISSING`, `FOLDER_IN_USE` …, `IDENTITY_MISSING`,
+ * `IDENTITY_DAMAGED`, `QUEUE_DAMAGED`.
+ */
+export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
+  const dataDir = resolve(options.dataDir);
+  const folder = await openDataFolder(options.port, dataDir, 'aliquot-agent');
+  try {
+    return await openIn(folder, dataDir, options);
+  } catch (error) {
+    await folder.release();
+    throw error;
+  }
+}
+
+async function openIn(folder: DataFolder, dataDir: string, { config, port, clock, random, uplink: makeUplink }: OpenAgentOptions): Promise<Agent> {
+  const identity = await loadIdentity(port, dataDir);
+  const ownFolders = [...new Set([fromText(dataDir, '/'), bytePath(await port.realpath(dataDir))])];
+  const queue = await DurableQueue.open({ port, dataDir, clock, random });
+  try {
+    const host = new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret });
+    const uplink = await makeUplink({ identity, queue, dataDir, recover: recoverFrom(host) });
+    const problems = await ProblemBook.load(queue, clock);
+    return {
+      dataDir,
+      ownFolders,
+      identity,
+      queue,
+      uplink,
+      host,
+      problems,
+      sources: config === undefined ? [] : sourcesOf(config, identity.pathKey, ownFolders),
+      port,
+      clock,
+      random,
+      async close() {
+        await uplink.stop();
+        await host.close();
+        await queue.close();
+        await folder.release();
+      },
+    };
+  } catch (error) {
+    await queue.close();
+    throw error;
+  }
+}
+
+/** The sources of a configuration. One inside another captures its own part; the outer one leaves that out. */
+export function sourcesOf(config: AgentConfig, pathKey: Uint8Array, ownFolders: readonly BytePath[]): Source[] {
+  const roots = config.sources.map(({ path }) => fromText(path, '/'));
+  return config.sources.map((source, at) => {
+    const root = roots[at] ?? fromText(source.path, '/');
+    const inner = roots.filter((other) => other !== root && isWithin(other, root));
+    return sourceOf(pathKey, {
+      root,
+      class: source.class,
+      rules: { exclude: source.exclude, folderResults: source.folderResults, leaveOut: [...ownFolders, ...inner] },
+      proof: quietTime(source.quietPeriodSeconds),
+    });
+  });
+}

@@ -1,0 +1,202 @@
+import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
+import { pathText } from '@aliquot/shared/cli/format';
+import { Capturer } from '../capture/capturer.ts';
+import { type BytePath, bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
+import type { Problem } from '../capture/problem.ts';
+import { defaultFolderResults } from '../capture/rules.ts';
+import { scan, sourceFor } from '../capture/scan.ts';
+import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
+import { immediate } from '../watch/gate.ts';
+import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
+import type { Agent } from './agent.ts';
+import type { BackupRequest, Emit } from './protocol.ts';
+import { connected, sendAll, unreachable } from './reach.ts';
+
+/** One thing to scan: a path, and the source whose rules and class it comes under. */
+interface Root {
+  readonly source: Source;
+  readonly at: BytePath;
+}
+
+/**
+ * `backup PATH…`: captures the paths as they are now, then sends and waits for the receipts (unless `offline`).
+ *
+ * Events: `problem` for each thing that could not be protected, `progress`, with `dryRun` `would` for each change, and at the
+ * end one `summary`. Throws `UsageError` when nothing named is there, `PartialError` when something is not safe, and the
+ * uplink's error when the collector refuses for good.
+ */
+export async function backup(agent: Agent, request: BackupRequest, emit: Emit, signal: AbortSignal): Promise<void> {
+  const startedMs = agent.clock.nowMs();
+  const tally = newTally();
+  const named = async (path: BytePath, problem: Problem, keep: boolean): Promise<void> => {
+    tally.failed += 1;
+    if (keep && !request.dryRun) await agent.problems.set(path, problem);
+    await emit({ event: 'problem', path: pathText(pathBytes(path)), code: problem.code, message: problem.message });
+  };
+  const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
+  if (roots.length === 0) throw new UsageError('USAGE_INVALID', `nothing to back up: ${request.paths.length === 1 ? 'the path is' : 'none of the paths is'} there`);
+  if (request.dryRun) return dryRun(agent, roots, tally, named, emit);
+
+  let commits = 0;
+  const sentBefore = agent.uplink.status().sentBytes;
+  const unsubscribe = agent.uplink.subscribe((event) => {
+    if (event.type === 'receipt') commits += 1;
+  });
+  try {
+    if (!request.offline) agent.uplink.start();
+    const readBytes = await captureAll(agent, roots, tally, named, emit, signal);
+    const sending = request.offline ? undefined : await send(agent, tally, emit, signal);
+    const { entries: queued } = agent.queue.pending();
+    const { files, newFiles, bytes, failed, changed, unchanged, gone, folders, links } = tally;
+    await emit({
+      event: 'summary',
+      files,
+      newFiles,
+      bytes,
+      sentBytes: agent.uplink.status().sentBytes - sentBefore,
+      queued,
+      failed,
+      changed,
+      unchanged,
+      gone,
+      folders,
+      links,
+      readBytes,
+      commits,
+      heartbeat: sending?.heartbeat ?? false,
+      seconds: Math.max(0, agent.clock.nowMs() - startedMs) / 1000,
+    });
+    if (sending?.error !== undefined) throw sending.error;
+    judge(agent, request, failed, queued);
+  } finally {
+    unsubscribe();
+  }
+}
+
+function judge(agent: Agent, request: BackupRequest, failed: number, queued: number): void {
+  const unsafe = !request.offline && queued > 0;
+  const failures = failed === 0 ? '' : `${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`;
+  if (unsafe) {
+    const waiting = `${queued} ${queued === 1 ? 'version is' : 'versions are'} queued, not yet safe: ${unreachable(agent.uplink).message}`;
+    throw new PartialError(failures === '' ? waiting : `${failures}; ${waiting}`);
+  }
+  if (failures !== '') throw new PartialError(failures);
+}
+
+/** Sends what is queued; with nothing to send a heartbeat says that the scan was finished. Errors come back, after the summary. */
+async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal): Promise<{ heartbeat: boolean; error?: unknown }> {
+  const { uplink, queue } = agent;
+  try {
+    if (queue.pending().entries > 0) {
+      const outcome = await sendAll(uplink, signal);
+      if (outcome === 'unreachable') await emit({ event: 'note', message: unreachable(uplink).message });
+      return { heartbeat: false };
+    }
+    if (tally.versions > 0) return { heartbeat: false };
+    await connected(uplink, signal);
+    await uplink.heartbeat({ files: tally.files, bytes: tally.bytes, unprotected: agent.problems.size });
+    return { heartbeat: true };
+  } catch (error) {
+    const reached = uplink.status().state !== 'offline' && uplink.status().state !== 'connecting';
+    // Nothing was to be sent, and everything has its receipt: a missed heartbeat makes nothing less safe.
+    if (!reached && !signal.aborted && queue.pending().entries === 0) {
+      await emit({ event: 'note', message: unreachable(uplink).message });
+      return { heartbeat: false };
+    }
+    return { heartbeat: false, error };
+  }
+}
+
+type Named = (path: BytePath, problem: Problem, keep: boolean) => Promise<void>;
+
+async function captureAll(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit, signal: AbortSignal): Promise<number> {
+  const { host, queue, problems, identity, clock } = agent;
+  const capturer = new Capturer({ host, queue, pathKey: identity.pathKey, clock }, async (outcome) => {
+    countOutcome(tally, outcome);
+    if (outcome.type === 'problem') {
+      tally.failed -= 1; // counted by `named`
+      await named(outcome.path, outcome.problem, true);
+    }
+    await emit({ event: 'progress', files: tally.files, bytes: tally.bytes });
+  });
+  for (const { source, at } of roots) {
+    const sweep = problems.sweep(at);
+    const tasks = immediate(scan(host, queue, source, at), source, {
+      same: (item) => countSame(tally, item),
+      problem: (path, problem) => named(path, problem, true),
+    });
+    await capturer.run(tasks, signal);
+    if (!signal.aborted) await sweep.finish();
+  }
+  await queue.sync();
+  return capturer.readBytes;
+}
+
+async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit): Promise<void> {
+  for (const { source, at } of roots) {
+    for await (const change of scan(agent.host, agent.queue, source, at)) {
+      if (change.type === 'problem') await named(change.path, change.problem, false);
+      else if (change.type === 'same') countSame(tally, change.item);
+      else if (change.type === 'gone') {
+        tally.gone += 1;
+        await emit({ event: 'would', change: 'gone', path: pathText(pathBytes(change.path)), kind: change.known.kind, size: change.known.size });
+      } else {
+        const { path, stat } = change.item;
+        const isNew = change.known === undefined;
+        if (stat.kind === 'file') {
+          tally.files += 1;
+          tally.bytes += stat.size;
+          if (isNew) tally.newFiles += 1;
+          else tally.changed += 1;
+        }
+        await emit({ event: 'would', change: isNew ? 'new' : 'changed', path: pathText(pathBytes(path)), kind: stat.kind, size: stat.kind === 'file' ? stat.size : 0 });
+      }
+    }
+  }
+  const { files, newFiles, bytes, failed, changed, unchanged, gone } = tally;
+  const { entries: queued } = agent.queue.pending();
+  await emit({ event: 'summary', files, newFiles, bytes, sentBytes: 0, queued, failed, changed, unchanged, gone, dryRun: true });
+  if (failed > 0) throw new PartialError(`${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`);
+}
+
+/**
+ * What the named paths come down to: each once, under the source that it belongs to. A symbolic link that a person names means
+ * the link and what it leads to, for a backup of nothing but a link would be a silent surprise.
+ */
+async function findRoots(agent: Agent, request: BackupRequest, missing: (path: BytePath, problem: Problem) => Promise<void>): Promise<Root[]> {
+  const paths = new Set<BytePath>();
+  for (const text of request.paths) {
+    const path = fromText(text, '/');
+    const seen = await agent.host.look(path);
+    if (typeof seen === 'string') {
+      await missing(path, { code: 'vanished', message: seen === 'ENOENT' ? 'is not there; check the spelling' : `cannot be looked at (${seen})` });
+      continue;
+    }
+    if (agent.ownFolders.some((own) => isWithin(path, own))) {
+      await missing(path, { code: 'special', message: 'is the agent’s own data folder, which is never backed up' });
+      continue;
+    }
+    paths.add(path);
+    if (seen.kind !== 'symlink') continue;
+    const target = await agent.port.realpath(pathBytes(path)).then(bytePath, () => undefined);
+    if (target !== undefined) paths.add(target);
+  }
+  // A configured source inside a named folder keeps its own class and rules.
+  for (const { root } of agent.sources) if ([...paths].some((path) => path !== root && isWithin(root, path))) paths.add(root);
+  const tops = [...paths].filter((path) => {
+    const above = [...paths].filter((other) => other !== path && isWithin(path, other));
+    return above.every((other) => sourceFor(agent.sources, other) !== sourceFor(agent.sources, path));
+  });
+  return tops.map((at) => ({ at, source: sourceAt(agent, request, at) }));
+}
+
+function sourceAt(agent: Agent, request: BackupRequest, at: BytePath): Source {
+  const configured = sourceFor(agent.sources, at);
+  if (configured !== undefined) {
+    const rules = { ...configured.rules, exclude: [...configured.rules.exclude, ...request.exclude] };
+    return { ...configured, rules, proof: undefined };
+  }
+  const inner = agent.sources.map(({ root }) => root).filter((root) => isWithin(root, at));
+  const rules = { exclude: request.exclude, folderResults: defaultFolderResults, leaveOut: [...agent.ownFolders, ...inner] };
+  return sourceOf(agent.identity.pathKey, { root: at, class: defaultClass, rules, proof: undefined });
+}

@@ -1,0 +1,27 @@
+import { AliquotError } from '@aliquot/proto';
+
+export type AgentErrorCode =
+  /** The agent's configuration names no folder to watch, or there is no configuration. */
+  | 'AGENT_NO_SOURCES'
+  /** The running service ended, or closed the connection, before it had answered. */
+  | 'AGENT_SERVICE_GONE'
+  /** The service's socket answered with something that is not this release's protocol. */
+  | 'AGENT_SERVICE_PROTOCOL'
+  /** The folder for the service's socket belongs to somebody else or can be entered by others. */
+  | 'AGENT_SOCKET_FOLDER'
+  /** This agent's certificate does not allow it to fetch its own files back. */
+  | 'AGENT_RESTORE_OFF'
+  /** Nothing of that name was ever backed up by this agent, or not at that time. */
+  | 'AGENT_NOT_BACKED_UP'
+  /** The collector cannot be reached, and the command needs an answer from it. */
+  | 'AGENT_UNREACHABLE'
+  /** The collector answered, and refuses this agent until somebody changes something. */
+  | 'AGENT_REFUSED'
+  /** The command was ended before it was done. */
+  | 'AGENT_INTERRUPTED';
+
+/** What goes wrong in the agent's service and commands. */
+export class AgentError extends AliquotError<AgentErrorCode> {}
+
+/** An error that the running service met while it served a command; carries the service's own code. */
+export class RelayedError extends AliquotError {}

@@ -1,0 +1,41 @@
+import { PartialError } from '@aliquot/shared/cli/errors';
+import type { Agent } from './agent.ts';
+import type { Emit } from './protocol.ts';
+import { sendAll, unreachable } from './reach.ts';
+
+/**
+ * `flush`: sends what is queued and waits for the receipts. Ends with one `summary`. Throws `PartialError` while something
+ * stays queued because the collector cannot be reached, and the uplink's error when it refuses for good.
+ */
+export async function flush(agent: Agent, emit: Emit, signal: AbortSignal): Promise<void> {
+  const { queue, uplink, clock } = agent;
+  const startedMs = clock.nowMs();
+  const sentBefore = uplink.status().sentBytes;
+  const before = queue.pending().entries;
+  let commits = 0;
+  let receipted = 0;
+  const unsubscribe = uplink.subscribe((event) => {
+    if (event.type !== 'receipt') return;
+    commits += 1;
+    receipted += event.entries;
+    const { entries, bytes } = queue.pending();
+    void emit({ event: 'sending', receipted, queued: entries, queuedBytes: bytes });
+  });
+  let error: unknown;
+  try {
+    if (before > 0) await sendAll(uplink, signal);
+  } catch (caught) {
+    error = caught;
+  } finally {
+    unsubscribe();
+  }
+  const { entries: queued, bytes: queuedBytes } = queue.pending();
+  const sentBytes = uplink.status().sentBytes - sentBefore;
+  const seconds = Math.max(0, clock.nowMs() - startedMs) / 1000;
+  await emit({ event: 'summary', versions: receipted, commits, sentBytes, queued, queuedBytes, failed: 0, seconds });
+  if (error !== undefined) throw error;
+  if (queued > 0) {
+    const { message } = unreachable(uplink);
+    throw new PartialError(`${queued} ${queued === 1 ? 'version is' : 'versions are'} still queued, not yet safe: ${message}`);
+  }
+}

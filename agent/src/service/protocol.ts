@@ -1,0 +1,54 @@
+import { z } from 'zod';
+
+/** One request is one line; nothing that a person types comes near this. */
+export const longestLineBytes = 1 << 20;
+
+const text = z.string().min(1);
+
+/** What a command asks of the running service: the first and only line that it sends. Paths are absolute. */
+export const requestSchema = z.discriminatedUnion('op', [
+  z.strictObject({
+    op: z.literal('backup'),
+    paths: z.array(text).min(1),
+    exclude: z.array(text),
+    offline: z.boolean(),
+    dryRun: z.boolean(),
+  }),
+  z.strictObject({ op: z.literal('flush') }),
+  z.strictObject({ op: z.literal('status'), results: z.boolean() }),
+  z.strictObject({
+    op: z.literal('restore'),
+    paths: z.array(text).min(1),
+    /** Milliseconds since 1970; 0 for the newest state. */
+    atMs: z.number().int().min(0),
+    /** Undefined: beside the originals. */
+    to: text.optional(),
+  }),
+]);
+
+export type Request = z.output<typeof requestSchema>;
+export type BackupRequest = Extract<Request, { op: 'backup' }>;
+export type RestoreRequest = Extract<Request, { op: 'restore' }>;
+
+/** One line of an answer that a person or script sees; `event` names what it is. */
+export interface AgentEvent {
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+/** Sends one event towards the person; resolves when there is room for more. */
+export type Emit = (event: AgentEvent) => Promise<void>;
+
+/** Carries out one request. Throws what the command should end with. */
+export type Operation = (request: Request, emit: Emit, signal: AbortSignal) => Promise<void>;
+
+/** The last line of every answer. */
+export const endSchema = z.strictObject({
+  end: z.strictObject({
+    exit: z.union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)]),
+    code: z.string(),
+    message: z.string(),
+  }),
+});
+
+export type End = z.output<typeof endSchema>;

@@ -1,0 +1,69 @@
+import { connect, type Socket } from 'node:net';
+import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
+import { AgentError, RelayedError } from './errors.ts';
+import { linesOf, sendLine } from './lines.ts';
+import { type AgentEvent, type Emit, endSchema, type Request } from './protocol.ts';
+import { type SocketPlace, socketPlace } from './socket-path.ts';
+
+/**
+ * Asks the running service of a data folder. `false`: no service is running there, so the caller opens the folder itself.
+ * Errors are the service's own, as the same command without a service would raise them; `AGENT_SERVICE_GONE` when it ended
+ * before it had answered.
+ */
+export async function askService(dataDir: string, place: SocketPlace, request: Request, emit: Emit): Promise<boolean> {
+  const socket = await dial(socketPlace(dataDir, place).path);
+  if (socket === undefined) return false;
+  try {
+    await sendLine(socket, request);
+    for await (const line of linesOf(socket)) {
+      const message = parse(line);
+      const end = endSchema.safeParse(message);
+      if (end.success) {
+        finish(end.data.end);
+        return true;
+      }
+      if (!isEvent(message)) throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service answered what this release does not know; restart it after an update');
+      await emit(message);
+    }
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) throw gone(error);
+    throw error;
+  } finally {
+    socket.destroy();
+  }
+  throw gone(undefined);
+}
+
+/** A connection, or undefined when nobody listens. */
+function dial(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR') resolve(undefined);
+      else reject(error);
+    });
+  });
+}
+
+function finish({ exit, code, message }: { exit: number; code: string; message: string }): void {
+  if (exit === 3) throw new PartialError(message);
+  if (exit === 2) throw new UsageError('USAGE_INVALID', message);
+  if (exit !== 0) throw new RelayedError(code, message);
+}
+
+function gone(cause: unknown): AgentError {
+  return new AgentError('AGENT_SERVICE_GONE', 'the service ended before it had answered; look at its log, and try again', { retryable: true, cause });
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function isEvent(message: unknown): message is AgentEvent {
+  return typeof message === 'object' && message !== null && 'event' in message && typeof message.event === 'string';
+}

@@ -1,0 +1,125 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { AliquotError } from '@aliquot/proto';
+import { exitCodeOf } from '@aliquot/shared/cli/run-main';
+import { ensureDirectory } from '@aliquot/shared/durable/durable';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { AgentError } from './errors.ts';
+import { linesOf, sendLine } from './lines.ts';
+import { type End, type Operation, requestSchema } from './protocol.ts';
+import { type SocketPlace, socketPlace } from './socket-path.ts';
+
+/** The service's ear for the agent's other commands. */
+export interface LocalSocket {
+  readonly path: string;
+  /** Takes no more requests, tells the running ones to end, and waits for them. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens for commands of the same user. One connection carries one request line and the lines of its answer. Only the owner
+ * can connect: the socket lies in a folder of mode 0700 (a Windows pipe is writable by its creator and administrators only).
+ * The caller holds the data folder's lock, so a socket that is there already is a dead service's and is replaced.
+ *
+ * A client that goes away ends its operation by the `signal`. Errors: `AGENT_SOCKET_FOLDER`.
+ */
+export async function listenLocally(port: FilePort, dataDir: string, place: SocketPlace, run: Operation): Promise<LocalSocket> {
+  const { path, folder } = socketPlace(dataDir, place);
+  if (folder !== undefined) await prepare(port, folder, path, place.uid);
+  const running = new Set<Promise<void>>();
+  const stop = new AbortController();
+  const server = createServer((socket) => {
+    const serving = serve(socket, run, stop.signal).finally(() => running.delete(serving));
+    running.add(serving);
+  });
+  await listening(server, path);
+  return {
+    path,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      stop.abort();
+      await Promise.all(running);
+      await closed;
+    },
+  };
+}
+
+async function prepare(port: FilePort, folder: string, path: string, uid: number | undefined): Promise<void> {
+  await ensureDirectory(port, folder, 0o700);
+  const facts = await port.lstat(folder);
+  if (facts.kind !== 'directory' || !(await isOwn(port, folder))) {
+    const says = `${folder} is not a folder of user ${uid ?? ''} alone; remove it, so that the agent can make its own`;
+    throw new AgentError('AGENT_SOCKET_FOLDER', says);
+  }
+  await port.unlink(path).catch(() => undefined); // not there, which is what is wanted
+}
+
+/** Only an owner may change a mode; setting it to 0700 proves and repairs at once. */
+async function isOwn(port: FilePort, folder: string): Promise<boolean> {
+  try {
+    await port.chmod(folder, 0o700);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function listening(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+async function serve(socket: Socket, run: Operation, stop: AbortSignal): Promise<void> {
+  const gone = new AbortController();
+  socket.on('close', () => gone.abort());
+  socket.on('error', () => gone.abort());
+  const signal = AbortSignal.any([gone.signal, stop]);
+  try {
+    const lines = linesOf(socket);
+    const first = await lines.next();
+    if (first.done === true) return;
+    // Reading on is what notices that the client has gone.
+    void drain(lines);
+    const end = await outcome(async () => {
+      const request = requestSchema.safeParse(parseJson(first.value));
+      if (!request.success) throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service does not know this request; restart it after an update');
+      await run(request.data, (event) => sendLine(socket, event), signal);
+    });
+    await sendLine(socket, end);
+  } catch {
+    // the connection broke: nobody is there to be told
+  } finally {
+    socket.end();
+    socket.destroySoon();
+  }
+}
+
+async function drain(lines: AsyncGenerator<string, void, void>): Promise<void> {
+  try {
+    while ((await lines.next()).done !== true);
+  } catch {
+    // a broken connection ends like a closed one
+  }
+}
+
+async function outcome(work: () => Promise<void>): Promise<End> {
+  try {
+    await work();
+    return { end: { exit: 0, code: '', message: '' } };
+  } catch (error) {
+    const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';
+    return { end: { exit: exitCodeOf(error), code, message: error instanceof Error ? error.message : String(error) } };
+  }
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    return undefined;
+  }
+}

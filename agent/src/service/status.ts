@@ -1,0 +1,95 @@
+import { formatInstant, pathText } from '@aliquot/shared/cli/format';
+import { type BytePath, pathBytes } from '../capture/paths.ts';
+import { enrolmentOf } from '../identity/identity.ts';
+import type { FileProblem } from '../queue/queue.ts';
+import type { Agent } from './agent.ts';
+import type { Emit } from './protocol.ts';
+import { results } from './results.ts';
+
+/** What only the running service knows. */
+export interface ServiceView {
+  readonly lastScanMs: number | undefined;
+  readonly scanning: boolean;
+  settling(): Iterable<BytePath>;
+  /** Each source with, if its events do not come, the reason. */
+  readonly sources: readonly { readonly root: BytePath; readonly eventsMissing: string | undefined }[];
+  /** What the service could not do (a failed scan, a full disk). */
+  readonly trouble: string | undefined;
+}
+
+const nothing = new Uint8Array(0);
+
+/**
+ * `status`: one `status` event, then (with `withResults`) one `result` event for each result, then `lost` for what a collector
+ * lost. `view` is undefined when no service runs. Nothing that is not protected is left out (P6).
+ */
+export async function status(agent: Agent, view: ServiceView | undefined, withResults: boolean, emit: Emit): Promise<void> {
+  const problems: FileProblem[] = [];
+  for await (const problem of agent.queue.problems()) problems.push(problem);
+  const settling = [...(view?.settling() ?? [])];
+  const lost: { path: string | undefined; sequence: number }[] = [];
+  for await (const { path, sequence } of agent.queue.lost()) lost.push({ path: path === undefined ? undefined : pathText(path), sequence });
+
+  const counts = { total: 0, safe: 0, queued: 0, settling: 0, problem: 0 };
+  let files = 0;
+  let bytes = 0;
+  for await (const result of results(agent.queue.knownUnder(nothing), problems, settling)) {
+    counts.total += 1;
+    counts[result.state] += 1;
+    files += result.files;
+    bytes += result.bytes;
+  }
+  await emit({ event: 'status', ...head(agent, view), results: counts, files, bytes, problems: problems.length, lost: lost.length });
+  // Problems first, so that a reader who stops early has seen them.
+  for (const { path, code, message, sinceMs } of problems) {
+    await emit({ event: 'problem', path: pathText(path), code, message, since: formatInstant(sinceMs) });
+  }
+  for (const version of lost) await emit({ event: 'lost', path: version.path ?? null, sequence: version.sequence });
+  if (!withResults) return;
+  for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), problems, settling)) {
+    await emit({
+      event: 'result',
+      path: pathText(pathBytes(path)),
+      state,
+      files,
+      bytes,
+      ...(capturedAtMs === undefined ? {} : { capturedAt: formatInstant(capturedAtMs) }),
+      ...(problem === undefined ? {} : { code: problem.code, problem: problem.message, since: formatInstant(problem.sinceMs) }),
+    });
+  }
+}
+
+function head(agent: Agent, view: ServiceView | undefined): object {
+  const { queue, uplink, identity } = agent;
+  const link = uplink.status();
+  const pending = queue.pending();
+  const receipt = queue.lastReceipt();
+  return {
+    service: view === undefined ? 'stopped' : 'running',
+    agent: enrolmentOf(identity).name,
+    vault: identity.descriptor.name,
+    collector: link.url,
+    connection: link.state,
+    ...(link.connectedSinceMs === undefined ? {} : { connectedSince: formatInstant(link.connectedSinceMs) }),
+    ...(link.nextAttemptMs === undefined ? {} : { nextAttempt: formatInstant(link.nextAttemptMs) }),
+    ...(link.problem === undefined
+      ? {}
+      : { connectionProblem: { code: link.problem.code, message: link.problem.message, since: formatInstant(link.problem.sinceMs) } }),
+    ...(link.clockSkewMs === undefined ? {} : { clockSkewMs: link.clockSkewMs }),
+    rolledBack: link.state === 'rolled-back',
+    queue: {
+      entries: pending.entries,
+      bytes: pending.bytes,
+      ...(pending.oldestMs === undefined ? {} : { oldest: formatInstant(pending.oldestMs) }),
+    },
+    lastReceipt:
+      receipt === undefined ? null : { at: formatInstant(receipt.receivedAtMs), commit: receipt.sequence, copies: receipt.copies },
+    lastScan: view?.lastScanMs === undefined ? null : formatInstant(view.lastScanMs),
+    scanning: view?.scanning ?? false,
+    ...(view?.trouble === undefined ? {} : { trouble: view.trouble }),
+    sources: (view?.sources ?? agent.sources.map(({ root }) => ({ root, eventsMissing: undefined }))).map(({ root, eventsMissing }) => ({
+      path: pathText(pathBytes(root)),
+      ...(eventsMissing === undefined ? {} : { eventsMissing }),
+    })),
+  };
+}
