@@ -5,8 +5,6 @@ import { concat, utf8 } from './bytes.ts';
 export type CryptoErrorCode =
   /** Sealed bytes, their key, or what they are bound to, do not belong together: altered, or opened with another key. */
   | 'CRYPTO_AUTHENTICATION'
-  /** A signature does not hold for these bytes under this key and label. */
-  | 'CRYPTO_SIGNATURE'
   /** A key, nonce or seed has the wrong length: a mistake of the caller. */
   | 'CRYPTO_LENGTH'
   /** A public key of low order, with which "secret" results would be known to everybody. */

@@ -113,10 +113,3 @@ export function verifyBytes(publicKey: Uint8Array, message: Uint8Array, signatur
 export function signatureHolds(publicKey: Uint8Array, label: string, signed: Signed): boolean {
   return verifyBytes(publicKey, concat(labelled(label), signed.body), signed.signature);
 }
-
-/** Like `signatureHolds`, but throws CRYPTO_SIGNATURE, so that a forgotten result cannot let a forgery through. */
-export function verifySigned(publicKey: Uint8Array, label: string, signed: Signed): void {
-  if (!signatureHolds(publicKey, label, signed)) {
-    throw new CryptoError('CRYPTO_SIGNATURE', `the signature for ${label} does not hold: altered, or signed by another key`);
-  }
-}
