@@ -1,4 +1,4 @@
-/** FORMAT.md, "Commit header", "Wrap", "Signed commit" and "Heartbeat". */
+/** FORMAT.md, "CommitHeader", "Wrap", "SignedCommit" and "HeartbeatBody". */
 import {
   HASH_BYTES,
   MAX_COMMIT_BYTES,

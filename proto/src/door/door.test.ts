@@ -83,6 +83,12 @@ describe.each(Object.entries(doors))('the door of %s', (name, { encode, decode, 
     expect(decode(Buffer.from(encode(value as never)))).toEqual(value);
   });
 
+  it('has a section of its name in FORMAT.md or WIRE.md', () => {
+    const room = join(import.meta.dirname, '..', '..');
+    const pages = ['FORMAT.md', 'WIRE.md'].map((page) => readFileSync(join(room, page), 'utf8'));
+    expect(pages.some((page) => page.includes(`\n## ${name}\n`))).toBe(true);
+  });
+
   it('is named in the schema', () => {
     const schema = join(import.meta.dirname, '..', '..', 'schema');
     const text = readdirSync(schema).map((file) => readFileSync(join(schema, file), 'utf8'));

@@ -1,4 +1,4 @@
-/** FORMAT.md, "Entry", "List part", "Read part" and "Entry draft". */
+/** FORMAT.md, "Entry", "ListPart", "ReadPart" and "EntryDraft". */
 import {
   MAX_CLASS_CHARS,
   MAX_ENTRY_BYTES,

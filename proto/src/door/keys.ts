@@ -1,4 +1,4 @@
-/** FORMAT.md, "Vault descriptor" to "Enrolment answer": certificates, kit and bundle. */
+/** FORMAT.md, "VaultDescriptorBody" to "EnrolAnswer": certificates, kit and bundle. */
 import {
   HASH_BYTES,
   MAX_AGENT_NAME_CHARS,

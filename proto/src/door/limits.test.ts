@@ -39,112 +39,218 @@ const ref = { id, plainSize: 1, epoch: 1 };
 const withRefs = (count: number): proto.Entry => ({ ...entry, size: count, content: { depth: 0, refs: times(count, ref) } });
 const ready = sample<proto.ServerFrame>('ServerFrame', (value) => value.type === 'ready');
 
-/** Name, the largest allowed number, and the encoding of a value with that many. */
-const upper: readonly (readonly [string, number, (n: number) => Uint8Array])[] = [
-  ['references inline in an entry', proto.MAX_INLINE_REFS, (n) => proto.encodeEntry(withRefs(n))],
-  ['page levels of an entry', proto.MAX_PAGE_DEPTH, (n) => proto.encodeEntry({ ...withRefs(1), content: { depth: n, refs: [ref] } })],
+/** A page made of its clear part and as many key bytes as it needs. */
+const withKeys = (clear: Uint8Array): Uint8Array => Uint8Array.from([...clear, ...filled(((clear.length - 8) / 44) * 32 + 16)]);
+
+/** Name, the largest allowed number, and the encoding of a value with that many, the door that reads it. */
+const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (bytes: Uint8Array) => unknown])[] = [
+  ['references inline in an entry', proto.MAX_INLINE_REFS, (n) => proto.encodeEntry(withRefs(n)), proto.decodeEntry],
+  [
+    'page levels of an entry',
+    proto.MAX_PAGE_DEPTH,
+    (n) => proto.encodeEntry({ ...withRefs(1), content: { depth: n, refs: [ref] } }),
+    proto.decodeEntry,
+  ],
   [
     'plaintext bytes of a chunk',
     proto.MAX_CHUNK_PLAIN_BYTES,
     (n) => proto.encodeEntry({ ...entry, size: n, content: { depth: 0, refs: [{ ...ref, plainSize: n }] } }),
+    proto.decodeEntry,
   ],
-  ['characters of a class', proto.MAX_CLASS_CHARS, (n) => proto.encodeEntry({ ...entry, class: 'a'.repeat(n) })],
-  ['bytes of a sealed list part', proto.MAX_SEALED_LIST_BYTES, (n) => proto.encodeEntry({ ...entry, sealedList: filled(n) })],
-  ['bytes of a sealed read part', proto.MAX_SEALED_READ_BYTES, (n) => proto.encodeEntry({ ...entry, sealedRead: filled(n) })],
-  ['milliseconds of a time', proto.MAX_TIME_MS, (n) => proto.encodeEntry({ ...entry, capturedAtMs: n })],
-  ['bytes of a path', proto.MAX_PATH_BYTES, (n) => proto.encodeListPart({ ...list, path: filled(n) })],
-  ['bytes of a link target', proto.MAX_PATH_BYTES, (n) => proto.encodeListPart({ ...list, linkTarget: filled(n) })],
-  ['permission bits', proto.MAX_MODE, (n) => proto.encodeListPart({ ...list, mode: n })],
-  ['Windows attributes', proto.MAX_UINT32, (n) => proto.encodeListPart({ ...windowsList, attributes: n })],
-  ['keys of a read part', proto.MAX_INLINE_REFS, (n) => proto.encodeReadPart({ sha256: filled(32), keys: times(n, filled(32)) })],
-  ['entries that a commit header counts', proto.MAX_COMMIT_ENTRIES, (n) => proto.encodeCommitHeader({ ...header, entryCount: n })],
-  ['chunker version', proto.MAX_VERSION_NUMBER, (n) => proto.encodeCommitHeader({ ...header, chunkerVersion: n })],
+  ['characters of a class', proto.MAX_CLASS_CHARS, (n) => proto.encodeEntry({ ...entry, class: 'a'.repeat(n) }), proto.decodeEntry],
+  [
+    'bytes of a sealed list part',
+    proto.MAX_SEALED_LIST_BYTES,
+    (n) => proto.encodeEntry({ ...entry, sealedList: filled(n) }),
+    proto.decodeEntry,
+  ],
+  [
+    'bytes of a sealed read part',
+    proto.MAX_SEALED_READ_BYTES,
+    (n) => proto.encodeEntry({ ...entry, sealedRead: filled(n) }),
+    proto.decodeEntry,
+  ],
+  ['milliseconds of a time', proto.MAX_TIME_MS, (n) => proto.encodeEntry({ ...entry, capturedAtMs: n }), proto.decodeEntry],
+  ['bytes of a path', proto.MAX_PATH_BYTES, (n) => proto.encodeListPart({ ...list, path: filled(n) }), proto.decodeListPart],
+  ['bytes of a link target', proto.MAX_PATH_BYTES, (n) => proto.encodeListPart({ ...list, linkTarget: filled(n) }), proto.decodeListPart],
+  ['permission bits', proto.MAX_MODE, (n) => proto.encodeListPart({ ...list, mode: n }), proto.decodeListPart],
+  ['Windows attributes', proto.MAX_UINT32, (n) => proto.encodeListPart({ ...windowsList, attributes: n }), proto.decodeListPart],
+  [
+    'keys of a read part',
+    proto.MAX_INLINE_REFS,
+    (n) => proto.encodeReadPart({ sha256: filled(32), keys: times(n, filled(32)) }),
+    proto.decodeReadPart,
+  ],
+  [
+    'entries that a commit header counts',
+    proto.MAX_COMMIT_ENTRIES,
+    (n) => proto.encodeCommitHeader({ ...header, entryCount: n }),
+    proto.decodeCommitHeader,
+  ],
+  [
+    'chunker version',
+    proto.MAX_VERSION_NUMBER,
+    (n) => proto.encodeCommitHeader({ ...header, chunkerVersion: n }),
+    proto.decodeCommitHeader,
+  ],
   [
     'slots of a commit',
     proto.MAX_COMMIT_ENTRIES,
     (n) => proto.encodeSignedCommit({ ...commit, slots: times(n, { type: 'entry' as const, bytes: filled(3) }) }),
+    proto.decodeSignedCommit,
   ],
-  ['wraps of a commit', proto.MAX_WRAPS, (n) => proto.encodeSignedCommit({ ...commit, wraps: times(n, wrap) })],
+  ['wraps of a commit', proto.MAX_WRAPS, (n) => proto.encodeSignedCommit({ ...commit, wraps: times(n, wrap) }), proto.decodeSignedCommit],
   [
     'bytes of an entry in a commit',
     proto.MAX_ENTRY_BYTES,
     (n) => proto.encodeSignedCommit({ ...commit, slots: [{ type: 'entry', bytes: filled(n) }] }),
+    proto.decodeSignedCommit,
   ],
-  ['bytes of a commit header', proto.MAX_COMMIT_HEADER_BYTES, (n) => proto.encodeSignedCommit({ ...commit, header: filled(n) })],
-  ['bytes of a signed body', proto.MAX_SIGNED_BODY_BYTES, (n) => proto.encodeSigned({ ...signed, body: filled(n) })],
-  ['lost heads of an opening', proto.MAX_LOST_HEADS, (n) => proto.encodeEpochOpeningBody({ ...opening, lost: times(n, opening.base) })],
+  [
+    'bytes of a commit header',
+    proto.MAX_COMMIT_HEADER_BYTES,
+    (n) => proto.encodeSignedCommit({ ...commit, header: filled(n) }),
+    proto.decodeSignedCommit,
+  ],
+  ['bytes of a signed body', proto.MAX_SIGNED_BODY_BYTES, (n) => proto.encodeSigned({ ...signed, body: filled(n) }), proto.decodeSigned],
+  [
+    'lost heads of an opening',
+    proto.MAX_LOST_HEADS,
+    (n) => proto.encodeEpochOpeningBody({ ...opening, lost: times(n, opening.base) }),
+    proto.decodeEpochOpeningBody,
+  ],
   [
     'characters of a reason',
     proto.MAX_TEXT_CHARS,
     (n) => proto.encodeEventBody({ type: 'agentRevoked', timeMs: 0, agentId: header.agentId, reason: '\u{1f9ea}'.repeat(n) }),
+    proto.decodeEventBody,
   ],
-  ['characters of a vault name', proto.MAX_NAME_CHARS, (n) => proto.encodeVaultDescriptorBody({ ...descriptor, name: 'ö'.repeat(n) })],
+  [
+    'characters of a vault name',
+    proto.MAX_NAME_CHARS,
+    (n) => proto.encodeVaultDescriptorBody({ ...descriptor, name: 'ö'.repeat(n) }),
+    proto.decodeVaultDescriptorBody,
+  ],
   [
     'characters of an agent name',
     proto.MAX_AGENT_NAME_CHARS,
     (n) => proto.encodeEnrolmentCertificateBody({ ...enrolment, name: 'a'.repeat(n) }),
+    proto.decodeEnrolmentCertificateBody,
   ],
   [
     'bytes of the largest chunk in vault parameters',
     proto.MAX_CHUNK_PLAIN_BYTES,
     (n) => proto.encodeVaultDescriptorBody({ ...descriptor, parameters: { ...descriptor.parameters, maxChunkBytes: n } }),
+    proto.decodeVaultDescriptorBody,
   ],
   [
     'dedup secrets of a kit',
     proto.MAX_DEDUP_SECRETS,
     (n) => proto.encodeKitContents({ ...kit, dedupSecrets: rising(n).map((i) => ({ epoch: i + 1, secret: filled(32) })) }),
+    proto.decodeKitContents,
   ],
-  ['scrypt cost', proto.MAX_SCRYPT_LOG_N, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: n, scryptR: 8 })],
-  ['scrypt block size', proto.MAX_SCRYPT_R, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: 10, scryptR: n })],
-  ['scrypt block size beside a high cost', 8, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: proto.MAX_SCRYPT_LOG_N, scryptR: n })],
-  ['scrypt parallelisation', proto.MAX_SCRYPT_P, (n) => proto.encodeKitFile({ ...kitFile, scryptP: n })],
-  ['characters of a URL', proto.MAX_URL_CHARS, (n) => proto.encodeBundleContents({ ...bundle, url: 'u'.repeat(n) })],
-  ['characters of a certificate', proto.MAX_PEM_CHARS, (n) => proto.encodeBundleContents({ ...bundle, tlsCa: 'A'.repeat(n) })],
-  ['versions offered', proto.MAX_OFFERED_VERSIONS, (n) => proto.encodeClientHello({ ...hello, versions: rising(n).map((i) => i + 1) })],
-  ['ids of a question', proto.MAX_IDS, (n) => proto.encodeClientFrame({ type: 'have', requestId: 1, ids: times(n, id) })],
-  ['items of a frame', proto.MAX_ITEMS, (n) => proto.encodeClientFrame({ type: 'chunks', items: times(n, item) })],
+  ['scrypt cost', proto.MAX_SCRYPT_LOG_N, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: n, scryptR: 8 }), proto.decodeKitFile],
+  ['scrypt block size', proto.MAX_SCRYPT_R, (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: 10, scryptR: n }), proto.decodeKitFile],
+  [
+    'scrypt block size beside a high cost',
+    8,
+    (n) => proto.encodeKitFile({ ...kitFile, scryptLogN: proto.MAX_SCRYPT_LOG_N, scryptR: n }),
+    proto.decodeKitFile,
+  ],
+  ['scrypt parallelisation', proto.MAX_SCRYPT_P, (n) => proto.encodeKitFile({ ...kitFile, scryptP: n }), proto.decodeKitFile],
+  [
+    'characters of a URL',
+    proto.MAX_URL_CHARS,
+    (n) => proto.encodeBundleContents({ ...bundle, url: 'u'.repeat(n) }),
+    proto.decodeBundleContents,
+  ],
+  [
+    'characters of a certificate',
+    proto.MAX_PEM_CHARS,
+    (n) => proto.encodeBundleContents({ ...bundle, tlsCa: 'A'.repeat(n) }),
+    proto.decodeBundleContents,
+  ],
+  [
+    'versions offered',
+    proto.MAX_OFFERED_VERSIONS,
+    (n) => proto.encodeClientHello({ ...hello, versions: rising(n).map((i) => i + 1) }),
+    proto.decodeClientHello,
+  ],
+  [
+    'ids of a question',
+    proto.MAX_IDS,
+    (n) => proto.encodeClientFrame({ type: 'have', requestId: 1, ids: times(n, id) }),
+    proto.decodeClientFrame,
+  ],
+  ['items of a frame', proto.MAX_ITEMS, (n) => proto.encodeClientFrame({ type: 'chunks', items: times(n, item) }), proto.decodeClientFrame],
   [
     'bytes of a sealed chunk',
     proto.MAX_SEALED_CHUNK_BYTES,
     (n) => proto.encodeClientFrame({ type: 'chunks', items: [{ ...item, size: n }] }),
+    proto.decodeClientFrame,
   ],
   [
     'bytes of all items of a frame',
     proto.MAX_FRAME_BYTES - 2,
     (n) => proto.encodeClientFrame({ type: 'chunks', items: [{ ...item, size: 2 ** 22 }, { ...item, size: n - 2 ** 22 }, item, item] }),
+    proto.decodeClientFrame,
   ],
-  ['index of a missing id', proto.MAX_IDS - 1, (n) => proto.encodeServerFrame({ type: 'haveAnswer', requestId: 1, missing: [n] })],
+  [
+    'index of a missing id',
+    proto.MAX_IDS - 1,
+    (n) => proto.encodeServerFrame({ type: 'haveAnswer', requestId: 1, missing: [n] }),
+    proto.decodeServerFrame,
+  ],
   [
     'hashes of a proof',
     proto.MAX_PROOF_HASHES,
     (n) =>
       proto.encodeServerFrame({ type: 'receipt', requestId: 1, receipt: signed, inclusion: times(n, id), consistency: [], head: signed }),
+    proto.decodeServerFrame,
   ],
   [
     'openings explained',
     proto.MAX_OPENINGS,
     (n) =>
       proto.encodeServerFrame({ ...ready, openings: times(n, { opening: signed, leaf: filled(9), inclusion: [] }) } as proto.ServerFrame),
+    proto.decodeServerFrame,
   ],
   [
     'characters of a refusal',
     proto.MAX_TEXT_CHARS,
     (n) => proto.encodeServerFrame({ type: 'refused', requestId: 1, code: 'limit', message: 'm'.repeat(n) }),
+    proto.decodeServerFrame,
   ],
-  ['ids in a record of uploads', proto.MAX_UPLOAD_IDS, (n) => proto.encodeStoredUploads({ ...uploads, ids: times(n, id) })],
+  [
+    'ids in a record of uploads',
+    proto.MAX_UPLOAD_IDS,
+    (n) => proto.encodeStoredUploads({ ...uploads, ids: times(n, id) }),
+    proto.decodeStoredUploads,
+  ],
   [
     'live slots of a record',
     proto.MAX_COMMIT_ENTRIES,
     (n) => proto.encodeStateRecord({ ...record, live: rising(n), versionTimesMs: times(n, 1) }),
+    proto.decodeStateRecord,
   ],
-  ['references of a page', proto.MAX_PAGE_REFS, (n) => proto.encodePageClear({ depth: 0, refs: times(n, ref) })],
-  ['page levels below a page', proto.MAX_PAGE_DEPTH - 1, (n) => proto.encodePageClear({ depth: n, refs: [ref] })],
+  [
+    'references of a page',
+    proto.MAX_PAGE_REFS,
+    (n) => proto.encodePageClear({ depth: 0, refs: times(n, ref) }),
+    (clear) => proto.decodePage(withKeys(clear)),
+  ],
+  [
+    'page levels below a page',
+    proto.MAX_PAGE_DEPTH - 1,
+    (n) => proto.encodePageClear({ depth: n, refs: [ref] }),
+    (clear) => proto.decodePage(withKeys(clear)),
+  ],
 ];
 
 describe('every upper limit', () => {
-  it.each(upper)('%s: %d is allowed, one less too, one more is not', (_, max, encode) => {
-    expect(refusalOf(() => encode(max - 1))).toBeUndefined();
-    expect(refusalOf(() => encode(max))).toBeUndefined();
+  it.each(upper)('%s: %d is allowed, one less too, one more is not', (_, max, encode, decode) => {
+    expect(refusalOf(() => decode(encode(max - 1)))).toBeUndefined();
+    expect(refusalOf(() => decode(encode(max)))).toBeUndefined();
     expect(refusalOf(() => encode(max + 1))).toBe('FORMAT_LIMIT');
   });
 });

@@ -1,4 +1,4 @@
-/** FORMAT.md, "Receipt", "Tree head", "Log leaf", "Epoch opening" and "Event". */
+/** FORMAT.md, "ReceiptBody" to "EventBody", and "TreeHead". */
 import { MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_LOST_HEADS, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
 import type { EpochOpeningBody, EventBody, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
 import { agentId, chainId, collectorId, commitHash, hash, vaultId } from './bytes.ts';

@@ -1,4 +1,4 @@
-/** FORMAT.md, "Stored commit", "Stored event", "Stored uploads" and "State record". */
+/** FORMAT.md, "StoredCommit", "StoredEvent", "StoredUploads" and "StateRecord". */
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES, MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_RECORD_BYTES, MAX_UPLOAD_IDS } from '../limits.ts';
 import type { StateRecord, StoredCommit, StoredEvent, StoredUploads } from '../types.ts';
 import { bytes, chunkIds, lineageId, view } from './bytes.ts';

@@ -1,4 +1,4 @@
-/** WIRE.md, "Hello" and "Frames". */
+/** WIRE.md, "ClientHello", "ServerHello", "ClientFrame" and "ServerFrame". */
 import {
   MAX_COMMIT_ENTRIES,
   MAX_FRAME_BYTES,
