@@ -1,0 +1,68 @@
+import { type ChunkId, type Content, decodeEntry, decodePage, decodeSignedCommit, type EntrySlot } from '@aliquot/proto';
+import type { Queue } from '../queue/queue.ts';
+
+/**
+ * Every item of one content that the queue can name: pages are opened as far as the queue holds them, children before their
+ * page. What lies below a page that the queue no longer holds was at the collector when that page was.
+ */
+export async function* itemsOf(queue: Queue, content: Content): AsyncGenerator<ChunkId, void, void> {
+  for (const { id } of content.refs) {
+    if (content.depth > 0) {
+      const page = await queue.readItem(id);
+      if (page?.kind === 'page') yield* itemsOf(queue, decodePage(page.sealed).content);
+    }
+    yield id;
+  }
+}
+
+export function contentOf(slot: EntrySlot): Content | undefined {
+  return slot.type === 'entry' ? decodeEntry(slot.bytes).content : undefined;
+}
+
+/** Every item of a commit, in slot order. */
+export async function* itemsOfCommit(queue: Queue, commit: Uint8Array): AsyncGenerator<ChunkId, void, void> {
+  for (const slot of decodeSignedCommit(commit).slots) {
+    const content = contentOf(slot);
+    if (content !== undefined) yield* itemsOf(queue, content);
+  }
+}
+
+export interface SlotsNeeding {
+  /** Slots that surely need one of the items. */
+  readonly sure: readonly number[];
+  /** Slots with pages that the queue no longer holds: they may need one. */
+  readonly possible: readonly number[];
+}
+
+/** Which slots of a commit need any of these items. */
+export async function slotsNeeding(queue: Queue, commit: Uint8Array, ids: readonly ChunkId[]): Promise<SlotsNeeding> {
+  const wanted = new Set(ids.map(nameOf));
+  const sure: number[] = [];
+  const possible: number[] = [];
+  for (const [number, slot] of decodeSignedCommit(commit).slots.entries()) {
+    const content = contentOf(slot);
+    if (content === undefined) continue;
+    const answer = await needs(queue, content, wanted);
+    if (answer === 'yes') sure.push(number);
+    if (answer === 'maybe') possible.push(number);
+  }
+  return { sure, possible };
+}
+
+async function needs(queue: Queue, content: Content, wanted: ReadonlySet<string>): Promise<'yes' | 'no' | 'maybe'> {
+  let answer: 'no' | 'maybe' = 'no';
+  for (const { id } of content.refs) {
+    if (wanted.has(nameOf(id))) return 'yes';
+    if (content.depth === 0) continue;
+    const page = await queue.readItem(id);
+    const below = page === undefined ? 'maybe' : await needs(queue, decodePage(page.sealed).content, wanted);
+    if (below === 'yes') return 'yes';
+    if (below === 'maybe') answer = 'maybe';
+  }
+  return answer;
+}
+
+/** A map key for an id. */
+export function nameOf(id: ChunkId): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
+}

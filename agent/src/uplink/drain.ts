@@ -1,0 +1,176 @@
+import {
+  type ChainPoint,
+  type ChunkId,
+  type CollectorCertificateBody,
+  decodeCommitHeader,
+  decodeSignedCommit,
+  encodeSignedCommit,
+  type EntrySlot,
+  type ServerFrame,
+  type Signed,
+  type TreeHead,
+} from '@aliquot/proto';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { leafHash } from '@aliquot/shared/log/hashing';
+import type { CommitSigner, Queue, QueuedCommit } from '../queue/queue.ts';
+import { itemsOfCommit, nameOf, slotsNeeding } from './commit-items.ts';
+import { refusalError, UplinkError } from './errors.ts';
+import { judgeReceipt } from './judge.ts';
+import type { Session } from './session.ts';
+import type { TrustStore } from './trust.ts';
+import { Uploader } from './upload.ts';
+import type { Recover } from './uplink.ts';
+
+export interface DrainParts {
+  readonly queue: Queue;
+  readonly session: Session;
+  readonly trust: TrustStore;
+  readonly signer: CommitSigner;
+  readonly recover: Recover | undefined;
+  readonly collector: CollectorCertificateBody;
+  readonly certificate: Signed;
+  /** The head that `ready` proved. */
+  readonly head: TreeHead;
+  /** The collector's newest commit of our chain, checked by `checkChain`. */
+  readonly chainHead: ChainPoint | undefined;
+  readonly onReceipt: (sequence: number, entries: number, receivedAtMs: number) => void;
+}
+
+/**
+ * Brings the queue to the collector, commit by commit, in the order of the chain: first what the collector does not have of
+ * the signed ones (after a lost receipt one, after a rollback many), byte for byte; then new ones.
+ */
+export class Drain {
+  readonly #parts: DrainParts;
+  readonly #uploader: Uploader;
+  #head: TreeHead;
+  /** The newest commit that this session knows to be at the collector and receipted here. */
+  #confirmed: number;
+
+  constructor(parts: DrainParts) {
+    this.#parts = parts;
+    this.#uploader = new Uploader(parts.session, parts.queue);
+    this.#head = parts.head;
+    this.#confirmed = Math.min(parts.chainHead?.sequence ?? 0, parts.queue.receiptedSequence());
+  }
+
+  /** Whether every signed commit is confirmed; more may be queued unsigned. */
+  get caughtUp(): boolean {
+    return this.#confirmed >= (this.#parts.queue.chainHead()?.sequence ?? 0);
+  }
+
+  /** Sends one commit. False when there is nothing to send. Throws `UplinkError`, and what the queue throws. */
+  async step(): Promise<boolean> {
+    const { queue, signer } = this.#parts;
+    const commit = this.caughtUp ? await queue.nextCommit(signer) : await queue.signedCommit(this.#confirmed + 1);
+    if (commit === undefined) return false;
+    if (commit.sequence !== this.#confirmed + 1) {
+      throw new UplinkError('UPLINK_CHAIN_FORKED', `commit ${this.#confirmed + 1} of this agent's chain is not in its folder; run aliquot-agent fsck`);
+    }
+    await this.#deliver(commit);
+    this.#confirmed = commit.sequence;
+    return true;
+  }
+
+  async #deliver(commit: QueuedCommit): Promise<void> {
+    const { queue, session } = this.#parts;
+    for await (const id of itemsOfCommit(queue, commit.bytes)) await this.#uploader.offer(id);
+    await this.#uploader.finish();
+    let bytes = commit.bytes;
+    /** What the collector still named as missing after it was given everything that could be found. */
+    const given = new Set<string>();
+    for (;;) {
+      const answer = await session.request((requestId) => ({ type: 'commit', requestId }), bytes);
+      switch (answer.type) {
+        case 'receipt':
+          return this.#receipt(commit, answer);
+        case 'refused':
+          throw refusalError(answer.code, answer.message);
+        case 'commitMissing':
+          bytes = await this.#supply(commit, bytes, answer.ids, given);
+          break;
+        default:
+          throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a commit with ${answer.type}`);
+      }
+    }
+  }
+
+  async #receipt(commit: QueuedCommit, frame: Extract<ServerFrame, { type: 'receipt' }>): Promise<void> {
+    const { queue, trust, collector, certificate } = this.#parts;
+    const header = decodeCommitHeader(decodeSignedCommit(commit.bytes).header);
+    const { receipt, head } = judgeReceipt(frame, { header, hash: commit.hash }, this.#head, collector);
+    this.#head = head;
+    await trust.remember(collector, certificate, { head, signed: frame.head, certificate });
+    await queue.receipted(frame.receipt, receipt);
+    this.#parts.onReceipt(commit.sequence, commit.entries, receipt.receivedAtMs);
+  }
+
+  /**
+   * Gives the collector what it names as missing: from the segments, else from the sources. What nobody has is recorded as
+   * lost, and the commit goes on with the leaf hashes of those entries in their place, so that the chain can.
+   */
+  async #supply(commit: QueuedCommit, bytes: Uint8Array, ids: readonly ChunkId[], given: Set<string>): Promise<Uint8Array> {
+    const { queue } = this.#parts;
+    const absent: ChunkId[] = [];
+    let progress = false;
+    for (const id of ids) {
+      const item = given.has(nameOf(id)) ? undefined : await queue.readItem(id);
+      given.add(nameOf(id));
+      if (item === undefined) {
+        absent.push(id);
+        continue;
+      }
+      await this.#uploader.send(item);
+      progress = true;
+    }
+    const lost = absent.length === 0 ? [] : await this.#recover(commit, bytes, absent);
+    if (lost.length < absent.length) progress = true;
+    await this.#uploader.finish();
+    if (lost.length === 0) {
+      if (!progress) throw new UplinkError('UPLINK_PROTOCOL', 'the collector refuses a commit but names nothing that it lacks');
+      return bytes;
+    }
+    const need = await slotsNeeding(queue, bytes, lost);
+    const slots = need.sure.length > 0 ? need.sure : need.possible;
+    if (slots.length === 0) throw new UplinkError('UPLINK_PROTOCOL', 'the collector lacks items that the commit does not name');
+    await queue.recordLost(commit.sequence, slots);
+    return withoutEntries(bytes, slots);
+  }
+
+  /** Reads sources again; answers with what stays missing. */
+  async #recover(commit: QueuedCommit, bytes: Uint8Array, ids: readonly ChunkId[]): Promise<readonly ChunkId[]> {
+    const { queue, recover } = this.#parts;
+    const wanted = new Map(ids.map((id) => [nameOf(id), id]));
+    if (recover === undefined) return ids;
+    const need = await slotsNeeding(queue, bytes, ids);
+    const paths = await queue.pathsOf(commit.sequence, [...need.sure, ...need.possible]);
+    for await (const item of recover({ ids, paths })) {
+      if (!wanted.has(nameOf(item.id)) || !equalBytes(sha256(item.sealed), item.id)) continue;
+      wanted.delete(nameOf(item.id));
+      await this.#uploader.send(item);
+    }
+    return [...wanted.values()];
+  }
+}
+
+/** The same commit, same header and signature, with the leaf hashes of some entries in their place. */
+export function withoutEntries(bytes: Uint8Array, slots: readonly number[]): Uint8Array {
+  const commit = decodeSignedCommit(bytes);
+  const gone = new Set(slots);
+  const kept = commit.slots.map((slot, number): EntrySlot => {
+    return gone.has(number) && slot.type === 'entry' ? { type: 'purged', leafHash: leafHash(slot.bytes) } : slot;
+  });
+  return encodeSignedCommit({ ...commit, slots: kept });
+}
+
+/**
+ * Whether what the collector has of our chain is ours. Throws `UPLINK_CHAIN_FORKED` when it has commits that this folder
+ * never made: a copy of the folder is at work elsewhere, or this one is an old copy.
+ */
+export async function checkChain(queue: Queue, chainHead: ChainPoint | undefined, chainId: Uint8Array): Promise<void> {
+  if (chainHead === undefined) return;
+  const ours = await queue.signedCommit(chainHead.sequence);
+  if (equalBytes(chainHead.chainId, chainId) && ours !== undefined && equalBytes(ours.hash, chainHead.hash)) return;
+  const says = `the collector has a commit ${chainHead.sequence} that this folder did not make: it was copied, or put back from a backup`;
+  throw new UplinkError('UPLINK_CHAIN_FORKED', `${says}; stop the other one, or enrol this PC anew with --replaces`);
+}

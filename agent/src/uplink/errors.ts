@@ -1,0 +1,77 @@
+import { AliquotError, type RefusalCode } from '@aliquot/proto';
+
+export type UplinkErrorCode =
+  /** There is no session now. */
+  | 'UPLINK_OFFLINE'
+  /** The session ended before the answer came. */
+  | 'UPLINK_CLOSED'
+  /** The uplink was stopped. */
+  | 'UPLINK_STOPPED'
+  /** The collector's address does not answer, or not as a collector. */
+  | 'UPLINK_UNREACHABLE'
+  /** The server's TLS certificate is not the pinned one, or not of the trusted authority. */
+  | 'UPLINK_TLS'
+  /** The server is not a collector that this vault's authority certified, or an outdated one. */
+  | 'UPLINK_FOREIGN_COLLECTOR'
+  /** Somebody on the way altered, repeated or dropped messages. */
+  | 'UPLINK_TAMPERED'
+  /** The collector sends what the protocol does not allow, or speaks no common version. */
+  | 'UPLINK_PROTOCOL'
+  /** The collector lost part of the log that it had signed. */
+  | 'UPLINK_ROLLED_BACK'
+  /** The collector's log contradicts what it signed before, and no approved opening explains it. */
+  | 'UPLINK_LOG_FORKED'
+  /** A receipt that does not prove what a receipt must. */
+  | 'UPLINK_BAD_RECEIPT'
+  /** The collector holds commits of this agent's chain that this folder never made. */
+  | 'UPLINK_CHAIN_FORKED'
+  /** Central IT revoked this agent, or replaced it by another. */
+  | 'UPLINK_REVOKED'
+  /** The collector does not know this agent, or not with these keys. */
+  | 'UPLINK_NOT_ENROLLED'
+  /** The collector refused for another reason, which the message gives. */
+  | 'UPLINK_REFUSED'
+  /** The collector's disk is full or failing. */
+  | 'UPLINK_COLLECTOR_STORAGE'
+  /** This agent's certificate does not allow restores. */
+  | 'UPLINK_SELF_RESTORE_OFF'
+  /** The file that remembers the newest verified head is damaged. */
+  | 'UPLINK_TRUST_DAMAGED'
+  /** The agent's own queue failed while sending. */
+  | 'UPLINK_QUEUE';
+
+const RETRYABLE: ReadonlySet<UplinkErrorCode> = new Set<UplinkErrorCode>([
+  'UPLINK_OFFLINE',
+  'UPLINK_CLOSED',
+  'UPLINK_UNREACHABLE',
+  'UPLINK_TAMPERED',
+  'UPLINK_COLLECTOR_STORAGE',
+]);
+
+/** What goes wrong between the agent and its collector. */
+export class UplinkError extends AliquotError<UplinkErrorCode> {
+  constructor(code: UplinkErrorCode, message: string, cause?: unknown) {
+    super(code, message, { retryable: RETRYABLE.has(code), cause });
+  }
+}
+
+const BY_REFUSAL: Readonly<Record<RefusalCode, UplinkErrorCode>> = {
+  'bad-signature': 'UPLINK_REFUSED',
+  'bad-certificate': 'UPLINK_NOT_ENROLLED',
+  'bad-predecessor': 'UPLINK_CHAIN_FORKED',
+  'chain-forked': 'UPLINK_CHAIN_FORKED',
+  'bad-commit': 'UPLINK_REFUSED',
+  revoked: 'UPLINK_REVOKED',
+  'not-enrolled': 'UPLINK_NOT_ENROLLED',
+  replaced: 'UPLINK_REVOKED',
+  'log-rolled-back': 'UPLINK_ROLLED_BACK',
+  'self-restore-off': 'UPLINK_SELF_RESTORE_OFF',
+  protocol: 'UPLINK_PROTOCOL',
+  limit: 'UPLINK_PROTOCOL',
+  storage: 'UPLINK_COLLECTOR_STORAGE',
+};
+
+/** The collector's refusal as an error; its words are cut to one printable line. */
+export function refusalError(code: RefusalCode, message: string): UplinkError {
+  return new UplinkError(BY_REFUSAL[code], `the collector refused (${code}): ${message.replace(/\p{Cc}+/gu, ' ').slice(0, 300)}`);
+}

@@ -1,0 +1,313 @@
+import {
+  AliquotError,
+  checkServerBody,
+  type CollectorCertificateBody,
+  type ClientFrame,
+  decodeServerFrame,
+  encodeClientFrame,
+  encodeFrame,
+  FormatError,
+  type ServerFrame,
+  type Signed,
+  splitFrame,
+} from '@aliquot/proto';
+import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
+import { SessionError } from '@aliquot/shared/session/errors';
+import { type AgentIdentity as HandshakeIdentity, ClientHandshake } from '@aliquot/shared/session/handshake';
+import type { Random } from '@aliquot/shared/ports';
+import type { AgentIdentity } from '../identity/identity.ts';
+import { refusalError, UplinkError } from './errors.ts';
+import { FrameStream } from './frame-stream.ts';
+import type { Connect, MessageSocket } from './socket.ts';
+import type { Timers } from './timers.ts';
+import type { TrustStore } from './trust.ts';
+
+
+const EMPTY = new Uint8Array(0);
+/** Hello to `ready`: two round trips, on the slowest line that can carry a backup. */
+const HANDSHAKE_MS = 30_000;
+/** The collector pings every half minute; a line that says nothing for three times as long is dead. */
+const SILENCE_MS = 90_000;
+
+export interface Received {
+  readonly frame: ServerFrame;
+  readonly body: Uint8Array;
+}
+
+export interface SessionParts {
+  readonly identity: AgentIdentity;
+  readonly trust: TrustStore;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly connect: Connect;
+  readonly software: string;
+  /** Every message handed to the network, with how much of it was sealed content. */
+  readonly onSent: (bytes: number, content: number) => void;
+  readonly onNotice: (code: string, message: string) => void;
+}
+
+/** What `open` learnt. */
+export interface OpenedSession {
+  readonly ready: Extract<ServerFrame, { type: 'ready' }>;
+  readonly collector: CollectorCertificateBody;
+  readonly certificate: Signed;
+}
+
+type Waiter = { readonly resolve: (received: Received) => void; readonly reject: (error: UplinkError) => void };
+
+/**
+ * One authenticated session: handshake, frames, credit, and matching answers to requests. Judges nothing that a frame says
+ * beyond the handshake; that is the uplink's.
+ */
+export class Session {
+  readonly #parts: SessionParts;
+  readonly #waiters = new Map<number, Waiter>();
+  readonly #streams = new Map<number, FrameStream>();
+  readonly #handshake: ClientHandshake;
+  readonly #closed: Promise<UplinkError>;
+  #close: (error: UplinkError) => void = () => undefined;
+  #socket: MessageSocket | undefined;
+  #sealer: FrameSealer | undefined;
+  #opener: FrameOpener | undefined;
+  #collector: { readonly body: CollectorCertificateBody; readonly certificate: Signed } | undefined;
+  #onReady: Waiter | undefined;
+  #ended: UplinkError | undefined;
+  #credit = 0;
+  #creditWaiters: (() => void)[] = [];
+  #requestId = 0;
+  #cancelSilence: () => void = () => undefined;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    const { descriptor } = parts.identity;
+    this.#handshake = new ClientHandshake({
+      vaultId: descriptor.vaultId,
+      authorityKey: descriptor.authorityKey,
+      lastCollector: parts.trust.lastCollector,
+      random: parts.random,
+    });
+    this.#closed = new Promise((resolve) => {
+      this.#close = resolve;
+    });
+  }
+
+  /** Resolves with the reason when the session has ended. */
+  get closed(): Promise<UplinkError> {
+    return this.#closed;
+  }
+
+  /** Connects and authenticates. Rejects with an `UplinkError`; the session is then over. */
+  async open(): Promise<OpenedSession> {
+    const cancel = this.#parts.timers.after(HANDSHAKE_MS, () => {
+      this.end(new UplinkError('UPLINK_UNREACHABLE', `the collector at ${this.#parts.identity.server.url} does not answer in time; trying again`));
+    });
+    try {
+      const { frame } = await new Promise<Received>((resolve, reject) => {
+        this.#onReady = { resolve, reject };
+        this.#connect();
+      });
+      if (frame.type !== 'ready' || this.#collector === undefined) throw this.#protocol(`a ${frame.type} frame before ready`);
+      this.#credit = frame.creditBytes;
+      return { ready: frame, collector: this.#collector.body, certificate: this.#collector.certificate };
+    } catch (error) {
+      const reason = error instanceof UplinkError ? error : new UplinkError('UPLINK_PROTOCOL', 'the handshake failed', error);
+      this.end(reason);
+      throw reason;
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Sends a frame that gets no answer. */
+  send(frame: ClientFrame, body: Uint8Array = EMPTY): Promise<void> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    if (this.#sealer === undefined || this.#socket === undefined) return Promise.reject(new UplinkError('UPLINK_OFFLINE', 'no session yet'));
+    const message = this.#sealer.seal(encodeFrame(encodeClientFrame(frame), body));
+    this.#parts.onSent(message.length, frame.type === 'chunks' ? body.length : 0);
+    return this.#socket.send(message);
+  }
+
+  /** Sends sealed items once the collector has room for them. The body must fit the collector's whole credit. */
+  async sendItems(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
+    while (this.#credit < body.length && this.#ended === undefined) {
+      await new Promise<void>((resolve) => this.#creditWaiters.push(resolve));
+    }
+    this.#credit -= body.length;
+    await this.send(frame, body);
+  }
+
+  /** Sends a request and resolves with its answer; `refused` comes as a frame, for the caller to judge. */
+  async request(make: (requestId: number) => ClientFrame, body?: Uint8Array): Promise<ServerFrame> {
+    const requestId = this.#nextRequest();
+    const answer = new Promise<Received>((resolve, reject) => {
+      this.#waiters.set(requestId, { resolve, reject });
+    });
+    answer.catch(() => undefined); // awaited below, unless sending fails first
+    try {
+      await this.send(make(requestId), body);
+      return (await answer).frame;
+    } finally {
+      this.#waiters.delete(requestId);
+    }
+  }
+
+  /** Sends a request that is answered by many frames; the reader's pace holds the network back. */
+  async *stream(make: (requestId: number) => ClientFrame): AsyncGenerator<Received, void, void> {
+    const requestId = this.#nextRequest();
+    const stream = new FrameStream(
+      () => this.#socket?.pause(),
+      () => this.#socket?.resume(),
+    );
+    if (this.#ended !== undefined) throw this.#ended;
+    this.#streams.set(requestId, stream);
+    try {
+      await this.send(make(requestId));
+      for (;;) yield await stream.next();
+    } finally {
+      stream.stop();
+      this.#streams.delete(requestId);
+    }
+  }
+
+  end(reason: UplinkError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    this.#cancelSilence();
+    this.#socket?.terminate();
+    this.#onReady?.reject(reason);
+    for (const waiter of this.#waiters.values()) waiter.reject(reason);
+    for (const stream of this.#streams.values()) stream.fail(reason);
+    this.#waiters.clear();
+    this.#wakeCredit();
+    this.#close(reason);
+  }
+
+  #connect(): void {
+    try {
+      this.#socket = this.#parts.connect(this.#parts.identity.server, {
+        onOpen: () => {
+          this.#heard();
+          this.#deliver(this.#handshake.start());
+        },
+        onMessage: (message) => this.#guard(() => this.#message(message)),
+        onSign: () => this.#heard(),
+        onClose: (error) => this.end(error),
+      });
+    } catch (error) {
+      this.end(error instanceof UplinkError ? error : new UplinkError('UPLINK_UNREACHABLE', 'the collector cannot be reached', error));
+    }
+  }
+
+  #deliver(message: Uint8Array): void {
+    this.#parts.onSent(message.length, 0);
+    this.#socket?.send(message).catch((error: unknown) => {
+      this.end(error instanceof UplinkError ? error : new UplinkError('UPLINK_CLOSED', 'the connection ended', error));
+    });
+  }
+
+  #message(message: Uint8Array): void {
+    if (this.#ended !== undefined) return;
+    if (this.#opener === undefined) {
+      this.#serverHello(message);
+      return;
+    }
+    const { header, body } = splitFrame(this.#opener.open(message));
+    const frame = decodeServerFrame(header);
+    checkServerBody(frame, body);
+    this.#dispatch({ frame, body });
+  }
+
+  #serverHello(message: Uint8Array): void {
+    const { identity, trust, software } = this.#parts;
+    const established = this.#handshake.onServerHello(message);
+    this.#collector = { body: established.collector, certificate: established.certificate };
+    this.#sealer = new FrameSealer(established.keys, 'client');
+    this.#opener = new FrameOpener(established.keys, 'client');
+    const known = trust.verified;
+    const claim: HandshakeIdentity = {
+      enrolment: identity.enrolment,
+      binding: identity.binding,
+      signKey: identity.signKey,
+      chainId: identity.chainId,
+      software,
+      treeHead: known?.head,
+      signedHead: known?.signed,
+      signedHeadCertificate: known?.certificate,
+    };
+    this.#deliver(this.#sealer.seal(encodeFrame(encodeClientFrame(this.#handshake.auth(claim)))));
+  }
+
+  #dispatch(received: Received): void {
+    const { frame } = received;
+    switch (frame.type) {
+      case 'ready':
+        if (this.#onReady === undefined) throw this.#protocol('a second ready');
+        this.#onReady.resolve(received);
+        this.#onReady = undefined;
+        return;
+      case 'credit':
+        this.#credit += frame.bytes;
+        this.#wakeCredit();
+        return;
+      case 'notice':
+        this.#parts.onNotice(frame.code, frame.message);
+        return;
+      case 'refused':
+        if (frame.requestId === 0 || this.#onReady !== undefined) throw refusalError(frame.code, frame.message);
+        break;
+      default:
+        break;
+    }
+    const stream = this.#streams.get(frame.requestId);
+    const waiter = this.#waiters.get(frame.requestId);
+    if (stream !== undefined) stream.push(received);
+    else if (waiter !== undefined) waiter.resolve(received);
+    else if (frame.requestId > this.#requestId || frame.requestId === 0) throw this.#protocol(`a ${frame.type} frame that nobody asked for`);
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.end(asUplinkError(error));
+    }
+  }
+
+  #heard(): void {
+    this.#cancelSilence();
+    if (this.#ended !== undefined) return;
+    this.#cancelSilence = this.#parts.timers.after(SILENCE_MS, () => {
+      this.end(new UplinkError('UPLINK_CLOSED', 'the collector has gone silent; connecting again'));
+    });
+  }
+
+  #wakeCredit(): void {
+    const waiters = this.#creditWaiters;
+    this.#creditWaiters = [];
+    for (const wake of waiters) wake();
+  }
+
+  #nextRequest(): number {
+    this.#requestId += 1;
+    return this.#requestId;
+  }
+
+  #protocol(what: string): UplinkError {
+    return new UplinkError('UPLINK_PROTOCOL', `the collector sent ${what}; update the older side`);
+  }
+}
+
+/** Session and door errors in the uplink's words. */
+export function asUplinkError(error: unknown): UplinkError {
+  if (error instanceof UplinkError) return error;
+  if (error instanceof SessionError) {
+    const foreign = error.code === 'SESSION_COLLECTOR_CERTIFICATE' || error.code === 'SESSION_COLLECTOR_GENERATION';
+    if (foreign) return new UplinkError('UPLINK_FOREIGN_COLLECTOR', `${error.message}; nothing is sent, tell central IT`, error);
+    if (error.code === 'SESSION_VERSION') return new UplinkError('UPLINK_PROTOCOL', `${error.message}; update the older side`, error);
+    return new UplinkError('UPLINK_TAMPERED', error.message, error);
+  }
+  if (error instanceof FormatError) return new UplinkError('UPLINK_PROTOCOL', `the collector sent what cannot be read: ${error.message}`, error);
+  const says = error instanceof AliquotError ? error.message : 'an unexpected error';
+  return new UplinkError('UPLINK_QUEUE', `sending stopped: ${says}`, error);
+}
+

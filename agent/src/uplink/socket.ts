@@ -1,0 +1,96 @@
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { MAX_FRAME_BYTES } from '@aliquot/proto';
+import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
+import { WebSocket } from 'ws';
+import { IdentityError } from '../identity/errors.ts';
+import type { ServerTrust } from '../identity/identity.ts';
+import { serverAddress, tlsOptions } from '../identity/tls.ts';
+import { UplinkError } from './errors.ts';
+
+/** Messages over one connection, in order. */
+export interface MessageSocket {
+  /** Resolves when the network took the message. */
+  send(message: Uint8Array): Promise<void>;
+  /** Stops and resumes reading from the network. */
+  pause(): void;
+  resume(): void;
+  /** Ends the connection at once. */
+  terminate(): void;
+}
+
+export interface SocketListener {
+  /** TLS is checked, messages may go. */
+  onOpen(): void;
+  onMessage(message: Uint8Array): void;
+  /** Anything was heard, pings too. */
+  onSign(): void;
+  /** Once, last. */
+  onClose(error: UplinkError): void;
+}
+
+export type Connect = (trust: ServerTrust, listener: SocketListener) => MessageSocket;
+
+const CONNECT_MS = 20_000;
+
+/** Connects to `/v1/agent` below the collector's address, by `ws`. Throws `UplinkError` for an address that may not be used. */
+export const connectWebSocket: Connect = (trust, listener) => {
+  const { url, tls } = prepared(trust);
+  let failure: UplinkError | undefined;
+  const socket = new WebSocket(url, {
+    perMessageDeflate: false,
+    maxPayload: MAX_FRAME_BYTES + FRAME_OVERHEAD_BYTES,
+    handshakeTimeout: CONNECT_MS,
+    skipUTF8Validation: true,
+    followRedirects: false,
+    ...(url.protocol === 'wss:' ? { ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized, checkServerIdentity: tls.checkServerIdentity as never } : {}),
+  });
+  socket.on('upgrade', (response: IncomingMessage) => {
+    if (url.protocol !== 'wss:') return;
+    const wrong = tls.checkPin((response.socket as TLSSocket).getPeerCertificate().raw);
+    if (wrong === undefined) return;
+    failure = new UplinkError('UPLINK_TLS', wrong.message, wrong);
+    socket.terminate();
+  });
+  socket.on('open', () => {
+    if (failure === undefined) listener.onOpen();
+  });
+  socket.on('message', (data: Buffer) => {
+    listener.onSign();
+    listener.onMessage(data);
+  });
+  socket.on('ping', () => listener.onSign());
+  socket.on('error', (error: Error) => {
+    failure ??= connectionError(trust, error);
+  });
+  socket.on('close', () => listener.onClose(failure ?? new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended; trying again`)));
+  return {
+    send: (message) =>
+      new Promise((resolve, reject) => {
+        socket.send(message, (error) => {
+          if (error === undefined || error === null) resolve();
+          else reject(new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended while sending; trying again`, error));
+        });
+      }),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    terminate: () => socket.terminate(),
+  };
+};
+
+function prepared(trust: ServerTrust) {
+  try {
+    return { url: serverAddress(trust, 'ws', '/v1/agent'), tls: tlsOptions(trust) };
+  } catch (cause) {
+    const says = cause instanceof IdentityError ? cause.message : `${trust.url} is no address of a collector; ask for a new bundle`;
+    throw new UplinkError('UPLINK_REFUSED', says, cause);
+  }
+}
+
+function connectionError(trust: ServerTrust, error: Error): UplinkError {
+  const code = 'code' in error ? String(error.code) : '';
+  if (error instanceof IdentityError || /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
+    return new UplinkError('UPLINK_TLS', `the TLS certificate of ${trust.url} cannot be trusted (${error.message}); ask central IT whether it was replaced`, error);
+  }
+  return new UplinkError('UPLINK_UNREACHABLE', `the collector at ${trust.url} cannot be reached: ${error.message}; trying again`, error);
+}

@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import { type CollectorCertificateBody, type CollectorId, decodeSigned, encodeSigned, FormatError, type Signed, type TreeHead } from '@aliquot/proto';
+import { ensureDirectory, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
+import { LogError } from '@aliquot/shared/log/errors';
+import { verifyHead } from '@aliquot/shared/log/receipt';
+import { z } from 'zod';
+import type { AgentIdentity } from '../identity/identity.ts';
+import { UplinkError } from './errors.ts';
+
+/** The newest head that this agent has verified, as it was signed and by whom: what a rolled-back collector is held against. */
+export interface VerifiedHead {
+  readonly head: TreeHead;
+  readonly signed: Signed;
+  readonly certificate: Signed;
+}
+
+const signed = z.base64().transform((text): Signed => decodeSigned(Buffer.from(text, 'base64')));
+const schema = z.strictObject({ version: z.literal(1), collector: signed, head: signed.optional(), headCertificate: signed.optional() });
+
+/** The durable memory of whom and what the uplink has believed. */
+export class TrustStore {
+  readonly #port: FilePort;
+  readonly #path: string;
+  readonly #identity: AgentIdentity;
+  #collector: CollectorCertificateBody;
+  #certificate: Signed | undefined;
+  #verified: VerifiedHead | undefined;
+
+  private constructor(port: FilePort, path: string, identity: AgentIdentity) {
+    this.#port = port;
+    this.#path = path;
+    this.#identity = identity;
+    this.#collector = identity.collector;
+  }
+
+  static path(dataDir: string): string {
+    return join(dataDir, 'chain', 'trust.json');
+  }
+
+  /** Errors: `UPLINK_TRUST_DAMAGED`. */
+  static async open(port: FilePort, dataDir: string, identity: AgentIdentity): Promise<TrustStore> {
+    const path = TrustStore.path(dataDir);
+    await ensureDirectory(port, join(dataDir, 'chain'));
+    const store = new TrustStore(port, path, identity);
+    const bytes = await readFileIfThere(port, path, 256 * 1024);
+    if (bytes !== undefined) store.#load(bytes);
+    return store;
+  }
+
+  get lastCollector(): { readonly generation: number; readonly collectorId: CollectorId } {
+    return this.#collector;
+  }
+
+  get verified(): VerifiedHead | undefined {
+    return this.#verified;
+  }
+
+  /** Makes what was just verified durable. Does nothing when it is known already. */
+  async remember(collector: CollectorCertificateBody, certificate: Signed, verified: VerifiedHead | undefined): Promise<void> {
+    const same = this.#certificate !== undefined && this.#collector.generation === collector.generation && verified?.head === this.#verified?.head;
+    if (same) return;
+    const text = (value: Signed): string => Buffer.from(encodeSigned(value)).toString('base64');
+    const heads = verified === undefined ? {} : { head: text(verified.signed), headCertificate: text(verified.certificate) };
+    const content = JSON.stringify({ version: 1, collector: text(certificate), ...heads });
+    await writeFileDurably(this.#port, this.#path, Buffer.from(`${content}\n`), { mode: 0o600 });
+    this.#collector = collector;
+    this.#certificate = certificate;
+    this.#verified = verified;
+  }
+
+  #load(bytes: Uint8Array): void {
+    const { authorityKey, vaultId } = this.#identity.descriptor;
+    try {
+      const stored = schema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+      const collector = verifyCollectorCertificate(authorityKey, vaultId, stored.collector);
+      // A bundle of a later enrolment may know a newer collector than this file.
+      if (collector.generation >= this.#collector.generation) this.#collector = collector;
+      this.#certificate = stored.collector;
+      if (stored.head === undefined || stored.headCertificate === undefined) return;
+      const signer = verifyCollectorCertificate(authorityKey, vaultId, stored.headCertificate);
+      const { head } = verifyHead(stored.head, signer);
+      this.#verified = { head, signed: stored.head, certificate: stored.headCertificate };
+    } catch (cause) {
+      const damaged = cause instanceof z.ZodError || cause instanceof SyntaxError || cause instanceof FormatError;
+      if (!damaged && !(cause instanceof CertificateError) && !(cause instanceof LogError)) throw cause;
+      const says = `${this.#path} is damaged, so a rolled-back collector could not be told; run aliquot-agent fsck --repair to go on without it`;
+      throw new UplinkError('UPLINK_TRUST_DAMAGED', says, cause);
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import { type ChunkId, MAX_ITEMS, type StoredItem } from '@aliquot/proto';
+import type { Queue, QueuedItem } from '../queue/queue.ts';
+import { nameOf } from './commit-items.ts';
+import { refusalError, UplinkError } from './errors.ts';
+import type { Session } from './session.ts';
+
+/** Ids asked about at once: below the protocol's limit, so that sending begins early. */
+const ASK_AT_ONCE = 1024;
+/** Small items are gathered into frames of about this size. */
+const FRAME_BYTES = 1024 * 1024;
+/** Ids remembered as being at the collector, for the length of a session. */
+const REMEMBERED = 65_536;
+
+/** Brings items to the collector: asks which it lacks, sends those, a few frames ahead of what it has confirmed. */
+export class Uploader {
+  readonly #session: Session;
+  readonly #queue: Queue;
+  /** Asked or sent in this session; the oldest half is forgotten when full. */
+  #there = new Set<string>();
+  #asked: ChunkId[] = [];
+  #items: StoredItem[] = [];
+  #bodies: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(session: Session, queue: Queue) {
+    this.#session = session;
+    this.#queue = queue;
+  }
+
+  /** Offers an item that the queue may hold; what it does not hold is believed to be there. */
+  async offer(id: ChunkId): Promise<void> {
+    if (this.#there.has(nameOf(id)) || !(await this.#queue.hasItem(id))) return;
+    this.#remember(id);
+    this.#asked.push(id);
+    if (this.#asked.length >= ASK_AT_ONCE) await this.#ask();
+  }
+
+  /** Sends an item without asking: the collector has named it as missing. */
+  async send(item: QueuedItem): Promise<void> {
+    this.#remember(item.id);
+    if (this.#items.length > 0 && (this.#bytes + item.sealed.length > FRAME_BYTES || this.#items.length >= MAX_ITEMS)) await this.#flush();
+    this.#items.push({ id: item.id, kind: item.kind, size: item.sealed.length });
+    this.#bodies.push(item.sealed);
+    this.#bytes += item.sealed.length;
+  }
+
+  /** Everything offered is on its way, in front of whatever is sent next. */
+  async finish(): Promise<void> {
+    await this.#ask();
+    await this.#flush();
+  }
+
+  async #ask(): Promise<void> {
+    const ids = this.#asked;
+    if (ids.length === 0) return;
+    this.#asked = [];
+    const answer = await this.#session.request((requestId) => ({ type: 'have', requestId, ids }));
+    if (answer.type === 'refused') throw refusalError(answer.code, answer.message);
+    if (answer.type !== 'haveAnswer') throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a question with ${answer.type}`);
+    for (const index of answer.missing) {
+      const id = ids[index];
+      if (id === undefined) throw new UplinkError('UPLINK_PROTOCOL', 'the collector lacks an item that it was not asked about');
+      const item = await this.#queue.readItem(id);
+      // A damaged item cannot be sent; the collector will name it when it looks at the commit.
+      if (item !== undefined) await this.send(item);
+    }
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#items.length === 0) return;
+    const items = this.#items;
+    const body = this.#bodies.length === 1 && this.#bodies[0] !== undefined ? this.#bodies[0] : Buffer.concat(this.#bodies, this.#bytes);
+    this.#items = [];
+    this.#bodies = [];
+    this.#bytes = 0;
+    await this.#session.sendItems({ type: 'chunks', items }, body);
+  }
+
+  #remember(id: ChunkId): void {
+    if (this.#there.size >= REMEMBERED) this.#there = new Set([...this.#there].slice(REMEMBERED / 2));
+    this.#there.add(nameOf(id));
+  }
+}

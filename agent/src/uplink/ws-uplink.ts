@@ -1,0 +1,335 @@
+import { type ChainPoint, type ChunkId, encodeSigned, type ServerFrame, splitItems } from '@aliquot/proto';
+import { CommitError } from '@aliquot/shared/commit/errors';
+import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
+import { verifyCommit } from '@aliquot/shared/commit/commit';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import type { Clock, Random } from '@aliquot/shared/ports';
+import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
+import type { Queue } from '../queue/queue.ts';
+import { Backoff, type Setback } from './backoff.ts';
+import { checkChain, Drain } from './drain.ts';
+import { refusalError, UplinkError } from './errors.ts';
+import { judgeReady } from './judge.ts';
+import { asUplinkError, Session } from './session.ts';
+import { commitSigner } from './signer.ts';
+import { type Connect, connectWebSocket } from './socket.ts';
+import { systemTimers, type Timers } from './timers.ts';
+import type { TrustStore } from './trust.ts';
+import type { FetchedItem, HeartbeatCounts, Recover, StateCommit, Uplink, UplinkEvent, UplinkState, UplinkStatus } from './uplink.ts';
+
+export interface UplinkOptions {
+  readonly identity: AgentIdentity;
+  readonly queue: Queue;
+  readonly trust: TrustStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Program and version, for the operator's eyes: one line. */
+  readonly software: string;
+  readonly recover?: Recover;
+  readonly timers?: Timers;
+  readonly connect?: Connect;
+}
+
+/** Ids in one fetch: bounds what one answer can be. */
+const FETCH_AT_ONCE = 512;
+/** A session that lasted this long was of use, whatever it carried. */
+const USEFUL_SESSION_MS = 30_000;
+
+/** The `Uplink` over WebSocket sessions. */
+export class WebSocketUplink implements Uplink {
+  readonly #options: UplinkOptions;
+  readonly #timers: Timers;
+  readonly #backoff: Backoff;
+  readonly #listeners = new Set<(event: UplinkEvent) => void>();
+  #state: UplinkState = 'stopped';
+  #problem: UplinkStatus['problem'];
+  #failure: UplinkError | undefined;
+  #session: Session | undefined;
+  #drain: Drain | undefined;
+  #running: Promise<void> | undefined;
+  #stopping = false;
+  #wake: () => void = () => undefined;
+  #sentBytes = 0;
+  #sentContentBytes = 0;
+  #connectedSinceMs: number | undefined;
+  #nextAttemptMs: number | undefined;
+  #collectorChainHead: ChainPoint | undefined;
+  #clockSkewMs: number | undefined;
+  #useful = false;
+  /** Set by `nudge` between two waits, so that it is not missed. */
+  #nudged = false;
+
+  constructor(options: UplinkOptions) {
+    this.#options = options;
+    this.#timers = options.timers ?? systemTimers;
+    this.#backoff = new Backoff(options.random);
+  }
+
+  start(): void {
+    if (this.#running !== undefined) return;
+    this.#stopping = false;
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+      this.#change('stopped', undefined);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#session?.end(new UplinkError('UPLINK_STOPPED', 'the agent is stopping'));
+    this.#wake();
+    await this.#running;
+  }
+
+  nudge(): void {
+    if (this.#state === 'ready' || this.#state === 'connecting') return;
+    this.#nudged = true;
+    this.#wake();
+  }
+
+  status(): UplinkStatus {
+    const { identity, queue, trust } = this.#options;
+    return {
+      state: this.#state,
+      url: identity.server.url,
+      problem: this.#problem,
+      connectedSinceMs: this.#connectedSinceMs,
+      lastReceiptMs: queue.lastReceipt()?.receivedAtMs,
+      sentBytes: this.#sentBytes,
+      sentContentBytes: this.#sentContentBytes,
+      nextAttemptMs: this.#nextAttemptMs,
+      verifiedHead: trust.verified?.head,
+      collectorChainHead: this.#collectorChainHead,
+      clockSkewMs: this.#clockSkewMs,
+      vaultId: identity.descriptor.vaultId,
+    };
+  }
+
+  subscribe(listener: (event: UplinkEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  drained(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let remaining = this.#options.queue.pending().entries;
+      const finish = (settle: () => void): void => {
+        unsubscribe();
+        unqueue();
+        signal?.removeEventListener('abort', check);
+        settle();
+      };
+      const check = (): void => {
+        const sent = remaining <= 0 || this.#options.queue.pending().entries === 0;
+        if (signal?.aborted === true) finish(() => reject(signal.reason));
+        else if (this.#state === 'ready' && this.#drain?.caughtUp === true && sent) finish(resolve);
+        else if (this.#state === 'refused' || this.#state === 'rolled-back') finish(() => reject(this.#failure));
+        else if (this.#state === 'stopped') finish(() => reject(new UplinkError('UPLINK_STOPPED', 'the uplink is not running')));
+      };
+      const unqueue = this.#options.queue.subscribe((event) => {
+        if (event.type === 'receipted') remaining -= event.entries;
+      });
+      const unsubscribe = this.subscribe(check);
+      signal?.addEventListener('abort', check);
+      check();
+    });
+  }
+
+  async heartbeat(counts: HeartbeatCounts): Promise<void> {
+    const { identity, queue, trust, clock } = this.#options;
+    const session = this.#readySession();
+    const { vaultId, agentId } = identity.certificate.binding;
+    const head = queue.chainHead();
+    const signed = signHeartbeat(identity.signKey, {
+      version: 1,
+      vaultId,
+      agentId,
+      chainId: identity.chainId,
+      timeMs: Math.max(0, Math.trunc(clock.nowMs())),
+      ...counts,
+      queuedEntries: queue.pending().entries,
+      chainHead: head && { chainId: identity.chainId, ...head },
+      treeHead: trust.verified?.head,
+    });
+    const answer = await session.request((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(signed));
+    if (answer.type === 'refused') throw refusalError(answer.code, answer.message);
+    if (answer.type !== 'heartbeatAck') throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a heartbeat with ${answer.type}`);
+    this.#useful = true;
+  }
+
+  async *state(atMs: number): AsyncGenerator<StateCommit, void, void> {
+    const { identity } = this.#options;
+    this.#requireSelfRestore();
+    const expected = { vaultId: identity.descriptor.vaultId, agent: identity.certificate };
+    for await (const { frame, body } of this.#readySession().stream((requestId) => ({ type: 'state', requestId, atMs }))) {
+      if (frame.type === 'stateEnd') return;
+      if (frame.type !== 'commitData') throw unexpected('a question for versions', frame);
+      const commit = body.slice();
+      try {
+        verifyCommit(commit, expected);
+      } catch (error) {
+        if (!(error instanceof CommitError)) throw asUplinkError(error);
+        if (error.code !== 'COMMIT_SIGNATURE') throw new UplinkError('UPLINK_PROTOCOL', `the collector shows a damaged commit: ${error.message}`, error);
+        // Of the PC that this one replaces: signed and wrapped for keys that are not here.
+        this.#tell({ type: 'notice', code: 'foreign-commit', message: 'versions of another installation of this agent were left out; central IT can restore them' });
+        continue;
+      }
+      yield { commit, live: frame.live, receivedAtMs: frame.receivedAtMs };
+    }
+  }
+
+  async *fetch(ids: readonly ChunkId[]): AsyncGenerator<FetchedItem, void, void> {
+    this.#requireSelfRestore();
+    for (let start = 0; start < ids.length; start += FETCH_AT_ONCE) {
+      const part = ids.slice(start, start + FETCH_AT_ONCE);
+      for await (const { frame, body } of this.#readySession().stream((requestId) => ({ type: 'fetch', requestId, ids: part }))) {
+        if (frame.type !== 'chunkData') throw unexpected('a fetch', frame);
+        for (const { id, kind, bytes } of splitItems(frame.items, body)) {
+          yield equalBytes(sha256(bytes), id) ? { id, kind, bytes: bytes.slice() } : { id, missing: true };
+        }
+        for (const id of frame.missing) yield { id, missing: true };
+        if (frame.last) break;
+      }
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      const failure = await this.#runSession();
+      this.#session = undefined;
+      this.#drain = undefined;
+      this.#connectedSinceMs = undefined;
+      if (this.#stopping) return;
+      const setback: Setback = failure.code === 'UPLINK_ROLLED_BACK' ? 'rolled-back' : failure.retryable ? 'transient' : 'refused';
+      if (this.#useful) this.#backoff.reset();
+      const delay = this.#backoff.next(setback);
+      this.#nextAttemptMs = this.#options.clock.nowMs() + delay;
+      this.#change(setback === 'transient' ? 'offline' : setback, failure);
+      await this.#pause(delay);
+      this.#nextAttemptMs = undefined;
+    }
+  }
+
+  /** One session from connect to end; the answer is why it ended. */
+  async #runSession(): Promise<UplinkError> {
+    const { identity, trust, random, software, queue, clock } = this.#options;
+    this.#useful = false;
+    if (this.#state !== 'refused' && this.#state !== 'rolled-back') this.#change('connecting', undefined, true);
+    const session = new Session({
+      identity,
+      trust,
+      random,
+      software,
+      timers: this.#timers,
+      connect: this.#options.connect ?? connectWebSocket,
+      onSent: (bytes, content) => {
+        this.#sentBytes += bytes;
+        this.#sentContentBytes += content;
+      },
+      onNotice: (code, message) => this.#tell({ type: 'notice', code, message }),
+    });
+    this.#session = session;
+    try {
+      const { ready, collector, certificate } = await session.open();
+      this.#clockSkewMs = ready.timeMs - clock.nowMs();
+      const head = judgeReady(ready, trust.verified?.head, collector, identity.descriptor);
+      await trust.remember(collector, certificate, { head, signed: ready.head, certificate });
+      this.#collectorChainHead = ready.chainHead;
+      await checkChain(queue, ready.chainHead, identity.chainId);
+      this.#connectedSinceMs = clock.nowMs();
+      const signer = commitSigner(identity, () => trust.verified?.head, clock, random);
+      const { chainHead } = ready;
+      const drain = new Drain({
+        ...{ queue, session, trust, signer, collector, certificate, head, chainHead },
+        recover: this.#options.recover,
+        onReceipt: (sequence, entries, receivedAtMs) => {
+          this.#useful = true;
+          this.#tell({ type: 'receipt', sequence, entries, receivedAtMs });
+        },
+      });
+      this.#drain = drain;
+      this.#change('ready', undefined);
+      await this.#drainUntilClosed(drain, session);
+      return await session.closed;
+    } catch (error) {
+      const reason = asUplinkError(error);
+      session.end(reason);
+      return reason;
+    } finally {
+      const since = this.#connectedSinceMs;
+      if (since !== undefined && clock.nowMs() - since >= USEFUL_SESSION_MS) this.#useful = true;
+    }
+  }
+
+  async #drainUntilClosed(drain: Drain, session: Session): Promise<void> {
+    let open = true;
+    let wakeUp: () => void = () => undefined;
+    const stopListening = this.#options.queue.subscribe((event) => {
+      if (event.type === 'queued') wakeUp();
+    });
+    session.closed.then(() => {
+      open = false;
+      wakeUp();
+    });
+    try {
+      while (open) {
+        // Listening begins before looking, so that nothing queued in between is missed.
+        const queued = new Promise<void>((resolve) => {
+          wakeUp = resolve;
+        });
+        if (await drain.step()) continue;
+        this.#tell({ type: 'state', status: this.status() });
+        if (open) await queued;
+      }
+    } finally {
+      stopListening();
+    }
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        this.#nudged = false;
+        this.#wake = () => undefined;
+        resolve();
+      };
+      const cancel = this.#timers.after(milliseconds, done);
+      this.#wake = done;
+      if (this.#nudged || this.#stopping) done();
+    });
+  }
+
+  #readySession(): Session {
+    if (this.#state === 'ready' && this.#session !== undefined) return this.#session;
+    const why = this.#problem?.message ?? `no session with the collector at ${this.#options.identity.server.url} yet`;
+    throw this.#failure ?? new UplinkError('UPLINK_OFFLINE', why);
+  }
+
+  #requireSelfRestore(): void {
+    const { name, selfRestore } = enrolmentOf(this.#options.identity);
+    if (selfRestore) return;
+    throw new UplinkError('UPLINK_SELF_RESTORE_OFF', `agent ${name} may not restore by itself; ask central IT`);
+  }
+
+  #change(state: UplinkState, failure: UplinkError | undefined, keepProblem = false): void {
+    this.#state = state;
+    if (!keepProblem) {
+      this.#failure = failure;
+      const same = failure !== undefined && this.#problem?.code === failure.code;
+      const sinceMs = same && this.#problem !== undefined ? this.#problem.sinceMs : this.#options.clock.nowMs();
+      this.#problem = failure && { code: failure.code, message: failure.message, sinceMs };
+    }
+    this.#tell({ type: 'state', status: this.status() });
+  }
+
+  #tell(event: UplinkEvent): void {
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+}
+
+function unexpected(what: string, frame: ServerFrame): UplinkError {
+  if (frame.type === 'refused') return refusalError(frame.code, frame.message);
+  return new UplinkError('UPLINK_PROTOCOL', `the collector answers ${what} with ${frame.type}`);
+}
+
