@@ -3,12 +3,16 @@ import { formatInstant } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { issueEpochOpening, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
+import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
 import { fromBase64 } from '../rest/base64.ts';
+import { RestError } from '../rest/rest-error.ts';
 import { inspectedVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
-import { openVault } from './open-vault.ts';
+import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+
+const REOPEN_ATTEMPTS = 10;
 
 type LogOptions = CollectorOptions & KitOptions & { readonly json?: boolean };
 
@@ -51,7 +55,18 @@ async function statusCommand(context: CommandContext, options: LogOptions): Prom
 
 async function reopenCommand(context: CommandContext, options: LogOptions): Promise<void> {
   const output = outputOf(context, options);
-  const { kit, vault, collector } = await openVault(context, options);
+  const open = await openVault(context, options);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await reopen(context, output, open);
+    } catch (error) {
+      // Agents that lost nothing go on committing, so the log may grow between question and answer.
+      if (!(error instanceof RestError) || error.code !== 'REST_BAD_OPENING' || attempt === REOPEN_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function reopen(context: CommandContext, output: Output, { kit, vault, collector }: OpenVault): Promise<void> {
   const info = await vault.log();
   const { head: base } = verifyHead(decodeSigned(fromBase64(info.head)), collector);
   // A head that this collector did not sign was not promised to anybody, so nothing is healed by naming it.
@@ -60,10 +75,12 @@ async function reopenCommand(context: CommandContext, options: LogOptions): Prom
     await output.result({ event: 'reopened', opened: false }, 'No agent holds a head that the log does not contain; there is nothing to heal.');
     return;
   }
+  // Above every epoch that an agent has seen, an opening that was itself lost included.
+  const logEpoch = Math.max(base.logEpoch, ...lost.map((head) => head.logEpoch)) + 1;
   const opening = issueEpochOpening(kit.authority, {
     version: 1,
     vaultId: kit.descriptor.vaultId,
-    logEpoch: base.logEpoch + 1,
+    logEpoch,
     base,
     lost: lost.slice(0, MAX_LOST_HEADS),
     approvedAtMs: context.clock.nowMs(),
@@ -71,8 +88,8 @@ async function reopenCommand(context: CommandContext, options: LogOptions): Prom
   await vault.openEpoch(opening);
   const agents = [...new Set(info.reported.map((reported) => reported.agent))];
   await output.result(
-    { event: 'reopened', opened: true, logEpoch: base.logEpoch + 1, base: base.size, lostUpTo: lost[0]?.size, agents },
-    `The log goes on in epoch ${base.logEpoch + 1} from ${base.size} leaves; ${(lost[0]?.size ?? 0) - base.size} leaves were lost.\n` +
+    { event: 'reopened', opened: true, logEpoch, base: base.size, lostUpTo: lost[0]?.size, agents },
+    `The log goes on in epoch ${logEpoch} from ${base.size} leaves; agents hold heads of up to ${lost[0]?.size ?? 0}.\n` +
       `Agents send what was lost again by themselves when they connect (${agents.join(', ')} reported it); what they no longer have is named in their status.`,
   );
 }

@@ -31,8 +31,18 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
     files: agent.files,
     bytes: agent.bytes,
     heartbeat: beat && { timeMs: beat.timeMs, files: beat.files, bytes: beat.bytes, queuedEntries: beat.queuedEntries, unprotected: beat.unprotected },
-    problems: agent.problems.map((problem) => ({ ...problem })),
+    problems: [...agent.problems.map((problem) => ({ ...problem })), ...rivals(context, vault, agent)],
   };
+}
+
+/** A connection that broke is taken over now and then; again and again means two programs that end each other. */
+const TAKEOVERS_WORTH_NAMING = 3;
+
+function rivals(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo['problems'] {
+  const takeovers = context.sessions.takeovers(vault.descriptor.vaultId, agent.agentId);
+  if (takeovers < TAKEOVERS_WORTH_NAMING) return [];
+  const message = `${takeovers} connections ended each other in ten minutes: two PCs with one identity (a copied folder), or a line that breaks again and again`;
+  return [{ code: 'two-sessions', sinceMs: context.clock.nowMs(), message }];
 }
 
 /** Notes an agent that a bundle was made for, so that it may enrol. */

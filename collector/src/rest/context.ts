@@ -10,6 +10,8 @@ import { RestError } from './rest-error.ts';
 /** What the REST interface asks of the running ingest. */
 export interface LiveSessions {
   isConnected(vaultId: VaultId, agentId: AgentId): boolean;
+  /** How often in the last minutes a new connection of this agent ended an open one. */
+  takeovers(vaultId: VaultId, agentId: AgentId): number;
   /** Ends one agent's session; it learns why when it comes back. */
   endAgent(vaultId: VaultId, agentId: AgentId, reason: string): void;
   /** Ends every session of a vault, so that its agents come back and see what changed. */
