@@ -16,6 +16,7 @@ export class Cable {
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #port = 0;
+  #sentBytes = 0;
 
   constructor(target: { host: string; port: number }, newTap?: () => Tap) {
     this.#target = target;
@@ -25,6 +26,11 @@ export class Cable {
   /** The base address that stays the same however often the cable is pulled. */
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Bytes that agents have sent through it so far. */
+  get sentBytes(): number {
+    return this.#sentBytes;
   }
 
   /** Connects both ends, on a port that stays (0 at first: any); resolves when connections are accepted. */
@@ -39,6 +45,9 @@ export class Cable {
           far.destroy();
         });
       }
+      near.on('data', (bytes: Buffer) => {
+        this.#sentBytes += bytes.length;
+      });
       const tap = this.#newTap?.();
       if (tap) {
         near.pipe(through((bytes) => tap(bytes, 'to-collector'))).pipe(far);

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { generator, waveform } from '../demo/instruments.ts';
+import { differences, pictureOf } from '../demo/picture.ts';
 import { mustRun, Service } from '../demo/programs.ts';
-import { copyTree, differences, makeTree, pictureOf, realData } from './trees.ts';
+import { copyTree, makeTree, realData } from './trees.ts';
 import { World } from './world.ts';
 
 const seed = Number(process.env['ALIQUOT_TEST_SEED'] ?? 20261121);

@@ -1,8 +1,9 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { differences, pictureOf } from '../demo/picture.ts';
 import { mustRun, run } from '../demo/programs.ts';
-import { differences, makeTree, pictureOf } from './trees.ts';
+import { makeTree } from './trees.ts';
 import { World } from './world.ts';
 
 describe('who is who', () => {

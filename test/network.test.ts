@@ -27,7 +27,12 @@ describe('a proxy in the middle', () => {
     try {
       const tree = await world.place('data');
       await makeTree(tree, 1);
-      for (const [index, tap] of [flip('to-agent', 420), flip('to-agent', 900), flip('to-collector', 3_000), flip('to-collector', 400_000)].entries()) {
+      for (const [index, tap] of [
+        flip('to-agent', 420),
+        flip('to-agent', 900),
+        flip('to-collector', 3_000),
+        flip('to-collector', 400_000),
+      ].entries()) {
         const cable = new Cable({ host: '127.0.0.1', port }, () => (bytes) => bytes);
         await cable.plug();
         const agent = await world.agent(`relayed-${index}`, [], cable.url);

@@ -1,8 +1,9 @@
 import { appendFile, mkdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { differences, pictureOf } from '../demo/picture.ts';
 import { mustRun } from '../demo/programs.ts';
-import { copyTree, differences, makeTree, pictureOf, realData } from './trees.ts';
+import { copyTree, makeTree, realData } from './trees.ts';
 import { type AgentPlace, summaryOf, World } from './world.ts';
 
 describe('a lab PC and a collector', () => {

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, lstat, mkdir, readdir, readFile, readlink, symlink, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { waveform } from '../demo/instruments.ts';
@@ -11,29 +10,6 @@ const corpus = fileURLToPath(new URL('../../shared/corpus', import.meta.url));
 
 /** The folder of real instrument data, when this checkout has it beside it. */
 export const realData: string | undefined = existsSync(corpus) ? corpus : undefined;
-
-/** Everything about a tree that a restore must give back, path by path: kind, size, content hash, time to the millisecond, mode. */
-export async function pictureOf(root: string): Promise<Map<string, string>> {
-  const picture = new Map<string, string>();
-  const visit = async (folder: Buffer, shown: string): Promise<void> => {
-    for (const name of await readdir(folder, { encoding: 'buffer' })) {
-      const path = Buffer.concat([folder, Buffer.from('/'), name]);
-      const label = `${shown}/${name.toString('latin1')}`;
-      const stats = await lstat(path);
-      if (stats.isSymbolicLink()) {
-        picture.set(label, `link ${(await readlink(path, 'buffer')).toString('latin1')}`);
-      } else if (stats.isDirectory()) {
-        picture.set(label, `folder ${(stats.mode & 0o7777).toString(8)}`);
-        await visit(path, label);
-      } else {
-        const hash = createHash('sha256').update(await readFile(path)).digest('hex');
-        picture.set(label, `file ${stats.size} ${hash} ${Math.floor(stats.mtimeMs)} ${(stats.mode & 0o7777).toString(8)}`);
-      }
-    }
-  };
-  await visit(Buffer.from(root), '');
-  return picture;
-}
 
 /** Copies a tree with its times. */
 export async function copyTree(from: string, to: string): Promise<void> {
@@ -66,15 +42,4 @@ export async function makeTree(root: string, seed = 1): Promise<void> {
   await symlink('.', join(root, 'loop'));
   await utimes(join(root, 'Sample.csv'), 1_234_567_890.123, 1_234_567_890.123);
   await utimes(join(root, 'empty file'), 86_400.5, 86_400.5);
-}
-
-/** The lines in which two pictures differ; empty when they are the same. */
-export function differences(expected: Map<string, string>, actual: Map<string, string>): string[] {
-  const found: string[] = [];
-  for (const [path, what] of expected) {
-    const other = actual.get(path);
-    if (other !== what) found.push(`${path}: expected ${what}, got ${other ?? 'nothing'}`);
-  }
-  for (const path of actual.keys()) if (!expected.has(path)) found.push(`${path}: not expected`);
-  return found;
 }

@@ -88,11 +88,7 @@ export class World {
   /** A bundle for a new PC, not used yet. */
   async bundle(name: string, options: readonly string[] = [], url = this.#url): Promise<string> {
     const file = join(this.folder, `${name}.bundle`);
-    await mustRun(
-      'aliquot',
-      this.#withToken(['enroll', name, '--kit', this.kit, '--out', file, ...options]),
-      this.environment(url),
-    );
+    await mustRun('aliquot', this.#withToken(['enroll', name, '--kit', this.kit, '--out', file, ...options]), this.environment(url));
     return file;
   }
 
