@@ -98,6 +98,7 @@ function sampleShrinks(plain: Uint8Array): boolean {
 
 function decompress(body: Uint8Array, maxPlain: number): Uint8Array {
   try {
+    // With `info` the result says how many bytes were used; the types of node do not know that form.
     const { buffer, engine } = zstdDecompressSync(body, {
       info: true,
       // One output buffer of the expected size; the byte to spare lets zstd see at once that it is done.

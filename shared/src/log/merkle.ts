@@ -1,8 +1,7 @@
 import { LogError } from './errors.ts';
 import { EMPTY_ROOT, nodeHash, splitPoint } from './hashing.ts';
 
-export { EMPTY_ROOT, leafHash, rootOf } from './hashing.ts';
-export { verifyConsistency, verifyGrowth, verifyInclusion } from './proofs.ts';
+export { leafHash } from './hashing.ts';
 
 /** A node of a complete subtree: it covers the 2^level leaves from `index * 2^level` on. Never changes once it exists. */
 export interface HashNode {

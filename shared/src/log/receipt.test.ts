@@ -12,8 +12,9 @@ import { describe, expect, it } from 'vitest';
 import { flipped, noise } from '../../test/bytes.ts';
 import { testVault } from '../../test/vault.ts';
 import { sign } from '../crypto/sign.ts';
+import { leafHash } from './hashing.ts';
 import { commitLeaf, eventLeaf, receiptLeafHash } from './leaf.ts';
-import { leafHash, MemoryHashStore, MerkleLog } from './merkle.ts';
+import { MemoryHashStore, MerkleLog } from './merkle.ts';
 import { requireReceiptFor, signHead, signReceipt, verifyHead, verifyReceipt, verifyReceiptInclusion } from './receipt.ts';
 
 const vault = testVault('ours');
