@@ -1,0 +1,60 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { differences, pictureOf } from '../demo/picture.ts';
+import { makeTree } from './trees.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** A port that was free a moment ago, below the ephemeral range. */
+async function freePort(): Promise<number> {
+  for (let port = 20_000; port < 32_768; port += 1) {
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    await new Promise((resolve) => server.close(resolve));
+    if (free) return port;
+  }
+  throw new Error('no free port');
+}
+
+describe('the README', () => {
+  it('its first real set-up works as it stands, with other paths and another port', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const block = readme.split('## A first real set-up')[1]?.match(/```sh\n([\s\S]*?)```/)?.[1];
+    if (block === undefined) throw new Error('the README has no set-up block');
+    const folder = await mkdtemp(join(tmpdir(), 'aliquot-readme-'));
+    try {
+      await makeTree(join(folder, 'data', 'hplc'));
+      const script = block
+        .replaceAll('/srv/aliquot', `${folder}/srv`)
+        .replaceAll('/var/lib/aliquot-agent', `${folder}/agent`)
+        .replaceAll('/data/hplc', `${folder}/data/hplc`)
+        .replaceAll('/tmp/restored', `${folder}/restored`)
+        .replaceAll('core.kit', `${folder}/core.kit`)
+        .replaceAll('hplc-1.bundle', `${folder}/hplc-1.bundle`)
+        .replaceAll('8480', String(await freePort()))
+        // "Run the next one when it is ready": what a person does by looking at the terminal.
+        .replace(
+          /^(aliquot serve .*) &$/m,
+          `mkfifo ${folder}/said\n$1 > ${folder}/said &\nserver=$!\ntrap 'kill $server; wait $server' EXIT\nread -r ready < ${folder}/said`,
+        );
+      expect(script).toContain('read -r ready');
+      await promisify(execFile)('bash', ['-euc', script], {
+        cwd: root,
+        env: { ...process.env, ALIQUOT_PASSPHRASE: 'a passphrase for the README' },
+      });
+      const restored = await pictureOf(join(folder, 'restored', folder, 'data', 'hplc'));
+      expect(differences(await pictureOf(join(folder, 'data', 'hplc')), restored)).toEqual([]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }, 120_000);
+});
