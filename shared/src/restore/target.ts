@@ -47,7 +47,7 @@ function windowsNames(bytes: Buffer): Buffer[] {
   const unc = text.toUpperCase().startsWith('\\\\?\\UNC\\');
   if (unc) rest = bytes.subarray(8);
   else if (text.startsWith('\\\\?\\')) rest = bytes.subarray(4);
-  const drive = /^[A-Za-z]:(\\|$)/.test(rest.toString('latin1', 0, 3).replaceAll('/', '\\'));
+  const drive = /^[A-Za-z]:\\/.test(rest.toString('latin1', 0, 3).replaceAll('/', '\\'));
   if (drive) {
     const below = rest.subarray(3);
     const names = below.length === 0 ? [] : split(below, isSeparator);

@@ -1,0 +1,190 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AliquotError, asVaultId, type ChunkId, type EntryKind, type ListPart } from '@aliquot/proto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { buildContent } from '../content/pages.ts';
+import { refOf, type SealedItem, sealChunk } from '../content/seal.ts';
+import { nodeFiles } from '../durable/file-port.ts';
+import type { VaultKeys } from '../keys/derive.ts';
+import { systemRandom } from '../ports.ts';
+import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
+import { temporaryFolder } from '../testing/temp.ts';
+import type { RestoreError } from './errors.ts';
+import { idKey, MAX_FETCH_IDS } from './plan.ts';
+import { type FetchedItem, type RestoreItem, type RestoreRequest, restoreFiles } from './restore-files.ts';
+import { RestoreWriter } from './writer.ts';
+
+const vaultId = asVaultId(Buffer.alloc(16, 7));
+const keys: VaultKeys = {
+  vaultId,
+  parameters: { chunkerVersion: 1, minChunkBytes: 4, averageChunkBytes: 8, maxChunkBytes: 16, encoderVersion: 1 },
+  currentEpoch: 1,
+  epochs: new Map([[1, { chunkSubkey: Buffer.alloc(32, 1), pageSubkey: Buffer.alloc(32, 2) }]]),
+  gearSeed: Buffer.alloc(32, 3),
+};
+
+/** A collector that holds what was sealed, and a list of what to restore. */
+class Shelf {
+  readonly items = new Map<string, Uint8Array>();
+  readonly asked: number[] = [];
+
+  seal(path: string, pieces: readonly Uint8Array[], kind: EntryKind = 'file'): RestoreItem {
+    const plain = Buffer.concat(pieces);
+    const chunks = pieces.map((piece) => sealChunk(keys, piece));
+    const built = buildContent(
+      keys,
+      chunks.map((chunk) => ({ ref: refOf(chunk), key: chunk.key })),
+    );
+    for (const item of [...chunks, ...built.pages] as SealedItem[]) this.items.set(idKey(item.id), item.sealed);
+    const list: ListPart = {
+      platform: 'posix',
+      path: Buffer.from(path),
+      resultPathLength: 0,
+      mtimeNs: 1_700_000_000_000_000_000n,
+      mode: kind === 'directory' ? 0o755 : 0o644,
+      attributes: 0,
+      linkTarget: Buffer.from(kind === 'symlink' ? 'elsewhere' : ''),
+    };
+    const read = kind === 'file' ? { sha256: createHash('sha256').update(plain).digest(), keys: built.keys } : undefined;
+    return { entry: { kind, size: plain.length, content: built.content }, list, read };
+  }
+
+  /** Answers in the order of the shelf, as packs would, not in the order of the question. */
+  fetch = async function* (this: Shelf, ids: readonly ChunkId[]): AsyncGenerator<FetchedItem> {
+    this.asked.push(ids.length);
+    for (const id of [...ids].reverse()) {
+      const bytes = this.items.get(idKey(id));
+      if (bytes !== undefined) yield { id, bytes };
+    }
+  }.bind(this);
+}
+
+async function restore(shelf: Shelf, items: readonly RestoreItem[], more: Partial<RestoreRequest> & { port?: typeof nodeFiles } = {}) {
+  const root = temporaryFolder();
+  const writer = await RestoreWriter.open({ port: more.port ?? nodeFiles, random: systemRandom, root });
+  const failures: string[] = [];
+  const onFailure = (path: Uint8Array, error: RestoreError) => failures.push(`${Buffer.from(path)} ${error.code}`);
+  const summary = await restoreFiles({ vaultId, items, fetchChunks: shelf.fetch, writer, onFailure, ...more }).catch(
+    (error: unknown) => error,
+  );
+  return { root, summary, failures };
+}
+
+const bytes = (text: string) => Buffer.from(text);
+const pieces = (count: number) => Array.from({ length: count }, (_, at) => bytes(`piece ${at};`));
+
+describe.runIf(process.platform !== 'win32')('restoring files', () => {
+  it('P2: gives back files of any number of chunks, repeated ones included, folders and links', async () => {
+    const shelf = new Shelf();
+    const repeated = [bytes('aa'), bytes('bb'), bytes('aa'), bytes('aa')];
+    const items = [
+      shelf.seal('/d', [], 'directory'),
+      shelf.seal('/d/empty', []),
+      shelf.seal('/d/small', [bytes('hello')]),
+      shelf.seal('/d/repeated', repeated),
+      shelf.seal('/d/gone', [], 'gone'),
+      shelf.seal('/d/link', [], 'symlink'),
+      shelf.seal('/d/paged', pieces(5000)),
+    ];
+    const seen: number[] = [];
+    const { root, summary, failures } = await restore(shelf, items, { onProgress: ({ bytes: done }) => seen.push(done) });
+    const big = Buffer.concat(pieces(5000));
+    expect(failures).toEqual([]);
+    expect(summary).toEqual({ files: 4, same: 0, directories: 1, links: 1, bytes: 5 + 8 + big.length, failed: 0 });
+    expect(readdirSync(join(root, 'd')).sort()).toEqual(['empty', 'link', 'paged', 'repeated', 'small']);
+    expect(readFileSync(join(root, 'd/paged'))).toEqual(big);
+    expect(readFileSync(join(root, 'd/repeated'), 'utf8')).toBe('aabbaaaa');
+    expect(seen.at(-1)).toBe(13 + big.length);
+    expect(Math.max(...shelf.asked)).toBeLessThanOrEqual(MAX_FETCH_IDS);
+  });
+
+  it('asks once for many small files', async () => {
+    const shelf = new Shelf();
+    const items = Array.from({ length: 300 }, (_, at) => shelf.seal(`/f${at}`, [bytes(`content ${at}`)]));
+    const { summary } = await restore(shelf, items);
+    expect(summary).toMatchObject({ files: 300 });
+    expect(shelf.asked).toEqual([300]);
+  });
+
+  it('P2: names each file whose chunk or page is missing or damaged, and gives back the others', async () => {
+    const shelf = new Shelf();
+    const items = ['/lost', '/good', '/rotten', '/pageless', '/last'].map((path) =>
+      shelf.seal(
+        path,
+        pieces(path === '/pageless' ? 100 : 2).map((p) => Buffer.concat([bytes(path), p])),
+      ),
+    );
+    const idAt = (file: number, ref: number) => idKey(items[file]?.entry.content.refs[ref]?.id as ChunkId);
+    shelf.items.delete(idAt(0, 1));
+    shelf.items.set(idAt(2, 0), bytes('rot'));
+    shelf.items.delete(idAt(3, 0));
+    const { root, summary, failures } = await restore(shelf, items);
+    expect(failures.sort()).toEqual(['/lost RESTORE_MISSING_CHUNK', '/pageless RESTORE_MISSING_CHUNK', '/rotten RESTORE_DAMAGED']);
+    expect(summary).toMatchObject({ files: 2, failed: 3 });
+    expect(readdirSync(root).sort()).toEqual(['good', 'last']);
+  });
+
+  it('P2: notices a file whose whole hash is another although every chunk opens', async () => {
+    const shelf = new Shelf();
+    const item = shelf.seal('/x', [bytes('one')]);
+    const wrong = { ...item, read: { sha256: Buffer.alloc(32), keys: item.read?.keys ?? [] } };
+    const { root, failures } = await restore(shelf, [wrong]);
+    expect(failures).toEqual(['/x RESTORE_DAMAGED']);
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  it('P2: names a path that would leave the target', async () => {
+    const shelf = new Shelf();
+    const { failures, summary } = await restore(shelf, [shelf.seal('/a/../../etc/passwd', [bytes('x')]), shelf.seal('/b', [bytes('y')])]);
+    expect(failures).toEqual(['/a/../../etc/passwd RESTORE_BAD_PATH']);
+    expect(summary).toMatchObject({ files: 1, failed: 1 });
+  });
+
+  it('P2: a full disk ends the restore with one clear error; finished files stay, partial ones do not', async () => {
+    const shelf = new Shelf();
+    let writes = 0;
+    const port = faultyFiles(nodeFiles, (step): Fate => {
+      if (step.operation === 'write') writes += 1;
+      return step.operation === 'write' && writes > 2 ? { fail: 'ENOSPC' } : undefined;
+    });
+    const items = ['/a', '/b', '/c', '/d'].map((path) => shelf.seal(path, [bytes(path)]));
+    const { root, summary } = await restore(shelf, items, { port });
+    expect(summary).toMatchObject({ code: 'RESTORE_NO_SPACE' });
+    expect(readdirSync(root).sort()).toEqual(['a', 'b']);
+  });
+
+  it('P2: a connection that ends takes unfinished files with it', async () => {
+    class Cut extends AliquotError<'CUT'> {}
+    const shelf = new Shelf();
+    const items = [shelf.seal('/a', [bytes('a')]), shelf.seal('/b', pieces(2000))];
+    let calls = 0;
+    const fetchChunks = async function* (ids: readonly ChunkId[]) {
+      calls += 1;
+      if (calls > 3) throw new Cut('CUT', 'gone');
+      yield* shelf.fetch(ids);
+    };
+    const { root, summary } = await restore(shelf, items, { fetchChunks });
+    expect(summary).toMatchObject({ code: 'CUT' });
+    expect(readdirSync(root).filter((name) => name !== 'a')).toEqual([]);
+  });
+
+  it('P2: gives back any content in any cuts', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 }), { maxLength: 80 }), { maxLength: 6 }),
+        async (contents) => {
+          const shelf = new Shelf();
+          const { root, summary } = await restore(
+            shelf,
+            contents.map((content, at) => shelf.seal(`/f${at}`, content)),
+          );
+          expect(summary).toMatchObject({ files: contents.length, failed: 0 });
+          for (const [at, content] of contents.entries()) expect(readFileSync(join(root, `f${at}`))).toEqual(Buffer.concat(content));
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+});
