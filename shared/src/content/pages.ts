@@ -25,7 +25,7 @@ export interface BuiltContent {
 
 const KEY_BYTES = 32;
 /** Lists up to this length stay in the entry: a page would cost more than it spares. */
-export const INLINE_REFS = 32;
+const INLINE_REFS = 32;
 const PAGE_MIN_REFS = 64;
 const PAGE_MAX_REFS = 1024;
 /** One ref in 192 ends a page, which with the minimum of 64 makes pages of 256 on average. */
