@@ -2,8 +2,8 @@ import { formatBytes, formatInstant, formatTable, formatTime } from '@aliquot/sh
 import type { Command } from 'commander';
 import type { AgentInfo } from '../rest/messages.ts';
 import { problemsOf } from './agent-problems.ts';
-import { type CommandContext, outputOf } from './context.ts';
 import { inspectedVault } from './choose-vault.ts';
+import { type CommandContext, outputOf } from './context.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
 
 interface AgentsOptions extends CollectorOptions, KitOptions {
@@ -11,7 +11,9 @@ interface AgentsOptions extends CollectorOptions, KitOptions {
 }
 
 export function registerAgents(program: Command, context: CommandContext): void {
-  const agents = program.command('agents').description('Every agent: state, last seen, last commit, protected files and bytes, queue, what is wrong.');
+  const agents = program
+    .command('agents')
+    .description('Every agent: state, last seen, last commit, protected files and bytes, queue, what is wrong.');
   withJson(withCollector(agents));
   withExample(agents, 'aliquot agents --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
   agents.action(async (options: AgentsOptions) => listAgents(context, options));

@@ -11,7 +11,7 @@ import { type CollectorOptions, type KitOptions, withCollector, withExample, wit
 import { instantText, pathCandidates } from './paths.ts';
 import { proofTarget } from './proof-target.ts';
 import { toRestoreItem } from './restore-item.ts';
-import { certifiedAgent, openVersions, type OpenVersion } from './verified.ts';
+import { certifiedAgent, type OpenVersion, openVersions } from './verified.ts';
 
 interface CatOptions extends CollectorOptions, KitOptions {
   readonly agent: string;
@@ -22,7 +22,9 @@ interface CatOptions extends CollectorOptions, KitOptions {
 export function registerCat(program: Command, context: CommandContext): void {
   const cat = program
     .command('cat')
-    .description('One file to standard output. Every chunk is proved before it is printed; if the whole does not prove, the command fails at the end.')
+    .description(
+      'One file to standard output. Every chunk is proved before it is printed; if the whole does not prove, the command fails at the end.',
+    )
     .requiredOption('--agent NAME', 'whose file')
     .requiredOption('--path PATH', "the file's whole path as on its PC")
     .option('--at TIME', 'as it was: RFC 3339, a date, latest, or an age such as 3d', 'latest');
@@ -46,7 +48,9 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
     },
   });
   if (failure !== undefined) {
-    throw new CommandError('COMMAND_DAMAGED', `what was printed is not the file: ${failure.message}; try an earlier version with --at`, { cause: failure });
+    throw new CommandError('COMMAND_DAMAGED', `what was printed is not the file: ${failure.message}; try an earlier version with --at`, {
+      cause: failure,
+    });
   }
 }
 

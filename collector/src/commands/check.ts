@@ -1,7 +1,7 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, pathText } from '@aliquot/shared/cli/format';
-import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { Random } from '@aliquot/shared/ports';
+import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
 import type { AgentInfo } from '../rest/messages.ts';
 import { CommandError } from './command-error.ts';
@@ -51,7 +51,10 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
         onFailure: (path, { code, message }) => void failures.push({ path: pathText(path), code, message }),
       });
       for (const failure of failures) {
-        await output.result({ event: 'failed', agent: agent.name, ...failure }, `FAILED  ${agent.name}  ${failure.message} [${failure.code}]`);
+        await output.result(
+          { event: 'failed', agent: agent.name, ...failure },
+          `FAILED  ${agent.name}  ${failure.message} [${failure.code}]`,
+        );
       }
       all.files += done.files;
       all.bytes += done.bytes;
@@ -60,9 +63,15 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   } finally {
     progress.done();
   }
-  await output.result({ event: 'summary', ...all }, `${all.files} files, ${formatBytes(all.bytes)} read back, opened and equal to what was signed`);
+  await output.result(
+    { event: 'summary', ...all },
+    `${all.files} files, ${formatBytes(all.bytes)} read back, opened and equal to what was signed`,
+  );
   if (all.failed > 0) {
-    throw new CommandError('COMMAND_DAMAGED', `${all.failed} files do not come back as they were captured; each is named above; run \`aliquot fsck\` on the collector`);
+    throw new CommandError(
+      'COMMAND_DAMAGED',
+      `${all.failed} files do not come back as they were captured; each is named above; run \`aliquot fsck\` on the collector`,
+    );
   }
 }
 

@@ -48,7 +48,10 @@ export function registerDiff(program: Command, context: CommandContext): void {
  * Compares two states by file id: changed and new files in the order of the second, then those that are gone. A folder whose
  * only news is its time (every new file in it does that) is not a change.
  */
-export async function* differences(before: AsyncIterable<NameRow>, after: AsyncIterable<NameRow>): AsyncGenerator<{ change: Change; row: NameRow }> {
+export async function* differences(
+  before: AsyncIterable<NameRow>,
+  after: AsyncIterable<NameRow>,
+): AsyncGenerator<{ change: Change; row: NameRow }> {
   const old = new Map<string, NameRow>();
   for await (const row of before) old.set(row.fileId, row);
   for await (const row of after) {

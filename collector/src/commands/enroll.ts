@@ -34,27 +34,40 @@ const YEAR_MS = 366 * 24 * 3600 * 1000;
 export function registerEnroll(program: Command, context: CommandContext): void {
   const enroll = program
     .command('enroll')
-    .description('Make the enrolment bundle for one PC. It is a secret, also after it was used or has expired: carry it yourself and delete it.')
+    .description(
+      'Make the enrolment bundle for one PC. It is a secret, also after it was used or has expired: carry it yourself and delete it.',
+    )
     .argument('NAME', "the agent's name: letters, digits, dots, dashes")
     .requiredOption('--out BUNDLE', 'the bundle to write; an existing file is never overwritten')
     .option('--expires AGE', 'how long the bundle may be used', '24h')
     .option('--no-self-restore', 'this PC may send but not read back, not even its own files')
-    .option('--replaces OLD', 'this PC takes the place of agent OLD: it inherits its history, and OLD is refused as soon as this one enrols')
+    .option(
+      '--replaces OLD',
+      'this PC takes the place of agent OLD: it inherits its history, and OLD is refused as soon as this one enrols',
+    )
     .option('--agent-url URL', 'the address at which agents reach the collector, if it is not --url')
     .option('--no-tls-pin', "do not pin the collector's present TLS key; agents then trust whatever their system's authorities sign");
   withJson(withKit(withCollector(enroll), 'needed'));
-  withExample(enroll, 'aliquot enroll hplc-1 --kit lab.kit --out hplc-1.bundle', 'aliquot enroll hplc-1b --replaces hplc-1 --kit lab.kit --out hplc-1b.bundle');
+  withExample(
+    enroll,
+    'aliquot enroll hplc-1 --kit lab.kit --out hplc-1.bundle',
+    'aliquot enroll hplc-1b --replaces hplc-1 --kit lab.kit --out hplc-1b.bundle',
+  );
   enroll.action(async (name: string, options: EnrollOptions) => enrollCommand(context, name, options));
 }
 
 async function enrollCommand(context: CommandContext, name: string, options: EnrollOptions): Promise<void> {
   const output = outputOf(context, options);
   if (!AGENT_NAME.test(name)) {
-    throw new UsageError('USAGE_INVALID', `"${name}" is no agent name; use 1 to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `"${name}" is no agent name; use 1 to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit`,
+    );
   }
   const nowMs = context.clock.nowMs();
   const expiresAtMs = nowMs + parseDuration(options.expires, '--expires');
-  if (expiresAtMs > nowMs + YEAR_MS) throw new UsageError('USAGE_INVALID', '--expires is above a year; a bundle is a secret that lies around, give days');
+  if (expiresAtMs > nowMs + YEAR_MS)
+    throw new UsageError('USAGE_INVALID', '--expires is above a year; a bundle is a secret that lies around, give days');
   await refuseExisting(context, options.out);
   const endpoint = await endpointOf(context, options);
   const kit = await openKitFile(context, options);
@@ -89,7 +102,14 @@ async function enrollCommand(context: CommandContext, name: string, options: Enr
   });
   await publish(context, options.out, bundle, () => vault.expectAgent(enrolment));
   await output.result(
-    { event: 'bundle', bundle: options.out, agent: name, expires: formatInstant(expiresAtMs), selfRestore: options.selfRestore, replaces: options.replaces },
+    {
+      event: 'bundle',
+      bundle: options.out,
+      agent: name,
+      expires: formatInstant(expiresAtMs),
+      selfRestore: options.selfRestore,
+      replaces: options.replaces,
+    },
     `Bundle for ${name} written to ${options.out}; it may be used until ${formatInstant(expiresAtMs)}.\n` +
       `On the PC: aliquot-agent enroll ${options.out} --data DIR\n` +
       'The bundle is a secret even after that: carry it yourself, delete every copy.',

@@ -14,7 +14,9 @@ interface FsckOptions {
 export function registerFsck(program: Command, context: CommandContext): void {
   const fsck = program
     .command('fsck')
-    .description("Prove a collector's folder: packs, catalog, commits, log. Reads a folder in use consistently; exit 1 if anything is found.")
+    .description(
+      "Prove a collector's folder: packs, catalog, commits, log. Reads a folder in use consistently; exit 1 if anything is found.",
+    )
     .requiredOption('--data DIR', 'the folder that `aliquot init` made')
     .option('--repair', 'cut torn tails and rebuild the catalog from the packs; stop `aliquot serve` first');
   withJson(fsck);

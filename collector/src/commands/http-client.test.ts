@@ -22,7 +22,9 @@ const request = { method: 'GET', path: '/v1/operator/collector' } as const;
 
 describe('HTTP client', () => {
   it('sends the token as a bearer and reads JSON', async () => {
-    const endpoint = await listening(createServer((incoming, answer) => void answer.end(JSON.stringify({ got: incoming.headers.authorization }))));
+    const endpoint = await listening(
+      createServer((incoming, answer) => void answer.end(JSON.stringify({ got: incoming.headers.authorization }))),
+    );
     expect((await sendJson(endpoint, request)).value).toEqual({ got: `Bearer ${TOKEN}` });
   });
 
@@ -47,7 +49,10 @@ describe('HTTP client', () => {
         answer.end(body);
       }),
     );
-    await expect(sendJson(endpoint, request)).rejects.toMatchObject({ code: 'COMMAND_ANSWER', message: expect.stringContaining(endpoint.url) });
+    await expect(sendJson(endpoint, request)).rejects.toMatchObject({
+      code: 'COMMAND_ANSWER',
+      message: expect.stringContaining(endpoint.url),
+    });
   });
 
   it('names the address when nothing listens there, without the token', async () => {

@@ -1,4 +1,4 @@
-import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { isRestErrorCode, RestError } from '../rest/rest-error.ts';
@@ -104,7 +104,10 @@ function refusal(endpoint: Endpoint, status: number, body: Buffer): Error {
   } catch {
     // Not ours: said below.
   }
-  return new CommandError('COMMAND_ANSWER', `${endpoint.url} answers with status ${status}, not like an Aliquot collector: is the address right?`);
+  return new CommandError(
+    'COMMAND_ANSWER',
+    `${endpoint.url} answers with status ${status}, not like an Aliquot collector: is the address right?`,
+  );
 }
 
 /** What a remote party wrote may hold anything; `runMain` makes it one printable line, this keeps it short. */
@@ -130,5 +133,8 @@ function networkError(endpoint: Endpoint, error: unknown): CommandError {
     EHOSTUNREACH: 'no way to that host: check the network',
     ENETUNREACH: 'no way to that network: check the network',
   };
-  return new CommandError('COMMAND_UNREACHABLE', `cannot reach the collector at ${endpoint.url}: ${what[code] ?? code}`, { cause, retryable: true });
+  return new CommandError('COMMAND_UNREACHABLE', `cannot reach the collector at ${endpoint.url}: ${what[code] ?? code}`, {
+    cause,
+    retryable: true,
+  });
 }

@@ -15,7 +15,7 @@ interface InitOptions {
 export function registerInit(program: Command, context: CommandContext): void {
   const init = program
     .command('init')
-    .description("Make a collector in an empty folder: its identity, its store, and admin.token for the first operator.")
+    .description('Make a collector in an empty folder: its identity, its store, and admin.token for the first operator.')
     .requiredOption('--data DIR', 'the folder: new or empty, on the disk that shall hold the backups')
     .option('--name TEXT', "the collector's name, as operators will see it; this machine's name unless given");
   withJson(init);

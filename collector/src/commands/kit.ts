@@ -2,8 +2,8 @@ import { formatInstant } from '@aliquot/shared/cli/format';
 import { readPassphrase } from '@aliquot/shared/cli/passphrase';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { exists, writeFileDurably } from '@aliquot/shared/durable/durable';
-import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { verifyDescriptor } from '@aliquot/shared/keys/certificates';
+import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import type { Command } from 'commander';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
@@ -18,11 +18,13 @@ interface CreateOptions {
 }
 
 export function registerKit(program: Command, context: CommandContext): void {
-  const kit = program.command('kit').description("Make or prove a recovery kit: the keys of a vault, under a passphrase.");
+  const kit = program.command('kit').description('Make or prove a recovery kit: the keys of a vault, under a passphrase.');
 
   const create = kit
     .command('create')
-    .description("Make a vault's keys on this machine. The kit opens everything that the vault will ever hold: keep copies, and the passphrase elsewhere.")
+    .description(
+      "Make a vault's keys on this machine. The kit opens everything that the vault will ever hold: keep copies, and the passphrase elsewhere.",
+    )
     .requiredOption('--out FILE', 'the kit to write; an existing file is never overwritten')
     .option('--vault NAME', "the vault's name, as people will see it", 'default')
     .option('--blind', 'the collector shall not be able to open names; listings then need the kit');

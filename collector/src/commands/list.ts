@@ -1,5 +1,4 @@
-import { formatTime } from '@aliquot/shared/cli/format';
-import { printable } from '@aliquot/shared/cli/format';
+import { formatTime, printable } from '@aliquot/shared/cli/format';
 import { globMatcher } from '@aliquot/shared/cli/glob';
 import { parseTime } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
@@ -68,7 +67,10 @@ async function listVersions(context: CommandContext, options: VersionsOptions): 
     await output.result(rowJson(row), versionText(row));
   }
   if (found === 0) {
-    throw new CommandError('COMMAND_NO_SUCH_FILE', `no version of ${options.path} by agent ${options.agent}; give the whole path as \`aliquot ls --agent ${options.agent}\` lists it`);
+    throw new CommandError(
+      'COMMAND_NO_SUCH_FILE',
+      `no version of ${options.path} by agent ${options.agent}; give the whole path as \`aliquot ls --agent ${options.agent}\` lists it`,
+    );
   }
 }
 

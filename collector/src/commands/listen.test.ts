@@ -19,9 +19,12 @@ describe('listen address', () => {
     },
   );
 
-  it.each(['', '8480', ':8480', '127.0.0.1', '127.0.0.1:', '127.0.0.1:70000', '::1:80', '[127.0.0.1]:80', '127.0.0.1:80x'])('refuses %j as no address', (text) => {
-    expect(() => parseListen(text, true)).toThrow(/HOST:PORT/);
-  });
+  it.each(['', '8480', ':8480', '127.0.0.1', '127.0.0.1:', '127.0.0.1:70000', '::1:80', '[127.0.0.1]:80', '127.0.0.1:80x'])(
+    'refuses %j as no address',
+    (text) => {
+      expect(() => parseListen(text, true)).toThrow(/HOST:PORT/);
+    },
+  );
 
   it('names an address that others can use', () => {
     expect(baseUrl(false, '127.0.0.1', 8480, 'srv')).toBe('http://127.0.0.1:8480');

@@ -16,7 +16,10 @@ export function parseListen(text: string, tls: boolean): ListenAddress {
   const host = bracketed ?? plain;
   const port = Number(digits);
   if (host === undefined || port > 65_535 || (bracketed !== undefined && isIP(bracketed) !== 6)) {
-    throw new UsageError('USAGE_INVALID', `--listen cannot be "${text}"; give HOST:PORT such as 127.0.0.1:8480 or [::1]:8480 (port 0 picks one)`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `--listen cannot be "${text}"; give HOST:PORT such as 127.0.0.1:8480 or [::1]:8480 (port 0 picks one)`,
+    );
   }
   if (!tls && !isLoopback(host)) {
     throw new UsageError('USAGE_INVALID', `will not listen on ${text} without TLS: give --tls-cert and --tls-key, or listen on 127.0.0.1`);

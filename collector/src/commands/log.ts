@@ -1,9 +1,9 @@
 import { decodeSigned, MAX_LOST_HEADS, type TreeHead } from '@aliquot/proto';
 import { formatInstant } from '@aliquot/shared/cli/format';
+import type { Output } from '@aliquot/shared/cli/output';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { issueEpochOpening, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
-import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
 import { fromBase64 } from '../rest/base64.ts';
 import { RestError } from '../rest/rest-error.ts';
@@ -18,7 +18,9 @@ type LogOptions = CollectorOptions & KitOptions & { readonly json?: boolean };
 
 export function registerLog(program: Command, context: CommandContext): void {
   const log = program.command('log').description("The vault's log: what was accepted, in order, and whether any of it was lost.");
-  const status = log.command('status').description("The log's head, and the heads that agents hold and the log has lost. Exit 1 when there are any.");
+  const status = log
+    .command('status')
+    .description("The log's head, and the heads that agents hold and the log has lost. Exit 1 when there are any.");
   withJson(withCollector(status));
   withExample(status, 'aliquot log status');
   status.action(async (options: LogOptions) => statusCommand(context, options));
@@ -39,18 +41,34 @@ async function statusCommand(context: CommandContext, options: LogOptions): Prom
   const { authorityKey } = vault.descriptor;
   const info = await vault.log();
   const head = verifyHead(decodeSigned(fromBase64(info.head)), vault.certificate(authorityKey)).head;
-  const openings = info.openings.map((opening) => verifyEpochOpening(authorityKey, vault.descriptor.vaultId, decodeSigned(fromBase64(opening))));
-  const lost = info.reported.map(({ agent, timeMs, head: reported }) => ({ agent, reported: formatInstant(timeMs), size: reported.size, logEpoch: reported.logEpoch }));
+  const openings = info.openings.map((opening) =>
+    verifyEpochOpening(authorityKey, vault.descriptor.vaultId, decodeSigned(fromBase64(opening))),
+  );
+  const lost = info.reported.map(({ agent, timeMs, head: reported }) => ({
+    agent,
+    reported: formatInstant(timeMs),
+    size: reported.size,
+    logEpoch: reported.logEpoch,
+  }));
   const lines = [
     `vault      ${vault.info.name}`,
     `log epoch  ${head.logEpoch}`,
     `leaves     ${head.size}`,
     `root       ${hex(head.root)}`,
-    ...openings.map((opening) => `reopened   epoch ${opening.logEpoch} from leaf ${opening.base.size} on, approved ${formatInstant(opening.approvedAtMs)}`),
-    ...lost.map((one) => `ROLLED BACK  agent ${one.agent} holds a signed head of ${one.size} leaves that the log does not contain (reported ${one.reported})`),
+    ...openings.map(
+      (opening) =>
+        `reopened   epoch ${opening.logEpoch} from leaf ${opening.base.size} on, approved ${formatInstant(opening.approvedAtMs)}`,
+    ),
+    ...lost.map(
+      (one) =>
+        `ROLLED BACK  agent ${one.agent} holds a signed head of ${one.size} leaves that the log does not contain (reported ${one.reported})`,
+    ),
     ...(lost.length > 0 ? ['heal it with `aliquot log reopen --kit KIT`'] : []),
   ];
-  await output.result({ vault: vault.info.name, logEpoch: head.logEpoch, size: head.size, root: hex(head.root), rolledBack: lost.length > 0, lost }, lines.join('\n'));
+  await output.result(
+    { vault: vault.info.name, logEpoch: head.logEpoch, size: head.size, root: hex(head.root), rolledBack: lost.length > 0, lost },
+    lines.join('\n'),
+  );
 }
 
 async function reopenCommand(context: CommandContext, options: LogOptions): Promise<void> {
@@ -72,7 +90,10 @@ async function reopen(context: CommandContext, output: Output, { kit, vault, col
   // A head that this collector did not sign was not promised to anybody, so nothing is healed by naming it.
   const lost = distinct(info.reported.map((reported) => verifyHead(decodeSigned(fromBase64(reported.signedHead)), collector).head));
   if (lost.length === 0) {
-    await output.result({ event: 'reopened', opened: false }, 'No agent holds a head that the log does not contain; there is nothing to heal.');
+    await output.result(
+      { event: 'reopened', opened: false },
+      'No agent holds a head that the log does not contain; there is nothing to heal.',
+    );
     return;
   }
   // Above every epoch that an agent has seen, an opening that was itself lost included.

@@ -29,7 +29,10 @@ export async function nameSource(context: CommandContext, options: CollectorOpti
   const vault = collector.vault(usesKit ? { vaultId: known.vaultId } : { name: options.vault });
   if (options.kit === undefined && !vault.info.blind) return serverNames(vault);
   if (known === undefined) {
-    throw new UsageError('USAGE_MISSING', `vault ${vault.info.name} is blind: its names open only on this machine; give its recovery kit with --kit`);
+    throw new UsageError(
+      'USAGE_MISSING',
+      `vault ${vault.info.name} is blind: its names open only on this machine; give its recovery kit with --kit`,
+    );
   }
   return kitNames(vault, await openKitFile(context, options));
 }

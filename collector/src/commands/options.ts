@@ -1,6 +1,6 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
-import { errnoOf } from '@aliquot/shared/durable/errors';
 import { readWholeFile } from '@aliquot/shared/durable/durable';
+import { errnoOf } from '@aliquot/shared/durable/errors';
 import { type Command, Option } from 'commander';
 import type { CommandContext } from './context.ts';
 import type { Endpoint } from './http-client.ts';
@@ -26,12 +26,18 @@ export function withCollector(command: Command): Command {
   return command
     .option('--url URL', "the collector's base address (or ALIQUOT_URL)")
     .option('--token-file FILE', "the operator's token: admin.token of the collector's folder (or ALIQUOT_TOKEN with the token itself)")
-    .option('--tls-ca FILE', "PEM of the authority that signed the collector's TLS certificate, if the system does not know it (or ALIQUOT_TLS_CA)")
+    .option(
+      '--tls-ca FILE',
+      "PEM of the authority that signed the collector's TLS certificate, if the system does not know it (or ALIQUOT_TLS_CA)",
+    )
     .option('--vault NAME', 'the vault, when the collector holds several and no kit says which');
 }
 
 export function withKit(command: Command, needed: 'needed' | 'for blind vaults'): Command {
-  const text = needed === 'needed' ? 'recovery kit of the vault (or ALIQUOT_KIT)' : 'recovery kit: opens the names on this machine; a blind vault needs it (or ALIQUOT_KIT)';
+  const text =
+    needed === 'needed'
+      ? 'recovery kit of the vault (or ALIQUOT_KIT)'
+      : 'recovery kit: opens the names on this machine; a blind vault needs it (or ALIQUOT_KIT)';
   return command.option('--kit FILE', text);
 }
 
@@ -50,11 +56,17 @@ export async function endpointOf(context: CommandContext, options: CollectorOpti
   const caFile = options.tlsCa ?? environment.tlsCa;
   const url = baseUrl(options.url ?? environment.url);
   const token =
-    options.tokenFile === undefined ? environment.token : (await readText(context, options.tokenFile, 'operator token', MAX_TOKEN_FILE_BYTES)).trim();
+    options.tokenFile === undefined
+      ? environment.token
+      : (await readText(context, options.tokenFile, 'operator token', MAX_TOKEN_FILE_BYTES)).trim();
   if (token === undefined || token === '') {
-    throw new UsageError('USAGE_MISSING', "no operator token; give --token-file with admin.token of the collector's folder, or set ALIQUOT_TOKEN");
+    throw new UsageError(
+      'USAGE_MISSING',
+      "no operator token; give --token-file with admin.token of the collector's folder, or set ALIQUOT_TOKEN",
+    );
   }
-  if (!/^[\x21-\x7e]{1,256}$/.test(token)) throw new UsageError('USAGE_INVALID', 'that is no operator token; use admin.token of the collector’s folder');
+  if (!/^[\x21-\x7e]{1,256}$/.test(token))
+    throw new UsageError('USAGE_INVALID', 'that is no operator token; use admin.token of the collector’s folder');
   const tlsCa = caFile === undefined ? undefined : (await readWholeFile(files, caFile, MAX_PEM_FILE_BYTES)).toString('utf8');
   return { url, token, tlsCa };
 }
@@ -66,7 +78,10 @@ function baseUrl(text: string | undefined): string {
   if (!URL.canParse(text)) throw new UsageError('USAGE_INVALID', `"${text}" is no address; give one such as http://127.0.0.1:8480`);
   const url = new URL(text);
   if ((url.protocol !== 'http:' && url.protocol !== 'https:') || url.search !== '' || url.hash !== '' || url.username !== '') {
-    throw new UsageError('USAGE_INVALID', `"${url.origin}" cannot be used; give a plain http or https address such as http://127.0.0.1:8480`);
+    throw new UsageError(
+      'USAGE_INVALID',
+      `"${url.origin}" cannot be used; give a plain http or https address such as http://127.0.0.1:8480`,
+    );
   }
   return url.href.replace(/\/+$/, '');
 }

@@ -11,7 +11,9 @@ export function pathCandidates(text: string): Uint8Array[] {
   const plain = new Uint8Array(Buffer.from(text, 'utf8'));
   if (!/\\x[0-9a-f]{2}/.test(text)) return [plain];
   const pieces = text.split(/(\\x[0-9a-f]{2})/);
-  const bytes = Buffer.concat(pieces.map((piece) => (/^\\x[0-9a-f]{2}$/.test(piece) ? Buffer.from(piece.slice(2), 'hex') : Buffer.from(piece))));
+  const bytes = Buffer.concat(
+    pieces.map((piece) => (/^\\x[0-9a-f]{2}$/.test(piece) ? Buffer.from(piece.slice(2), 'hex') : Buffer.from(piece))),
+  );
   return [plain, new Uint8Array(bytes)];
 }
 

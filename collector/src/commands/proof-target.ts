@@ -36,5 +36,8 @@ export function proofTarget(take: (bytes: Uint8Array) => Promise<void>): Restore
 }
 
 function damaged(spec: FileSpec): RestoreError {
-  return new RestoreError('RESTORE_DAMAGED', `${printable(pathText(spec.path))} came back changed: its bytes are not those that were captured`);
+  return new RestoreError(
+    'RESTORE_DAMAGED',
+    `${printable(pathText(spec.path))} came back changed: its bytes are not those that were captured`,
+  );
 }

@@ -14,7 +14,7 @@ import { fetchItems } from './fetch-items.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
 import { toRestoreItem } from './restore-item.ts';
-import { certifiedAgent, openVersions, type OpenVersion } from './verified.ts';
+import { certifiedAgent, type OpenVersion, openVersions } from './verified.ts';
 
 interface RestoreOptions extends CollectorOptions, KitOptions {
   readonly agent: string;
@@ -51,7 +51,12 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
     const what = options.path === undefined ? `agent ${agent.name} had no files` : `nothing of agent ${agent.name} matches ${options.path}`;
     throw new CommandError('COMMAND_NO_SUCH_FILE', `${what} at ${options.at ?? 'latest'}; see \`aliquot ls --agent ${agent.name}\``);
   }
-  const writer = await RestoreWriter.open({ port: context.files, random: context.random, root: options.to, overwrite: options.overwrite === true });
+  const writer = await RestoreWriter.open({
+    port: context.files,
+    random: context.random,
+    root: options.to,
+    overwrite: options.overwrite === true,
+  });
   const failures: { path: Uint8Array; error: RestoreError }[] = [];
   const progress = output.progress('restored');
   const summary = await restoreFiles({
@@ -112,7 +117,11 @@ async function tell(
     await output.result({ event: 'failed', path: pathText(path), code: error.code, message: error.message });
   }
   const { files, bytes, directories, links, same, failed } = summary;
-  const also = [directories > 0 ? `${directories} folders` : '', links > 0 ? `${links} links` : '', same > 0 ? `${same} were there already` : ''];
+  const also = [
+    directories > 0 ? `${directories} folders` : '',
+    links > 0 ? `${links} links` : '',
+    same > 0 ? `${same} were there already` : '',
+  ];
   const extra = also.filter((text) => text !== '').join(', ');
   await output.result(
     { event: 'summary', files, bytes, failed, directories, links, same },
@@ -120,4 +129,3 @@ async function tell(
   );
   if (failed > 0) throw new PartialError(`${failed} ${failed === 1 ? 'name' : 'names'} could not be restored; each is named above`);
 }
-

@@ -30,12 +30,18 @@ const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'];
 export function registerServe(program: Command, context: CommandContext): void {
   const serve = program
     .command('serve')
-    .description('Run the collector: agents, operators and monitors all use its one address. Prints a JSON line with the address when ready; logs go to standard error.')
+    .description(
+      'Run the collector: agents, operators and monitors all use its one address. Prints a JSON line with the address when ready; logs go to standard error.',
+    )
     .requiredOption('--data DIR', 'the folder that `aliquot init` made')
     .option('--listen HOST:PORT', 'where to listen; port 0 picks a free one', '127.0.0.1:8480')
     .option('--tls-cert FILE', 'certificate chain in PEM; needed on every address but loopback')
     .option('--tls-key FILE', 'its private key in PEM');
-  withExample(serve, 'aliquot serve --data /srv/aliquot', 'aliquot serve --data /srv/aliquot --listen 0.0.0.0:8480 --tls-cert server.pem --tls-key server.key');
+  withExample(
+    serve,
+    'aliquot serve --data /srv/aliquot',
+    'aliquot serve --data /srv/aliquot --listen 0.0.0.0:8480 --tls-cert server.pem --tls-key server.key',
+  );
   serve.action(async (options: ServeOptions) => serveCommand(context, options));
 }
 
@@ -63,7 +69,11 @@ async function serveCommand(context: CommandContext, options: ServeOptions): Pro
       await output.result({ event: 'listening', url });
       const ended = await Promise.race([stopRequested, storeFailed]);
       if (ended instanceof Error) {
-        throw new CommandError('SERVE_STORE', `the store failed and must be opened again: ${ended.message}; start \`aliquot serve\` again`, { cause: ended });
+        throw new CommandError(
+          'SERVE_STORE',
+          `the store failed and must be opened again: ${ended.message}; start \`aliquot serve\` again`,
+          { cause: ended },
+        );
       }
       log.info({ signal: ended }, 'stopping');
     } finally {
@@ -83,9 +93,14 @@ async function listen(app: FastifyInstance, { host, port }: ListenAddress): Prom
     const errno = errnoOf(cause);
     const where = `${host}:${port}`;
     if (errno === 'EADDRINUSE') {
-      throw new CommandError('SERVE_PORT', `cannot listen on ${where}: another program uses that port; end it, or choose another with --listen`, { cause });
+      throw new CommandError(
+        'SERVE_PORT',
+        `cannot listen on ${where}: another program uses that port; end it, or choose another with --listen`,
+        { cause },
+      );
     }
-    if (errno === 'EACCES') throw new CommandError('SERVE_LISTEN', `cannot listen on ${where}: this user may not; choose a port above 1023`, { cause });
+    if (errno === 'EACCES')
+      throw new CommandError('SERVE_LISTEN', `cannot listen on ${where}: this user may not; choose a port above 1023`, { cause });
     if (errno === 'EADDRNOTAVAIL' || errno === 'ENOTFOUND') {
       throw new CommandError('SERVE_LISTEN', `cannot listen on ${where}: this machine has no such address; check --listen`, { cause });
     }
@@ -97,13 +112,18 @@ async function listen(app: FastifyInstance, { host, port }: ListenAddress): Prom
 
 async function tlsOf(context: CommandContext, { tlsCert, tlsKey }: ServeOptions): Promise<TlsFiles | undefined> {
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  if (tlsCert === undefined || tlsKey === undefined) throw new UsageError('USAGE_MISSING', '--tls-cert and --tls-key go together; give both');
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new UsageError('USAGE_MISSING', '--tls-cert and --tls-key go together; give both');
   const cert = await readText(context, tlsCert, 'TLS certificate', MAX_PEM_BYTES);
   const key = await readText(context, tlsKey, 'TLS key', MAX_PEM_BYTES);
   try {
     createSecureContext({ cert, key });
   } catch (cause) {
-    throw new UsageError('USAGE_INVALID', `the TLS certificate ${tlsCert} and key ${tlsKey} cannot be used together; check that both are PEM and belong together`, { cause });
+    throw new UsageError(
+      'USAGE_INVALID',
+      `the TLS certificate ${tlsCert} and key ${tlsKey} cannot be used together; check that both are PEM and belong together`,
+      { cause },
+    );
   }
   return { cert: Buffer.from(cert), key: Buffer.from(key) };
 }
@@ -111,6 +131,7 @@ async function tlsOf(context: CommandContext, { tlsCert, tlsKey }: ServeOptions)
 /** Logs to standard error, one JSON object a line. What is secret or names files is never passed to it. */
 function loggerOf(context: CommandContext): Logger {
   const level = context.environment.logLevel ?? 'info';
-  if (!LOG_LEVELS.includes(level)) throw new UsageError('USAGE_INVALID', `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${LOG_LEVELS.join(', ')}`);
+  if (!LOG_LEVELS.includes(level))
+    throw new UsageError('USAGE_INVALID', `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${LOG_LEVELS.join(', ')}`);
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line) => void context.stderr.write(line) });
 }

@@ -1,4 +1,14 @@
-import { asVaultId, type ChunkId, type CollectorCertificateBody, decodeSigned, decodeStateRecord, encodeSigned, type Signed, type StateRecord, type VaultDescriptorBody } from '@aliquot/proto';
+import {
+  asVaultId,
+  type ChunkId,
+  type CollectorCertificateBody,
+  decodeSigned,
+  decodeStateRecord,
+  encodeSigned,
+  type Signed,
+  type StateRecord,
+  type VaultDescriptorBody,
+} from '@aliquot/proto';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyCollectorCertificate, verifyDescriptor } from '@aliquot/shared/keys/certificates';
@@ -11,8 +21,8 @@ import {
   agentList,
   type CollectorInfo,
   collectorInfo,
-  leafAnswer,
   type LogInfo,
+  leafAnswer,
   logInfo,
   type NameRow,
   nameRow,
@@ -63,13 +73,19 @@ export class CollectorClient {
     if (vaultId !== undefined) {
       const found = vaults.find((vault) => vault.vaultId === hex(vaultId));
       if (found !== undefined) return found;
-      throw new CommandError('COMMAND_VAULT', `the collector at ${at} does not hold the kit's vault; add it with \`aliquot vault add --kit KIT\``);
+      throw new CommandError(
+        'COMMAND_VAULT',
+        `the collector at ${at} does not hold the kit's vault; add it with \`aliquot vault add --kit KIT\``,
+      );
     }
     const fitting = name === undefined ? vaults : vaults.filter((vault) => vault.name === name || vault.vaultId === name);
     const [only] = fitting;
     if (only !== undefined && fitting.length === 1) return only;
     if (vaults.length === 0) {
-      throw new CommandError('COMMAND_VAULT', `the collector at ${at} holds no vault yet; make one with \`aliquot kit create\` and \`aliquot vault add\``);
+      throw new CommandError(
+        'COMMAND_VAULT',
+        `the collector at ${at} holds no vault yet; make one with \`aliquot kit create\` and \`aliquot vault add\``,
+      );
     }
     const known = vaults.map((vault) => `${vault.name} (${vault.vaultId})`).join(', ');
     if (fitting.length > 1) throw new CommandError('COMMAND_VAULT', `several vaults fit; choose one with --vault NAME or its id: ${known}`);
@@ -104,7 +120,10 @@ export class VaultClient {
     const vaultId = asVaultId(fromHex(this.info.vaultId) ?? new Uint8Array(0));
     const body = verifyCollectorCertificate(authorityKey, vaultId, this.signedCertificate);
     if (!equalBytes(body.signKey, fromBase64(this.collector.info.signKey))) {
-      throw new CommandError('COMMAND_FOREIGN_COLLECTOR', `the collector at ${this.collector.endpoint.url} is not the one that vault ${this.info.name} was given to`);
+      throw new CommandError(
+        'COMMAND_FOREIGN_COLLECTOR',
+        `the collector at ${this.collector.endpoint.url} is not the one that vault ${this.info.name} was given to`,
+      );
     }
     return body;
   }
@@ -143,7 +162,8 @@ export class VaultClient {
 
   async *state(agentId: string, atMs: number | undefined): AsyncGenerator<StateRecord> {
     const query = atMs === undefined ? '' : `?at=${Math.max(0, Math.floor(atMs))}`;
-    for await (const record of this.#stream({ method: 'GET', path: `${this.#base}/agents/${agentId}/state${query}` })) yield decodeStateRecord(record);
+    for await (const record of this.#stream({ method: 'GET', path: `${this.#base}/agents/${agentId}/state${query}` }))
+      yield decodeStateRecord(record);
   }
 
   async *versions(agentId: string, fileId: Uint8Array): AsyncGenerator<StateRecord> {
@@ -161,7 +181,12 @@ export class VaultClient {
 
   /** Sealed chunks and pages; whoever opens them proves them against their ids. */
   async *items(ids: readonly ChunkId[]): AsyncGenerator<ReceivedItem> {
-    const request: HttpRequest = { method: 'POST', path: `${this.#base}/items`, body: Buffer.concat(ids), contentType: 'application/octet-stream' };
+    const request: HttpRequest = {
+      method: 'POST',
+      path: `${this.#base}/items`,
+      body: Buffer.concat(ids),
+      contentType: 'application/octet-stream',
+    };
     for await (const record of this.#stream(request)) yield decodeItem(record);
   }
 
@@ -199,7 +224,11 @@ async function ask<Schema extends z.ZodType>(endpoint: Endpoint, schema: Schema,
 function understood<Schema extends z.ZodType>(endpoint: Endpoint, schema: Schema, value: unknown): z.infer<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new CommandError('COMMAND_ANSWER', `${endpoint.url} answers in a form that this release does not know: are both of the same release?`, {
-    cause: parsed.error,
-  });
+  throw new CommandError(
+    'COMMAND_ANSWER',
+    `${endpoint.url} answers in a form that this release does not know: are both of the same release?`,
+    {
+      cause: parsed.error,
+    },
+  );
 }

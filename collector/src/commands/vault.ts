@@ -24,7 +24,9 @@ export function registerVault(program: Command, context: CommandContext): void {
   const vault = program.command('vault').description('Vaults of a collector.');
   const add = vault
     .command('add')
-    .description("Certify the collector for the kit's vault and hand it the vault's public parts (and, unless the vault is blind, the catalog key).")
+    .description(
+      "Certify the collector for the kit's vault and hand it the vault's public parts (and, unless the vault is blind, the catalog key).",
+    )
     .option('--collector ID', 'refuse unless the collector has this id, as `aliquot init` printed it')
     .option('--generation N', 'one more than before when this collector succeeds a lost one; agents refuse to go back', '1');
   withJson(withKit(withCollector(add), 'needed'));
@@ -65,11 +67,15 @@ async function addCommand(context: CommandContext, options: AddOptions): Promise
 /** The id follows from the key, so a collector cannot claim another's; which one it should be only the operator knows. */
 function expectedCollector(collector: CollectorClient, signKey: Uint8Array, expected: string | undefined) {
   const collectorId = asCollectorId(collectorIdOf(signKey));
-  if (hex(collectorId) !== collector.info.collectorId) throw new CommandError('COMMAND_FOREIGN_COLLECTOR', 'the collector claims an id that is not its key’s');
+  if (hex(collectorId) !== collector.info.collectorId)
+    throw new CommandError('COMMAND_FOREIGN_COLLECTOR', 'the collector claims an id that is not its key’s');
   if (expected === undefined) return collectorId;
   const wanted = fromHex(expected);
   if (wanted === undefined || !equalBytes(wanted, collectorId)) {
-    throw new CommandError('COMMAND_FOREIGN_COLLECTOR', `the collector at ${collector.endpoint.url} is ${hex(collectorId)}, not ${expected}: check the address`);
+    throw new CommandError(
+      'COMMAND_FOREIGN_COLLECTOR',
+      `the collector at ${collector.endpoint.url} is ${hex(collectorId)}, not ${expected}: check the address`,
+    );
   }
   return collectorId;
 }

@@ -4,8 +4,8 @@ import {
   asLineageId,
   type CollectorCertificateBody,
   decodeSigned,
-  type Entry,
   type EnrolmentCertificateBody,
+  type Entry,
   type LineageId,
   type ListPart,
   type ReadPart,
@@ -59,7 +59,12 @@ export async function* openVersions(
   for await (const record of records) yield* openRecord(record, kit, collector, agent);
 }
 
-function* openRecord(record: StateRecord, kit: OpenKit, collector: CollectorCertificateBody, agent: CertifiedAgent): Generator<OpenVersion> {
+function* openRecord(
+  record: StateRecord,
+  kit: OpenKit,
+  collector: CollectorCertificateBody,
+  agent: CertifiedAgent,
+): Generator<OpenVersion> {
   const { commit, receivedAtMs } = evidence(() => {
     const certificate = verifyAgent(kit.authority.publicKey, kit.descriptor.vaultId, record.enrolment, record.binding);
     if (!equalBytes(certificate.enrolment.lineageId, agent.lineageId)) throw unverified('the collector sent a commit of another agent');
@@ -72,10 +77,12 @@ function* openRecord(record: StateRecord, kit: OpenKit, collector: CollectorCert
   for (const [index, slot] of record.live.entries()) {
     const stored = commit.slots[slot];
     const versionTimeMs = record.versionTimesMs[index];
-    if (stored === undefined || versionTimeMs === undefined || versionTimeMs > receivedAtMs) throw unverified('the collector names an entry that is not in the commit');
+    if (stored === undefined || versionTimeMs === undefined || versionTimeMs > receivedAtMs)
+      throw unverified('the collector names an entry that is not in the commit');
     if (stored.type === 'purged') continue;
     const { listKey, readKey } = keys;
-    if (listKey === undefined || readKey === undefined) throw unverified(`commit ${commit.header.sequence} of ${agent.name} has no key for this kit`);
+    if (listKey === undefined || readKey === undefined)
+      throw unverified(`commit ${commit.header.sequence} of ${agent.name} has no key for this kit`);
     const { entry } = stored;
     const list = openList(entry, listKey);
     yield {

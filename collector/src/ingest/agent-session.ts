@@ -1,4 +1,12 @@
-import { type ClientFrame, type ChunkId, decodeReceiptBody, decodeSigned, splitItems, type StoredItem, type TreeHead } from '@aliquot/proto';
+import {
+  type ChunkId,
+  type ClientFrame,
+  decodeReceiptBody,
+  decodeSigned,
+  type StoredItem,
+  splitItems,
+  type TreeHead,
+} from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { IngestError } from './errors.ts';

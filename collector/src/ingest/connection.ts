@@ -184,10 +184,16 @@ function describe(error: unknown): Ending {
     return { refusal: error.refusal, requestId: error.requestId, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
   }
   if (error instanceof SessionError) {
-    const refusal = error.code === 'SESSION_AGENT_SIGNATURE' ? 'bad-signature' : error.code === 'SESSION_AGENT_CERTIFICATE' ? 'bad-certificate' : 'protocol';
+    const refusal =
+      error.code === 'SESSION_AGENT_SIGNATURE'
+        ? 'bad-signature'
+        : error.code === 'SESSION_AGENT_CERTIFICATE'
+          ? 'bad-certificate'
+          : 'protocol';
     return { refusal, requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
   }
-  if (error instanceof FormatError) return { refusal: 'protocol', requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
+  if (error instanceof FormatError)
+    return { refusal: 'protocol', requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
   if (error instanceof AliquotError && error.code === 'STORE_BAD_ITEM') {
     return { refusal: 'protocol', requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
   }
@@ -196,6 +202,11 @@ function describe(error: unknown): Ending {
     return { refusal: 'storage', requestId: 0, closeCode: CLOSE_TRY_AGAIN, code: error.code, message };
   }
   const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';
-  return { refusal: 'storage', requestId: 0, closeCode: CLOSE_INTERNAL, code, message: 'the collector failed inside; central IT finds why in its log' };
+  return {
+    refusal: 'storage',
+    requestId: 0,
+    closeCode: CLOSE_INTERNAL,
+    code,
+    message: 'the collector failed inside; central IT finds why in its log',
+  };
 }
-

@@ -13,7 +13,8 @@ type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
 export function admit(store: VaultStore, certificate: AgentCertificate, auth: AuthFrame): AgentRecord {
   const { name, agentId } = certificate.enrolment;
   const record = store.agentById(agentId);
-  if (record?.state === 'revoked') throw new IngestError('INGEST_REFUSED', 'revoked', `agent ${name} was revoked; ask central IT for a new bundle`);
+  if (record?.state === 'revoked')
+    throw new IngestError('INGEST_REFUSED', 'revoked', `agent ${name} was revoked; ask central IT for a new bundle`);
   if (record?.state === 'replaced') {
     throw new IngestError('INGEST_REFUSED', 'replaced', `agent ${name} was replaced by another PC; ask central IT for a new bundle`);
   }
@@ -76,7 +77,11 @@ async function openingsAfter(store: VaultStore, epoch: number, size: number) {
 async function reportHead(store: VaultStore, agent: AgentRecord, auth: AuthFrame, shown: TreeHead, nowMs: number): Promise<void> {
   const { signedHead, signedHeadCertificate } = auth;
   if (signedHead === undefined || signedHeadCertificate === undefined || !provesHead(store, auth, shown)) {
-    throw new IngestError('INGEST_REFUSED', 'bad-signature', `agent ${agent.name} shows a log head that this vault's collector never signed`);
+    throw new IngestError(
+      'INGEST_REFUSED',
+      'bad-signature',
+      `agent ${agent.name} shows a log head that this vault's collector never signed`,
+    );
   }
   await store.appendEvent({
     type: 'headReported',

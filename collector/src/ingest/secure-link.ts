@@ -1,4 +1,12 @@
-import { checkClientBody, type ClientFrame, decodeClientFrame, encodeFrame, encodeServerFrame, type ServerFrame, splitFrame } from '@aliquot/proto';
+import {
+  type ClientFrame,
+  checkClientBody,
+  decodeClientFrame,
+  encodeFrame,
+  encodeServerFrame,
+  type ServerFrame,
+  splitFrame,
+} from '@aliquot/proto';
 import { FrameOpener, FrameSealer, type SessionKeys } from '@aliquot/shared/session/frames';
 import type { Channel } from './channel.ts';
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { MAX_FRAME_BYTES } from '@aliquot/proto';
+import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { socketChannel } from './channel.ts';
 import { Connection, type IngestParts } from './connection.ts';
@@ -34,10 +34,10 @@ export function attachIngest(server: Server, parts: IngestParts, gate: Handshake
   const open = new Set<{ connection: Connection; socket: WebSocket; done: Promise<void> }>();
   let stopping = false;
 
-  const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer): void => {
+  const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => stream.destroy());
     if (stopping) return reject(stream, 503);
-    if (new URL(request.url ?? '/', 'http://any').pathname !== AGENT_PATH) return reject(stream, 404);
+    if (request.url?.split('?')[0] !== AGENT_PATH) return reject(stream, 404);
     const leave = gate.enter(request.socket.remoteAddress ?? '');
     if (leave === undefined) return reject(stream, 503);
     stream.once('close', leave);
@@ -95,7 +95,7 @@ function guardUnproved(socket: WebSocket, stream: Duplex, leave: () => void): ()
 function keepAlive(socket: WebSocket, timers: Timers): () => void {
   let alive = true;
   let cancel = (): void => undefined;
-  const turn = (): void => {
+  const turn = () => {
     if (!alive) return socket.terminate();
     alive = false;
     socket.ping();

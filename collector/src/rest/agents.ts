@@ -30,7 +30,13 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
     lastCommitMs: agent.lastCommitMs,
     files: agent.files,
     bytes: agent.bytes,
-    heartbeat: beat && { timeMs: beat.timeMs, files: beat.files, bytes: beat.bytes, queuedEntries: beat.queuedEntries, unprotected: beat.unprotected },
+    heartbeat: beat && {
+      timeMs: beat.timeMs,
+      files: beat.files,
+      bytes: beat.bytes,
+      queuedEntries: beat.queuedEntries,
+      unprotected: beat.unprotected,
+    },
     problems: [...agent.problems.map((problem) => ({ ...problem })), ...rivals(context, vault, agent)],
   };
 }

@@ -32,7 +32,8 @@ export interface RestContext {
 export function vaultOf(context: RestContext, idHex: string): VaultStore {
   const bytes = fromHex(idHex);
   const vault = bytes?.length === 16 ? context.store.vault(asVaultId(bytes)) : undefined;
-  if (vault === undefined) throw new RestError('REST_VAULT_UNKNOWN', 'this collector does not hold that vault; add it with `aliquot vault add --kit KIT`');
+  if (vault === undefined)
+    throw new RestError('REST_VAULT_UNKNOWN', 'this collector does not hold that vault; add it with `aliquot vault add --kit KIT`');
   return vault;
 }
 

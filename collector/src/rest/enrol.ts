@@ -1,9 +1,8 @@
-import { decodeEnrolRequest, encodeEnrolAnswer, FormatError } from '@aliquot/proto';
+import type { EnrolRequest, VaultId } from '@aliquot/proto';
+import { decodeEnrolmentCertificateBody, decodeEnrolRequest, encodeEnrolAnswer, FormatError } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { type AgentCertificate, bindingHashOf, CertificateError, issueEnrolAnswer, verifyAgent } from '@aliquot/shared/keys/certificates';
-import type { EnrolRequest, VaultId } from '@aliquot/proto';
-import { decodeEnrolmentCertificateBody } from '@aliquot/proto';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 import { RestError } from './rest-error.ts';
@@ -45,7 +44,8 @@ function vaultFor(context: RestContext, request: EnrolRequest): VaultStore {
     throw cause;
   }
   const vault = context.store.vault(vaultId);
-  if (vault === undefined) throw new RestError('ENROL_UNKNOWN', "the bundle is for a vault that this collector does not hold: check the bundle's address");
+  if (vault === undefined)
+    throw new RestError('ENROL_UNKNOWN', "the bundle is for a vault that this collector does not hold: check the bundle's address");
   return vault;
 }
 
@@ -64,12 +64,19 @@ function refuseUnfit(known: AgentRecord | undefined, request: EnrolRequest, agen
     throw new RestError('ENROL_UNKNOWN', `this collector does not expect agent ${name}: make a new bundle with \`aliquot enroll\``);
   }
   if (known.state === 'revoked') throw new RestError('ENROL_REVOKED', `agent ${name} was revoked: ask central IT for a new bundle`);
-  if (known.state === 'replaced') throw new RestError('ENROL_REVOKED', `agent ${name} was replaced by another PC: ask central IT for a new bundle`);
+  if (known.state === 'replaced')
+    throw new RestError('ENROL_REVOKED', `agent ${name} was replaced by another PC: ask central IT for a new bundle`);
   if (known.state === 'enrolled') {
     if (known.binding !== undefined && equalBytes(known.binding.body, request.binding.body)) return;
-    throw new RestError('ENROL_OTHER_KEYS', `the bundle of agent ${name} was already used by another installation: ask central IT for a new bundle, and where this one went`);
+    throw new RestError(
+      'ENROL_OTHER_KEYS',
+      `the bundle of agent ${name} was already used by another installation: ask central IT for a new bundle, and where this one went`,
+    );
   }
   if (nowMs > agent.enrolment.expiresAtMs) {
-    throw new RestError('ENROL_EXPIRED', `the bundle of agent ${name} expired at ${new Date(agent.enrolment.expiresAtMs).toISOString()}: ask central IT for a new one`);
+    throw new RestError(
+      'ENROL_EXPIRED',
+      `the bundle of agent ${name} expired at ${new Date(agent.enrolment.expiresAtMs).toISOString()}: ask central IT for a new one`,
+    );
   }
 }

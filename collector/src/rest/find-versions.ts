@@ -1,8 +1,8 @@
 import { decodeCommitHeader, decodeEntry, decodeSignedCommit, type FileId, type LineageId, type StateRecord } from '@aliquot/proto';
-import type { BoxKey } from '@aliquot/shared/crypto/box';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { openCommitKeys } from '@aliquot/shared/commit/commit';
 import { openList } from '@aliquot/shared/commit/entry';
+import type { BoxKey } from '@aliquot/shared/crypto/box';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { VaultStore } from '../store/vault-store.ts';
 
 /**
@@ -10,7 +10,12 @@ import type { VaultStore } from '../store/vault-store.ts';
  * the collector must not have, so the id is looked for by opening names: among the live files first, then (the file may be
  * deleted) through the log from its newest leaf back.
  */
-export async function findVersions(vault: VaultStore, lineageId: LineageId, catalogKey: BoxKey, path: Uint8Array): Promise<AsyncIterable<StateRecord>> {
+export async function findVersions(
+  vault: VaultStore,
+  lineageId: LineageId,
+  catalogKey: BoxKey,
+  path: Uint8Array,
+): Promise<AsyncIterable<StateRecord>> {
   const fileId = (await amongLive(vault, lineageId, catalogKey, path)) ?? (await throughLog(vault, lineageId, catalogKey, path));
   return fileId === undefined ? nothing() : vault.versions(lineageId, fileId);
 }

@@ -1,14 +1,14 @@
 import { asChunkId, asFileId, encodeStateRecord } from '@aliquot/proto';
-import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
+import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { fromBase64 } from './base64.ts';
 import { agentOf } from './context.ts';
+import { findVersions } from './find-versions.ts';
 import { encodeItem } from './item-record.ts';
 import { namesRequest } from './messages.ts';
 import { openRows } from './name-rows.ts';
-import { findVersions } from './find-versions.ts';
 import { RestError } from './rest-error.ts';
-import { fromBase64 } from './base64.ts';
 
 const ID_BYTES = 32;
 /** As many as an agent may ask for at once; a restore asks again and again. */
@@ -43,7 +43,10 @@ export async function* itemRecords(vault: VaultStore, body: Uint8Array): AsyncGe
 export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGenerator<Uint8Array> {
   const request = namesRequest.parse(body);
   if (vault.catalogSecretKey === undefined) {
-    throw new RestError('REST_BLIND', `vault ${vault.descriptor.name} is blind, so names open only with its recovery kit: give it with --kit`);
+    throw new RestError(
+      'REST_BLIND',
+      `vault ${vault.descriptor.name} is blind, so names open only with its recovery kit: give it with --kit`,
+    );
   }
   const catalogKey = boxKeyFromSecret(vault.catalogSecretKey);
   for (const agent of request.agentId === undefined ? newestOfEachLineage(vault) : [agentOf(vault, request.agentId)]) {

@@ -1,8 +1,17 @@
-import { type CommitHash, decodeCommitHeader, decodeEntry, decodeReceiptBody, decodeSignedCommit, type Entry, type ListPart, type StateRecord } from '@aliquot/proto';
-import type { BoxKey } from '@aliquot/shared/crypto/box';
-import { hex } from '@aliquot/shared/crypto/bytes';
+import {
+  type CommitHash,
+  decodeCommitHeader,
+  decodeEntry,
+  decodeReceiptBody,
+  decodeSignedCommit,
+  type Entry,
+  type ListPart,
+  type StateRecord,
+} from '@aliquot/proto';
 import { commitHash, openCommitKeys } from '@aliquot/shared/commit/commit';
 import { openList } from '@aliquot/shared/commit/entry';
+import type { BoxKey } from '@aliquot/shared/crypto/box';
+import { hex } from '@aliquot/shared/crypto/bytes';
 import { toBase64 } from './base64.ts';
 import type { NameRow } from './messages.ts';
 
@@ -52,7 +61,13 @@ export async function* openRows(records: AsyncIterable<StateRecord>, agent: stri
       const stored = commit.slots[slot];
       if (stored?.type !== 'entry') continue;
       const entry = decodeEntry(stored.bytes);
-      yield rowOf(entry, openList(entry, listKey), { agent, hash, slot, versionTimeMs: record.versionTimesMs[index] ?? receivedAtMs, receivedAtMs });
+      yield rowOf(entry, openList(entry, listKey), {
+        agent,
+        hash,
+        slot,
+        versionTimeMs: record.versionTimesMs[index] ?? receivedAtMs,
+        receivedAtMs,
+      });
     }
   }
 }

@@ -9,12 +9,18 @@ describe('operator gate', () => {
     expect(gate.admits(`Bearer ${token}`)).toBe(true);
   });
 
-  it.each([undefined, '', 'Bearer ', `Basic ${token}`, `Bearer ${token}x`, `Bearer ${token.slice(1)}`, `bearer ${token}`, `Bearer  ${token}`])(
-    'refuses %j',
-    (header) => {
-      expect(gate.admits(header)).toBe(false);
-    },
-  );
+  it.each([
+    undefined,
+    '',
+    'Bearer ',
+    `Basic ${token}`,
+    `Bearer ${token}x`,
+    `Bearer ${token.slice(1)}`,
+    `bearer ${token}`,
+    `Bearer  ${token}`,
+  ])('refuses %j', (header) => {
+    expect(gate.admits(header)).toBe(false);
+  });
 
   it('never admits an empty token, even if the token file was emptied', () => {
     expect(new OperatorGate(tokenHash('')).admits('Bearer ')).toBe(false);

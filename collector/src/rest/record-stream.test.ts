@@ -52,7 +52,10 @@ describe('record stream', () => {
       throw new Error('disk gone');
     }
     const bytes = await collect(frameRecords(failing(), describeError));
-    await expect(collect(readRecords(each(bytes)))).rejects.toMatchObject({ code: 'STREAM_FAILED', message: expect.stringContaining('disk gone') });
+    await expect(collect(readRecords(each(bytes)))).rejects.toMatchObject({
+      code: 'STREAM_FAILED',
+      message: expect.stringContaining('disk gone'),
+    });
   });
 
   it('refuses a record above the limit before buffering it', async () => {

@@ -63,7 +63,12 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   });
   const vault = (request: FastifyRequest) => vaultOf(context, vaultPath.parse(request.params).vault);
   const stream = (reply: FastifyReply, records: AsyncIterable<Uint8Array>) =>
-    reply.type(OCTETS).send(Readable.from(frameRecords(records, (error) => describeLate(context, error)), { objectMode: false }));
+    reply.type(OCTETS).send(
+      Readable.from(
+        frameRecords(records, (error) => describeLate(context, error)),
+        { objectMode: false },
+      ),
+    );
 
   app.get('/collector', async () => collectorAnswer(context));
   app.post('/vaults', async (request) => addVault(context, request.body));
