@@ -1,0 +1,90 @@
+import { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { FolderError } from '../durable/errors.ts';
+import { systemError } from '../testing/faulty-files.ts';
+import { PartialError, UsageError } from './errors.ts';
+import { OutputClosed } from './output.ts';
+import { errorLine, runCommand } from './run-main.ts';
+
+async function run(argv: readonly string[], action: () => unknown = () => undefined) {
+  let said = '';
+  const program = new Command('aliquot');
+  program.configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
+  program
+    .command('restore')
+    .requiredOption('--to <dir>', 'where')
+    .action(async () => {
+      await action();
+    });
+  const code = await runCommand(program, ['node', 'aliquot', ...argv], { write: (text) => (said += text) });
+  return { code, said };
+}
+
+const failing = (error: unknown) =>
+  run(['restore', '--to', 'x'], () => {
+    throw error;
+  });
+
+describe('the end of a command', () => {
+  it('is 0 when it did its work', async () => {
+    expect(await run(['restore', '--to', 'x'])).toEqual({ code: 0, said: '' });
+  });
+
+  it('is 0 after --help', async () => {
+    expect(await run(['--help'])).toEqual({ code: 0, said: '' });
+    expect(await run(['restore', '--help'])).toEqual({ code: 0, said: '' });
+  });
+
+  it.each([
+    [['restore'], "required option '--to <dir>' not specified"],
+    [['restore', '--to'], 'argument missing'],
+    [['restore', '--to', 'x', '--fast'], "unknown option '--fast'"],
+    [['restor'], "unknown command 'restor'"],
+  ])('is 2, with one line, for the wrong usage %s', async (argv, words) => {
+    const { code, said } = await run(argv);
+    expect(code).toBe(2);
+    expect(said).toMatch(/^aliquot: [^\n]+; --help shows the usage \[USAGE_INVALID\]\n$/);
+    expect(said).toContain(words);
+  });
+
+  it('is 2 without a command', async () => {
+    expect((await run([])).code).toBe(2);
+  });
+
+  it('is 2 for a UsageError and for a folder that is not ours', async () => {
+    expect(await failing(new UsageError('USAGE_MISSING', 'name a kit with --kit'))).toEqual({
+      code: 2,
+      said: 'aliquot: name a kit with --kit [USAGE_MISSING]\n',
+    });
+    expect((await failing(new FolderError('FOLDER_MISSING', 'x'))).code).toBe(2);
+    expect((await failing(new FolderError('FOLDER_IN_USE', 'x'))).code).toBe(1);
+  });
+
+  it('is 3 when a part was done', async () => {
+    expect(await failing(new PartialError('2 of 9 files could not be restored'))).toEqual({
+      code: 3,
+      said: 'aliquot: 2 of 9 files could not be restored [PARTIAL]\n',
+    });
+  });
+
+  it('is 1 for what the system refused, and names the errno', async () => {
+    const { code, said } = await failing(systemError('EADDRINUSE', 'listen', '127.0.0.1'));
+    expect(code).toBe(1);
+    expect(said).toMatch(/\[EADDRINUSE\]\n$/);
+  });
+
+  it('is 1 for the unexpected, in one line that says how to see more', async () => {
+    const { code, said } = await failing(new TypeError('x is not\na function \u001b[31m'));
+    expect(code).toBe(1);
+    expect(said).toBe(
+      'aliquot: unexpected: x is not a function \\x1b[31m; run again with ALIQUOT_DEBUG=1 to see where, and report it [UNEXPECTED]\n',
+    );
+    expect(errorLine('aliquot', new TypeError('x', { cause: new Error('why') }), true)).toMatch(
+      /\n.*TypeError: x\n[^]*caused by Error: why/,
+    );
+  });
+
+  it('is quiet and 0 when the reader of its output has gone', async () => {
+    expect(await failing(new OutputClosed('gone'))).toEqual({ code: 0, said: '' });
+  });
+});
