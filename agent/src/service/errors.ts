@@ -15,8 +15,6 @@ export type AgentErrorCode =
   | 'AGENT_NOT_BACKED_UP'
   /** The collector cannot be reached, and the command needs an answer from it. */
   | 'AGENT_UNREACHABLE'
-  /** The collector answered, and refuses this agent until somebody changes something. */
-  | 'AGENT_REFUSED'
   /** The command was ended before it was done. */
   | 'AGENT_INTERRUPTED';
 

@@ -1,3 +1,4 @@
+import { UplinkError, type UplinkErrorCode } from '../uplink/errors.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 import { AgentError } from './errors.ts';
 
@@ -60,7 +61,8 @@ function untilReady(uplink: Uplink, signal: AbortSignal): Promise<void> {
       if (state === 'ready') done(resolve);
       else if (signal.aborted) done(() => reject(signal.reason as Error));
       else if (state === 'refused' || state === 'rolled-back') {
-        done(() => reject(new AgentError('AGENT_REFUSED', problem?.message ?? `the collector refuses this agent (${state})`)));
+        const code = (problem?.code ?? 'UPLINK_REFUSED') as UplinkErrorCode;
+        done(() => reject(new UplinkError(code, problem?.message ?? 'the collector refuses this agent')));
       }
     };
     const unsubscribe = uplink.subscribe(check);

@@ -27,8 +27,8 @@ export async function status(agent: Agent, view: ServiceView | undefined, withRe
   const problems: FileProblem[] = [];
   for await (const problem of agent.queue.problems()) problems.push(problem);
   const settling = [...(view?.settling() ?? [])];
-  const lost: { path: string | undefined; sequence: number }[] = [];
-  for await (const { path, sequence } of agent.queue.lost()) lost.push({ path: path === undefined ? undefined : pathText(path), sequence });
+  const lost: { path: string | undefined; version: number }[] = [];
+  for await (const { path, entry } of agent.queue.lost()) lost.push({ path: path === undefined ? undefined : pathText(path), version: entry });
 
   const counts = { total: 0, safe: 0, queued: 0, settling: 0, problem: 0 };
   let files = 0;
@@ -44,7 +44,7 @@ export async function status(agent: Agent, view: ServiceView | undefined, withRe
   for (const { path, code, message, sinceMs } of problems) {
     await emit({ event: 'problem', path: pathText(path), code, message, since: formatInstant(sinceMs) });
   }
-  for (const version of lost) await emit({ event: 'lost', path: version.path ?? null, sequence: version.sequence });
+  for (const { path, version } of lost) await emit({ event: 'lost', path: path ?? null, version });
   if (!withResults) return;
   for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), problems, settling)) {
     await emit({

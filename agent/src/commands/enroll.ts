@@ -1,0 +1,44 @@
+import { resolve } from 'node:path';
+import { UsageError } from '@aliquot/shared/cli/errors';
+import type { Output } from '@aliquot/shared/cli/output';
+import { checkDataFolder, createDataFolder, type DataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
+import { readFileIfThere } from '@aliquot/shared/durable/durable';
+import { FolderError } from '@aliquot/shared/durable/errors';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { enrol } from '../identity/enrol.ts';
+import { enrolmentOf } from '../identity/identity.ts';
+import { presenter } from './present.ts';
+
+const maxBundleBytes = 1 << 20;
+
+/**
+ * `enroll BUNDLE`: makes the data folder (mode 0700) and enrols this PC. Run again after a crash in between, it goes on where it
+ * was. Errors: those of `enrol`, and `USAGE_INVALID` for a bundle that is not there.
+ */
+export async function enroll(bundlePath: string, dataOption: string, output: Output): Promise<void> {
+  const bundle = await readFileIfThere(nodeFiles, resolve(bundlePath), maxBundleBytes);
+  if (bundle === undefined) throw new UsageError('USAGE_INVALID', `there is no bundle at ${bundlePath}; central IT makes one: aliquot enroll NAME --kit KIT --out BUNDLE`);
+  const dataDir = resolve(dataOption);
+  const folder = await openOrCreate(dataDir);
+  try {
+    await nodeFiles.chmod(dataDir, 0o700); // it may have been made, empty, by somebody with a wider mode
+    const identity = await enrol({ bundle: bundle.toString('utf8'), dataDir, port: nodeFiles, clock: systemClock, random: systemRandom });
+    const { name, selfRestore } = enrolmentOf(identity);
+    const { emit } = presenter(output);
+    await emit({ event: 'enrolled', agent: name, vault: identity.descriptor.name, collector: identity.server.url, selfRestore, data: dataDir });
+    output.note(`${bundlePath} is of no more use here and still a secret; delete it`);
+  } finally {
+    await folder.release();
+  }
+}
+
+async function openOrCreate(dataDir: string): Promise<DataFolder> {
+  try {
+    await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+  } catch (error) {
+    if (error instanceof FolderError && error.code === 'FOLDER_MISSING') return createDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+    throw error;
+  }
+  return openDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+}

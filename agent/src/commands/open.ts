@@ -1,0 +1,90 @@
+import { join, resolve } from 'node:path';
+import { UsageError } from '@aliquot/shared/cli/errors';
+import type { Output } from '@aliquot/shared/cli/output';
+import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
+import { readFileIfThere } from '@aliquot/shared/durable/durable';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { socketSurroundings } from '../environment.ts';
+import { type Agent, openAgent } from '../service/agent.ts';
+import { type AgentConfig, readConfig } from '../service/config.ts';
+import type { Request } from '../service/protocol.ts';
+import { operate } from '../service/service.ts';
+import { askService } from '../service/socket-client.ts';
+import { TrustStore } from '../uplink/trust.ts';
+import { WebSocketUplink } from '../uplink/ws-uplink.ts';
+import { presenter } from './present.ts';
+
+const maxConfigBytes = 1 << 20;
+
+/** Program and version as the operator sees them. */
+export const software = 'aliquot-agent 0.1.0';
+
+/** Where a data folder's configuration is, unless `--config` says otherwise. */
+export function defaultConfigPath(dataDir: string): string {
+  return join(dataDir, 'agent.yaml');
+}
+
+/**
+ * The configuration at `path`; undefined when there is no such file. All mistakes are told, each with its line, before the
+ * error `USAGE_CONFIG`.
+ */
+export async function loadConfig(path: string, output: Output): Promise<AgentConfig | undefined> {
+  const bytes = await readFileIfThere(nodeFiles, path, maxConfigBytes);
+  if (bytes === undefined) return undefined;
+  const read = readConfig(bytes.toString('utf8'));
+  if ('config' in read) return read.config;
+  for (const { line, message } of read.mistakes) output.note(`${path}:${line}: ${message}`);
+  const count = read.mistakes.length;
+  throw new UsageError('USAGE_CONFIG', `${path} has ${count} ${count === 1 ? 'mistake' : 'mistakes'}, named above; mend ${count === 1 ? 'it' : 'them'} and start again`);
+}
+
+/** Opens a data folder in this process, with everything real. */
+export function openRealAgent(dataDir: string, config: AgentConfig | undefined): Promise<Agent> {
+  return openAgent({
+    dataDir,
+    config,
+    port: nodeFiles,
+    clock: systemClock,
+    random: systemRandom,
+    uplink: async ({ identity, queue, dataDir: folder, recover }) =>
+      new WebSocketUplink({
+        identity,
+        queue,
+        trust: await TrustStore.open(nodeFiles, folder),
+        clock: systemClock,
+        random: systemRandom,
+        software,
+        recover,
+      }),
+  });
+}
+
+/**
+ * Carries out one request and shows its events: through the running service, or, when none runs, by opening the folder here.
+ * A folder that another command has open is an error that says so (`FOLDER_IN_USE`).
+ */
+export async function perform(dataOption: string, request: Request, output: Output): Promise<void> {
+  const dataDir = resolve(dataOption);
+  await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+  const { emit, done } = presenter(output);
+  try {
+    if (await askService(dataDir, socketSurroundings(), request, emit)) return;
+    const config = await loadConfig(defaultConfigPath(dataDir), output);
+    const agent = await openRealAgent(dataDir, config);
+    try {
+      await operate(agent, undefined, request, emit, untilInterrupted());
+    } finally {
+      await agent.close();
+    }
+  } finally {
+    done();
+  }
+}
+
+/** Aborts at the first SIGINT or SIGTERM, so that a command ends in order; a second one ends the process at once. */
+export function untilInterrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort());
+  return controller.signal;
+}

@@ -1,0 +1,79 @@
+import { formatBytes, printable } from '@aliquot/shared/cli/format';
+import type { Output, Progress } from '@aliquot/shared/cli/output';
+import type { AgentEvent, Emit } from '../service/protocol.ts';
+import { statusText } from './status-text.ts';
+
+/** Shows events to a person, or passes them on as JSON lines. Progress and remarks go to standard error in both cases. */
+export function presenter(output: Output): { readonly emit: Emit; done(): void } {
+  let progress: Progress | undefined;
+  return {
+    async emit(event) {
+      if (event.event === 'progress') {
+        progress ??= output.progress('handled');
+        progress.update({ files: number(event, 'files'), bytes: number(event, 'bytes') });
+      } else if (event.event === 'note') output.note(printable(text(event, 'message')));
+      else if (event.event === 'problem' && !output.json) output.note(`not protected: ${printable(text(event, 'path'))}: ${printable(text(event, 'message'))}`);
+      else await output.result(event, describe(event));
+    },
+    done() {
+      progress?.done();
+    },
+  };
+}
+
+/** One line for a person; undefined for events that only scripts want. */
+function describe(event: AgentEvent): string | undefined {
+  switch (event.event) {
+    case 'would':
+      return `${text(event, 'change').padEnd(7)} ${printable(text(event, 'path'))}`;
+    case 'restored':
+      return `restored ${printable(text(event, 'path'))} to ${printable(text(event, 'to'))}`;
+    case 'summary':
+      return 'newFiles' in event ? backupSummary(event) : 'commits' in event ? flushSummary(event) : restoreSummary(event);
+    case 'status':
+      return statusText(event);
+    case 'lost':
+      return `lost: ${printable(text(event, 'path') || 'a version without a name')}; its source and the collector’s copy are both gone`;
+    case 'enrolled':
+      return `enrolled as ${printable(text(event, 'agent'))} of vault ${printable(text(event, 'vault'))} at ${text(event, 'collector')}`;
+    case 'finding':
+      return `${text(event, 'code')}  ${printable(text(event, 'where'))}: ${printable(text(event, 'what'))}; ${printable(text(event, 'remedy'))}`;
+    default:
+      return undefined;
+  }
+}
+
+function backupSummary(event: AgentEvent): string {
+  const files = number(event, 'files');
+  const parts = [`${count(files, 'file')}, ${formatBytes(number(event, 'bytes'))}`];
+  parts.push(`${number(event, 'newFiles')} new, ${number(event, 'changed')} changed, ${number(event, 'unchanged')} unchanged, ${number(event, 'gone')} gone`);
+  if (event['dryRun'] === true) return `would back up ${parts.join(': ')}`;
+  const queued = number(event, 'queued');
+  const fate = queued > 0 ? `${count(queued, 'version')} queued, not yet safe` : 'everything captured is safe at the collector';
+  return `${parts.join(': ')}; sent ${formatBytes(number(event, 'sentBytes'))}; ${fate}`;
+}
+
+function flushSummary(event: AgentEvent): string {
+  const queued = number(event, 'queued');
+  const done = `sent ${count(number(event, 'versions'), 'version')} in ${count(number(event, 'commits'), 'commit')}, ${formatBytes(number(event, 'sentBytes'))}`;
+  return queued > 0 ? `${done}; ${count(queued, 'version')} still queued` : `${done}; nothing is queued, everything captured is safe`;
+}
+
+function restoreSummary(event: AgentEvent): string {
+  const failed = number(event, 'failed');
+  return `${count(number(event, 'files'), 'file')} restored, ${formatBytes(number(event, 'bytes'))}${failed > 0 ? `; ${failed} could not be restored` : ', each proved against its recorded hash'}`;
+}
+
+function count(many: number, what: string): string {
+  return `${many.toLocaleString('en')} ${what}${many === 1 ? '' : 's'}`;
+}
+
+function number(event: AgentEvent, field: string): number {
+  const value = event[field];
+  return typeof value === 'number' ? value : 0;
+}
+
+function text(event: AgentEvent, field: string): string {
+  const value = event[field];
+  return typeof value === 'string' ? value : '';
+}

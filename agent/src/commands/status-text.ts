@@ -1,0 +1,86 @@
+import { formatBytes, formatTime, printable } from '@aliquot/shared/cli/format';
+import { z } from 'zod';
+import type { AgentEvent } from '../service/protocol.ts';
+
+const problem = z.object({ code: z.string(), message: z.string() });
+
+/** The part of a `status` event that the text needs. */
+const schema = z.object({
+  service: z.enum(['running', 'stopped']),
+  agent: z.string(),
+  vault: z.string(),
+  collector: z.string(),
+  connection: z.string(),
+  connectionProblem: problem.optional(),
+  rolledBack: z.boolean(),
+  queue: z.object({ entries: z.number(), bytes: z.number(), oldest: z.string().optional() }),
+  lastReceipt: z.object({ at: z.string(), commit: z.number(), copies: z.number() }).nullable(),
+  lastScan: z.string().nullable(),
+  scanning: z.boolean(),
+  trouble: z.string().optional(),
+  sources: z.array(z.object({ path: z.string(), eventsMissing: z.string().optional() })),
+  results: z.object({ total: z.number(), safe: z.number(), queued: z.number(), settling: z.number(), problem: z.number() }),
+  bytes: z.number(),
+  problems: z.number(),
+  lost: z.number(),
+});
+
+type Status = z.output<typeof schema>;
+
+/** The state of this PC's backup for a technician: first whether all is well, then what is wrong and what to do. */
+export function statusText(event: AgentEvent): string {
+  const status = schema.parse(event);
+  const lines = [headline(status), ...troubles(status), ...facts(status)];
+  return lines.map(printable).join('\n');
+}
+
+function headline({ results, bytes, problems, lost, rolledBack, connectionProblem }: Status): string {
+  const { total, safe, queued, settling, problem } = results;
+  if (total === 0) return 'Nothing has been backed up yet.';
+  if (safe === total && problems === 0 && lost === 0 && !rolledBack) {
+    const all = total === 1 ? 'The one result is safe' : `All ${n(total)} results are safe`;
+    return connectionProblem === undefined ? `${all} (${formatBytes(bytes)}).` : `${all} (${formatBytes(bytes)}), but there is trouble:`;
+  }
+  const parts = [`${n(safe)} safe`];
+  if (queued > 0) parts.push(`${n(queued)} queued`);
+  if (settling > 0) parts.push(`${n(settling)} still being written`);
+  if (problem > 0) parts.push(`${n(problem)} NOT PROTECTED`);
+  return `Of ${n(total)} results ${parts.join(', ')}.`;
+}
+
+function troubles(status: Status): string[] {
+  const { connectionProblem, service, queue, problems, lost, trouble, sources, collector, rolledBack } = status;
+  const lines: string[] = [];
+  if (rolledBack) lines.push('The collector has lost what it had confirmed (it came back with older data). Tell central IT; nothing here is lost.');
+  if (connectionProblem !== undefined) lines.push(`Connection: ${connectionProblem.message} [${connectionProblem.code}]`);
+  if (service === 'stopped') {
+    lines.push('The service is not running, so new results are not noticed. Start it: aliquot-agent run --data DIR');
+  } else if (status.connection !== 'ready' && connectionProblem === undefined) {
+    lines.push(`Not connected to ${collector} (${status.connection}); it connects by itself.`);
+  }
+  if (queue.entries > 0) {
+    const since = queue.oldest === undefined ? '' : `, the oldest since ${formatTime(Date.parse(queue.oldest))}`;
+    lines.push(`Waiting to be sent: ${n(queue.entries)} ${queue.entries === 1 ? 'version' : 'versions'}, ${formatBytes(queue.bytes)}${since}.`);
+  }
+  if (problems > 0) lines.push(`Not protected: ${n(problems)} ${problems === 1 ? 'path' : 'paths'}, each named below with what to do.`);
+  if (lost > 0) lines.push(`Lost by the collector: ${n(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT.`);
+  if (trouble !== undefined) lines.push(`The last scan failed: ${trouble}`);
+  for (const { path, eventsMissing } of sources) {
+    if (eventsMissing !== undefined) lines.push(`No file events for ${path} (${eventsMissing}); changes are found by scans only.`);
+  }
+  return lines;
+}
+
+function facts({ agent, vault, collector, connection, lastReceipt, lastScan, scanning, service }: Status): string[] {
+  const receipt =
+    lastReceipt === null
+      ? 'no receipt yet'
+      : `last receipt ${formatTime(Date.parse(lastReceipt.at))} (commit ${lastReceipt.commit}, ${lastReceipt.copies} ${lastReceipt.copies === 1 ? 'copy' : 'copies'})`;
+  const scan = scanning ? 'scanning now' : lastScan === null ? 'no scan yet' : `last scan ${formatTime(Date.parse(lastScan))}`;
+  const link = service === 'running' ? `, ${connection}` : '';
+  return [`Agent ${agent} of vault ${vault} at ${collector}${link}; ${receipt}${service === 'running' ? `; ${scan}` : ''}.`];
+}
+
+function n(count: number): string {
+  return count.toLocaleString('en');
+}

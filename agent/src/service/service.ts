@@ -1,0 +1,135 @@
+import type { Logger } from 'pino';
+import { pathText } from '@aliquot/shared/cli/format';
+import { type BytePath, pathBytes } from '../capture/paths.ts';
+import { selfRestore } from '../restore/self-restore.ts';
+import { SourceWatch } from '../watch/source-watch.ts';
+import { WatchLoop } from '../watch/watch-loop.ts';
+import type { EventPort } from '../watch/watcher.ts';
+import type { Agent } from './agent.ts';
+import { backup } from './backup.ts';
+import { flush } from './flush.ts';
+import type { Emit, Operation, Request } from './protocol.ts';
+import { type LocalSocket, listenLocally } from './socket-server.ts';
+import type { SocketPlace } from './socket-path.ts';
+import { type ServiceView, status } from './status.ts';
+
+export interface ServiceParts {
+  readonly agent: Agent;
+  readonly events: EventPort;
+  readonly scanIntervalSeconds: number;
+  readonly place: SocketPlace;
+  readonly log: Logger;
+}
+
+/** One request, on an agent that is open in this process. `view` is the running service's, undefined without one. */
+export function operate(agent: Agent, view: ServiceView | undefined, request: Request, emit: Emit, signal: AbortSignal): Promise<void> {
+  switch (request.op) {
+    case 'backup':
+      return backup(agent, request, emit, signal);
+    case 'flush':
+      return flush(agent, emit, signal);
+    case 'restore':
+      return selfRestore(agent, request, emit, signal);
+    case 'status':
+      return status(agent, view, request.results, emit);
+  }
+}
+
+/** The running service: watches, sends, answers commands. Made by `startService`, ended by `stop`. */
+export class Service {
+  readonly #parts: ServiceParts;
+  readonly #watches: readonly SourceWatch[];
+  readonly #loop: WatchLoop;
+  readonly #eventsMissing = new Map<BytePath, string>();
+  #socket: LocalSocket | undefined;
+  #trouble: string | undefined;
+  #unsubscribe: () => void = () => undefined;
+
+  private constructor(parts: ServiceParts) {
+    const { agent, events, scanIntervalSeconds } = parts;
+    const { host, queue, problems, identity, clock } = agent;
+    this.#parts = parts;
+    // Windows writes the stamps of open files late, so there only the agent's own looks count.
+    const shared = { host, queue, problems, pathKey: identity.pathKey, clock, trustStamps: process.platform !== 'win32' };
+    this.#watches = agent.sources.map((source) => new SourceWatch(source, shared));
+    this.#loop = new WatchLoop({
+      watches: this.#watches,
+      events,
+      clock,
+      scanIntervalMs: scanIntervalSeconds * 1000,
+      listener: {
+        captured: ({ versions, newFiles, changed, gone, bytes }) => parts.log.info({ versions, newFiles, changed, gone, bytes }, 'captured'),
+        scanned: ({ files, bytes, failed }) => this.#scanned(files, bytes, failed),
+        failed: (error) => this.#failed(error),
+        events: (root, because) => this.#events(root, because),
+      },
+    });
+  }
+
+  /** Listens for commands, connects, watches. Resolves when it is ready for commands. */
+  static async start(parts: ServiceParts): Promise<Service> {
+    const service = new Service(parts);
+    const { agent, place, log } = parts;
+    const operation: Operation = (request, emit, signal) => operate(agent, service.view, request, emit, signal);
+    service.#socket = await listenLocally(agent.port, agent.dataDir, place, operation);
+    service.#unsubscribe = agent.uplink.subscribe((event) => {
+      if (event.type === 'state') {
+        const { state, problem } = event.status;
+        if (problem === undefined) log.info({ state }, 'connection');
+        else log.warn({ state, code: problem.code }, problem.message);
+      } else if (event.type === 'receipt') log.info({ commit: event.sequence, versions: event.entries }, 'receipt');
+      else log.warn({ code: event.code }, event.message);
+    });
+    agent.uplink.start();
+    service.#loop.start();
+    return service;
+  }
+
+  get socketPath(): string {
+    return this.#socket?.path ?? '';
+  }
+
+  /** Finishes the file at hand, tells running commands to end, and stops watching. The agent is the caller's to close. */
+  async stop(): Promise<void> {
+    await this.#socket?.close();
+    await this.#loop.stop();
+    this.#unsubscribe();
+  }
+
+  get view(): ServiceView {
+    const watches = this.#watches;
+    return {
+      lastScanMs: this.#loop.lastScanMs,
+      scanning: this.#loop.scanning,
+      settling: function* () {
+        for (const watch of watches) yield* watch.settling();
+      },
+      sources: watches.map(({ source }) => ({ root: source.root, eventsMissing: this.#eventsMissing.get(source.root) })),
+      trouble: this.#trouble,
+    };
+  }
+
+  #scanned(files: number, bytes: number, failed: number): void {
+    const { agent, log } = this.#parts;
+    this.#trouble = undefined;
+    log.info({ files, bytes, failed }, 'scan finished');
+    if (agent.uplink.status().state !== 'ready') return;
+    // A missed heartbeat is the next scan's to make up for.
+    agent.uplink.heartbeat({ files, bytes, unprotected: agent.problems.size }).catch((error: unknown) => {
+      log.debug({ error: String(error) }, 'heartbeat not sent');
+    });
+  }
+
+  #failed(error: unknown): void {
+    this.#trouble = error instanceof Error ? error.message : String(error);
+    this.#parts.log.error({ error: this.#trouble }, 'a scan failed; it is tried again');
+  }
+
+  #events(root: BytePath, because: string | undefined): void {
+    if (because === undefined) this.#eventsMissing.delete(root);
+    else {
+      this.#eventsMissing.set(root, because);
+      this.#parts.log.warn({ source: pathText(pathBytes(root)), because }, 'no file events; only scans find changes');
+    }
+  }
+}
