@@ -20,6 +20,7 @@ import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type AgentRow, type HeadRow, type LineageRow, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
 import type { CommitFacts } from './commit-facts.ts';
+import { coversLoss } from './judge-head.ts';
 import type { Position } from './position.ts';
 import { hex, type Registry } from './registry.ts';
 import type { ReportedHead } from './vault-store.ts';
@@ -196,7 +197,8 @@ function liveFiles(kind: Entry['kind'] | undefined): number {
 export async function applyEvent(change: CatalogChange, event: EventBody, leaf: LeafPlace, registry: Registry): Promise<Effect> {
   applyLeaf(change, 'event', leaf);
   let sums = withLeaf(await sumsOf(change), leaf);
-  if (event.type === 'epochOpened') sums = { ...sums, logEpoch: decodeEpochOpeningBody(event.opening.body).logEpoch };
+  const opening = event.type === 'epochOpened' ? decodeEpochOpeningBody(event.opening.body) : undefined;
+  if (opening !== undefined) sums = { ...sums, logEpoch: opening.logEpoch };
   change.put(keys.sums, values.sums(sums));
   switch (event.type) {
     case 'vaultAdded':
@@ -215,7 +217,7 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
     }
     case 'epochOpened': {
       change.put(keys.epoch(sums.logEpoch), values.u64(leaf.leafIndex));
-      const healed = registry.reported().filter(([, reported]) => reported.head.logEpoch < sums.logEpoch);
+      const healed = registry.reported().filter(([, { head }]) => opening !== undefined && coversLoss(opening, head));
       for (const [leafIndex] of healed) change.del(keys.reported(leafIndex));
       return (live) => {
         for (const [leafIndex] of healed) live.dropReported(leafIndex);

@@ -20,10 +20,11 @@ import {
   type VaultId,
 } from '@aliquot/proto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
 import { type AcceptedCommit, applyCommit, applyEvent, applyItem, applyUploads, type Effect, type LeafPlace, reportedHeadOf } from './apply.ts';
-import { Catalog, type CatalogChange } from './catalog.ts';
+import { Catalog, type CatalogChange, removeCatalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import { type ItemRow, NO_SUMS, type Owned, read, type Sums } from './catalog-rows.ts';
 import type { FactSource } from './commit-facts.ts';
@@ -75,23 +76,20 @@ export class VaultCore {
 
   /**
    * Opens journal and catalog and replays what the catalog does not know yet, or everything when it is missing, broken or
-   * of another version. Throws `STORE_CORRUPT` where durable records are gone or broken.
+   * of another version. Throws `STORE_CORRUPT` where durable records are gone or broken. `discardAfter`: see `Journal.open`.
    */
-  static async open(dir: string, vaultId: VaultId, ports: JournalPorts): Promise<VaultCore> {
+  static async open(dir: string, vaultId: VaultId, ports: JournalPorts, discardAfter?: Position): Promise<VaultCore> {
     let catalog = await Catalog.open(ports.files, join(dir, 'catalog'));
     let journal: Journal | undefined;
     try {
-      journal = await Journal.open(join(dir, 'packs'), vaultId, catalog.checkpoint, ports);
+      journal = await Journal.open(join(dir, 'packs'), vaultId, ports, { known: catalog.checkpoint, discardAfter });
       let parts: Parts;
       try {
         parts = await load(journal, catalog);
       } catch (error) {
-        if (error instanceof StoreError && error.code !== 'STORE_CATALOG') throw error;
-        // A catalog that does not fit itself: it follows from the packs, so make it again.
-        await catalog.clear().catch(async () => {
-          await catalog.close();
-          throw error;
-        });
+        if (error instanceof StoreError && error.code !== 'STORE_CATALOG' && error.code !== 'STORE_DAMAGED') throw error;
+        // A catalog that does not fit the packs or itself. It follows from them, so it is made again.
+        catalog = await emptied(catalog, ports.files, join(dir, 'catalog'));
         parts = await load(journal, catalog);
       }
       const core = new VaultCore(parts);
@@ -139,6 +137,11 @@ export class VaultCore {
   async item(id: ChunkId): Promise<ItemRow | undefined> {
     const row = await this.catalog.get(keys.item(id));
     return row === undefined ? undefined : read.item(row);
+  }
+
+  async items(ids: readonly ChunkId[]): Promise<(ItemRow | undefined)[]> {
+    const rows = await this.catalog.getMany(ids.map((id) => keys.item(id)));
+    return rows.map((row) => (row === undefined ? undefined : read.item(row)));
   }
 
   /** Ownership rows; a damaged item counts as absent, so that its owners send it again. */
@@ -309,6 +312,18 @@ interface Parts {
   readonly openings: readonly Opening[];
   readonly log: MerkleLog;
   readonly sums: Sums;
+}
+
+/** An empty catalog in place of this one; by removing its files when Level can no longer do it. */
+async function emptied(catalog: Catalog, files: FilePort, dir: string): Promise<Catalog> {
+  try {
+    await catalog.clear();
+    return catalog;
+  } catch {
+    await catalog.close();
+    await removeCatalog(files, dir);
+    return Catalog.open(files, dir);
+  }
 }
 
 function nodeStore(catalog: Catalog) {

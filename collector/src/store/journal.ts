@@ -96,10 +96,16 @@ export class Journal {
 
   /**
    * Opens the packs, cuts a torn tail and syncs what is left, so that nothing is built on bytes that only the page cache
-   * holds. Records up to `known` (the catalog's checkpoint) were durable and are not read again.
+   * holds. Records up to `known` (the catalog's checkpoint) were durable and are not read again. `discardAfter` is where a
+   * sync has failed: what stands behind it may be in the page cache only, and is cut however sound it looks.
    * Throws `STORE_CORRUPT` naming file and offset when records that were durable are gone or broken.
    */
-  static async open(dir: string, vaultId: VaultId, known: Position | undefined, ports: JournalPorts): Promise<Journal> {
+  static async open(
+    dir: string,
+    vaultId: VaultId,
+    ports: JournalPorts,
+    { known, discardAfter }: { readonly known?: Position | undefined; readonly discardAfter?: Position | undefined } = {},
+  ): Promise<Journal> {
     const journal = new Journal(dir, vaultId, ports);
     await ensureDirectory(ports.files, dir);
     const numbers = await listPacks(ports.files, dir);
@@ -109,7 +115,7 @@ export class Journal {
       throw new StoreError('STORE_CORRUPT', `${dir}: pack ${known.pack} is missing; put back the newest packs of this vault`);
     }
     if (last === undefined) await journal.#begin(1);
-    else await journal.#resume(last, known?.pack === last ? known.offset : 0);
+    else await journal.#resume(last, offsetIn(last, known) ?? 0, offsetIn(last, discardAfter));
     return journal;
   }
 
@@ -304,9 +310,10 @@ export class Journal {
   }
 
   /** Goes on with the last pack: finds its sound end, cuts what is torn behind it, syncs the rest. */
-  async #resume(number: number, knownOffset: number): Promise<void> {
+  async #resume(number: number, knownOffset: number, discardAfter: number | undefined): Promise<void> {
     const file = await withStoreErrors(() => AppendFile.open(this.#ports.files, this.#path(number), { mode: PACK_MODE }));
     try {
+      if (discardAfter !== undefined && discardAfter < file.size) await withStoreErrors(() => file.truncateTo(discardAfter));
       const index = new PackIndex();
       const source = this.#sourceOf({ file, number });
       this.#lastNumber = number;
@@ -336,6 +343,10 @@ export class Journal {
       throw error;
     }
   }
+}
+
+function offsetIn(pack: number, position: Position | undefined): number | undefined {
+  return position?.pack === pack ? position.offset : undefined;
 }
 
 /** The pack numbers of a folder in order. Throws `STORE_CORRUPT` when one between them is missing. */

@@ -102,8 +102,9 @@ export interface VaultStore {
   leafAt(leafIndex: number): Promise<LeafRecord>;
   /**
    * What a head that somebody shows means for this log:
-   * `consistent`: a prefix of it · `ahead`: larger than it, or of a later epoch · `contradicts`: same size, other root ·
-   * `lost`: ahead of the base of a later epoch opening, so already known and approved as lost.
+   * `consistent`: a prefix of it · `ahead`: larger than it, or of a later epoch · `contradicts`: not a prefix of it ·
+   * `lost`: neither, but a later epoch opening names it, or a later head of its history, as lost. `ahead` and
+   * `contradicts` mean that this collector was put back to an older state (or that it was forked): worth a `headReported`.
    */
   judgeHead(head: TreeHead): Promise<HeadJudgement>;
   /** Epoch openings after `afterEpoch`, oldest first, with their leaves. */

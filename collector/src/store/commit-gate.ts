@@ -1,0 +1,176 @@
+import {
+  type AgentId,
+  type ChainPoint,
+  type ChunkId,
+  type CollectorId,
+  decodeReceiptBody,
+  type Entry,
+  FormatError,
+  type LineageId,
+  type RefusalCode,
+  type Signed,
+  type TreeHead,
+  type VaultId,
+} from '@aliquot/proto';
+import { NO_PREDECESSOR, type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import { CommitError } from '@aliquot/shared/commit/errors';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { SigningKey } from '@aliquot/shared/crypto/sign';
+import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
+import { commitLeaf } from '@aliquot/shared/log/leaf';
+import { signReceipt } from '@aliquot/shared/log/receipt';
+import { keys } from './catalog-keys.ts';
+import { type AgentRow, read } from './catalog-rows.ts';
+import { gatherFacts } from './commit-facts.ts';
+import type { ReceiptMaker, VaultCore } from './core.ts';
+import { judgeHead } from './judge-head.ts';
+import type { PendingUploads } from './pending-uploads.ts';
+
+export type Refused = { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
+export type Judged =
+  | { readonly type: 'accepted'; readonly receipt: Signed; readonly leafIndex: number; readonly head: TreeHead; readonly repeated: boolean }
+  | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
+  | (Refused & { /** Set when the refusal is to be recorded as a fork. */ readonly fork?: ChainPoint });
+
+/** Durable copies that a receipt states: this collector's disk. */
+const COPIES = 1;
+
+export function refused(code: RefusalCode, message: string): Refused {
+  return { type: 'refused', code, message };
+}
+
+/** Whether an agent may speak at all. */
+export function refusalOf(row: AgentRow | undefined): Refused | undefined {
+  if (row === undefined) return refused('not-enrolled', 'this agent is not known to the vault: enroll it');
+  switch (row.state) {
+    case 'enrolled':
+      return undefined;
+    case 'expected':
+      return refused('not-enrolled', `agent ${row.name} has not completed its enrolment`);
+    case 'revoked':
+      return refused('revoked', `agent ${row.name} was revoked: ${row.endReason}`);
+    case 'replaced':
+      return refused('replaced', `agent ${row.name} was ${row.endReason}`);
+  }
+}
+
+/** Everything about a commit that needs no store: signature, header, entries, wraps. */
+export function verifySubmission(bytes: Uint8Array, vaultId: VaultId, agent: AgentCertificate): VerifiedCommit | Refused {
+  try {
+    return verifyCommit(bytes, { vaultId, agent, firstSubmission: true });
+  } catch (error) {
+    if (error instanceof CommitError) {
+      const code = error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit';
+      return refused(code, error.message);
+    }
+    if (error instanceof FormatError) return refused(error.code === 'FORMAT_LIMIT' ? 'limit' : 'bad-commit', error.message);
+    throw error;
+  }
+}
+
+export interface GateContext {
+  readonly core: VaultCore;
+  readonly uploads: PendingUploads;
+  readonly vaultId: VaultId;
+  readonly collectorId: CollectorId;
+  readonly identity: SigningKey;
+}
+
+/**
+ * Judges a verified commit and, when it is accepted, appends it. Runs in the vault's queue: what it checks cannot change
+ * before the commit becomes visible. The receipt must not leave before the next sync (I-C1).
+ */
+export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, bytes: Uint8Array, nowMs: number): Promise<Judged> {
+  const { core } = gate;
+  const { header, hash } = commit;
+  const row = core.registry.row(header.agentId);
+  const refusal = refusalOf(row);
+  if (refusal !== undefined || row === undefined) return refusal ?? refused('not-enrolled', 'this agent is not known');
+
+  const repeated = await earlierReceipt(core, commit);
+  if (repeated !== undefined) return repeated;
+  const unchained = chainRefusal(core, commit);
+  if (unchained !== undefined) return unchained;
+  if (header.treeHead !== undefined) {
+    const judgement = await judgeHead(core, header.treeHead);
+    if (judgement === 'ahead' || judgement === 'contradicts') {
+      const lost = `the agent has verified a log of ${header.treeHead.size} leaves that this collector no longer has`;
+      return refused('log-rolled-back', `${lost}: it was put back to an older state; aliquot log reopen heals it`);
+    }
+  }
+
+  const entries = commit.slots.flatMap((slot): Entry[] => (slot.type === 'entry' ? [slot.entry] : []));
+  const gathered = await gatherFacts(entries, core.factsOf(row.lineageId, ownedOrPending(gate, row.lineageId)), 'strict');
+  if (gathered.type === 'missing') return gathered;
+  if (gathered.type === 'bad') return refused('bad-commit', gathered.why);
+
+  await gate.uploads.appendTo(core, row.lineageId);
+  const leaf = commitLeaf(hash, core.leafTime(nowMs));
+  const accepted = { header, hash, entries, facts: gathered.facts, lineageId: row.lineageId, enrolledAtMs: row.enrolledAtMs };
+  let answer: { receipt: Signed; head: TreeHead } | undefined;
+  const receiptFor: ReceiptMaker = (leafIndex, head) => {
+    const receiptBody = {
+      version: 1 as const,
+      vaultId: gate.vaultId,
+      collectorId: gate.collectorId,
+      agentId: header.agentId,
+      chainId: header.chainId,
+      sequence: header.sequence,
+      commitHash: hash,
+      receivedAtMs: core.leafTime(nowMs),
+      leafIndex,
+      head,
+      copies: COPIES,
+    };
+    const receipt = signReceipt(gate.identity, receiptBody);
+    answer = { receipt, head };
+    return { receipt, receiptBody };
+  };
+  const leafIndex = await core.appendCommit(accepted, bytes, leaf, receiptFor);
+  if (answer === undefined) throw new TypeError('no receipt was made');
+  return { type: 'accepted', ...answer, leafIndex, repeated: false };
+}
+
+/** The very receipt that this commit got before, if it did. */
+async function earlierReceipt(core: VaultCore, { header, hash }: VerifiedCommit): Promise<Judged | undefined> {
+  const row = await core.catalog.get(keys.link(header.agentId, header.chainId, header.sequence));
+  if (row === undefined) return undefined;
+  const link = read.link(row);
+  if (!equalBytes(link.hash, hash)) return undefined;
+  const { receipt } = await core.storedCommit(link.leafIndex);
+  return { type: 'accepted', receipt, leafIndex: link.leafIndex, head: decodeReceiptBody(receipt.body).head, repeated: true };
+}
+
+/** Whether the commit continues its agent's one chain. */
+function chainRefusal(core: VaultCore, { header, hash }: VerifiedCommit): Judged | undefined {
+  const head = core.registry.chain(header.agentId)?.head;
+  const { chainId, sequence, predecessor } = header;
+  const fork = { chainId, sequence, hash };
+  if (head !== undefined && !equalBytes(head.chainId, chainId)) {
+    return { ...refused('chain-forked', `this agent already has another chain (head ${head.sequence}): enroll this PC anew with --replaces`), fork };
+  }
+  const next = (head?.sequence ?? 0) + 1;
+  if (sequence > next) {
+    return refused('bad-predecessor', `commit ${sequence} does not continue commit ${next - 1}, the newest here: send the ones between again`);
+  }
+  if (sequence < next || !equalBytes(predecessor, head?.hash ?? NO_PREDECESSOR)) {
+    return { ...refused('chain-forked', `commit ${sequence} contradicts the one that this chain has: two PCs use one identity`), fork };
+  }
+  return undefined;
+}
+
+function ownedOrPending({ core, uploads }: GateContext, lineageId: LineageId) {
+  return async (ids: readonly ChunkId[]) => {
+    const rows = await core.owned(lineageId, ids);
+    return rows.map((row, index) => {
+      const id = ids[index];
+      return row ?? (id !== undefined && uploads.has(lineageId, id) ? ('uploaded' as const) : undefined);
+    });
+  };
+}
+
+/** The chain head to tell an agent: of its current chain only. */
+export function chainHeadOf(core: VaultCore, agentId: AgentId, chainId: Uint8Array): ChainPoint | undefined {
+  const head = core.registry.chain(agentId)?.head;
+  return head !== undefined && equalBytes(head.chainId, chainId) ? head : undefined;
+}

@@ -1,0 +1,126 @@
+import { type EventBody, FormatError, decodeEventBody, encodeEventBody, type VaultDescriptorBody } from '@aliquot/proto';
+import { AliquotError } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { verifyAgent, verifyCollectorCertificate, verifyEnrolment, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
+import { verifyHead } from '@aliquot/shared/log/receipt';
+import type { VaultCore } from './core.ts';
+import { StoreError } from './errors.ts';
+import { judgeHead } from './judge-head.ts';
+
+/**
+ * Checks an event against what the vault knows before it becomes a leaf. Answers with the leaf that already records it,
+ * or `undefined` when it is new. Throws `StoreError` when it must not be recorded.
+ */
+export async function admitEvent(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBody): Promise<number | undefined> {
+  try {
+    decodeEventBody(encodeEventBody(event)); // limits hold before anything is appended
+    return await admit(core, descriptor, event);
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    if (error instanceof FormatError || (error instanceof AliquotError && /^(CERT|LOG)_/.test(error.code))) {
+      throw new StoreError('STORE_BAD_EVENT', error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBody): Promise<number | undefined> | number | undefined {
+  switch (event.type) {
+    case 'vaultAdded':
+      if (core.head.size > 0) throw bad('the log of this vault has begun already');
+      return undefined;
+    case 'agentExpected':
+      return admitExpected(core, descriptor, event);
+    case 'agentEnrolled':
+      return admitEnrolled(core, descriptor, event);
+    case 'agentRevoked': {
+      const row = core.registry.row(event.agentId);
+      if (row === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
+      return row.endedLeaf;
+    }
+    case 'headReported':
+      return admitReported(core, descriptor, event);
+    case 'epochOpened':
+      return admitOpening(core, descriptor, event);
+    case 'chainForked':
+      throw bad('forks are recorded by the store itself');
+  }
+}
+
+function bad(why: string): StoreError {
+  return new StoreError('STORE_BAD_EVENT', why);
+}
+
+function admitExpected(
+  core: VaultCore,
+  descriptor: VaultDescriptorBody,
+  event: Extract<EventBody, { type: 'agentExpected' }>,
+): number | undefined {
+  const body = verifyEnrolment(descriptor.authorityKey, descriptor.vaultId, event.enrolment);
+  const known = core.registry.row(body.agentId);
+  if (known !== undefined) {
+    if (equalBytes(known.enrolment.body, event.enrolment.body)) return known.expectedLeaf;
+    throw bad(`another enrolment was issued for the same agent (${known.name})`);
+  }
+  const old = body.replaces === undefined ? undefined : core.registry.row(body.replaces);
+  if (body.replaces === undefined && !equalBytes(body.lineageId, body.agentId)) throw bad('a new agent must begin its own lineage');
+  if (body.replaces !== undefined) {
+    if (old === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'the agent to be replaced is not known to this vault');
+    if (!equalBytes(old.lineageId, body.lineageId)) throw bad(`${body.name} must continue the lineage of ${old.name}`);
+  }
+  const bearer = core.registry.rows().find((row) => row.name === body.name && row.state === 'enrolled');
+  if (bearer !== undefined && bearer !== old) {
+    const remedy = `choose another name, or say --replaces ${body.name}`;
+    throw new StoreError('STORE_NAME_TAKEN', `an enrolled agent has the name ${body.name}; ${remedy}`);
+  }
+  return undefined;
+}
+
+function admitEnrolled(
+  core: VaultCore,
+  descriptor: VaultDescriptorBody,
+  event: Extract<EventBody, { type: 'agentEnrolled' }>,
+): number | undefined {
+  const { enrolment } = verifyAgent(descriptor.authorityKey, descriptor.vaultId, event.enrolment, event.binding);
+  const row = core.registry.row(enrolment.agentId);
+  if (row === undefined || !equalBytes(row.enrolment.body, event.enrolment.body)) {
+    throw new StoreError('STORE_UNKNOWN_AGENT', `agent ${enrolment.name} is not expected by this collector; aliquot enroll makes a bundle for it`);
+  }
+  if (row.state === 'revoked' || row.state === 'replaced') throw new StoreError('STORE_REVOKED', `agent ${row.name}: ${row.endReason}`);
+  if (row.binding === undefined) return undefined;
+  if (equalBytes(row.binding.body, event.binding.body)) return row.enrolledLeaf;
+  throw new StoreError('STORE_OTHER_KEYS', `the bundle of ${row.name} was already used, with other keys; make a new one with aliquot enroll`);
+}
+
+async function admitReported(
+  core: VaultCore,
+  descriptor: VaultDescriptorBody,
+  event: Extract<EventBody, { type: 'headReported' }>,
+): Promise<number | undefined> {
+  const certificate = verifyCollectorCertificate(descriptor.authorityKey, descriptor.vaultId, event.collectorCertificate);
+  const { head } = verifyHead(event.head, certificate);
+  if (core.registry.row(event.agentId) === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault');
+  const earlier = core.registry
+    .reported()
+    .find(([, known]) => equalBytes(known.agentId, event.agentId) && known.head.size === head.size && equalBytes(known.head.root, head.root));
+  if (earlier !== undefined) return earlier[0];
+  const judgement = await judgeHead(core, head);
+  if (judgement === 'consistent' || judgement === 'lost') throw bad('the reported head is known to this log: nothing to report');
+  return undefined;
+}
+
+async function admitOpening(
+  core: VaultCore,
+  descriptor: VaultDescriptorBody,
+  event: Extract<EventBody, { type: 'epochOpened' }>,
+): Promise<number | undefined> {
+  const body = verifyEpochOpening(descriptor.authorityKey, descriptor.vaultId, event.opening);
+  const known = core.openings.find((opening) => equalBytes(opening.opening.body, event.opening.body));
+  if (known !== undefined) return known.leafIndex;
+  const { logEpoch, size, root } = core.head;
+  if (body.logEpoch <= logEpoch) throw bad(`log epoch ${body.logEpoch} was opened already; the next is ${logEpoch + 1}`);
+  if (body.base.logEpoch !== logEpoch || body.base.size !== size || !equalBytes(body.base.root, root)) {
+    throw bad(`the log has grown to ${size} leaves since this opening was approved for ${body.base.size}: approve it again`);
+  }
+  return undefined;
+}

@@ -1,0 +1,71 @@
+import type { CollectorPorts } from './collector.ts';
+
+/** What a finding means for the data. `info` is no fault: it is not counted against the store. */
+export type Severity = 'error' | 'warning' | 'info';
+
+export type FindingCode =
+  /** A pack file is missing from the row. */
+  | 'pack-missing'
+  /** A pack's header is unreadable or belongs elsewhere. */
+  | 'pack-header'
+  /** A closed pack lacks its index or footer, or they do not fit its records. */
+  | 'pack-index'
+  /** Bytes in a pack are no record although they were durable. */
+  | 'record-broken'
+  /** A record of a later release. */
+  | 'record-unknown'
+  /** A chunk or page whose bytes have rotted. */
+  | 'item-damaged'
+  /** The last pack ends in a torn record: the usual trace of a crash, cut at the next start. */
+  | 'torn-tail'
+  /** A commit's signature, certificate chain or entries do not verify. */
+  | 'commit-invalid'
+  /** A commit does not continue its agent's chain. */
+  | 'chain-broken'
+  /** A commit refers to what no record before it holds, or what its agent had not uploaded. */
+  | 'reference-missing'
+  /** A receipt, or the head in it, does not fit the log. */
+  | 'receipt-invalid'
+  /** An audit event does not verify. */
+  | 'event-invalid'
+  /** The catalog is not what the packs say. */
+  | 'catalog-differs'
+  /** The catalog cannot be read. */
+  | 'catalog-broken'
+  /** The catalog could not be compared, because a living process holds it. */
+  | 'catalog-in-use'
+  /** A version whose content is no longer whole: the consequence of an item-damaged or reference-missing. */
+  | 'version-damaged'
+  /** A file of the folder is missing, unreadable or does not fit. */
+  | 'folder'
+  /** Something was mended. */
+  | 'repaired';
+
+export interface Finding {
+  readonly code: FindingCode;
+  readonly severity: Severity;
+  readonly what: string;
+  /** File and offset, or agent and file id. */
+  readonly where: string;
+  readonly remedy: string;
+}
+
+export interface CheckOptions extends CollectorPorts {
+  /** Cut torn tails and rebuild catalogs. The collector must be stopped (`FOLDER_IN_USE`). */
+  readonly repair?: boolean;
+  /** Called for each finding as it is made. */
+  readonly onFinding: (finding: Finding) => void;
+  /** Called now and then with the bytes checked so far, and the bytes there are. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export interface FsckSummary {
+  readonly vaults: number;
+  readonly packs: number;
+  readonly bytes: number;
+  readonly commits: number;
+  readonly items: number;
+  /** Findings that are not `info`. */
+  readonly faults: number;
+  readonly repaired: number;
+}

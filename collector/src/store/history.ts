@@ -1,0 +1,125 @@
+import { decodeCommitHeader, decodeSignedCommit, decodeStoredCommit, type FileId, type LineageId, type StateRecord } from '@aliquot/proto';
+import { type Range, ranges, readKey } from './catalog-keys.ts';
+import { read } from './catalog-rows.ts';
+import type { VaultCore } from './core.ts';
+import { StoreError } from './errors.ts';
+
+/** One version of interest in a commit. */
+interface Slot {
+  readonly slot: number;
+  readonly timeMs: number;
+}
+
+/**
+ * The lineage's live versions now, grouped by commit: one range scan over the list of live versions. The catalog was
+ * flushed before; memory is one commit.
+ */
+export async function* liveNow(core: VaultCore, lineageId: LineageId): AsyncGenerator<StateRecord> {
+  let leaf: number | undefined;
+  let slots: Slot[] = [];
+  for await (const [key, value] of core.catalog.scan(ranges.live(lineageId))) {
+    const place = readKey.live(key);
+    if (leaf !== undefined && place.leafIndex !== leaf) {
+      yield await recordOf(core, leaf, slots);
+      slots = [];
+    }
+    leaf = place.leafIndex;
+    slots.push({ slot: place.slot, timeMs: read.u64(value) });
+  }
+  if (leaf !== undefined) yield await recordOf(core, leaf, slots);
+}
+
+/** A growing column of numbers, 8 bytes each. */
+class Column {
+  #values = new Float64Array(1024);
+  #length = 0;
+
+  push(value: number): void {
+    if (this.#length === this.#values.length) {
+      const larger = new Float64Array(this.#length * 2);
+      larger.set(this.#values);
+      this.#values = larger;
+    }
+    this.#values[this.#length] = value;
+    this.#length += 1;
+  }
+
+  get values(): Float64Array {
+    return this.#values.subarray(0, this.#length);
+  }
+}
+
+/**
+ * The lineage's files as they were at `atMs`: of each file the newest version not later than that, unless it is "gone".
+ * Scans the lineage's versions once, then reads each commit that is still of interest once. 24 bytes a file.
+ */
+export async function* liveAt(core: VaultCore, lineageId: LineageId, atMs: number): AsyncGenerator<StateRecord> {
+  const leaves = new Column();
+  const slots = new Column();
+  const times = new Column();
+  let file: string | undefined;
+  let newest: { leafIndex: number; slot: number; timeMs: number; gone: boolean } | undefined;
+  const keep = (): void => {
+    if (newest === undefined || newest.gone) return;
+    leaves.push(newest.leafIndex);
+    slots.push(newest.slot);
+    times.push(newest.timeMs);
+  };
+  for await (const [key, value] of core.catalog.scan(ranges.versionsOf(lineageId))) {
+    const version = readKey.version(key);
+    if (version.file !== file) {
+      keep();
+      newest = undefined;
+      file = version.file;
+    }
+    if (version.timeMs > atMs) continue;
+    const { leafIndex, slot, timeMs } = version;
+    newest = { leafIndex, slot, timeMs, gone: read.version(value).kind === 'gone' };
+  }
+  keep();
+  yield* byCommit(core, leaves.values, slots.values, times.values);
+}
+
+async function* byCommit(core: VaultCore, leaves: Float64Array, slots: Float64Array, times: Float64Array): AsyncGenerator<StateRecord> {
+  const at = (column: Float64Array, row: number): number => column[row] ?? 0;
+  const order = new Uint32Array(leaves.length).map((_, index) => index);
+  order.sort((a, b) => at(leaves, a) - at(leaves, b) || at(slots, a) - at(slots, b));
+  let leaf: number | undefined;
+  let of: Slot[] = [];
+  for (const row of order) {
+    if (leaf !== undefined && at(leaves, row) !== leaf) {
+      yield await recordOf(core, leaf, of);
+      of = [];
+    }
+    leaf = at(leaves, row);
+    of.push({ slot: at(slots, row), timeMs: at(times, row) });
+  }
+  if (leaf !== undefined) yield await recordOf(core, leaf, of);
+}
+
+/** Every version of one file, oldest first; "gone" facts are versions too. */
+export async function* versionsOf(core: VaultCore, lineageId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
+  const range: Range = ranges.versionsOfFile(lineageId, fileId);
+  let leaf: number | undefined;
+  let slots: Slot[] = [];
+  for await (const [key] of core.catalog.scan(range)) {
+    const version = readKey.version(key);
+    if (leaf !== undefined && version.leafIndex !== leaf) {
+      yield await recordOf(core, leaf, slots);
+      slots = [];
+    }
+    leaf = version.leafIndex;
+    slots.push({ slot: version.slot, timeMs: version.timeMs });
+  }
+  if (leaf !== undefined) yield await recordOf(core, leaf, slots);
+}
+
+async function recordOf(core: VaultCore, leafIndex: number, slots: readonly Slot[]): Promise<StateRecord> {
+  const { type, payload } = await core.leafRecord(leafIndex);
+  if (type !== 'commit') throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} is no commit; run aliquot fsck --repair`);
+  const { commit, receipt } = decodeStoredCommit(payload);
+  const { agentId } = decodeCommitHeader(decodeSignedCommit(commit).header);
+  const certificate = core.registry.signedCertificate(agentId);
+  if (certificate === undefined) throw new StoreError('STORE_CATALOG', `the agent of leaf ${leafIndex} is not known; run aliquot fsck --repair`);
+  return { ...certificate, commit, receipt, live: slots.map(({ slot }) => slot), versionTimesMs: slots.map(({ timeMs }) => timeMs) };
+}

@@ -1,0 +1,450 @@
+import {
+  type AgentId,
+  type ChainId,
+  type ChunkId,
+  type CollectorCertificateBody,
+  decodePage,
+  decodeStoredCommit,
+  decodeStoredEvent,
+  type EventBody,
+  type FileId,
+  FormatError,
+  type LineageId,
+  MAX_SEALED_CHUNK_BYTES,
+  type Signed,
+  type StateRecord,
+  type TreeHead,
+  type VaultDescriptorBody,
+} from '@aliquot/proto';
+import { CommitError } from '@aliquot/shared/commit/errors';
+import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import type { SigningKey } from '@aliquot/shared/crypto/sign';
+import { signHead } from '@aliquot/shared/log/receipt';
+import type { Clock } from '@aliquot/shared/ports';
+import { keys } from './catalog-keys.ts';
+import { values } from './catalog-rows.ts';
+import { chainHeadOf, type GateContext, judgeCommit, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
+import { FLUSH_CHANGES, VaultCore } from './core.ts';
+import { StoreError } from './errors.ts';
+import { admitEvent } from './events.ts';
+import { liveAt, liveNow, versionsOf } from './history.ts';
+import type { JournalPorts } from './journal.ts';
+import { judgeHead } from './judge-head.ts';
+import { PendingUploads } from './pending-uploads.ts';
+import { comparePositions } from './position.ts';
+import { SerialQueue } from './serial.ts';
+import { statsOf } from './stats.ts';
+import type {
+  AgentRecord,
+  CommitOutcome,
+  HeadJudgement,
+  LeafRecord,
+  PutItem,
+  ReadItem,
+  ReportedHead,
+  VaultStats,
+  VaultStore,
+} from './vault-store.ts';
+
+export interface VaultIdentity {
+  readonly descriptor: VaultDescriptorBody;
+  readonly signedDescriptor: Signed;
+  readonly certificate: CollectorCertificateBody;
+  readonly signedCertificate: Signed;
+  readonly catalogSecretKey: Uint8Array | undefined;
+  /** The collector's own key. */
+  readonly identity: SigningKey;
+}
+
+export interface VaultPorts extends JournalPorts {
+  readonly clock: Clock;
+}
+
+/** Journal bytes that may wait for a sync: bounds what is replayed at start and what a power cut can take from uploads. */
+const UNSYNCED_BYTES = 16 * 1024 * 1024;
+/** Bytes placed in the journal in one go: a fraction of a pack, so that a batch always fits a fresh one. */
+const BATCH_BYTES = 8 * 1024 * 1024;
+/** Forks recorded for one agent: whoever holds its key must not be able to fill the log with them. */
+const MAX_FORKS = 16;
+
+/**
+ * The vault store over pack files and a Level catalog.
+ *
+ * One queue runs everything that appends, syncs or flushes, in order. A sync is itself a job in that queue: all commits
+ * that were waiting when it was asked for run before it and share its fdatasync, which is the group commit.
+ */
+export class JournalVault implements VaultStore {
+  readonly descriptor: VaultDescriptorBody;
+  readonly signedDescriptor: Signed;
+  readonly certificate: CollectorCertificateBody;
+  readonly signedCertificate: Signed;
+  readonly catalogSecretKey: Uint8Array | undefined;
+
+  readonly #dir: string;
+  readonly #ports: VaultPorts;
+  readonly #identity: SigningKey;
+  readonly #queue = new SerialQueue();
+  readonly #uploads = new PendingUploads();
+  #core: VaultCore;
+  /** Why the core must be opened again before anything else is done. */
+  #broken: unknown;
+  #closed = false;
+  /** Grows when a core was replaced: what was appended to the old one and not synced is gone. */
+  #generation = 0;
+  #durableHead: TreeHead;
+  #nextSync: Promise<void> | undefined;
+  #signedHead: { readonly head: TreeHead; readonly timeMs: number; readonly signed: Signed } | undefined;
+
+  private constructor(dir: string, vault: VaultIdentity, ports: VaultPorts, core: VaultCore) {
+    this.descriptor = vault.descriptor;
+    this.signedDescriptor = vault.signedDescriptor;
+    this.certificate = vault.certificate;
+    this.signedCertificate = vault.signedCertificate;
+    this.catalogSecretKey = vault.catalogSecretKey;
+    this.#identity = vault.identity;
+    this.#dir = dir;
+    this.#ports = ports;
+    this.#core = core;
+    this.#durableHead = core.head;
+  }
+
+  /** Opens (or, in an empty folder, begins) the vault; throws what `VaultCore.open` throws. */
+  static async open(dir: string, vault: VaultIdentity, ports: VaultPorts): Promise<JournalVault> {
+    return new JournalVault(dir, vault, ports, await VaultCore.open(dir, vault.descriptor.vaultId, ports));
+  }
+
+  async has(lineageId: LineageId, ids: readonly ChunkId[]): Promise<boolean[]> {
+    const core = await this.#ready();
+    const rows = await core.owned(lineageId, ids);
+    return rows.map((row, index) => {
+      const id = ids[index];
+      return row !== undefined || (id !== undefined && this.#uploads.has(lineageId, id));
+    });
+  }
+
+  async putChunks(lineageId: LineageId, items: readonly PutItem[]): Promise<void> {
+    for (const item of items) checkItem(item);
+    for (const batch of batches(items)) await this.#do((core) => this.#putBatch(core, lineageId, batch));
+  }
+
+  sync(): Promise<void> {
+    this.#nextSync ??= this.#queue.run(() => {
+      this.#nextSync = undefined; // whoever asks from now on may have appended something that this sync misses
+      return this.#guarded((core) => this.#syncNow(core));
+    });
+    return this.#nextSync;
+  }
+
+  async commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number): Promise<CommitOutcome> {
+    const { registry } = await this.#ready();
+    const early = refusalOf(registry.row(agentId));
+    const agent = registry.certificate(agentId);
+    if (early !== undefined || agent === undefined) return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
+    const verified = verifySubmission(commitBytes, this.descriptor.vaultId, agent);
+    if ('type' in verified) return verified;
+    const { outcome, generation } = await this.#do(async (core) => {
+      const judged = await judgeCommit(this.#gate(core), verified, commitBytes, nowMs);
+      if (judged.type === 'refused' && judged.fork !== undefined) await this.#recordFork(core, agentId, judged.fork, nowMs);
+      if (judged.type === 'accepted') this.#noteSeen(core, agentId, nowMs);
+      return { outcome: judged, generation: this.#generation };
+    });
+    if (outcome.type === 'accepted') await this.#syncedSince(outcome.leafIndex, generation);
+    if (outcome.type === 'refused') return { type: 'refused', code: outcome.code, message: outcome.message };
+    return outcome;
+  }
+
+  async heartbeat(agentId: AgentId, signed: Signed, nowMs: number): Promise<Refused | undefined> {
+    const core = this.#live();
+    const early = refusalOf(core.registry.row(agentId));
+    const agent = core.registry.certificate(agentId);
+    if (early !== undefined || agent === undefined) return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
+    try {
+      const body = verifyHeartbeat(signed, { vaultId: this.descriptor.vaultId, agent });
+      core.registry.setHeartbeat(agentId, body, nowMs);
+      core.catalog.note(keys.heartbeat(agentId), values.heartbeat(nowMs, signed));
+      this.#noteSeen(core, agentId, nowMs);
+      return undefined;
+    } catch (error) {
+      if (error instanceof CommitError) return refused(error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit', error.message);
+      if (error instanceof FormatError) return refused('protocol', error.message);
+      throw error;
+    }
+  }
+
+  seen(agentId: AgentId, nowMs: number): void {
+    this.#noteSeen(this.#live(), agentId, nowMs);
+  }
+
+  async appendEvent(body: EventBody): Promise<{ leafIndex: number }> {
+    const { leafIndex, generation } = await this.#do(async (core) => {
+      const known = await admitEvent(core, this.descriptor, body);
+      const index = known ?? (await core.appendEvent(body, this.#ports.clock.nowMs()));
+      return { leafIndex: index, generation: this.#generation };
+    });
+    await this.#syncedSince(leafIndex, generation);
+    return { leafIndex };
+  }
+
+  agents(): AgentRecord[] {
+    return this.#live().registry.records();
+  }
+
+  agentById(agentId: AgentId): AgentRecord | undefined {
+    return this.#live().registry.record(agentId);
+  }
+
+  agentByName(name: string): AgentRecord | undefined {
+    return this.#live().registry.byName(name);
+  }
+
+  async chainHead(agentId: AgentId, chainId: ChainId) {
+    await this.sync();
+    return chainHeadOf(this.#live(), agentId, chainId);
+  }
+
+  head(nowMs: number): Signed {
+    const head = this.#durableHead;
+    const known = this.#signedHead;
+    // Signing costs milliseconds: one signature serves everybody who asks within the same second.
+    if (known !== undefined && known.head === head && Math.abs(nowMs - known.timeMs) < 1000) return known.signed;
+    const { vaultId } = this.descriptor;
+    const signed = signHead(this.#identity, { version: 1, vaultId, collectorId: this.certificate.collectorId, timeMs: nowMs, head });
+    this.#signedHead = { head, timeMs: nowMs, signed };
+    return signed;
+  }
+
+  treeHead(): TreeHead {
+    return this.#durableHead;
+  }
+
+  inclusion(leafIndex: number, size: number): Promise<Uint8Array[]> {
+    return this.#live().log.inclusionProof(leafIndex, size);
+  }
+
+  consistency(fromSize: number, toSize: number): Promise<Uint8Array[]> {
+    return this.#live().log.consistencyProof(fromSize, toSize);
+  }
+
+  rootAt(size: number): Promise<Uint8Array> {
+    return this.#live().log.rootAt(size);
+  }
+
+  async leafAt(leafIndex: number): Promise<LeafRecord> {
+    const { type, payload } = await this.#live().leafRecord(leafIndex);
+    if (type === 'event') {
+      const { event, leaf } = decodeStoredEvent(payload);
+      return { leaf, record: { type, event } };
+    }
+    const { commit, leaf, receipt } = decodeStoredCommit(payload);
+    return { leaf, record: { type, commit, receipt } };
+  }
+
+  judgeHead(head: TreeHead): Promise<HeadJudgement> {
+    return judgeHead(this.#live(), head);
+  }
+
+  openings(afterEpoch: number): { opening: Signed; leafIndex: number; leaf: Uint8Array }[] {
+    const durable = this.#durableHead.size;
+    return this.#live()
+      .openings.filter(({ logEpoch, leafIndex }) => logEpoch > afterEpoch && leafIndex < durable)
+      .map(({ opening, leafIndex, leaf }) => ({ opening, leafIndex, leaf }));
+  }
+
+  reportedHeads(): ReportedHead[] {
+    return this.#live()
+      .registry.reported()
+      .map(([, head]) => head);
+  }
+
+  async readItem(id: ChunkId) {
+    const found = await (await this.#ready()).readItem(id);
+    return found === undefined ? undefined : { kind: found.row.kind, bytes: found.bytes };
+  }
+
+  async *readItems(ids: readonly ChunkId[]): AsyncGenerator<ReadItem> {
+    const core = await this.#ready();
+    const rows = await core.items(ids);
+    const held = ids.flatMap((id, index) => {
+      const row = rows[index];
+      return row === undefined ? [] : [{ id, row }];
+    });
+    held.sort((a, b) => comparePositions(a.row.position, b.row.position));
+    for (const { id } of held) {
+      try {
+        const item = await this.readItem(id);
+        if (item !== undefined) yield { type: 'item', id, ...item };
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+        yield { type: 'damaged', id };
+      }
+    }
+    for (const [index, id] of ids.entries()) if (rows[index] === undefined) yield { type: 'missing', id };
+  }
+
+  async *state(lineageId: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
+    const core = await this.#flushed();
+    yield* atMs === undefined ? liveNow(core, lineageId) : liveAt(core, lineageId, atMs);
+  }
+
+  async *versions(lineageId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
+    yield* versionsOf(await this.#flushed(), lineageId, fileId);
+  }
+
+  stats(): VaultStats {
+    return statsOf(this.#live());
+  }
+
+  /** Syncs, writes the catalog and closes the files. Later calls throw `STORE_CLOSED`. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    try {
+      if (this.#broken === undefined) await this.#do((core) => this.#syncNow(core, 'flush'));
+    } finally {
+      this.#closed = true;
+      await this.#queue.run(() => this.#core.close());
+    }
+  }
+
+  #gate(core: VaultCore): GateContext {
+    const { vaultId } = this.descriptor;
+    return { core, uploads: this.#uploads, vaultId, collectorId: this.certificate.collectorId, identity: this.#identity };
+  }
+
+  #live(): VaultCore {
+    if (this.#closed) throw new StoreError('STORE_CLOSED', `the store of vault ${this.descriptor.name} is closed`);
+    return this.#core;
+  }
+
+  /** Runs a job alone. After a failure that leaves memory and disk in doubt the core is opened again first. */
+  #do<T>(job: (core: VaultCore) => Promise<T>): Promise<T> {
+    return this.#queue.run(() => this.#guarded(job));
+  }
+
+  async #guarded<T>(job: (core: VaultCore) => Promise<T>): Promise<T> {
+    this.#live();
+    if (this.#broken !== undefined) await this.#reopen();
+    try {
+      return await job(this.#core);
+    } catch (error) {
+      if (leavesDoubt(error)) this.#broken = error;
+      throw error;
+    }
+  }
+
+  /** The core for a read; after a failure it is opened again first. */
+  async #ready(): Promise<VaultCore> {
+    this.#live();
+    if (this.#broken !== undefined) await this.#do(async () => undefined);
+    return this.#core;
+  }
+
+  /** Drops what was not synced (nobody was told of it) and opens the vault again from the disk. */
+  async #reopen(): Promise<void> {
+    const discardAfter = this.#core.journal.synced;
+    await this.#core.close().catch(() => undefined); // broken already: the reason was told to whoever met it
+    this.#uploads.clear();
+    this.#generation += 1;
+    try {
+      this.#core = await VaultCore.open(this.#dir, this.descriptor.vaultId, this.#ports, discardAfter);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new StoreError('STORE_FAILED', `the store of vault ${this.descriptor.name} cannot go on: ${why}`, { cause: error, retryable: true });
+    }
+    this.#durableHead = this.#core.head;
+    this.#broken = undefined;
+  }
+
+  async #putBatch(core: VaultCore, lineageId: LineageId, items: readonly PutItem[]): Promise<void> {
+    const ids = items.map(({ id }) => id);
+    const rows = await core.catalog.getMany(ids.map((id) => keys.item(id)));
+    const fresh = new Map<string, PutItem>();
+    for (const [index, item] of items.entries()) {
+      if (rows[index] === undefined || core.isDamaged(item.id)) fresh.set(Buffer.from(item.id).toString('latin1'), item);
+    }
+    if (fresh.size > 0) await core.appendItems([...fresh.values()]);
+    const owned = await core.owned(lineageId, ids);
+    this.#uploads.add(
+      lineageId,
+      ids.filter((_, index) => owned[index] === undefined),
+    );
+    if (this.#uploads.isFull(lineageId)) await this.#uploads.appendTo(core, lineageId);
+    const { end, synced } = core.journal;
+    if (end.offset - synced.offset >= UNSYNCED_BYTES || core.catalog.pendingChanges >= FLUSH_CHANGES) await this.#syncNow(core);
+  }
+
+  async #syncNow(core: VaultCore, flush: 'flush' | 'when full' = 'when full'): Promise<void> {
+    await this.#uploads.appendAllTo(core);
+    await core.journal.sync();
+    const head = core.head;
+    if (head.size !== this.#durableHead.size) this.#durableHead = head;
+    if (flush === 'flush' || core.catalog.pendingChanges >= FLUSH_CHANGES || this.#isFarBehind(core)) await core.catalog.flush();
+  }
+
+  /** Whether a start would have to replay much. */
+  #isFarBehind(core: VaultCore): boolean {
+    const { checkpoint } = core.catalog;
+    const { end } = core.journal;
+    return checkpoint === undefined || checkpoint.pack !== end.pack || end.offset - checkpoint.offset >= UNSYNCED_BYTES;
+  }
+
+  /** Resolves when a leaf is durable; throws when a failure has dropped it meanwhile. */
+  async #syncedSince(leafIndex: number, generation: number): Promise<void> {
+    if (leafIndex >= this.#durableHead.size) await this.sync();
+    if (generation === this.#generation) return;
+    throw new StoreError('STORE_FAILED', 'the disk failed before this was durable; send it again', { retryable: true });
+  }
+
+  async #flushed(): Promise<VaultCore> {
+    return this.#do(async (core) => {
+      await this.#syncNow(core, 'flush');
+      return core;
+    });
+  }
+
+  #noteSeen(core: VaultCore, agentId: AgentId, nowMs: number): void {
+    core.registry.seen(agentId, nowMs);
+    core.catalog.note(keys.seen(agentId), values.u64(nowMs));
+  }
+
+  async #recordFork(core: VaultCore, agentId: AgentId, at: Extract<EventBody, { type: 'chainForked' }>['at'], nowMs: number): Promise<void> {
+    if (core.registry.hasFork(agentId, at.chainId) || core.registry.forkCount(agentId) >= MAX_FORKS) return;
+    await core.appendEvent({ type: 'chainForked', timeMs: nowMs, agentId, at }, nowMs);
+  }
+}
+
+function checkItem({ id, kind, bytes }: PutItem): void {
+  const refuse = (why: string, cause?: unknown): never => {
+    throw new StoreError('STORE_BAD_ITEM', `${kind} ${Buffer.from(id).toString('hex').slice(0, 16)}: ${why}`, { cause });
+  };
+  if (bytes.length === 0 || bytes.length > MAX_SEALED_CHUNK_BYTES) refuse(`${bytes.length} bytes are not a sealed ${kind}`);
+  if (!equalBytes(sha256(bytes), id)) refuse('its bytes do not have that id');
+  if (kind === 'chunk') return;
+  try {
+    decodePage(bytes);
+  } catch (error) {
+    if (error instanceof FormatError) refuse(error.message, error);
+    throw error;
+  }
+}
+
+function* batches(items: readonly PutItem[]): Generator<PutItem[]> {
+  let batch: PutItem[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    if (batch.length > 0 && (bytes + item.bytes.length > BATCH_BYTES || batch.length >= 1024)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(item);
+    bytes += item.bytes.length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** A full disk and a refused item change nothing; everything unforeseen might have. */
+function leavesDoubt(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return true;
+  return error.code === 'STORE_FAILED' || error.code === 'STORE_CATALOG' || error.code === 'STORE_CORRUPT';
+}

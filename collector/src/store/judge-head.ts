@@ -1,0 +1,23 @@
+import { decodeEpochOpeningBody, type EpochOpeningBody, type TreeHead } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { VaultCore } from './core.ts';
+import type { HeadJudgement } from './vault-store.ts';
+
+/** What a head that somebody shows means for this log: see `VaultStore.judgeHead`. */
+export async function judgeHead(core: VaultCore, head: TreeHead): Promise<HeadJudgement> {
+  const current = core.head;
+  if (head.logEpoch > current.logEpoch) return 'ahead';
+  const later = core.openings.filter((opening) => opening.logEpoch > head.logEpoch).map(({ opening }) => decodeEpochOpeningBody(opening.body));
+  const grownTo = later[0]?.base.size ?? current.size;
+  if (head.size <= grownTo && equalBytes(await core.log.rootAt(head.size), head.root)) return 'consistent';
+  if (later.some((opening) => coversLoss(opening, head))) return 'lost';
+  return head.size > grownTo ? 'ahead' : 'contradicts';
+}
+
+/**
+ * Whether the authority approved the loss of this head: the opening names it or a later one of its history. (Which heads
+ * lead to the named one can no longer be proved: that history is gone.)
+ */
+export function coversLoss(opening: EpochOpeningBody, head: TreeHead): boolean {
+  return head.logEpoch < opening.logEpoch && opening.lost.some((lost) => lost.size >= head.size);
+}
