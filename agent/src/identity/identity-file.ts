@@ -16,7 +16,7 @@ const MAX_FILE_BYTES = 1024 * 1024;
 const bytes = (length?: number) =>
   z
     .base64()
-    .transform((text) => new Uint8Array(Buffer.from(text, 'base64')))
+    .transform((text): Uint8Array => new Uint8Array(Buffer.from(text, 'base64')))
     .refine((value) => length === undefined || value.length === length, `not ${length} bytes`);
 const signed = z.base64().transform((text): Signed => decodeSigned(Buffer.from(text, 'base64')));
 

@@ -314,8 +314,14 @@ export class DurableQueue implements Queue {
   async #flush(): Promise<void> {
     const { segments, index } = this.#files;
     if (index.staged === 0) return;
-    await this.#poisonOn(async () => {
+    try {
       await segments.sync();
+    } catch (error) {
+      // For want of space it may be repeated; after a failed flush it must not.
+      if (segments.poisoned) this.#poison = error;
+      throw error;
+    }
+    await this.#poisonOn(async () => {
       index.state.segments = segments.end();
       await index.write();
     });

@@ -37,6 +37,11 @@ const SEARCH_WINDOW_BYTES = 1024 * 1024;
 
 /** Handles kept open between reads. */
 const IDLE_READERS = 4;
+/** What reading single records reads at once. */
+const AHEAD_BYTES = 128 * 1024;
+/** Records up to this size are gathered before they are written: thousands of small files cost few writes. */
+const SMALL_RECORD_BYTES = 64 * 1024;
+const GATHERED_BYTES = 512 * 1024;
 /** What a scan reads at once. */
 const SCAN_WINDOW_BYTES = 1024 * 1024;
 
@@ -58,6 +63,10 @@ export class RecordLog {
   readonly #sizes: Map<number, number>;
   /** Least recently used first. */
   readonly #readers = new Map<number, Reader>();
+  #ahead: { readonly file: number; readonly window: Window } | undefined;
+  /** Records that have their place in the active file but are not written yet, in order. */
+  #gathered: Uint8Array[] = [];
+  #gatheredBytes = 0;
   #active: { readonly number: number; readonly file: AppendFile } | undefined;
 
   private constructor(port: FilePort, dir: string, kind: FileKind, targetBytes: number, sizes: Map<number, number>) {
@@ -108,17 +117,40 @@ export class RecordLog {
     return { file, offset: this.#sizes.get(file) ?? 0 };
   }
 
-  /** Appends one record; durable with the next `sync`. A failed append leaves no trace. */
+  /**
+   * Gives one record its place; durable with the next `sync`. When a large record cannot be written it leaves no trace;
+   * small ones wait in memory, and a `sync` that cannot write them may be repeated.
+   */
   async append(kind: RecordKind, payload: Uint8Array, digest?: Uint8Array): Promise<Position> {
     const bytes = encodeRecord(kind, payload, digest);
+    if (this.#gatheredBytes >= GATHERED_BYTES || (bytes.length > SMALL_RECORD_BYTES && this.#gatheredBytes > 0)) await this.#writeGathered();
     const active = await this.#writable(bytes.length);
-    const offset = await active.file.append(bytes);
-    this.#sizes.set(active.number, active.file.size);
+    const offset = this.#sizes.get(active.number) ?? active.file.size;
+    if (bytes.length > SMALL_RECORD_BYTES) {
+      await active.file.append(bytes);
+    } else {
+      this.#gathered.push(bytes);
+      this.#gatheredBytes += bytes.length;
+    }
+    this.#sizes.set(active.number, offset + bytes.length);
     return { file: active.number, offset };
   }
 
   async sync(): Promise<void> {
+    await this.#writeGathered();
     await this.#active?.file.sync();
+  }
+
+  /** Whether a flush failed, so that only opening again can tell what the disk holds. */
+  get poisoned(): boolean {
+    return this.#active?.file.poisoned === true;
+  }
+
+  async #writeGathered(): Promise<void> {
+    if (this.#gatheredBytes === 0) return;
+    await this.#active?.file.append(Buffer.concat(this.#gathered, this.#gatheredBytes));
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
   }
 
   /** Makes what stands in the newest file durable, whoever wrote it. */
@@ -136,11 +168,17 @@ export class RecordLog {
     this.#sizes.set(active.number, active.file.size);
   }
 
-  /** Header and payload at a position, checked. Errors: `QUEUE_DAMAGED`. */
+  /**
+   * Header and payload at a position, checked. Reads ahead, because the next one asked for is mostly the next one there.
+   * Errors: `QUEUE_DAMAGED`.
+   */
   async read(at: Position): Promise<{ readonly header: RecordHeader; readonly payload: Uint8Array }> {
-    const head = await this.readBytes(at.file, at.offset, RECORD_HEADER_BYTES);
-    const header = parseRecordHeader(head, this.kind);
-    const payload = header === undefined ? undefined : await this.readBytes(at.file, at.offset + RECORD_HEADER_BYTES, header.length);
+    if (this.#ahead?.file !== at.file) {
+      this.#ahead = { file: at.file, window: new Window(AHEAD_BYTES, (from, length) => this.readBytes(at.file, from, length)) };
+    }
+    const { window } = this.#ahead;
+    const header = parseRecordHeader(await window.take(at.offset, RECORD_HEADER_BYTES), this.kind);
+    const payload = header === undefined ? undefined : await window.take(at.offset + RECORD_HEADER_BYTES, header.length);
     if (header === undefined || payload === undefined || !payloadMatches(header, payload)) {
       throw new QueueError('QUEUE_DAMAGED', `${this.path(at.file)} is damaged at byte ${at.offset}; run aliquot-agent fsck`);
     }
@@ -180,7 +218,7 @@ export class RecordLog {
       return;
     }
     checkFileHeader(fileHeader, this.kind, number, this.path(number));
-    const window = new Window((from, length) => this.readBytes(number, from, length));
+    const window = new Window(SCAN_WINDOW_BYTES, (from, length) => this.readBytes(number, from, length));
     while (at < (this.#sizes.get(number) ?? 0)) {
       const header = parseRecordHeader(await window.take(at, RECORD_HEADER_BYTES), this.kind);
       const payload = header === undefined ? undefined : await window.take(at + RECORD_HEADER_BYTES, header.length);
@@ -222,8 +260,9 @@ export class RecordLog {
 
   async #writable(bytes: number): Promise<{ readonly number: number; readonly file: AppendFile }> {
     let active = this.#active ?? (await this.#openNewest(this.lastNumber ?? 1));
-    const full = active.file.size > FILE_HEADER_BYTES && active.file.size + bytes > this.#targetBytes;
-    if (full) {
+    const size = active.file.size + this.#gatheredBytes;
+    if (size > FILE_HEADER_BYTES && size + bytes > this.#targetBytes) {
+      await this.#writeGathered();
       // Older files are wholly durable before a newer one exists: only the newest can have a torn tail.
       await active.file.sync();
       const next = active.number + 1;
@@ -293,20 +332,26 @@ export class RecordLog {
 
 /** Reads ahead, so that a scan over small records costs one read for many. */
 class Window {
+  readonly #size: number;
   readonly #read: (from: number, length: number) => Promise<Uint8Array>;
   #start = 0;
   #bytes: Uint8Array = new Uint8Array();
 
-  constructor(read: (from: number, length: number) => Promise<Uint8Array>) {
+  constructor(size: number, read: (from: number, length: number) => Promise<Uint8Array>) {
+    this.#size = size;
     this.#read = read;
   }
 
   /** A copy of the bytes, fewer at the end of the file. */
   async take(from: number, length: number): Promise<Uint8Array> {
-    if (from < this.#start || from + length > this.#start + this.#bytes.length) {
-      this.#bytes = await this.#read(from, Math.max(length, SCAN_WINDOW_BYTES));
-      this.#start = from;
-    }
-    return this.#bytes.slice(from - this.#start, from - this.#start + length);
+    const start = this.#start;
+    const bytes = this.#bytes;
+    if (from >= start && from + length <= start + bytes.length) return bytes.slice(from - start, from - start + length);
+    // A large record is read for itself: nobody reads it twice.
+    if (length > this.#size) return this.#read(from, length);
+    const fresh = await this.#read(from, this.#size);
+    this.#bytes = fresh;
+    this.#start = from;
+    return fresh.slice(0, length);
   }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type CollectorCertificateBody, type CollectorId, decodeSigned, encodeSigned, FormatError, type Signed, type TreeHead } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
@@ -59,8 +60,8 @@ export class TrustStore {
 
   /** Makes what was just verified durable. Does nothing when it is known already. */
   async remember(collector: CollectorCertificateBody, certificate: Signed, verified: VerifiedHead | undefined): Promise<void> {
-    const same = this.#certificate !== undefined && this.#collector.generation === collector.generation && verified?.head === this.#verified?.head;
-    if (same) return;
+    const known = this.#certificate !== undefined && this.#collector.generation === collector.generation;
+    if (known && sameHead(verified?.head, this.#verified?.head)) return;
     const text = (value: Signed): string => Buffer.from(encodeSigned(value)).toString('base64');
     const heads = verified === undefined ? {} : { head: text(verified.signed), headCertificate: text(verified.certificate) };
     const content = JSON.stringify({ version: 1, collector: text(certificate), ...heads });
@@ -89,4 +90,9 @@ export class TrustStore {
       throw new UplinkError('UPLINK_TRUST_DAMAGED', says, cause);
     }
   }
+}
+
+function sameHead(left: TreeHead | undefined, right: TreeHead | undefined): boolean {
+  if (left === undefined || right === undefined) return left === right;
+  return left.logEpoch === right.logEpoch && left.size === right.size && equalBytes(left.root, right.root);
 }
