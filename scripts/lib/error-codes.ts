@@ -49,7 +49,7 @@ export function documentedCodes(page: string): DocumentedCode[] {
   const found: DocumentedCode[] = [];
   let room = '';
   for (const line of page.split('\n')) {
-    const heading = /^## (\S+)/.exec(line);
+    const heading = /^## ([a-z]+)/.exec(line);
     if (heading !== null) room = heading[1] ?? '';
     const [, code, meaning, remedy] = /^\| `([^`]+)` \| (.*?) \| (.*?) \|$/.exec(line) ?? [];
     if (code !== undefined) found.push({ room, code, meaning: meaning?.trim() ?? '', remedy: remedy?.trim() ?? '' });

@@ -121,12 +121,12 @@ describe('progress', () => {
     const progress = output.progress('restored');
     pass(200);
     progress.update(state);
-    expect(stderr.text).toMatch(/^\r\u001b\[Krestored 12 of 40 files/);
+    expect(stderr.text).toContain('\r\u001b[Krestored 12 of 40 files');
     expect(stderr.text.length).toBeLessThanOrEqual(84);
     await output.result({}, 'done');
     expect(stderr.text.endsWith('\r\u001b[K')).toBe(true);
     expect(stdout.text).toBe('done\n');
     progress.done();
-    expect(stderr.text.match(/\r\u001b\[K/g)).toHaveLength(2);
+    expect(stderr.text.split('\r\u001b[K')).toHaveLength(3);
   });
 });

@@ -126,7 +126,7 @@ export function createOutput({ json, stdout, stderr, clock }: OutputOptions): Ou
 }
 
 /** `restored 12 of 40 files, 3.1 MiB of 9.0 MiB (34%), 1.2 MiB/s, 5 s left`. */
-export function progressLine(verb: string, state: ProgressState, bytesPerSecond: number, elapsedMs: number): string {
+function progressLine(verb: string, state: ProgressState, bytesPerSecond: number, elapsedMs: number): string {
   const { files, bytes, totalFiles, totalBytes } = state;
   const parts = [
     `${verb} ${files}${totalFiles === undefined ? '' : ` of ${totalFiles}`} ${(totalFiles ?? files) === 1 ? 'file' : 'files'}`,

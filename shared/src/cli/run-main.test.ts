@@ -4,9 +4,9 @@ import { FolderError } from '../durable/errors.ts';
 import { systemError } from '../testing/faulty-files.ts';
 import { PartialError, UsageError } from './errors.ts';
 import { OutputClosed } from './output.ts';
-import { errorLine, runCommand } from './run-main.ts';
+import { runCommand } from './run-main.ts';
 
-async function run(argv: readonly string[], action: () => unknown = () => undefined) {
+async function run(argv: readonly string[], action: () => unknown = () => undefined, debug = false) {
   let said = '';
   const program = new Command('aliquot');
   program.configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
@@ -16,14 +16,18 @@ async function run(argv: readonly string[], action: () => unknown = () => undefi
     .action(async () => {
       await action();
     });
-  const code = await runCommand(program, ['node', 'aliquot', ...argv], { write: (text) => (said += text) });
+  const code = await runCommand(program, ['node', 'aliquot', ...argv], { stderr: { write: (text) => (said += text) }, debug });
   return { code, said };
 }
 
-const failing = (error: unknown) =>
-  run(['restore', '--to', 'x'], () => {
-    throw error;
-  });
+const failing = (error: unknown, debug = false) =>
+  run(
+    ['restore', '--to', 'x'],
+    () => {
+      throw error;
+    },
+    debug,
+  );
 
 describe('the end of a command', () => {
   it('is 0 when it did its work', async () => {
@@ -79,9 +83,9 @@ describe('the end of a command', () => {
     expect(said).toBe(
       'aliquot: unexpected: x is not a function \\x1b[31m; run again with ALIQUOT_DEBUG=1 to see where, and report it [UNEXPECTED]\n',
     );
-    expect(errorLine('aliquot', new TypeError('x', { cause: new Error('why') }), true)).toMatch(
-      /\n.*TypeError: x\n[^]*caused by Error: why/,
-    );
+    const told = await failing(new TypeError('x', { cause: new Error('why') }), true);
+    expect(told.said).toContain('\n    at ');
+    expect(told.said).toContain('caused by Error: why');
   });
 
   it('is quiet and 0 when the reader of its output has gone', async () => {

@@ -13,7 +13,7 @@ export type ExitCode = 0 | 1 | 2 | 3;
 const usageCodes = new Set(['FOLDER_MISSING', 'FOLDER_KIND', 'FOLDER_NOT_EMPTY']);
 
 /** The exit code that an error out of a command stands for. */
-export function exitCodeOf(error: unknown): ExitCode {
+function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof OutputClosed) return 0;
   if (error instanceof PartialError) return 3;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -22,7 +22,7 @@ export function exitCodeOf(error: unknown): ExitCode {
 }
 
 /** The one line that a person gets: `aliquot: what, and the way out [CODE]`; undefined when there is nothing to say. */
-export function errorLine(program: string, error: unknown, debug: boolean): string | undefined {
+function errorLine(program: string, error: unknown, debug: boolean): string | undefined {
   if (error instanceof OutputClosed) return undefined;
   if (error instanceof CommanderError) {
     // Commander prints help and version itself; its errors come here through `configureOutput`.
@@ -39,21 +39,27 @@ export function errorLine(program: string, error: unknown, debug: boolean): stri
   return debug && error instanceof Error ? `${line}\n${stackOf(error)}` : line;
 }
 
+/** Where `runCommand` says what went wrong, and how much. */
+export interface RunOptions {
+  readonly stderr?: { write(text: string): unknown };
+  /** Show stack traces, as `ALIQUOT_DEBUG=1` asks for. */
+  readonly debug?: boolean;
+}
+
 /**
  * Runs a commander program to its end and returns the exit code. An action fails by throwing: `UsageError` gives 2,
  * `PartialError` 3, anything else 1; one line about it goes to standard error, with `--json` too.
+ *
+ * Test only: programs use `runMain`, which also ends the process.
  */
-export async function runCommand(
-  program: Command,
-  argv: readonly string[],
-  stderr: { write(text: string): unknown } = process.stderr,
-): Promise<ExitCode> {
+export async function runCommand(program: Command, argv: readonly string[], options: RunOptions = {}): Promise<ExitCode> {
+  const { stderr = process.stderr, debug = debugWanted() } = options;
   quieten(program);
   try {
     await program.parseAsync([...argv]);
     return 0;
   } catch (error) {
-    const line = errorLine(program.name(), error, debugWanted());
+    const line = errorLine(program.name(), error, debug);
     if (line !== undefined) stderr.write(`${line}\n`);
     return exitCodeOf(error);
   }

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { systemRandom, type Random } from '../ports.ts';
+import { type Random, systemRandom } from '../ports.ts';
 import { errnoOf, FileError, withFileErrors } from './errors.ts';
 import type { FilePort, OpenFile, RawPath } from './file-port.ts';
 

@@ -4,7 +4,7 @@ import { walkContent } from '../content/pages.ts';
 import { RestoreError } from './errors.ts';
 import type { RestoreItem } from './restore-files.ts';
 
-/** At most this many distinct ids are asked for at once; the wire's limit is above it. */
+/** At most this many distinct ids are asked for at once; the wire's limit is above it. Test only: nobody else needs to count. */
 export const MAX_FETCH_IDS = 512;
 /** A batch ends when its chunks stand for this many plaintext bytes: two batches bound the memory of a restore. */
 const BATCH_BYTES = 8 * 1024 * 1024;

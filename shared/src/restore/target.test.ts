@@ -1,10 +1,10 @@
 import type { Platform } from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { besideName, besidePlacement, hostName, splitOriginal, targetNames, targetPath } from './target.ts';
+import { besideName, besidePlacement, splitOriginal, targetPath, wholePaths } from './target.ts';
 
 const bytes = (text: string) => Buffer.from(text);
-const names = (platform: Platform, path: string) => targetNames(platform, bytes(path)).map(String);
+const names = (platform: Platform, path: string) => wholePaths(platform, bytes(path)).map(String);
 
 describe.runIf(process.platform !== 'win32')('the target of restore --to', () => {
   it.each([
@@ -20,7 +20,7 @@ describe.runIf(process.platform !== 'win32')('the target of restore --to', () =>
     ['windows', '\\\\?\\UNC\\srv\\share\\x', '/DIR/srv/share/x'],
     ['windows', 'C:\\Größe\\µ.csv', '/DIR/C/Größe/µ.csv'],
   ] as const)('of a %s path %s is %s', (platform, path, target) => {
-    expect(targetPath('/DIR', platform, bytes(path), 'posix').toString()).toBe(target);
+    expect(targetPath(bytes('/DIR'), platform, bytes(path), 'posix').toString()).toBe(target);
   });
 
   it.each([
@@ -49,13 +49,13 @@ describe.runIf(process.platform !== 'win32')('the target of restore --to', () =>
     ['windows', '\\\\?\\GLOBALROOT\\x'],
     ['windows', '\\\\srv\\share\\a:b'],
   ] as const)('P2: refuses the %s path "%s"', (platform, path) => {
-    expect(() => targetNames(platform, bytes(path))).toThrow(expect.objectContaining({ code: 'RESTORE_BAD_PATH' }));
+    expect(() => wholePaths(platform, bytes(path))).toThrow(expect.objectContaining({ code: 'RESTORE_BAD_PATH' }));
   });
 
   it('P2: keeps names that are no text byte for byte', () => {
     const raw = Buffer.from([0x2f, 0x61, 0xff, 0xfe, 0x2f, 0x80]);
-    expect(targetPath('/D', 'posix', raw, 'posix')).toEqual(Buffer.concat([bytes('/D'), raw]));
-    expect(() => targetNames('windows', Buffer.concat([bytes('C:\\'), raw]))).toThrow('is not UTF-8');
+    expect(targetPath(bytes('/D'), 'posix', raw, 'posix')).toEqual(Buffer.concat([bytes('/D'), raw]));
+    expect(() => wholePaths('windows', Buffer.concat([bytes('C:\\'), raw]))).toThrow('is not UTF-8');
   });
 
   it('P2: never leaves the target, whatever bytes a path holds', () => {
@@ -67,7 +67,7 @@ describe.runIf(process.platform !== 'win32')('the target of restore --to', () =>
         (platform, head, tail) => {
           let target: Buffer;
           try {
-            target = targetPath('/DIR', platform, Buffer.concat([bytes(head), tail]), 'posix');
+            target = targetPath(bytes('/DIR'), platform, Buffer.concat([bytes(head), tail]), 'posix');
           } catch (error) {
             expect(error).toMatchObject({ code: 'RESTORE_BAD_PATH' });
             return;
@@ -82,6 +82,11 @@ describe.runIf(process.platform !== 'win32')('the target of restore --to', () =>
 });
 
 describe('a name on a PC with Windows', () => {
+  const on = (host: Platform, name: Buffer) =>
+    targetPath(Buffer.alloc(0), 'posix', Buffer.concat([bytes('/'), name]), host)
+      .subarray(1)
+      .toString();
+
   it.each([
     ['plain.csv', 'plain.csv'],
     ['a:b', 'a%3Ab'],
@@ -94,12 +99,12 @@ describe('a name on a PC with Windows', () => {
     ['console', 'console'],
     ['tab\there', 'tab%09here'],
   ])('%s becomes %s', (name, expected) => {
-    expect(hostName(bytes(name), 'windows').toString()).toBe(expected);
-    expect(hostName(bytes(name), 'posix').toString()).toBe(name);
+    expect(on('windows', bytes(name))).toBe(expected);
+    expect(on('posix', bytes(name))).toBe(name);
   });
 
   it('that is no text is spelled out', () => {
-    expect(hostName(Buffer.from([0x61, 0xff]), 'windows').toString()).toBe('a%FF');
+    expect(on('windows', Buffer.from([0x61, 0xff]))).toBe('a%FF');
   });
 });
 

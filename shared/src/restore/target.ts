@@ -2,7 +2,6 @@ import { isUtf8 } from 'node:buffer';
 import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { joinRaw } from '../durable/durable.ts';
-import type { RawPath } from '../durable/file-port.ts';
 import { RestoreError } from './errors.ts';
 
 const SLASH = 0x2f;
@@ -22,7 +21,7 @@ export const hostPlatform: Platform = process.platform === 'win32' ? 'windows' :
  * The path comes from an agent that may be hostile, so everything that is not plainly a name is refused: `..`, `.`, empty
  * names, NUL, a drive-relative `C:x`, a device path, an alternate stream `x:y`. Error: `RESTORE_BAD_PATH`.
  */
-export function targetNames(platform: Platform, path: Uint8Array): Buffer[] {
+function targetNames(platform: Platform, path: Uint8Array): Buffer[] {
   const bytes = Buffer.from(path.buffer, path.byteOffset, path.byteLength);
   if (bytes.includes(0)) throw badPath(path, 'it holds a NUL');
   const names = platform === 'windows' ? windowsNames(bytes) : posixNames(bytes);
@@ -80,7 +79,7 @@ const reserved = /^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00
  * A name as the host can hold it. POSIX hosts take every name. Windows has names and signs that mean something else
  * (`NUL`, `a:b`, a dot at the end) and no raw bytes: what it cannot hold becomes `%XX`.
  */
-export function hostName(name: Buffer, host: Platform): Buffer {
+function hostName(name: Buffer, host: Platform): Buffer {
   if (host === 'posix') return name;
   const text = isUtf8(name)
     ? name.toString('utf8')
@@ -96,18 +95,18 @@ function percent(code: number): string {
   return `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
 }
 
-/** Where a recorded path goes below `root`: the rule of `restore --to`. Error: `RESTORE_BAD_PATH`. */
-export function targetPath(root: RawPath, platform: Platform, path: Uint8Array, host: Platform = hostPlatform): Buffer {
-  let target: RawPath = root;
-  for (const name of targetNames(platform, path)) target = joinRaw(target, hostName(name, host));
-  return Buffer.from(target);
-}
-
-/** How a writer turns a recorded path into names below its root. */
+/** How a recorded path turns into names below a root. */
 export type Placement = (platform: Platform, path: Uint8Array) => Buffer[];
 
-/** Whole paths below the root: for `--to DIR`. */
+/** Whole paths below the root: the rule of `restore --to DIR`. */
 export const wholePaths: Placement = targetNames;
+
+/** Where a recorded path goes below `root`, in names that the host can hold. Error: `RESTORE_BAD_PATH`. */
+export function targetPath(root: Buffer, platform: Platform, path: Uint8Array, host: Platform, placement: Placement = wholePaths): Buffer {
+  let target = root;
+  for (const name of placement(platform, path)) target = joinRaw(target, hostName(name, host));
+  return target;
+}
 
 /**
  * A name beside `name` that says when it was restored: `x (restored 2026-11-21 20.15.03).csv`, in local time, with a

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
-import { joinRaw, parentOf, place, readFully, temporaryBeside, writeFully } from '../durable/durable.ts';
+import { parentOf, place, readFully, temporaryBeside, writeFully } from '../durable/durable.ts';
 import { errnoOf, fileError } from '../durable/errors.ts';
 import type { FileFacts, FilePort, OpenFile } from '../durable/file-port.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { TargetFolders } from './folders.ts';
-import { hostName, hostPlatform, type Placement, wholePaths } from './target.ts';
+import { hostPlatform, type Placement, targetPath, wholePaths } from './target.ts';
 
 export interface WriterOptions {
   readonly port: FilePort;
@@ -154,9 +154,7 @@ export class RestoreWriter implements RestoreTarget {
   }
 
   #finalPath(spec: { readonly platform: Platform; readonly path: Uint8Array }): Buffer {
-    let final = this.root;
-    for (const name of this.#placement(spec.platform, spec.path)) final = joinRaw(final, hostName(name, this.#host));
-    return final;
+    return targetPath(this.root, spec.platform, spec.path, this.#host, this.#placement);
   }
 
   async #complete(spec: FileSpec, final: Buffer, sink: Sink): Promise<Outcome> {

@@ -1,5 +1,5 @@
-import { dirname, join } from 'node:path';
 import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { FilePort, RawPath } from '../durable/file-port.ts';
 
 /** A port on which names that differ only in case are the same, as on most PCs with Windows and macOS; keeps the first spelling. */
