@@ -61,7 +61,7 @@ export function roomFindings(file: SourceFile): Finding[] {
   };
   const checkDurable = (name: string, offset: number) => {
     if (!durableNames.test(name) || file.path.startsWith('shared/src/durable/')) return;
-    add(offset, `${name} outside the durability module: use writeFileDurably, renameDurably or AppendFile of shared/src/durable`);
+    add(offset, `${name} outside the durability module: use writeFileDurably or AppendFile of shared/src/durable`);
   };
   const checkEnvironment = (offset: number) => {
     if (!environmentFiles.has(file.path))

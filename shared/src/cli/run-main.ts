@@ -13,7 +13,7 @@ export type ExitCode = 0 | 1 | 2 | 3;
 const usageCodes = new Set(['FOLDER_MISSING', 'FOLDER_KIND', 'FOLDER_NOT_EMPTY']);
 
 /** The exit code that an error out of a command stands for. */
-function exitCodeOf(error: unknown): ExitCode {
+export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof OutputClosed) return 0;
   if (error instanceof PartialError) return 3;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

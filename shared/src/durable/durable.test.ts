@@ -11,7 +11,6 @@ import {
   readFileIfThere,
   readWholeFile,
   removeDurably,
-  renameDurably,
   writeFileDurably,
 } from './durable.ts';
 import { nodeFiles } from './file-port.ts';
@@ -166,16 +165,6 @@ describe('folders', () => {
     await ensureDirectory(nodeFiles, join(folder, 'link'));
     writeFileSync(join(folder, 'file'), '');
     await expect(ensureDirectory(nodeFiles, join(folder, 'file'))).rejects.toMatchObject({ code: 'FILE_MISSING' });
-  });
-
-  it('are flushed on both sides of a rename between them', async () => {
-    const folder = temporaryFolder();
-    mkdirSync(join(folder, 'b'));
-    writeFileSync(join(folder, 'a'), 'x');
-    const port = faultyFiles(nodeFiles, () => undefined);
-    await renameDurably(port, join(folder, 'a'), join(folder, 'b', 'c'));
-    expect(port.steps.map((step) => step.path)).toEqual([join(folder, 'a'), join(folder, 'b'), folder]);
-    expect(text(join(folder, 'b', 'c'))).toBe('x');
   });
 });
 

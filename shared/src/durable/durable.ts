@@ -153,15 +153,6 @@ export async function place(port: FilePort, temporary: RawPath, path: RawPath, c
   await port.unlink(temporary);
 }
 
-/** Renames and makes it durable on both sides. */
-export function renameDurably(port: FilePort, from: RawPath, to: RawPath): Promise<void> {
-  return withFileErrors('rename', from, async () => {
-    await port.rename(from, to);
-    await port.syncDirectory(parentOf(to));
-    if (Buffer.compare(Buffer.from(parentOf(from)), Buffer.from(parentOf(to))) !== 0) await port.syncDirectory(parentOf(from));
-  });
-}
-
 /** Removes a file for good (D2). A name that is not there is fine. */
 export function removeDurably(port: FilePort, path: RawPath): Promise<void> {
   return withFileErrors('remove', path, async () => {
