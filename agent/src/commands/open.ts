@@ -51,7 +51,7 @@ export function openRealAgent(dataDir: string, config: AgentConfig | undefined):
       new WebSocketUplink({
         identity,
         queue,
-        trust: await TrustStore.open(nodeFiles, folder),
+        trust: await TrustStore.open(nodeFiles, folder, identity),
         clock: systemClock,
         random: systemRandom,
         software,

@@ -8,9 +8,6 @@ import { resultPath } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
 import type { Settler } from './settle.ts';
 
-/** Stamps count as evidence of rest only when they are older than this beside the quiet time: a file server's clock may be off. */
-const stampMarginMs = 3_600_000;
-
 export interface GateParts {
   readonly source: Source;
   readonly settler: Settler;
@@ -45,7 +42,7 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
   const open = new Map<BytePath, FolderUnit>();
   const ready: { folder: BytePath; completion: Completion }[] = [];
 
-  const stampOf = (ctimeMs: number): number | undefined => (parts.trustStamps ? ctimeMs + stampMarginMs : undefined);
+  const stampOf = (ctimeMs: number): number | undefined => (parts.trustStamps ? ctimeMs : undefined);
   const judge = (path: BytePath, fingerprint: string, newestMs: number | undefined): Completion | undefined => {
     const verdict = settler.observe(path, fingerprint, newestMs, parts.nowMs());
     if (verdict.state === 'complete') return verdict.completion;

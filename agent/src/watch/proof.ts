@@ -20,19 +20,21 @@ export interface CompletionProof {
   judge(observation: Observation, nowMs: number): Verdict;
 }
 
+/** Stamps count as evidence of rest only when they are older than this beside the quiet time: a file server's clock may be off. */
+const stampMarginMs = 3_600_000;
+
 /**
  * Takes a result for complete when nothing about it changed for `quietPeriodSeconds`: an assumption, graded `assumed`.
  *
- * The kernel's change stamp counts as an observation from before the agent looked: nobody can set it back, so a file whose
- * stamp is old needs no waiting. A stamp in the future (the clock was wrong once) is no evidence; then only own eyes count.
+ * The kernel's change stamp, which nobody can set back, counts as an observation from before the agent looked: a file whose
+ * stamp is old by an hour and the quiet time needs no waiting. For anything younger only own eyes count.
  */
 export function quietTime(quietPeriodSeconds: number): CompletionProof {
   const quietMs = quietPeriodSeconds * 1000;
   return {
     judge({ sameSinceMs, newestChangeMs }, nowMs) {
-      const stamp = newestChangeMs !== undefined && newestChangeMs <= nowMs ? newestChangeMs : Number.POSITIVE_INFINITY;
-      const since = Math.min(sameSinceMs, stamp);
-      return nowMs - since >= quietMs ? { state: 'complete', completion: 'assumed' } : { state: 'waiting', untilMs: since + quietMs };
+      const isOld = newestChangeMs !== undefined && nowMs - newestChangeMs >= quietMs + stampMarginMs;
+      return isOld || nowMs - sameSinceMs >= quietMs ? { state: 'complete', completion: 'assumed' } : { state: 'waiting', untilMs: sameSinceMs + quietMs };
     },
   };
 }

@@ -7,6 +7,8 @@ interface Waiting {
   untilMs: number;
 }
 
+/** An event may arrive a little before the stamp of the change that it tells of. */
+const stampSlackMs = 100;
 /** Keeps this many unsettled results; what is beyond is found again by the next scan, which is then asked for early. */
 const defaultCapacity = 50_000;
 
@@ -84,7 +86,12 @@ export class Settler {
     const before = this.#waiting.get(path);
     // A clock that was set back would otherwise make a result wait until it has caught up.
     const continues = before !== undefined && before.sinceMs <= nowMs && fingerprint !== undefined;
-    const same = continues && (before.fingerprint === undefined || before.fingerprint === fingerprint);
+    // After an event there is nothing to compare with yet: only a stamp from before it shows that nothing followed unseen.
+    const same =
+      continues &&
+      (before.fingerprint === undefined
+        ? newestChangeMs !== undefined && newestChangeMs <= before.sinceMs + stampSlackMs
+        : before.fingerprint === fingerprint);
     const sinceMs = same ? before.sinceMs : nowMs;
     const verdict = this.#proof.judge({ fingerprint: fingerprint ?? '', sameSinceMs: sinceMs, newestChangeMs }, nowMs);
     if (verdict.state === 'complete' && fingerprint !== undefined) {

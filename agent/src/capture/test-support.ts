@@ -1,0 +1,118 @@
+/** Temporary folders, a real queue and captures in this thread, for the agent's tests. Nothing outside tests imports this file. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '@aliquot/shared/ports';
+import { cacheSecret, keys, openQueue, temporaryFolder } from '../queue/test-support.ts';
+import type { DurableQueue } from '../queue/durable-queue.ts';
+import { immediate } from '../watch/gate.ts';
+import { type CaptureOutcome, Capturer } from './capturer.ts';
+import { LocalHost } from './host.ts';
+import { type BytePath, fromText } from './paths.ts';
+import { ProblemBook } from './problem-book.ts';
+import { defaultFolderResults, type WalkRules } from './rules.ts';
+import { scan } from './scan.ts';
+import { type Source, sourceOf } from './source.ts';
+import { nodeSource, type SourcePort } from './source-port.ts';
+
+export const pathKey = new Uint8Array(32).fill(7);
+
+/** A lab PC in a temporary folder: `data` is watched, `own` is the agent's. */
+export interface Bench {
+  readonly data: string;
+  readonly root: BytePath;
+  readonly own: string;
+  readonly queue: DurableQueue;
+  readonly problems: ProblemBook;
+  readonly source: Source;
+  readonly clock: Clock & { ms: number };
+  host: LocalHost;
+  /** Sees the folder through another port from now on. */
+  through(port: SourcePort): void;
+  /** One scan and capture of everything, or of one path. */
+  backup(at?: string): Promise<Captured>;
+  close(): Promise<void>;
+}
+
+export interface Captured {
+  readonly outcomes: readonly CaptureOutcome[];
+  /** `kind name`, such as `new a.txt`, in order; names relative to the watched folder. */
+  readonly told: readonly string[];
+  readonly readBytes: number;
+  readonly same: number;
+}
+
+export async function openBench(rules: Partial<WalkRules> = {}): Promise<Bench> {
+  const folder = temporaryFolder();
+  const data = join(folder.dir, 'data');
+  const own = join(folder.dir, 'own');
+  mkdirSync(data);
+  mkdirSync(own);
+  const root = fromText(data, '/');
+  // A day ahead: no file of a test was changed within a tick of its capture.
+  const clock = { ms: Date.now() + 86_400_000, nowMs: () => clock.ms };
+  const queue = await openQueue(own, { clock });
+  const problems = await ProblemBook.load(queue, clock);
+  const source = sourceOf(pathKey, {
+    root,
+    class: 'default',
+    rules: { exclude: [], folderResults: defaultFolderResults, leaveOut: [fromText(own, '/')], ...rules },
+    proof: undefined,
+  });
+  const hostOf = (port: SourcePort) => new LocalHost(port, { vault: keys, cacheSecret }, clock);
+  const bench: Bench = {
+    data,
+    root,
+    own,
+    queue,
+    problems,
+    source,
+    clock,
+    host: hostOf(nodeSource),
+    through(port) {
+      bench.host = hostOf(port);
+    },
+    async backup(at) {
+      const outcomes: CaptureOutcome[] = [];
+      const told: string[] = [];
+      let same = 0;
+      const name = (path: BytePath) => path.slice(root.length + 1) || '.';
+      const capturer = new Capturer({ host: bench.host, queue, pathKey, clock }, async (outcome) => {
+        outcomes.push(outcome);
+        const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
+        const verb = outcome.type !== 'version' ? outcome.type : outcome.task.type === 'gone' ? 'gone' : outcome.task.known ? 'changed' : 'new';
+        told.push(`${verb} ${name(path)}`);
+        if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
+      });
+      const sweep = problems.sweep(at === undefined ? root : fromText(at, data));
+      const changes = scan(bench.host, queue, source, at === undefined ? root : fromText(at, data));
+      const tasks = immediate(changes, source, {
+        same: () => {
+          same += 1;
+        },
+        problem: async (path, problem) => {
+          told.push(`${problem.code} ${name(path)}`);
+          await problems.set(path, problem);
+        },
+      });
+      await capturer.run(tasks);
+      await sweep.finish();
+      await queue.sync();
+      return { outcomes, told: told.sort(), readBytes: capturer.readBytes, same };
+    },
+    async close() {
+      await queue.close();
+      folder.remove();
+    },
+  };
+  return bench;
+}
+
+/** The real file system with some of its calls replaced. */
+export function portWith(changes: Partial<SourcePort>): SourcePort {
+  return { ...nodeSource, ...changes };
+}
+
+/** A system error as Node raises it. */
+export function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: on purpose`), { code, syscall: 'test' });
+}

@@ -1,0 +1,87 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { fromText } from './paths.ts';
+import { compileRules, excludedFrom, type WalkRules } from './rules.ts';
+import type { SourcePort, SourceStat } from './source-port.ts';
+import { portWith, systemError } from './test-support.ts';
+import { walk } from './walk.ts';
+
+/** A made-up file system: folders are maps. */
+type Tree = { [name: string]: Tree | string };
+
+function treePort(tree: Tree): SourcePort {
+  const find = (path: Buffer): Tree | string => {
+    let here: Tree | string = tree;
+    for (const name of path.toString('latin1').split('/').slice(2)) {
+      if (typeof here === 'string' || here[name] === undefined) throw systemError('ENOENT');
+      here = here[name];
+    }
+    return here;
+  };
+  const stat = (kind: SourceStat['kind']): SourceStat => ({ kind, size: 1, mtimeNs: 1n, ctimeNs: 1n, ino: 1n, dev: 1n, mode: 0o644 });
+  return portWith({
+    lstat: (path) => stat(typeof find(path) === 'string' ? 'file' : 'directory'),
+    readdir: (path) => Object.keys(find(path)),
+  });
+}
+
+const rulesOf = (rules: Partial<WalkRules>) => compileRules({ exclude: [], folderResults: [], leaveOut: [], ...rules });
+const pathsOf = (tree: Tree, rules: Partial<WalkRules> = {}) => [...walk(treePort(tree), '/r', rulesOf(rules))].map(({ path }) => path);
+
+test('a walk comes in the byte order of whole paths, whatever the names', () => {
+  // Bytes around the separator are where a folder's content and its siblings interleave.
+  const name = fc.string({ unit: fc.constantFrom('a', 'b', '!', '.', '-', '0', '\u00ff', ' '), minLength: 1, maxLength: 3 });
+  const tree = fc.letrec<{ tree: Tree; node: Tree | string }>((tie) => ({
+    node: fc.oneof({ maxDepth: 4 }, fc.constant('file'), tie('tree')),
+    tree: fc.dictionary(name, tie('node'), { maxKeys: 6 }),
+  })).tree;
+  const list = (at: string, node: Tree | string): string[] => [at, ...(typeof node === 'string' ? [] : Object.entries(node).flatMap(([child, below]) => list(`${at}/${child}`, below)))];
+  fc.assert(
+    fc.property(tree, (root) => {
+      expect(pathsOf(root)).toEqual(list('/r', root).sort((a, b) => (a < b ? -1 : 1)));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a folder’s content comes after siblings that sort between the folder and its separator', () => {
+  expect(pathsOf({ run: { a: 'f' }, 'run.txt': 'f', 'run!': { b: 'f' } })).toEqual(['/r', '/r/run', '/r/run!', '/r/run!/b', '/r/run.txt', '/r/run/a']);
+});
+
+for (const [what, exclude, expected] of [
+  ['a name anywhere', ['*.tmp'], ['/r', '/r/d', '/r/d/a']],
+  ['a folder and all below it', ['d'], ['/r', '/r/x.tmp']],
+  ['a whole path', ['/r/d'], ['/r', '/r/x.tmp']],
+  ['a path below any folder', ['**/d/*'], ['/r', '/r/d', '/r/x.tmp']],
+] as const) {
+  test(`an exclude can name ${what}`, () => {
+    expect(pathsOf({ d: { a: 'f' }, 'x.tmp': 'f' }, { exclude: [...exclude] })).toEqual(expected);
+  });
+}
+
+test('the agent’s own folder is left out wherever it lies', () => {
+  expect(pathsOf({ own: { secret: 'f' }, owner: 'f' }, { leaveOut: ['/r/own'] })).toEqual(['/r', '/r/owner']);
+});
+
+test('P6: a path below an excluded folder counts as excluded, its neighbours do not', () => {
+  const rules = rulesOf({ exclude: ['scratch'] });
+  expect(excludedFrom(rules, '/r/scratch/deep/x', '/r')).toBe(true);
+  expect(excludedFrom(rules, '/r/scratchy/x', '/r')).toBe(false);
+});
+
+test('the topmost folder result counts, and a file by such a name is none', () => {
+  const rules = rulesOf({ folderResults: ['*.D', '*.raw'] });
+  expect(rules.resultOf('/r/a.D/b.raw/x', '/r', false)).toBe('/r/a.D');
+  expect(rules.resultOf('/r/x/b.raw', '/r', true)).toBe('/r/x/b.raw');
+  expect(rules.resultOf('/r/x/b.raw', '/r', false)).toBeUndefined();
+  expect(rules.resultOf('/r/x', '/r', false)).toBeUndefined();
+});
+
+test('a root that is missing is one problem', () => {
+  const port = portWith({
+    lstat: () => {
+      throw systemError('ENOENT');
+    },
+  });
+  expect([...walk(port, fromText('/nowhere', '/'), rulesOf({}))]).toMatchObject([{ type: 'problem', problem: { code: 'root-missing' } }]);
+});
