@@ -84,8 +84,11 @@ export class TargetFolders {
         failed.push({ path, error: explain(path, error) });
       }
     }
+    // Folders that were there before got new names in them, too.
+    for (const key of this.#entered.keys()) {
+      if (!this.#wishes.has(key)) await this.#port.syncDirectory(Buffer.from(key, 'latin1')).catch(() => undefined);
+    }
     this.#wishes.clear();
-    await this.#port.syncDirectory(this.root);
     return failed;
   }
 
