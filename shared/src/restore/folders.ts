@@ -86,7 +86,9 @@ export class TargetFolders {
     }
     // Folders that were there before got new names in them, too.
     for (const key of this.#entered.keys()) {
-      if (!this.#wishes.has(key)) await this.#port.syncDirectory(Buffer.from(key, 'latin1')).catch(() => undefined);
+      if (this.#wishes.has(key)) continue;
+      const path = Buffer.from(key, 'latin1');
+      await this.#port.syncDirectory(path).catch((error: unknown) => failed.push({ path, error: explain(path, error) }));
     }
     this.#wishes.clear();
     return failed;
