@@ -1,0 +1,374 @@
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  asChainId,
+  asChunkId,
+  decodeCommitHeader,
+  decodeReceiptBody,
+  decodeSignedCommit,
+  decodeTreeHeadBody,
+  encodeSigned,
+  type ServerFrame,
+} from '@aliquot/proto';
+import { openCommitKeys } from '@aliquot/shared/commit/commit';
+import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { issueEpochOpening } from '@aliquot/shared/keys/certificates';
+import { verifyGrowth } from '@aliquot/shared/log/proofs';
+import { verifyHead, verifyReceipt, verifyReceiptInclusion } from '@aliquot/shared/log/receipt';
+import { systemRandom } from '@aliquot/shared/ports';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type MadeCommit, storedOf, TestAgent } from '../testing/agent.ts';
+import { Front } from '../testing/front.ts';
+import { CREDIT_BYTES } from './agent-session.ts';
+
+let front: Front;
+
+beforeEach(async () => {
+  front = await Front.open();
+});
+
+afterEach(async () => {
+  await front.close();
+});
+
+const text = (words: string) => new Uint8Array(Buffer.from(words));
+const commitFrame = (requestId: number) => ({ type: 'commit', requestId }) as const;
+
+/** Sends a frame that must end the session; gives the refusal and the close code. */
+async function ending(agent: TestAgent, connection: ReturnType<Front['connect']>): Promise<{ refused: ServerFrame; code: number }> {
+  const { frame } = await agent.next();
+  return { refused: frame, code: (await connection.wire.closed).code };
+}
+
+describe('a session', () => {
+  it('P1 P5: takes chunks and a commit, and answers with a receipt that proves itself', async () => {
+    const agent = await front.agent('hplc-1');
+    const { wire } = front.connect();
+    const ready = await agent.open(wire);
+    expect(ready).toMatchObject({ creditBytes: CREDIT_BYTES, rolledBack: false, chainHead: undefined, openings: [] });
+    const before = verifyHead(ready.head, front.vault.certificate).head;
+    const answer = await agent.backUp([{ path: '/data/a.csv', bytes: text('result one') }]);
+    const receipt = verifyReceipt(answer.receipt, front.vault.certificate);
+    const { head } = verifyHead(answer.head, front.vault.certificate);
+    verifyReceiptInclusion(receipt, head, answer.inclusion);
+    verifyGrowth(before, head, answer.consistency);
+    // The second receipt's proof begins where the first ended.
+    const second = await agent.backUp([{ path: '/data/b.csv', bytes: text('result two') }]);
+    verifyGrowth(head, verifyHead(second.head, front.vault.certificate).head, second.consistency);
+  });
+
+  it('gives a repeated commit the same receipt, over another connection and after a restart too', async () => {
+    const agent = await front.agent('hplc-1');
+    await agent.open(front.connect().wire);
+    const made = agent.commitOf([{ path: '/data/a.csv', bytes: text('once') }]);
+    await agent.upload(made.items);
+    const first = await agent.ask(commitFrame, made.bytes);
+    const again = await agent.ask(commitFrame, made.bytes);
+    await front.restart();
+    await agent.open(front.connect().wire);
+    const later = await agent.ask(commitFrame, made.bytes);
+    for (const answer of [first, again, later]) {
+      if (answer.type !== 'receipt' || first.type !== 'receipt') throw new Error(answer.type);
+      expect(hex(answer.receipt.body)).toBe(hex(first.receipt.body));
+    }
+  });
+
+  it('P4: calls "missing" whatever the agent itself has not uploaded, held or not', async () => {
+    const one = await front.agent('one');
+    const two = await front.agent('two');
+    await one.open(front.connect().wire);
+    await one.backUp([{ path: '/data/a', bytes: text('shared content') }]);
+    await two.open(front.connect().wire);
+    const made = two.commitOf([{ path: '/data/a', bytes: text('shared content') }]);
+    const ids = made.items.map((item) => item.id);
+    expect(await two.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({ missing: [0] });
+    expect(await one.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({ missing: [] });
+    expect(await two.ask(commitFrame, made.bytes)).toMatchObject({ type: 'commitMissing' });
+    expect(await two.ask((requestId) => ({ type: 'fetch', requestId, ids }))).toMatchObject({
+      type: 'chunkData',
+      items: [],
+      last: true,
+      missing: ids,
+    });
+    await two.upload(made.items);
+    expect(await two.ask(commitFrame, made.bytes)).toMatchObject({ type: 'receipt' });
+  });
+
+  it('gives an agent its own files back: state, keys and sealed bytes', async () => {
+    const agent = await front.agent('hplc-1');
+    await agent.open(front.connect().wire);
+    await agent.backUp([{ path: '/data/a', bytes: systemRandom.bytes(40_000), chunkBytes: 1000 }]);
+    agent.send({ type: 'state', requestId: 71, atMs: 0 });
+    const { frame, body } = await agent.next();
+    expect(frame).toMatchObject({ type: 'commitData', requestId: 71, live: [0] });
+    const commit = decodeSignedCommit(body);
+    expect(openCommitKeys(commit.wraps, agent.boxKey, 'agent', decodeCommitHeader(commit.header)).readKey).toBeDefined();
+    expect((await agent.next()).frame).toEqual({ type: 'stateEnd', requestId: 71 });
+  });
+
+  it('sends fetched items in frames of bounded size, all of them, and names what is missing', async () => {
+    const agent = await front.agent('hplc-1');
+    await agent.open(front.connect().wire);
+    const made = agent.commitOf([{ path: '/data/big', bytes: systemRandom.bytes(5_000_000), chunkBytes: 300_000 }]);
+    await agent.upload(made.items);
+    const foreign = asChunkId(systemRandom.bytes(32));
+    agent.send({ type: 'fetch', requestId: 5, ids: [...made.items.map((item) => item.id), foreign] });
+    const got = new Map<string, number>();
+    for (let last = false; !last; ) {
+      const { frame, body } = await agent.next();
+      if (frame.type !== 'chunkData') throw new Error(frame.type);
+      for (const item of frame.items) got.set(hex(item.id), item.size);
+      expect(body.length).toBeLessThan(3_000_000);
+      expect(frame.missing.map(hex)).toEqual(frame.last ? [hex(foreign)] : []);
+      last = frame.last;
+    }
+    expect(got).toEqual(new Map(made.items.map((item) => [hex(item.id), item.sealed.length])));
+  });
+
+  it('P4: reads nothing back to an agent without self-restore', async () => {
+    const agent = await front.agent('hplc-1', { selfRestore: false });
+    await agent.open(front.connect().wire);
+    const made = agent.commitOf([{ path: '/data/a', bytes: text('secret') }], false);
+    await agent.upload(made.items);
+    await agent.ask(commitFrame, made.bytes);
+    const ids = made.items.map((item) => item.id);
+    expect(await agent.ask((requestId) => ({ type: 'fetch', requestId, ids }))).toMatchObject({
+      type: 'refused',
+      code: 'self-restore-off',
+    });
+    expect(await agent.ask((requestId) => ({ type: 'state', requestId, atMs: 0 }))).toMatchObject({
+      type: 'refused',
+      code: 'self-restore-off',
+    });
+    // The session goes on: sending is not affected.
+    expect(await agent.ask((requestId) => ({ type: 'have', requestId, ids }))).toMatchObject({ missing: [] });
+  });
+
+  it('acknowledges a heartbeat and keeps it for operators', async () => {
+    const agent = await front.agent('hplc-1');
+    await agent.open(front.connect().wire);
+    const { vaultId, agentId } = agent.bundle.enrolment;
+    const beat = signHeartbeat(agent.signKey, {
+      version: 1,
+      vaultId,
+      agentId,
+      chainId: agent.chainId,
+      timeMs: front.nowMs,
+      files: 3,
+      bytes: 30,
+      queuedEntries: 2,
+      unprotected: 1,
+      chainHead: undefined,
+      treeHead: undefined,
+    });
+    expect(await agent.ask((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(beat))).toMatchObject({ type: 'heartbeatAck' });
+    expect(front.vault.agentByName('hplc-1')?.heartbeat).toMatchObject({ files: 3, unprotected: 1 });
+  });
+
+  it('lets a new connection of the same agent end the old one', async () => {
+    const agent = await front.agent('hplc-1');
+    const first = front.connect();
+    await agent.open(first.wire);
+    const second = front.connect();
+    await agent.open(second.wire);
+    expect((await first.wire.closed).code).toBe(1001);
+    await agent.backUp([{ path: '/data/a', bytes: text('goes on') }]);
+  });
+});
+
+describe('a session refuses and ends', () => {
+  it.each(['revoked', 'not-enrolled', 'replaced'] as const)('an agent that is %s', async (code) => {
+    let agent = await front.agent('hplc-1');
+    if (code === 'not-enrolled') agent = new TestAgent(await front.bundle('hplc-2'));
+    if (code === 'revoked')
+      await front.vault.appendEvent({
+        type: 'agentRevoked',
+        timeMs: front.nowMs,
+        agentId: agent.bundle.enrolment.agentId,
+        reason: 'stolen',
+      });
+    if (code === 'replaced') await front.agent('hplc-2', { replaces: agent });
+    const connection = front.connect();
+    await agent.greet(connection.wire);
+    expect(await ending(agent, connection)).toMatchObject({ refused: { type: 'refused', code }, code: 1008 });
+    expect(connection.proved()).toBe(false);
+  });
+
+  it('an enrolled agent that comes with other keys', async () => {
+    const agent = await front.agent('hplc-1');
+    const impostor = new TestAgent(agent.bundle);
+    const connection = front.connect();
+    await impostor.greet(connection.wire);
+    expect(await ending(impostor, connection)).toMatchObject({ refused: { code: 'not-enrolled' } });
+  });
+
+  it('a signature that is not over this session', async () => {
+    const agent = await front.agent('hplc-1');
+    const connection = front.connect();
+    await agent.greet(connection.wire, (auth) => ({ ...auth, chainId: asChainId(systemRandom.bytes(16)) }));
+    expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'bad-signature' }, code: 1008 });
+  });
+
+  it('a first frame that is not auth', async () => {
+    const agent = await front.agent('hplc-1');
+    const connection = front.connect();
+    await agent.greet(connection.wire, () => ({ type: 'state', requestId: 1, atMs: 0 }));
+    expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'protocol' } });
+  });
+
+  it('a hello that cannot be read, without an answer', async () => {
+    const connection = front.connect();
+    connection.wire.send(text('GET / HTTP/1.1'));
+    expect(await connection.wire.closed).toMatchObject({ code: 1008, reason: 'SESSION_MALFORMED' });
+    await connection.done;
+  });
+
+  it('a hello above the limit', async () => {
+    const connection = front.connect();
+    connection.wire.send(new Uint8Array(100_000));
+    expect(await connection.wire.closed).toMatchObject({ code: 1008 });
+  });
+
+  it('a frame that was altered on the way', async () => {
+    const agent = await front.agent('hplc-1');
+    const connection = front.connect();
+    await agent.open(connection.wire);
+    connection.wire.send(systemRandom.bytes(100));
+    expect(await connection.wire.closed).toMatchObject({ code: 1008, reason: 'SESSION_FRAME' });
+  });
+
+  it('chunks whose bytes are not what their id says', async () => {
+    const agent = await front.agent('hplc-1');
+    const connection = front.connect();
+    await agent.open(connection.wire);
+    const id = asChunkId(systemRandom.bytes(32));
+    agent.send({ type: 'chunks', items: [{ id, kind: 'chunk', size: 3 }] }, text('abc'));
+    expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'protocol' } });
+    expect((await front.vault.has(agent.bundle.enrolment.lineageId, [id]))[0]).toBe(false);
+  });
+
+  it('a second auth', async () => {
+    const agent = await front.agent('hplc-1');
+    const connection = front.connect();
+    let auth: Parameters<Parameters<TestAgent['greet']>[1] & object>[0] | undefined;
+    await agent.greet(connection.wire, (frame) => {
+      auth = frame;
+      return frame;
+    });
+    await agent.next();
+    if (auth === undefined) throw new Error('no auth');
+    agent.send(auth);
+    expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'protocol' } });
+  });
+
+  it('a connection that does not prove itself in time', async () => {
+    const connection = front.connect();
+    front.timers.elapse();
+    expect(await connection.wire.closed).toMatchObject({ code: 1006 });
+    await connection.done;
+    expect(front.logged.join('')).toContain('INGEST_TIMEOUT');
+  });
+
+  it('silently when the other side goes away in the middle', async () => {
+    const agent = await front.agent('hplc-1');
+    const connection = front.connect();
+    await agent.open(connection.wire);
+    connection.wire.close();
+    await connection.done;
+    expect(front.hub.size).toBe(0);
+  });
+});
+
+describe('a collector that came back with an older disk', () => {
+  const data = () => join(front.dir, 'data');
+  const aside = () => join(front.dir, 'aside');
+
+  /** Two commits, of which the collector then loses the second. */
+  async function rolledBack(): Promise<{ agent: TestAgent; lost: MadeCommit }> {
+    const agent = await front.agent('hplc-1');
+    await agent.open(front.connect().wire);
+    await agent.backUp([{ path: '/data/a', bytes: text('kept') }]);
+    await front.restart(() => cp(data(), aside(), { recursive: true }));
+    await agent.open(front.connect().wire);
+    const lost = agent.commitOf([{ path: '/data/b', bytes: text('lost') }]);
+    await agent.upload(lost.items);
+    const answer = await agent.ask(commitFrame, lost.bytes);
+    if (answer.type !== 'receipt') throw new Error(answer.type);
+    agent.remember(answer.head);
+    await front.restart(async () => {
+      await rm(data(), { recursive: true });
+      await cp(aside(), data(), { recursive: true });
+    });
+    return { agent, lost };
+  }
+
+  it('P5: says so in ready, records the lost head, and takes no commit of that agent', async () => {
+    const { agent, lost } = await rolledBack();
+    const ready = await agent.open(front.connect().wire);
+    expect(ready.rolledBack).toBe(true);
+    expect(front.vault.reportedHeads()).toHaveLength(1);
+    expect(await agent.ask(commitFrame, lost.bytes)).toMatchObject({ type: 'refused', code: 'log-rolled-back' });
+    expect(front.vault.agentByName('hplc-1')?.problems.map((problem) => problem.code)).toContain('log-rolled-back');
+  });
+
+  it('does not believe a head that it never signed', async () => {
+    const { agent } = await rolledBack();
+    const { head } = agent;
+    if (head === undefined) throw new Error('no head');
+    agent.head = { ...head, signed: { ...head.signed, signature: systemRandom.bytes(64) } };
+    const connection = front.connect();
+    await agent.greet(connection.wire);
+    expect(await ending(agent, connection)).toMatchObject({ refused: { code: 'bad-signature' } });
+    expect(front.vault.reportedHeads()).toEqual([]);
+  });
+
+  it('P5: heals when the authority opens a new epoch: the same commit is taken again byte for byte', async () => {
+    const { agent, lost } = await rolledBack();
+    await agent.open(front.connect().wire);
+    const base = front.vault.treeHead();
+    const opening = issueEpochOpening(front.authority, {
+      version: 1,
+      vaultId: front.vault.descriptor.vaultId,
+      logEpoch: base.logEpoch + 1,
+      base,
+      lost: front.vault.reportedHeads().map((reported) => reported.head),
+      approvedAtMs: front.nowMs,
+    });
+    await front.vault.appendEvent({ type: 'epochOpened', timeMs: front.nowMs, opening });
+    const ready = await agent.open(front.connect().wire);
+    expect(ready).toMatchObject({ rolledBack: false, openings: [{ opening: { body: opening.body } }] });
+    expect(decodeTreeHeadBody(ready.head.body).head.logEpoch).toBe(base.logEpoch + 1);
+    await agent.upload(lost.items);
+    const again = await agent.ask(commitFrame, lost.bytes);
+    if (again.type !== 'receipt') throw new Error(again.type);
+    expect(hex(decodeReceiptBody(again.receipt.body).commitHash)).toBe(hex(lost.hash));
+  });
+});
+
+describe('what a session may make the collector hold', () => {
+  it('refuses more chunk bytes under way than it granted', async () => {
+    const agent = await front.agent('hplc-1');
+    const connection = front.connect();
+    await agent.open(connection.wire);
+    const made = agent.commitOf([{ path: '/data/big', bytes: systemRandom.bytes(3_000_000) }]);
+    const [item] = made.items;
+    if (item === undefined) throw new Error('no item');
+    // Flooding without waiting is fine: frames are worked on in order and each gives its credit back first.
+    for (let sent = 0; sent < 12; sent++) agent.send({ type: 'chunks', items: [storedOf(item)] }, item.sealed);
+    expect(connection.pair.told).toContain('pause');
+    for (let sent = 0; sent < 12; sent++) expect((await agent.next()).frame).toMatchObject({ type: 'credit' });
+    expect(connection.pair.told).toContain('resume');
+  });
+
+  it('logs no content, no key and no file name', async () => {
+    const agent = await front.agent('hplc-1');
+    await agent.open(front.connect().wire);
+    await agent.backUp([{ path: '/data/patient-4711.csv', bytes: text('confidential-content') }]);
+    const log = front.logged.join('');
+    expect(log).toContain('agent connected');
+    for (const secret of ['patient-4711', 'confidential-content', hex(front.kit.catalogSecretKey), hex(agent.signKey.seed)]) {
+      expect(log).not.toContain(secret);
+    }
+  });
+});
