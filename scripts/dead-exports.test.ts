@@ -56,7 +56,10 @@ describe('the search for dead exports', () => {
   });
 
   it('knows workers that are started by their address', () => {
-    const files = { ...main("new Worker(new URL('./w.ts', import.meta.url));"), 'agent/src/w.ts': 'export const a = 1;' };
+    const files = {
+      ...main("new Worker(new URL(built ? './w.js' : './w.ts', import.meta.url));"),
+      'agent/src/w.ts': 'export const a = 1;',
+    };
     expect(dead(files)).toEqual([]);
   });
 });

@@ -4,7 +4,6 @@
  * so in the export's doc comment: `Test only: why` or `Seam: for what`.
  */
 import { join } from 'node:path';
-import type { ParseResult } from 'vite';
 import { type Finding, isTest, lineAt, parse, readSources, report, resolveImport, type SourceFile } from './lib/sources.ts';
 
 /** Where programs and workers begin: nothing needs to import these. */
@@ -90,14 +89,15 @@ function read(file: SourceFile): Module {
         });
     }
   }
-  for (const specifier of dynamicTargets(result, file)) take(specifier, '*');
+  for (const specifier of addressedFiles(file.text)) take(specifier, '*');
   return { file, exports, imports };
 }
 
-/** `import('./x.ts')`, `typeof import('./x.ts')` and workers: `new URL('./x.ts', import.meta.url)`. */
-function dynamicTargets(result: ParseResult, file: SourceFile): string[] {
-  const found = [...file.text.matchAll(/(?:import\(|new URL\()\s*['"]([^'"]+\.[jt]s|@aliquot\/[^'"]+)['"]/g)];
-  return result.module.dynamicImports.length + found.length === 0 ? [] : found.map((match) => (match[1] ?? '').replace(/\.js$/, '.ts'));
+/** `import('./x.ts')`, and workers: `new URL('./x.ts', import.meta.url)`, also where an expression chooses the file. */
+function addressedFiles(text: string): string[] {
+  const calls = [...text.matchAll(/\b(?:import|new URL)\(([^)]*)\)/g)].map((match) => match[1] ?? '');
+  const literals = calls.flatMap((call) => [...call.matchAll(/['"]([^'"]+)['"]/g)].map((match) => match[1] ?? ''));
+  return literals.map((literal) => literal.replace(/\.js$/, '.ts'));
 }
 
 /** What describes an export rather than being one. Error classes belong here: callers tell errors apart by their code. */
