@@ -1,0 +1,138 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { AgentError } from './errors.ts';
+import type { AgentEvent, Operation, Request } from './protocol.ts';
+import { askService } from './socket-client.ts';
+import { type SocketPlace, socketPlace } from './socket-path.ts';
+import { type LocalSocket, listenLocally } from './socket-server.ts';
+
+let folder: string;
+let place: SocketPlace;
+let open: LocalSocket | undefined;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'aq-'));
+  place = { platform: process.platform, runtimeDir: undefined, tmpDir: folder, uid: process.getuid?.() };
+});
+afterEach(async () => {
+  await open?.close();
+  open = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const request: Request = { op: 'status', results: false };
+const serve = async (run: Operation) => {
+  open = await listenLocally(nodeFiles, folder, place, run);
+};
+const ask = async () => {
+  const events: AgentEvent[] = [];
+  const served = await askService(folder, place, request, async (event) => void events.push(event));
+  return { served, events };
+};
+
+test('events come in order and the command ends when the service is done', async () => {
+  await serve(async (got, emit) => {
+    expect(got).toEqual(request);
+    for (let n = 0; n < 3000; n += 1) await emit({ event: 'n', n, text: 'x'.repeat(100) });
+  });
+  const { served, events } = await ask();
+  expect(served).toBe(true);
+  expect(events.map(({ n }) => n)).toEqual([...Array(3000).keys()]);
+});
+
+test('without a service the caller is told to open the folder itself', async () => {
+  expect((await ask()).served).toBe(false);
+});
+
+test('a dead service’s socket file is no service, and the next one takes its place', async () => {
+  await serve(async () => undefined);
+  const path = open?.path ?? '';
+  await open?.close();
+  writeFileSync(path, '');
+  await expect(ask()).resolves.toMatchObject({ served: false });
+  await serve(async () => undefined);
+  expect((await ask()).served).toBe(true);
+});
+
+for (const [what, error, expected] of [
+  ['a partial success', new PartialError('some failed'), { code: 'PARTIAL', message: 'some failed' }],
+  ['wrong usage', new UsageError('USAGE_INVALID', 'nothing there'), { code: 'USAGE_INVALID', message: 'nothing there' }],
+  ['a failure', new AgentError('AGENT_RESTORE_OFF', 'ask central IT'), { code: 'AGENT_RESTORE_OFF', message: 'ask central IT' }],
+  ['a defect', new TypeError('oops'), { code: 'UNEXPECTED', message: 'oops' }],
+] as const) {
+  test(`${what} reaches the command as the same error`, async () => {
+    await serve(async () => {
+      throw error;
+    });
+    await expect(ask()).rejects.toMatchObject(expected);
+  });
+}
+
+test('a client that goes away ends its operation', async () => {
+  const ended = new Promise<void>((resolve) => {
+    void serve((_, __, signal) => new Promise<void>((done) => signal.addEventListener('abort', () => (resolve(), done()))));
+  });
+  const { path } = socketPlace(folder, place);
+  await expect.poll(() => open?.path).toBe(path);
+  const socket = connect(path, () => {
+    socket.write(`${JSON.stringify(request)}\n`);
+    setImmediate(() => socket.destroy());
+  });
+  await ended;
+});
+
+test('a service that stops tells running operations to end', async () => {
+  let started: () => void = () => undefined;
+  const running = new Promise<void>((resolve) => {
+    started = resolve;
+  });
+  await serve((_, __, signal) => {
+    started();
+    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new AgentError('AGENT_INTERRUPTED', 'stopped'))));
+  });
+  const asked = ask();
+  asked.catch(() => undefined);
+  await running;
+  await open?.close();
+  await expect(asked).rejects.toMatchObject({ code: expect.stringMatching(/AGENT_(INTERRUPTED|SERVICE_GONE)/) });
+});
+
+test('a request that this release does not know is refused, and the service goes on', async () => {
+  await serve(async () => undefined);
+  for (const line of ['not json', '{"op":"format"}', '{"op":"flush","extra":1}']) {
+    const answer = await new Promise<string>((resolve) => {
+      let text = '';
+      const socket = connect(open?.path ?? '', () => socket.write(`${line}\n`));
+      socket.on('data', (data) => {
+        text += data.toString();
+      });
+      socket.on('close', () => resolve(text));
+    });
+    expect(answer).toContain('AGENT_SERVICE_PROTOCOL');
+  }
+  expect((await ask()).served).toBe(true);
+});
+
+test('P4: only the owner can enter the socket’s folder, even if it was open before', async () => {
+  const { path } = socketPlace(folder, place);
+  mkdirSync(dirname(path));
+  chmodSync(dirname(path), 0o755);
+  await serve(async () => undefined);
+  expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
+});
+
+test('a data path too long for a socket gets a short one in the user’s own folder', () => {
+  const long = `/srv/${'very-long-name/'.repeat(10)}data`;
+  const linux: SocketPlace = { platform: 'linux', runtimeDir: '/run/user/7', tmpDir: '/tmp', uid: 7 };
+  expect(socketPlace('/srv/a', linux)).toEqual({ path: '/srv/a/run/agent.sock', folder: '/srv/a/run' });
+  const short = socketPlace(long, linux);
+  expect(short.folder).toBe('/run/user/7/aliquot-7');
+  expect(short.path.length).toBeLessThan(100);
+  expect(socketPlace(`${long}2`, linux).path).not.toBe(short.path);
+  expect(socketPlace(long, { ...linux, runtimeDir: undefined }).folder).toBe('/tmp/aliquot-7');
+  expect(socketPlace('C:\\x', { ...linux, platform: 'win32' })).toMatchObject({ path: expect.stringMatching(/^\\\\\.\\pipe\\aliquot-agent-/), folder: undefined });
+});

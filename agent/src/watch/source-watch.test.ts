@@ -1,0 +1,144 @@
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { fromText } from '../capture/paths.ts';
+import { type Bench, openBench, pathKey } from '../capture/test-support.ts';
+import { quietTime } from './proof.ts';
+import { SourceWatch } from './source-watch.ts';
+
+let bench: Bench;
+let watch: SourceWatch;
+const never = new AbortController().signal;
+
+beforeEach(async () => {
+  bench = await openBench();
+  const { host, queue, problems, clock } = bench;
+  // Stamps are of the real clock; the bench's is its own, so only looks count.
+  watch = new SourceWatch({ ...bench.source, proof: quietTime(10) }, { host, queue, problems, pathKey, clock, trustStamps: false });
+});
+afterEach(() => bench.close());
+
+const at = (name: string) => join(bench.data, name);
+const path = (name: string) => fromText(at(name), '/');
+const known = async (name: string) => (await bench.queue.known(Buffer.from(at(name)))) !== undefined;
+const pass = (seconds: number) => {
+  bench.clock.ms += seconds * 1000;
+};
+
+test('a new file is captured when it was quiet for its time, not before', async () => {
+  writeFileSync(at('f'), 'half');
+  await watch.scanAll(never);
+  expect(await known('f')).toBe(false);
+  expect([...watch.settling()].sort()).toEqual([bench.root, path('f')].sort());
+  pass(6);
+  appendFileSync(at('f'), ' more');
+  await watch.scanAll(never);
+  pass(6);
+  await watch.lookDue(never);
+  expect(await known('f')).toBe(false);
+  pass(4);
+  const { tally } = await watch.lookDue(never);
+  expect(tally.newFiles).toBe(1);
+  expect(await known('f')).toBe(true);
+  expect(watch.settlingCount).toBe(0);
+});
+
+test('a folder result is captured whole, and only when its last member is quiet', async () => {
+  mkdirSync(at('run.D'));
+  writeFileSync(at('run.D/first'), '1');
+  await watch.scanAll(never);
+  pass(9);
+  writeFileSync(at('run.D/second'), '2');
+  watch.touch(path('run.D/second'));
+  pass(2);
+  await watch.lookDue(never);
+  expect(await known('run.D/first')).toBe(false);
+  expect([...watch.settling()]).toContain(path('run.D'));
+  pass(10);
+  await watch.lookDue(never);
+  pass(10);
+  await watch.lookDue(never);
+  expect(await known('run.D/first')).toBe(true);
+  expect(await known('run.D/second')).toBe(true);
+  expect(await known('run.D')).toBe(true);
+});
+
+test('an event for one file looks at that file alone', async () => {
+  writeFileSync(at('a'), 'a');
+  writeFileSync(at('b'), 'b');
+  watch.touch(path('a'));
+  expect(watch.nextMs()).toBe(bench.clock.ms + 10_000);
+  pass(10);
+  await watch.lookDue(never);
+  pass(10);
+  await watch.lookDue(never);
+  expect(await known('a')).toBe(true);
+  expect(await known('b')).toBe(false);
+});
+
+test('an event for a folder finds what is in it', async () => {
+  mkdirSync(at('in/deep'), { recursive: true });
+  writeFileSync(at('in/deep/f'), 'f');
+  watch.touch(path('in'));
+  for (let look = 0; look < 3; look += 1) {
+    pass(10);
+    await watch.lookDue(never);
+  }
+  expect(await known('in/deep/f')).toBe(true);
+  expect(watch.settlingCount).toBe(0);
+});
+
+test('a file that disappears for less than the quiet time is not gone', async () => {
+  writeFileSync(at('f'), 'one');
+  await bench.backup();
+  rmSync(at('f'));
+  watch.touch(path('f'));
+  pass(10);
+  await watch.lookDue(never);
+  writeFileSync(at('f'), 'two');
+  pass(10);
+  const second = await watch.lookDue(never);
+  expect(second.tally.gone).toBe(0);
+  pass(10);
+  const third = await watch.lookDue(never);
+  expect(third.tally.changed + second.tally.changed).toBe(1);
+});
+
+test('a file and a whole folder result that stay away become gone facts', async () => {
+  mkdirSync(at('run.D'));
+  writeFileSync(at('run.D/x'), 'x');
+  writeFileSync(at('f'), 'one');
+  await bench.backup();
+  rmSync(at('f'));
+  rmSync(at('run.D'), { recursive: true });
+  await watch.scanAll(never);
+  expect(await known('f')).toBe(true);
+  pass(10);
+  await watch.lookDue(never);
+  expect(await known('f')).toBe(false);
+  expect(await known('run.D/x')).toBe(false);
+  expect(await known('run.D')).toBe(false);
+});
+
+test('events about excluded paths and other places are ignored', () => {
+  watch.touch(fromText(bench.own, '/'));
+  watch.touch('/elsewhere');
+  expect(watch.settlingCount).toBe(0);
+});
+
+test('an event for a name that never was is forgotten again', async () => {
+  watch.touch(path('ghost'));
+  pass(10);
+  await watch.lookDue(never);
+  expect(watch.settlingCount).toBe(0);
+});
+
+test('P6: a problem stays while its file is settling and ends when it is captured', async () => {
+  writeFileSync(at('f'), 'one');
+  await bench.problems.set(path('f'), { code: 'unreadable', message: 'was locked' });
+  await watch.scanAll(never);
+  expect(bench.problems.size).toBe(1);
+  pass(10);
+  await watch.scanAll(never);
+  expect(bench.problems.size).toBe(0);
+});
