@@ -46,7 +46,7 @@ export interface Opening {
 /** Changes gathered in memory before they are written to Level: about 10 MB. */
 export const FLUSH_CHANGES = 40_000;
 
-const START: Position = { pack: 1, offset: PACK_HEADER_BYTES };
+export const START: Position = { pack: 1, offset: PACK_HEADER_BYTES };
 const name = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
 
 /**
@@ -101,6 +101,13 @@ export class VaultCore {
       await catalog.close();
       throw error;
     }
+  }
+
+  /** The packs of `dir` over an empty catalog in `catalogDir`, nothing replayed yet: for fsck, which writes nothing to `dir`. */
+  static async inspect(dir: string, catalogDir: string, vaultId: VaultId, ports: JournalPorts): Promise<VaultCore> {
+    const journal = await Journal.inspect(join(dir, 'packs'), vaultId, ports);
+    const catalog = await Catalog.open(ports.files, catalogDir);
+    return new VaultCore(await load(journal, catalog));
   }
 
   get sums(): Sums {
@@ -193,7 +200,7 @@ export class VaultCore {
       end = place.end;
     }
     await this.commitChange(change, end);
-    for (const { id } of items) this.#mended(id);
+    for (const { id } of items) this.mended(id);
   }
 
   async appendUploads(uploads: StoredUploads): Promise<void> {
@@ -290,7 +297,8 @@ export class VaultCore {
     await this.catalog.close();
   }
 
-  #mended(id: ChunkId): void {
+  /** A sound record of an item was stored. */
+  mended(id: ChunkId): void {
     if (!this.#damaged.delete(name(id))) return;
     this.catalog.note(keys.damaged(id), undefined);
   }

@@ -1,8 +1,203 @@
-import { type CheckOptions, type Finding, type FsckSummary } from './fsck-finding.ts';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AliquotError } from '@aliquot/proto';
+import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
+import { exists } from '@aliquot/shared/durable/durable';
+import { FolderError } from '@aliquot/shared/durable/errors';
+import { lockDirectory } from '@aliquot/shared/durable/lock';
+import type { SigningKey } from '@aliquot/shared/crypto/sign';
+import { Catalog, removeCatalog } from './catalog.ts';
+import { readIdentity, readVault, vaultFolders } from './collector.ts';
+import { START, VaultCore } from './core.ts';
+import { StoreError } from './errors.ts';
+import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
+import { compareCatalogs } from './fsck-catalog.ts';
+import type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
+import { checkPack, type DamagedItem, damageFinding } from './fsck-packs.ts';
+import type { VaultIdentity } from './journal-vault.ts';
+import { listPacks } from './journal.ts';
+import { packFileName } from './pack-source.ts';
+import { comparePositions } from './position.ts';
+import { replayInto } from './replay.ts';
 
-/** Placeholder until the checks land. */
-export async function fsckCollector(_dir: string, _options: CheckOptions): Promise<FsckSummary> {
-  throw new TypeError('not yet');
+export type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
+
+/**
+ * Proves a collector's folder: every byte of every pack, every commit, event, receipt and the log, every reference, and
+ * that the catalog is what the packs say. Writes nothing, unless `repair` asks to cut a torn tail and rebuild a catalog;
+ * never removes what anybody stored. May run while a collector uses the folder: it then reads up to the last complete
+ * record and leaves the catalog out, and says so.
+ *
+ * Throws `FOLDER_…` when the folder is none of ours, and `FOLDER_IN_USE` for a repair of a folder in use.
+ */
+export async function fsckCollector(dir: string, options: CheckOptions): Promise<FsckSummary> {
+  await checkDataFolder(options.files, dir, 'aliquot-collector');
+  const lock = await lockDirectory(options.files, dir, 'the data folder').catch((error: unknown) => {
+    if (!(error instanceof FolderError) || error.code !== 'FOLDER_IN_USE' || options.repair === true) throw error;
+    return undefined;
+  });
+  try {
+    return await new Fsck(dir, options, lock === undefined).run();
+  } finally {
+    await lock?.release();
+  }
 }
 
-export type { CheckOptions, Finding, FsckSummary };
+class Fsck {
+  readonly #dir: string;
+  readonly #options: CheckOptions;
+  readonly #live: boolean;
+  readonly #summary = { vaults: 0, packs: 0, bytes: 0, commits: 0, items: 0, faults: 0, repaired: 0 };
+
+  constructor(dir: string, options: CheckOptions, live: boolean) {
+    this.#dir = dir;
+    this.#options = options;
+    this.#live = live;
+  }
+
+  async run(): Promise<FsckSummary> {
+    const identity = await this.#attempt(this.#dir, () => readIdentity(this.#options.files, this.#dir));
+    if (identity === undefined) return this.#summary;
+    for (const id of await vaultFolders(this.#options.files, this.#dir)) await this.#vault(join(this.#dir, 'vaults', id), identity.identity);
+    return this.#summary;
+  }
+
+  readonly #tell = (finding: Finding): void => {
+    if (finding.severity !== 'info') this.#summary.faults += 1;
+    this.#options.onFinding(finding);
+  };
+
+  async #attempt<T>(where: string, run: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof AliquotError)) throw error;
+      this.#tell({ code: 'folder', severity: 'error', what: error.message, where, remedy: 'put the named file back from a copy of the collector' });
+      return undefined;
+    }
+  }
+
+  async #vault(dir: string, identity: SigningKey): Promise<void> {
+    this.#summary.vaults += 1;
+    const vault = await this.#attempt(dir, () => readVault(this.#options.files, dir, identity));
+    if (vault === undefined) return;
+    let numbers: number[];
+    try {
+      numbers = await listPacks(this.#options.files, join(dir, 'packs'));
+    } catch (error) {
+      if (!(error instanceof AliquotError)) throw error;
+      this.#tell({ code: 'pack-missing', severity: 'error', what: error.message, where: join(dir, 'packs'), remedy: 'put the missing pack back from a copy' });
+      return;
+    }
+    const { damaged, broken } = await this.#packs(dir, vault, numbers);
+    // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
+    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged);
+    if (this.#options.repair === true && !broken) await this.#repair(dir, vault, catalogDiffers);
+  }
+
+  async #packs(dir: string, vault: VaultIdentity, numbers: readonly number[]): Promise<{ damaged: DamagedItem[]; broken: boolean }> {
+    const { files, onProgress } = this.#options;
+    const packs = join(dir, 'packs');
+    let total = 0;
+    for (const number of numbers) total += (await files.stat(join(packs, packFileName(number)))).size;
+    const damaged: DamagedItem[] = [];
+    let broken = false;
+    let done = 0;
+    for (const number of numbers) {
+      const isLast = number === numbers.at(-1);
+      const report = await checkPack(files, packs, number, { vaultId: vault.descriptor.vaultId, isLast, tell: this.#tell });
+      damaged.push(...report.damaged);
+      broken ||= report.broken;
+      done += report.bytes;
+      this.#summary.packs += 1;
+      this.#summary.bytes += report.bytes;
+      this.#summary.items += report.items;
+      onProgress?.(done, total);
+    }
+    return { damaged, broken };
+  }
+
+  /** Replays the journal into a catalog of its own, proving each step; true when the real catalog is not the same. */
+  async #history(dir: string, vault: VaultIdentity, damaged: readonly DamagedItem[]): Promise<boolean> {
+    const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
+    let core: VaultCore | undefined;
+    try {
+      core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, this.#options);
+      for (const item of damaged) core.setDamaged(item.id);
+      const audit = new LogAudit(vault, this.#tell);
+      const differs = await this.#replay(dir, core, audit);
+      this.#summary.commits += audit.commits;
+      await this.#tellDamage(dir, core, damaged);
+      return differs;
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
+      this.#tell({ code: 'receipt-invalid', severity: 'error', what: error.message, where: dir, remedy: 'put the packs back from a copy of the collector' });
+      return false;
+    } finally {
+      await core?.close();
+      await rm(scratch, { recursive: true, force: true });
+    }
+  }
+
+  async #replay(dir: string, core: VaultCore, audit: LogAudit): Promise<boolean> {
+    const real = await this.#openCatalog(join(dir, 'catalog'));
+    if (real === 'broken' || real === undefined) {
+      await replayInto(core, core.journal, START, { audit });
+      return real === 'broken';
+    }
+    try {
+      const until = real.checkpoint ?? START;
+      const met = await replayInto(core, core.journal, START, { audit, until });
+      await core.catalog.flush();
+      const path = join(dir, 'catalog');
+      const differences = met ? await compareCatalogs(core.catalog, real) : [`it stands at pack ${until.pack}, byte ${until.offset}, where no record ends`];
+      for (const what of differences) {
+        this.#tell({ code: 'catalog-differs', severity: 'error', what, where: path, remedy: 'aliquot fsck --repair builds it anew from the packs' });
+      }
+      if (met) await replayInto(core, core.journal, until, { audit });
+      return differences.length > 0;
+    } finally {
+      await real.close();
+    }
+  }
+
+  /** The real catalog; `undefined` when it cannot be looked at now. */
+  async #openCatalog(path: string): Promise<Catalog | 'broken' | undefined> {
+    if (this.#live) {
+      const what = 'the catalog was not compared: a living process has it open';
+      this.#tell({ code: 'catalog-in-use', severity: 'info', what, where: path, remedy: 'run fsck again while the collector is stopped' });
+      return undefined;
+    }
+    try {
+      if (await exists(this.#options.files, path)) return await Catalog.openExisting(path);
+      this.#tell({ code: 'catalog-broken', severity: 'warning', what: 'there is no catalog', where: path, remedy: 'nothing to do: the next start builds it' });
+    } catch (error) {
+      const what = `the catalog cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+      this.#tell({ code: 'catalog-broken', severity: 'error', what, where: path, remedy: 'aliquot fsck --repair builds it anew from the packs' });
+    }
+    return 'broken';
+  }
+
+  async #tellDamage(dir: string, core: VaultCore, damaged: readonly DamagedItem[]): Promise<void> {
+    const lost = new Set<string>();
+    for (const item of damaged) {
+      const row = await core.item(item.id);
+      const mended = row !== undefined && comparePositions(row.position, item.position) !== 0;
+      if (!mended) lost.add(Buffer.from(item.id).toString('latin1'));
+      this.#tell(damageFinding(item, join(dir, 'packs', packFileName(item.position.pack)), mended));
+    }
+    if (lost.size > 0) await tellDamagedVersions(core, lost, this.#tell);
+  }
+
+  /** What a start does by itself (cut the torn tail, catch up), and a new catalog where the old one was wrong. */
+  async #repair(dir: string, vault: VaultIdentity, rebuild: boolean): Promise<void> {
+    const catalog = join(dir, 'catalog');
+    if (rebuild) await removeCatalog(this.#options.files, catalog);
+    const core = await VaultCore.open(dir, vault.descriptor.vaultId, this.#options);
+    await core.close();
+    if (!rebuild) return;
+    this.#summary.repaired += 1;
+    this.#tell({ code: 'repaired', severity: 'info', what: 'the catalog was built anew from the packs', where: catalog, remedy: 'nothing to do' });
+  }
+}

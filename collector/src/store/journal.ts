@@ -86,6 +86,8 @@ export class Journal {
   /** Bytes of the closed packs, for the statistics. */
   #closedBytes = 0;
   readonly #readers = new Map<number, Reader>();
+  /** Set when the journal is only inspected: where the last pack's sound records end. */
+  #inspectedEnd: number | undefined;
 
   private constructor(dir: string, vaultId: VaultId, ports: JournalPorts) {
     this.dir = dir;
@@ -117,6 +119,28 @@ export class Journal {
     if (last === undefined) await journal.#begin(1);
     else await journal.#resume(last, offsetIn(last, known) ?? 0, offsetIn(last, discardAfter));
     return journal;
+  }
+
+  /**
+   * The packs as they lie, for fsck: nothing is cut, made or synced, and appending is a mistake. Ends where the last sound
+   * record of the last pack ends, so a collector may be writing at the same time.
+   */
+  static async inspect(dir: string, vaultId: VaultId, ports: JournalPorts): Promise<Journal> {
+    const journal = new Journal(dir, vaultId, ports);
+    const last = (await listPacks(ports.files, dir)).at(-1) ?? 0;
+    journal.#lastNumber = last;
+    journal.#inspectedEnd = PACK_HEADER_BYTES;
+    if (last === 0) return journal;
+    const pack = await ReadOnlyPack.open(ports.files, journal.#path(last), last);
+    try {
+      if (pack.size <= PACK_HEADER_BYTES) return journal;
+      const { salt } = await journal.#header(pack);
+      const footer = await readFooter(pack, salt);
+      journal.#inspectedEnd = footer?.indexOffset ?? (await soundEnd(pack, salt, 0, () => undefined));
+      return journal;
+    } finally {
+      await pack.close();
+    }
   }
 
   /** Where the next record will stand, or (between two packs) where the last one ended. */
@@ -191,7 +215,13 @@ export class Journal {
       }
       const pack = await ReadOnlyPack.open(this.#ports.files, this.#path(number), number);
       try {
+        const end = number === this.#lastNumber ? this.#inspectedEnd : undefined;
+        if (end !== undefined && end <= start) continue;
         const { salt } = await this.#header(pack);
+        if (end !== undefined) {
+          yield* soundRecords(pack, salt, start, end, (kind) => kind !== 'chunk');
+          continue;
+        }
         const footer = await readFooter(pack, salt);
         if (footer === undefined) throw corrupt(pack.path, pack.size, 'this pack should be closed, but has no footer');
         yield* soundRecords(pack, salt, start, footer.indexOffset, (kind) => kind !== 'chunk');
@@ -267,6 +297,7 @@ export class Journal {
   }
 
   async #packWithRoom(bytes: number, records: number): Promise<OpenPack> {
+    if (this.#inspectedEnd !== undefined) throw new TypeError('an inspected journal is not written to');
     const pack = this.#current ?? (await this.#begin(this.#lastNumber + 1));
     const fits = pack.file.size + bytes <= (this.#ports.packBytes ?? PACK_BYTES) && pack.index.count + records <= MAX_PACK_RECORDS;
     if (fits || pack.index.count === 0) return pack;

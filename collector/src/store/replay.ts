@@ -11,6 +11,8 @@ import {
   decodeStoredEvent,
   decodeStoredUploads,
   FormatError,
+  type StoredCommit,
+  type StoredEvent,
   type StoredKind,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
@@ -20,34 +22,52 @@ import { gatherFacts } from './commit-facts.ts';
 import { FLUSH_CHANGES, type VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import type { Journal, ReplayItem } from './journal.ts';
-import type { Position } from './position.ts';
+import { comparePositions, type Position } from './position.ts';
+
+/** Looks at each commit and event before it is taken in: fsck's way to prove what a start takes on trust. */
+export interface ReplayAudit {
+  commit(core: VaultCore, stored: StoredCommit, place: Position): Promise<void>;
+  event(core: VaultCore, stored: StoredEvent, place: Position): Promise<void>;
+}
 
 type ReplayRecord = Extract<ReplayItem, { type: 'record' }>;
 
 /**
  * Takes everything behind `from` into the catalog, as the live store did when it appended it. Memory stays bounded: the
- * catalog is flushed now and then (the journal was synced when it was opened).
+ * catalog is flushed now and then (the journal was synced when it was opened). Stops at `until` when that is given, and
+ * tells whether it came by.
  */
-export async function replayInto(core: VaultCore, journal: Journal, from: Position): Promise<void> {
+export async function replayInto(
+  core: VaultCore,
+  journal: Journal,
+  from: Position,
+  { audit, until }: { readonly audit?: ReplayAudit; readonly until?: Position } = {},
+): Promise<boolean> {
+  if (until !== undefined && comparePositions(from, until) === 0) return true;
   for await (const item of journal.replay(from)) {
     if (item.type === 'damaged' || item.header.kind === 'chunk' || item.header.kind === 'page') {
       const { id, kind, length } = item.header;
+      // A second record of an id is written only when the first was found damaged.
+      const again = core.isDamaged(asChunkId(id)) && (await core.item(asChunkId(id))) !== undefined;
       const change = core.catalog.begin();
       await applyItem(change, { id: asChunkId(id), kind: kind as StoredKind, length, position: item.position });
       await core.commitChange(change, item.end);
       if (item.type === 'damaged') core.setDamaged(asChunkId(id));
+      else if (again) core.mended(asChunkId(id));
     } else {
-      await replayRecord(core, item);
+      await replayRecord(core, item, audit);
     }
     if (core.catalog.pendingChanges >= FLUSH_CHANGES) await core.catalog.flush();
+    if (until !== undefined && comparePositions(item.end, until) >= 0) return comparePositions(item.end, until) === 0;
   }
+  return false;
 }
 
-async function replayRecord(core: VaultCore, item: ReplayRecord): Promise<void> {
+async function replayRecord(core: VaultCore, item: ReplayRecord, audit: ReplayAudit | undefined): Promise<void> {
   try {
     if (item.header.kind === 'uploads') await replayUploads(core, item);
-    else if (item.header.kind === 'event') await replayEvent(core, item);
-    else if (item.header.kind === 'commit') await replayCommit(core, item);
+    else if (item.header.kind === 'event') await replayEvent(core, item, audit);
+    else if (item.header.kind === 'commit') await replayCommit(core, item, audit);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw unfit(item, error.message, error);
@@ -60,8 +80,9 @@ async function replayUploads(core: VaultCore, item: ReplayRecord): Promise<void>
   await core.commitChange(change, item.end, effect);
 }
 
-async function replayEvent(core: VaultCore, item: ReplayRecord): Promise<void> {
+async function replayEvent(core: VaultCore, item: ReplayRecord, audit: ReplayAudit | undefined): Promise<void> {
   const stored = decodeStoredEvent(payloadOf(item));
+  await audit?.event(core, stored, item.position);
   const event = decodeEventBody(stored.event);
   const leafIndex = core.log.size;
   const { timeMs } = decodeLogLeaf(stored.leaf);
@@ -73,8 +94,9 @@ async function replayEvent(core: VaultCore, item: ReplayRecord): Promise<void> {
   core.noteOpening(event, leafIndex, stored.leaf);
 }
 
-async function replayCommit(core: VaultCore, item: ReplayRecord): Promise<void> {
+async function replayCommit(core: VaultCore, item: ReplayRecord, audit: ReplayAudit | undefined): Promise<void> {
   const stored = decodeStoredCommit(payloadOf(item));
+  await audit?.commit(core, stored, item.position);
   const signed = decodeSignedCommit(stored.commit);
   const header = decodeCommitHeader(signed.header);
   const receiptBody = decodeReceiptBody(stored.receipt.body);

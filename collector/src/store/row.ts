@@ -14,12 +14,14 @@ export class RowWriter {
   }
 
   u16(value: number): this {
-    this.#buffer.writeUInt16BE(value, this.#room(2));
+    const at = this.#room(2); // first: it may exchange the buffer
+    this.#buffer.writeUInt16BE(value, at);
     return this;
   }
 
   u32(value: number): this {
-    this.#buffer.writeUInt32BE(value, this.#room(4));
+    const at = this.#room(4);
+    this.#buffer.writeUInt32BE(value, at);
     return this;
   }
 

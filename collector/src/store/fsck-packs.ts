@@ -1,0 +1,163 @@
+import { join } from 'node:path';
+import { asChunkId, type ChunkId, type VaultId } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { StoreError } from './errors.ts';
+import type { Finding } from './fsck-finding.ts';
+import { isData } from './journal.ts';
+import { mayBeTorn, packFileName, ReadOnlyPack, readFooter, readIndex, type Scanned, scanRecords } from './pack-source.ts';
+import type { Position } from './position.ts';
+import { decodePackHeader, type IndexRow, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';
+
+/** A chunk or page whose bytes have rotted. */
+export interface DamagedItem {
+  readonly id: ChunkId;
+  readonly position: Position;
+}
+
+export interface PackReport {
+  readonly bytes: number;
+  readonly items: number;
+  readonly damaged: DamagedItem[];
+  /** True when a record other than an item is broken: the history behind it cannot be followed. */
+  readonly broken: boolean;
+}
+
+const RESTORE = 'put the file back from a copy of the collector';
+const SEND_AGAIN = 'the agents that have the content send it again when they next back it up; other versions need a copy of the collector';
+
+/** Reads every byte of one pack and proves it: header, each record's checksum and SHA-256, index, footer. */
+export async function checkPack(
+  files: FilePort,
+  dir: string,
+  number: number,
+  options: { readonly vaultId: VaultId; readonly isLast: boolean; readonly tell: (finding: Finding) => void },
+): Promise<PackReport> {
+  const pack = await ReadOnlyPack.open(files, join(dir, packFileName(number)), number);
+  try {
+    return await new PackCheck(pack, options).run();
+  } finally {
+    await pack.close();
+  }
+}
+
+class PackCheck {
+  readonly #pack: ReadOnlyPack;
+  readonly #vaultId: VaultId;
+  readonly #isLast: boolean;
+  readonly #tell: (finding: Finding) => void;
+  readonly #rows: IndexRow[] = [];
+  readonly #damaged: DamagedItem[] = [];
+  #items = 0;
+  #broken = false;
+
+  constructor(pack: ReadOnlyPack, options: { vaultId: VaultId; isLast: boolean; tell: (finding: Finding) => void }) {
+    this.#pack = pack;
+    this.#vaultId = options.vaultId;
+    this.#isLast = options.isLast;
+    this.#tell = options.tell;
+  }
+
+  async run(): Promise<PackReport> {
+    const pack = this.#pack;
+    const salt = await this.#salt();
+    if (salt !== undefined) {
+      const footer = await readFooter(pack, salt);
+      const index = footer === undefined ? undefined : await readIndex(pack, salt);
+      if (footer === undefined && !this.#isLast) this.#error('pack-index', 'a closed pack has lost its footer', pack.size, RESTORE);
+      else if (footer !== undefined && index === undefined) this.#error('pack-index', 'the index of a closed pack is damaged', footer.indexOffset, RESTORE);
+      const open = this.#isLast && footer === undefined;
+      await this.#records(salt, footer?.indexOffset ?? pack.size, open, index);
+      if (index !== undefined && !this.#broken && !sameRows(index, this.#rows)) {
+        this.#error('pack-index', 'the index does not name the records of its pack', footer?.indexOffset ?? 0, RESTORE);
+      }
+    }
+    return { bytes: pack.size, items: this.#items, damaged: this.#damaged, broken: this.#broken };
+  }
+
+  async #salt(): Promise<number | undefined> {
+    const { path, number, size } = this.#pack;
+    try {
+      const header = decodePackHeader(await this.#pack.read(0, PACK_HEADER_BYTES), { path, number, vaultId: this.#vaultId });
+      if (header !== undefined) return header.salt;
+      if (this.#isLast && size <= PACK_HEADER_BYTES) {
+        this.#torn(0);
+        return undefined;
+      }
+      this.#error('pack-header', 'the pack has no sound header', 0, RESTORE);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.#error('pack-header', error.message, 0, RESTORE);
+    }
+    this.#broken = true;
+    return undefined;
+  }
+
+  async #records(salt: number, to: number, open: boolean, index: readonly IndexRow[] | undefined): Promise<void> {
+    let from: number | undefined = PACK_HEADER_BYTES;
+    while (from !== undefined && from < to) {
+      let next: number | undefined;
+      for await (const item of scanRecords(this.#pack, salt, { from, to, wanted: () => true })) {
+        const good = item.type === 'record' && item.sound && item.header.kind !== 'index';
+        if (item.type === 'record' && good) this.#note(item.header, item.offset);
+        else {
+          next = await this.#judge(item, salt, open, index);
+          break;
+        }
+      }
+      from = next;
+    }
+  }
+
+  /** What a bad record means, and where to go on behind it, if anywhere. */
+  async #judge(item: Scanned, salt: number, open: boolean, index: readonly IndexRow[] | undefined): Promise<number | undefined> {
+    if (item.type === 'unknown') {
+      this.#broken = true;
+      this.#error('record-unknown', `${item.why} is not known to this release`, item.offset, 'use the release that wrote it');
+      return undefined;
+    }
+    if (open && (await mayBeTorn(this.#pack, salt, item.offset))) {
+      this.#torn(item.offset);
+      return undefined;
+    }
+    const known = item.type === 'record' ? item.header : index?.find((row) => row.offset === item.offset);
+    if (known !== undefined && isData(known.kind)) {
+      this.#note(known, item.offset);
+      this.#damaged.push({ id: asChunkId(known.id), position: { pack: this.#pack.number, offset: item.offset } });
+      return item.offset + RECORD_HEADER_BYTES + known.length;
+    }
+    this.#broken = true;
+    this.#error('record-broken', `a ${known?.kind ?? 'record'} that was durable is broken`, item.offset, RESTORE);
+    return known === undefined ? undefined : item.offset + RECORD_HEADER_BYTES + known.length;
+  }
+
+  #note({ kind, id, length }: Pick<RecordHeader, 'kind' | 'id' | 'length'>, offset: number): void {
+    this.#rows.push({ kind, id, length, offset });
+    if (isData(kind)) this.#items += 1;
+  }
+
+  #torn(offset: number): void {
+    const what = `the last pack ends in ${this.#pack.size - offset} bytes that are no complete record`;
+    const remedy = 'nothing to do: no receipt covers them, and the next start cuts them (or a collector is writing them right now)';
+    this.#tell({ code: 'torn-tail', severity: 'info', what, where: `${this.#pack.path}, byte ${offset}`, remedy });
+  }
+
+  #error(code: Finding['code'], what: string, offset: number, remedy: string): void {
+    this.#tell({ code, severity: 'error', what, where: `${this.#pack.path}, byte ${offset}`, remedy });
+  }
+}
+
+function sameRows(a: readonly IndexRow[], b: readonly IndexRow[]): boolean {
+  if (a.length !== b.length) return false;
+  return a.every((row, at) => {
+    const other = b[at];
+    return other !== undefined && row.kind === other.kind && row.offset === other.offset && row.length === other.length && equalBytes(row.id, other.id);
+  });
+}
+
+/** How a damaged item is told, once it is known whether a sound copy was stored later. */
+export function damageFinding(item: DamagedItem, path: string, mended: boolean): Finding {
+  const what = `the bytes of ${Buffer.from(item.id).toString('hex')} are damaged${mended ? ', and a sound copy was stored since' : ''}`;
+  const where = `${path}, byte ${item.position.offset}`;
+  return { code: 'item-damaged', severity: mended ? 'warning' : 'error', what, where, remedy: mended ? 'check the disk' : `check the disk; ${SEND_AGAIN}` };
+}

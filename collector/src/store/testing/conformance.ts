@@ -1,0 +1,317 @@
+import { asChainId, asChunkId, asCommitHash, decodeReceiptBody, decodeSignedCommit, decodeTreeHeadBody, encodeSignedCommit, type StateRecord } from '@aliquot/proto';
+import { verifyInclusion, leafHash, verifyConsistency } from '@aliquot/shared/log/merkle';
+import { verifyHead, verifyReceipt } from '@aliquot/shared/log/receipt';
+import { describe, expect, test } from 'vitest';
+import { newSigningKey } from '@aliquot/shared/crypto/sign';
+import { signHead } from '@aliquot/shared/log/receipt';
+import { StoreError } from '../errors.ts';
+import type { VaultStore } from '../vault-store.ts';
+import { content, TestAgent, World } from './world.ts';
+
+/** A store under test: opened on the same place again and again. */
+export interface StoreFactory {
+  /** Opens (or makes) the store of `world`; each test uses one world and one place. */
+  open(world: World): Promise<VaultStore>;
+  /** Closes it in good order; the next `open` finds what was kept. */
+  close(store: VaultStore): Promise<void>;
+}
+
+async function all(records: AsyncIterable<StateRecord>): Promise<StateRecord[]> {
+  const found: StateRecord[] = [];
+  for await (const record of records) found.push(record);
+  return found;
+}
+
+async function codeOf(run: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await run;
+    return undefined;
+  } catch (error) {
+    if (error instanceof StoreError) return error.code;
+    throw error;
+  }
+}
+
+/** What every vault store must do. A new store's test file is its factory and one call of this. */
+export function vaultStoreConformance(name: string, factory: () => StoreFactory): void {
+  describe(`vault store: ${name}`, () => {
+    const begin = async () => {
+      const world = new World();
+      const places = factory();
+      const store = await places.open(world);
+      await store.appendEvent(world.vaultAdded());
+      return { world, places, store };
+    };
+
+    test('I-C1 P1 a receipt is verifiable, names its leaf and survives a restart byte for byte', async () => {
+      const { world, places, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const done = await agent.back(store, [agent.file('/d/a', [content('a')]), agent.file('/d/b', [content('b'), content('c')])]);
+      const receipt = verifyReceipt(done.receipt, store.certificate);
+      expect(receipt).toMatchObject({ leafIndex: 3, sequence: 1, copies: 1, head: { size: 4, logEpoch: 1 } });
+      await places.close(store);
+      const again = await places.open(world);
+      const repeated = await again.commit(agent.agentId, done.bytes, world.clock.now + 5000);
+      expect(repeated).toEqual({ type: 'accepted', receipt: done.receipt, leafIndex: 3, head: receipt.head, repeated: true });
+      expect(again.agentById(agent.agentId)?.lastReceipt).toEqual(done.receipt);
+    });
+
+    test('P5 every head is consistent with the ones before and includes every leaf', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const heads = [store.treeHead()];
+      for (const word of ['a', 'b', 'c', 'd', 'e']) {
+        await agent.back(store, [agent.file(`/d/${word}`, [content(word)])]);
+        heads.push(store.treeHead());
+      }
+      const last = store.treeHead();
+      expect(verifyHead(store.head(world.clock.now), store.certificate).head).toEqual(last);
+      for (const head of heads) {
+        const proof = head.size === last.size ? [] : await store.consistency(head.size, last.size);
+        verifyConsistency(head.size, head.root, last.size, last.root, proof);
+        expect(await store.judgeHead(head)).toBe('consistent');
+      }
+      for (let leaf = 0; leaf < last.size; leaf += 1) {
+        const { leaf: bytes } = await store.leafAt(leaf);
+        verifyInclusion(leafHash(bytes), leaf, last.size, await store.inclusion(leaf, last.size), last.root);
+      }
+    });
+
+    test('P4 P3 what others uploaded is missing, held or not, and cannot be committed', async () => {
+      const { world, store } = await begin();
+      const owner = await world.agent(store, 'hplc-1');
+      const thief = await world.agent(store, 'hplc-2');
+      const file = owner.file('/d/secret', [content('secret')]);
+      await owner.back(store, [file]);
+      const ids = file.items.map((item) => item.id);
+      expect(await store.has(owner.lineageId, ids)).toEqual([true]);
+      expect(await store.has(thief.lineageId, ids)).toEqual([false]);
+      const stolen = thief.build([thief.file('/d/mine', [content('secret')]).draft]);
+      expect(await store.commit(thief.agentId, stolen.bytes, world.clock.now)).toEqual({ type: 'missing', ids });
+      const before = store.stats().storedBytes;
+      await store.putChunks(thief.lineageId, file.items);
+      expect(store.stats().storedBytes).toBe(before);
+      expect((await store.commit(thief.agentId, stolen.bytes, world.clock.now)).type).toBe('accepted');
+    });
+
+    test('P4 a page does not smuggle in the chunks that it names', async () => {
+      const { world, store } = await begin();
+      const owner = await world.agent(store, 'hplc-1');
+      const thief = await world.agent(store, 'hplc-2');
+      const chunks = Array.from({ length: 40 }, (_, index) => content(`part ${index}`, 64));
+      const file = owner.file('/d/big', chunks);
+      await owner.back(store, [file]);
+      const pages = file.items.filter((item) => item.kind === 'page');
+      expect(pages.length).toBeGreaterThan(0);
+      await store.putChunks(thief.lineageId, pages);
+      const outcome = await store.commit(thief.agentId, thief.build([thief.file('/d/x', chunks).draft]).bytes, world.clock.now);
+      expect(outcome.type === 'missing' && outcome.ids.length).toBe(40);
+    });
+
+    test('uploads count before and after a sync, and after a restart', async () => {
+      const { world, places, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const { items } = agent.file('/d/a', [content('a')]);
+      const ids = items.map((item) => item.id);
+      await store.putChunks(agent.lineageId, items);
+      expect(await store.has(agent.lineageId, ids)).toEqual([true]);
+      await store.sync();
+      await places.close(store);
+      expect(await (await places.open(world)).has(agent.lineageId, ids)).toEqual([true]);
+    });
+
+    test('an item that is not what it says is refused, and nothing of its call is kept', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const [good] = agent.file('/d/a', [content('a')]).items;
+      if (good === undefined) throw new Error('no item');
+      const bad = { ...good, id: asChunkId(content('another id', 32)) };
+      expect(await codeOf(store.putChunks(agent.lineageId, [good, bad]))).toBe('STORE_BAD_ITEM');
+      expect(await codeOf(store.putChunks(agent.lineageId, [{ ...good, kind: 'page' }]))).toBe('STORE_BAD_ITEM');
+      expect(await store.has(agent.lineageId, [good.id])).toEqual([false]);
+    });
+
+    test('P5 a fork is refused, recorded once, and shown; the chain itself goes on', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      await agent.back(store, [agent.directory('/d')]);
+      const clone = agent.build([agent.directory('/clone')], { sequence: 1, predecessor: asCommitHash(new Uint8Array(32)) });
+      for (let turn = 0; turn < 2; turn += 1) {
+        expect(await store.commit(agent.agentId, clone.bytes, world.clock.now)).toMatchObject({ type: 'refused', code: 'chain-forked' });
+      }
+      const size = store.treeHead().size;
+      expect(store.agentByName('hplc-1')?.problems.map((problem) => problem.code)).toEqual(['chain-forked']);
+      const other = agent.build([agent.directory('/other')], { sequence: 2, predecessor: asCommitHash(content('x', 32)) });
+      expect(await store.commit(agent.agentId, other.bytes, world.clock.now)).toMatchObject({ code: 'chain-forked' });
+      expect(store.treeHead().size).toBe(size);
+      const chainId = asChainId(content('chain', 16));
+      const fresh = agent.build([agent.directory('/fresh')], { sequence: 1, predecessor: asCommitHash(new Uint8Array(32)), chainId });
+      expect(await store.commit(agent.agentId, fresh.bytes, world.clock.now)).toMatchObject({ code: 'chain-forked' });
+      expect((await agent.back(store, [agent.directory('/goes on')])).type).toBe('accepted');
+    });
+
+    test('a gap in the chain is refused so that the agent sends again from the head', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      await agent.back(store, [agent.directory('/d')]);
+      const later = agent.build([agent.directory('/e')], { sequence: 3, predecessor: asCommitHash(content('lost', 32)) });
+      expect(await store.commit(agent.agentId, later.bytes, world.clock.now)).toMatchObject({ type: 'refused', code: 'bad-predecessor' });
+      expect(await store.chainHead(agent.agentId, agent.chainId)).toMatchObject({ sequence: 1, hash: agent.headHash });
+      expect(await store.chainHead(agent.agentId, asChainId(new Uint8Array(16).fill(7)))).toBeUndefined();
+    });
+
+    test('a wrong signature, a changed entry and another agent are refused', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const other = await world.agent(store, 'hplc-2');
+      const built = agent.build([agent.directory('/d')]);
+      const signed = decodeSignedCommit(built.bytes);
+      const forged = encodeSignedCommit({ ...signed, signature: content('forged', 64) });
+      expect(await store.commit(agent.agentId, forged, world.clock.now)).toMatchObject({ code: 'bad-signature' });
+      expect(await store.commit(other.agentId, built.bytes, world.clock.now)).toMatchObject({ code: 'bad-signature' });
+      const emptied = encodeSignedCommit({ ...signed, wraps: [] });
+      expect(await store.commit(agent.agentId, emptied, world.clock.now)).toMatchObject({ code: 'bad-commit' });
+      expect(await store.commit(agent.agentId, content('noise'), world.clock.now)).toMatchObject({ code: 'bad-commit' });
+    });
+
+    test('a revoked agent and one that was replaced may not commit; the successor has history and set', async () => {
+      const { world, store } = await begin();
+      const old = await world.agent(store, 'hplc-1');
+      const file = old.file('/d/a', [content('a')]);
+      await old.back(store, [file]);
+      const successor = await world.agent(store, 'hplc-1', { replaces: old, enrol: false });
+      expect(store.agentByName('hplc-1')?.agentId).toEqual(old.agentId);
+      await successor.enrolAt(store);
+      expect(store.agentByName('hplc-1')?.agentId).toEqual(successor.agentId);
+      expect(store.agentById(old.agentId)?.state).toBe('replaced');
+      expect(await store.commit(old.agentId, old.build([old.directory('/e')]).bytes, world.clock.now)).toMatchObject({ code: 'replaced' });
+      const outcome = await store.commit(successor.agentId, successor.build([file.draft]).bytes, world.clock.now);
+      expect(outcome.type).toBe('accepted');
+      expect(await all(store.versions(successor.lineageId, old.fileId('/d/a')))).toHaveLength(2);
+      await store.appendEvent({ type: 'agentRevoked', timeMs: world.clock.now, agentId: successor.agentId, reason: 'lost' });
+      expect(await store.commit(successor.agentId, successor.build([]).bytes, world.clock.now)).toMatchObject({ code: 'revoked' });
+    });
+
+    test('an enrolment repeated with the same keys answers the same leaf, with others it fails', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const leaf = await agent.enrolAt(store);
+      expect(await agent.enrolAt(store)).toBe(leaf);
+      expect(await codeOf(agent.enrolAt(store, agent.bindingOf(newSigningKey(world.random))))).toBe('STORE_OTHER_KEYS');
+      const unknown = new TestAgent(world, 'stranger');
+      expect(await codeOf(unknown.enrolAt(store))).toBe('STORE_UNKNOWN_AGENT');
+      const rival = new TestAgent(world, 'hplc-1');
+      expect(await codeOf(store.appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: rival.enrolment }))).toBe('STORE_NAME_TAKEN');
+      const foreign = new TestAgent(new World('elsewhere'), 'x');
+      expect(await codeOf(store.appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: foreign.enrolment }))).toBe('STORE_BAD_EVENT');
+    });
+
+    test('a newer bundle for a name that never enrolled takes the older one away', async () => {
+      const { world, store } = await begin();
+      const first = await world.agent(store, 'ms-1', { enrol: false });
+      const second = await world.agent(store, 'ms-1', { enrol: false });
+      expect(store.agentByName('ms-1')?.agentId).toEqual(second.agentId);
+      expect(await codeOf(first.enrolAt(store))).toBe('STORE_REVOKED');
+      await second.enrolAt(store);
+    });
+
+    test('state tells what was there at a time, and a version time is held between two receipts', async () => {
+      const { world, places, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const t0 = world.clock.now;
+      world.clock.now = t0 + 10_000;
+      await agent.back(store, [agent.file('/d/a', [content('a1')], { capturedAtMs: t0 + 5000 }), agent.directory('/d')]);
+      world.clock.now = t0 + 20_000;
+      // Claims to be older than what was received before: held to just behind it (P5).
+      await agent.back(store, [agent.file('/d/a', [content('a2')], { capturedAtMs: t0 - 99_000 })]);
+      world.clock.now = t0 + 30_000;
+      await agent.back(store, [agent.gone('/d/a', t0 + 25_000), agent.file('/d/b', [content('b')], { capturedAtMs: t0 + 99_000 })]);
+      const summary = async (at: number | undefined) =>
+        (await all(store.state(agent.lineageId, at))).map((record) => [decodeReceiptBody(record.receipt.body).sequence, record.live, record.versionTimesMs]);
+      expect(await summary(t0 + 4999)).toEqual([]);
+      expect(await summary(t0 + 10_000)).toEqual([[1, [0, 1], [t0 + 5000, t0 + 10_000]]]);
+      expect(await summary(t0 + 10_001)).toEqual([
+        [1, [1], [t0 + 10_000]],
+        [2, [0], [t0 + 10_001]],
+      ]);
+      const now = [
+        [1, [1], [t0 + 10_000]],
+        [3, [1], [t0 + 30_000]],
+      ];
+      expect(await summary(t0 + 30_000)).toEqual(now);
+      expect(await summary(undefined)).toEqual(now);
+      const versions = await all(store.versions(agent.lineageId, agent.fileId('/d/a')));
+      expect(versions.map((record) => record.versionTimesMs)).toEqual([[t0 + 5000], [t0 + 10_001], [t0 + 25_000]]);
+      expect(store.agentById(agent.agentId)).toMatchObject({ files: 1, bytes: 300 });
+      await places.close(store);
+      const again = await places.open(world);
+      expect((await all(again.state(agent.lineageId, undefined))).map((record) => record.live)).toEqual([[1], [1]]);
+      expect(again.stats()).toMatchObject({ commits: 3, versions: 5, files: 1, liveBytes: 300, rawBytes: 900, uniqueBytes: 900 });
+    });
+
+    test('the log clock never runs backwards', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const first = await agent.back(store, [agent.directory('/a')]);
+      world.clock.now -= 86_400_000;
+      const second = await agent.back(store, [agent.directory('/b')]);
+      const time = (signed: typeof first) => decodeReceiptBody(signed.receipt.body).receivedAtMs;
+      expect(time(second)).toBe(time(first));
+    });
+
+    test('P5 a rollback is reported once, blocks the agent, and an opening heals it', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const head = { logEpoch: 1, size: 50, root: content('lost root', 32) };
+      const { vaultId, collectorId } = store.certificate;
+      const signedHead = signHead(world.collector, { version: 1, vaultId, collectorId, timeMs: world.clock.now, head });
+      const report = { type: 'headReported' as const, timeMs: world.clock.now, agentId: agent.agentId, head: signedHead, collectorCertificate: world.certificate };
+      expect(await store.judgeHead(head)).toBe('ahead');
+      const first = await store.appendEvent(report);
+      expect(await store.appendEvent(report)).toEqual(first);
+      expect(store.reportedHeads()).toMatchObject([{ head, agentId: agent.agentId }]);
+      expect(store.agentById(agent.agentId)?.problems.map((problem) => problem.code)).toEqual(['log-rolled-back']);
+      agent.treeHead = head;
+      const built = agent.build([agent.directory('/d')]);
+      expect(await store.commit(agent.agentId, built.bytes, world.clock.now)).toMatchObject({ code: 'log-rolled-back' });
+      const stale = world.opening(2, { ...store.treeHead(), size: 1 }, [head]);
+      expect(await codeOf(store.appendEvent(stale))).toBe('STORE_BAD_EVENT');
+      const base = store.treeHead();
+      const opened = await store.appendEvent(world.opening(2, base, [head]));
+      expect(opened.leafIndex).toBe(base.size);
+      expect(store.treeHead()).toMatchObject({ logEpoch: 2, size: base.size + 1 });
+      expect(store.reportedHeads()).toEqual([]);
+      expect(await store.judgeHead(head)).toBe('lost');
+      expect(store.openings(1).map((opening) => opening.leafIndex)).toEqual([base.size]);
+      const outcome = await store.commit(agent.agentId, built.bytes, world.clock.now);
+      expect(outcome).toMatchObject({ type: 'accepted', head: { logEpoch: 2 } });
+    });
+
+    test('many agents at once get one log without gaps', async () => {
+      const { world, store } = await begin();
+      const agents = await Promise.all(Array.from({ length: 8 }, (_, index) => world.agent(store, `pc-${index}`)));
+      const outcomes = await Promise.all(
+        agents.flatMap((agent) => {
+          const file = agent.file(`/d/${agent.name}`, [content(agent.name), content('shared')]);
+          return [store.putChunks(agent.lineageId, file.items).then(() => store.commit(agent.agentId, agent.build([file.draft]).bytes, world.clock.now))];
+        }),
+      );
+      const leaves = outcomes.map((outcome) => (outcome.type === 'accepted' ? outcome.leafIndex : -1));
+      expect(leaves.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 8 }, (_, index) => 17 + index));
+      expect(store.stats()).toMatchObject({ chunks: 9, rawBytes: 8 * 600, uniqueBytes: 9 * 300 });
+      expect(decodeTreeHeadBody(store.head(1).body).head.size).toBe(25);
+    });
+
+    test('items are read back in any number, and what is not held is named', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const file = agent.file('/d/a', [content('a'), content('b')]);
+      await agent.back(store, [file]);
+      const absent = asChunkId(content('absent', 32));
+      const found = [];
+      for await (const item of store.readItems([absent, ...file.items.map((item) => item.id).reverse()])) found.push(item);
+      expect(found).toEqual([...file.items.map(({ id, kind, bytes }) => ({ type: 'item', id, kind, bytes: Buffer.from(bytes) })), { type: 'missing', id: absent }]);
+      expect(await store.readItem(absent)).toBeUndefined();
+    });
+  });
+}
