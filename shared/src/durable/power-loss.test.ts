@@ -1,0 +1,57 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
+import { powerLossFiles } from '../testing/power-loss-files.ts';
+import { temporaryFolder } from '../testing/temp.ts';
+import { AppendFile } from './append-file.ts';
+import { removeDurably, writeFileDurably } from './durable.ts';
+import { nodeFiles } from './file-port.ts';
+
+const text = (path: string) => readFileSync(path, 'utf8');
+
+describe('when the power fails', () => {
+  it('D1: a file that was written durably is there, whole', async () => {
+    const folder = temporaryFolder();
+    const port = powerLossFiles(nodeFiles);
+    await writeFileDurably(port, join(folder, 'a'), Buffer.from('new'));
+    port.powerFails();
+    expect(readdirSync(folder)).toEqual(['a']);
+    expect(text(join(folder, 'a'))).toBe('new');
+  });
+
+  it('D1: at any step of a durable write, the name holds the whole old or the whole new content', async () => {
+    const seen = new Set<string>();
+    for (let at = 0; at < 6; at += 1) {
+      const path = join(temporaryFolder(), 'a');
+      writeFileSync(path, 'old');
+      const disk = powerLossFiles(nodeFiles);
+      const port = faultyFiles(disk, (step): Fate => (step.index === at ? { crash: true } : undefined));
+      await writeFileDurably(port, path, Buffer.from('new')).catch(() => undefined);
+      disk.powerFails();
+      seen.add(text(path));
+    }
+    expect(seen).toEqual(new Set(['old', 'new']));
+  });
+
+  it('D2: a file that was removed durably does not come back', async () => {
+    const path = join(temporaryFolder(), 'a');
+    writeFileSync(path, 'old');
+    const port = powerLossFiles(nodeFiles);
+    await removeDurably(port, path);
+    port.powerFails();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('P1: an append file keeps what was flushed, and at most a torn tail of the rest', async () => {
+    const path = join(temporaryFolder(), 'log');
+    const port = powerLossFiles(nodeFiles);
+    const file = await AppendFile.open(port, path);
+    await file.append(Buffer.from('flushed'));
+    await file.sync();
+    await file.append(Buffer.from('not flushed'));
+    await file.close();
+    port.powerFails(3);
+    expect(text(path)).toBe('flushednot');
+  });
+});
