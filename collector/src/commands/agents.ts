@@ -23,7 +23,7 @@ export function registerAgents(program: Command, context: CommandContext): void 
     .command('revoke')
     .description('End an agent for good: it is refused from now on; what it backed up stays.')
     .argument('NAME', "the agent's name")
-    .option('--reason TEXT', 'why, for the log', 'revoked by the operator');
+    .option('--reason <TEXT>', 'why, for the log', 'revoked by the operator');
   withJson(withCollector(revoke));
   withExample(revoke, "aliquot agent revoke hplc-1 --reason 'PC stolen'");
   revoke.action(async (name: string, options: AgentsOptions & { reason: string }) => {

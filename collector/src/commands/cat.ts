@@ -25,9 +25,9 @@ export function registerCat(program: Command, context: CommandContext): void {
     .description(
       'One file to standard output. Every chunk is proved before it is printed; if the whole does not prove, the command fails at the end.',
     )
-    .requiredOption('--agent NAME', 'whose file')
-    .requiredOption('--path PATH', "the file's whole path as on its PC")
-    .option('--at TIME', 'as it was: RFC 3339, a date, latest, or an age such as 3d', 'latest');
+    .requiredOption('--agent <NAME>', 'whose file')
+    .requiredOption('--path <PATH>', "the file's whole path as on its PC")
+    .option('--at <TIME>', 'as it was: RFC 3339, a date, latest, or an age such as 3d', 'latest');
   withKit(withCollector(cat), 'needed');
   withExample(cat, 'aliquot cat --kit lab.kit --agent hplc-1 --path /data/run1/signal.csv | sha256sum');
   cat.action(async (options: CatOptions) => catCommand(context, options));

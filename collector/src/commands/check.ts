@@ -24,8 +24,8 @@ export function registerCheck(program: Command, context: CommandContext): void {
   const check = program
     .command('check')
     .description('Read back every file as it is now, open it and compare it with the hash that its PC signed. Nothing is written.')
-    .option('--sample N%', 'only so many of a hundred files, drawn anew each time', '100%')
-    .option('--agent NAME', 'only one agent; all agents unless given');
+    .option('--sample <N%>', 'only so many of a hundred files, drawn anew each time', '100%')
+    .option('--agent <NAME>', 'only one agent; all agents unless given');
   withJson(withKit(withCollector(check), 'needed'));
   withExample(check, 'aliquot check --kit lab.kit --sample 5%');
   check.action(async (options: CheckOptions) => checkCommand(context, options));

@@ -21,6 +21,8 @@ export type CommandErrorCode =
   | 'COMMAND_UNVERIFIED'
   /** A file that was read back is not what was captured, or is missing. */
   | 'COMMAND_DAMAGED'
+  /** `fsck` found faults in the collector's folder. */
+  | 'COMMAND_FSCK'
   /** The address to listen on is in use. */
   | 'SERVE_PORT'
   /** The address to listen on cannot be used: not of this machine, or not permitted. */

@@ -23,10 +23,10 @@ export function registerDiff(program: Command, context: CommandContext): void {
   const diff = program
     .command('diff')
     .description('What came (A), changed (M) and went (D) between two times.')
-    .requiredOption('--agent NAME', 'the agent')
-    .requiredOption('--from TIME', 'RFC 3339, a date, latest, or an age such as 3d')
-    .requiredOption('--to TIME', 'the same')
-    .option('--path GLOB', 'only paths that match whole, or lie below a folder that matches');
+    .requiredOption('--agent <NAME>', 'the agent')
+    .requiredOption('--from <TIME>', 'RFC 3339, a date, latest, or an age such as 3d')
+    .requiredOption('--to <TIME>', 'the same')
+    .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches');
   withJson(withKit(withCollector(diff), 'for blind vaults'));
   withExample(diff, 'aliquot diff --agent hplc-1 --from 3d --to latest');
   diff.action(async (options: DiffOptions) => {

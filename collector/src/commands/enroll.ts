@@ -38,14 +38,14 @@ export function registerEnroll(program: Command, context: CommandContext): void 
       'Make the enrolment bundle for one PC. It is a secret, also after it was used or has expired: carry it yourself and delete it.',
     )
     .argument('NAME', "the agent's name: letters, digits, dots, dashes")
-    .requiredOption('--out BUNDLE', 'the bundle to write; an existing file is never overwritten')
-    .option('--expires AGE', 'how long the bundle may be used', '24h')
+    .requiredOption('--out <BUNDLE>', 'the bundle to write; an existing file is never overwritten')
+    .option('--expires <AGE>', 'how long the bundle may be used', '24h')
     .option('--no-self-restore', 'this PC may send but not read back, not even its own files')
     .option(
-      '--replaces OLD',
+      '--replaces <OLD>',
       'this PC takes the place of agent OLD: it inherits its history, and OLD is refused as soon as this one enrols',
     )
-    .option('--agent-url URL', 'the address at which agents reach the collector, if it is not --url')
+    .option('--agent-url <URL>', 'the address at which agents reach the collector, if it is not --url')
     .option('--no-tls-pin', "do not pin the collector's present TLS key; agents then trust whatever their system's authorities sign");
   withJson(withKit(withCollector(enroll), 'needed'));
   withExample(

@@ -1,6 +1,7 @@
-import { printable } from '@aliquot/shared/cli/format';
+import { formatBytes, printable } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
 import { fsckCollector } from '../store/fsck.ts';
+import type { Finding } from '../store/fsck-finding.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { withExample, withJson } from './options.ts';
@@ -17,15 +18,44 @@ export function registerFsck(program: Command, context: CommandContext): void {
     .description(
       "Prove a collector's folder: packs, catalog, commits, log. Reads a folder in use consistently; exit 1 if anything is found.",
     )
-    .requiredOption('--data DIR', 'the folder that `aliquot init` made')
+    .requiredOption('--data <DIR>', 'the folder that `aliquot init` made')
     .option('--repair', 'cut torn tails and rebuild the catalog from the packs; stop `aliquot serve` first');
   withJson(fsck);
   withExample(fsck, 'aliquot fsck --data /srv/aliquot');
-  fsck.action(async (options: FsckOptions) => {
-    const output = outputOf(context, options);
-    void fsckCollector;
-    void output;
-    void printable;
-    void CommandError;
-  });
+  fsck.action(async (options: FsckOptions) => fsckCommand(context, options));
+}
+
+async function fsckCommand(context: CommandContext, options: FsckOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const { files, clock, random } = context;
+  const progress = output.progress('checked');
+  // Findings come from a callback; they are printed in order, and nothing waits for a slow reader in between.
+  let printed: Promise<void> = Promise.resolve();
+  const summary = await fsckCollector(options.data, {
+    files,
+    clock,
+    random,
+    repair: options.repair === true,
+    onFinding: (finding) => {
+      printed = printed.then(() => output.result({ event: 'finding', ...finding }, findingText(finding)));
+      printed.catch(() => undefined); // thrown where it is awaited
+    },
+    onProgress: (bytes, totalBytes) => progress.update({ files: 0, bytes, totalBytes }),
+  }).finally(() => progress.done());
+  await printed;
+  const { vaults, packs, bytes, commits, items, faults, repaired } = summary;
+  const counted = `${vaults} vaults, ${packs} packs (${formatBytes(bytes)}), ${items} chunks and pages, ${commits} commits`;
+  await output.result(
+    { event: 'summary', ...summary },
+    `${counted}: ${faults === 0 ? 'sound' : `${faults} faults`}${repaired > 0 ? `, ${repaired} repaired` : ''}`,
+  );
+  if (faults > 0)
+    throw new CommandError(
+      'COMMAND_FSCK',
+      `${options.data} has ${faults} ${faults === 1 ? 'fault' : 'faults'}; each is named above with its remedy`,
+    );
+}
+
+function findingText({ severity, code, what, where, remedy }: Finding): string {
+  return printable(`${severity}  ${code}  ${where}: ${what}; ${remedy}`);
 }

@@ -16,8 +16,8 @@ export function registerInit(program: Command, context: CommandContext): void {
   const init = program
     .command('init')
     .description('Make a collector in an empty folder: its identity, its store, and admin.token for the first operator.')
-    .requiredOption('--data DIR', 'the folder: new or empty, on the disk that shall hold the backups')
-    .option('--name TEXT', "the collector's name, as operators will see it; this machine's name unless given");
+    .requiredOption('--data <DIR>', 'the folder: new or empty, on the disk that shall hold the backups')
+    .option('--name <TEXT>', "the collector's name, as operators will see it; this machine's name unless given");
   withJson(init);
   withExample(init, "aliquot init --data /srv/aliquot --name 'Backup of the analytics lab'");
   init.action(async (options: InitOptions) => {

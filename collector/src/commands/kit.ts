@@ -25,8 +25,8 @@ export function registerKit(program: Command, context: CommandContext): void {
     .description(
       "Make a vault's keys on this machine. The kit opens everything that the vault will ever hold: keep copies, and the passphrase elsewhere.",
     )
-    .requiredOption('--out FILE', 'the kit to write; an existing file is never overwritten')
-    .option('--vault NAME', "the vault's name, as people will see it", 'default')
+    .requiredOption('--out <FILE>', 'the kit to write; an existing file is never overwritten')
+    .option('--vault <NAME>', "the vault's name, as people will see it", 'default')
     .option('--blind', 'the collector shall not be able to open names; listings then need the kit');
   withJson(create);
   withExample(create, "aliquot kit create --out lab.kit --vault 'Analytics lab'");

@@ -26,9 +26,9 @@ export function registerList(program: Command, context: CommandContext): void {
   const ls = program
     .command('ls')
     .description('List the files as they were at a time: agent, size, time of the file, version, path.')
-    .option('--agent NAME', 'one agent; all agents unless given')
-    .option('--path GLOB', 'only paths that match whole, or lie below a folder that matches')
-    .option('--at TIME', 'RFC 3339, a date, latest, or an age such as 3d', 'latest');
+    .option('--agent <NAME>', 'one agent; all agents unless given')
+    .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches')
+    .option('--at <TIME>', 'RFC 3339, a date, latest, or an age such as 3d', 'latest');
   withJson(withKit(withCollector(ls), 'for blind vaults'));
   ls.addHelpText('after', '\nThe version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.');
   withExample(ls, "aliquot ls --agent hplc-1 --path '/data/**/*.csv' --at 2026-11-20");
@@ -37,8 +37,8 @@ export function registerList(program: Command, context: CommandContext): void {
   const versions = program
     .command('versions')
     .description('List every kept version of one file, oldest first; a deletion is a line of its own.')
-    .requiredOption('--agent NAME', 'the agent that the file belongs to')
-    .requiredOption('--path PATH', "the file's whole path as on its PC");
+    .requiredOption('--agent <NAME>', 'the agent that the file belongs to')
+    .requiredOption('--path <PATH>', "the file's whole path as on its PC");
   withJson(withKit(withCollector(versions), 'for blind vaults'));
   withExample(versions, 'aliquot versions --agent hplc-1 --path /data/run1/signal.csv');
   versions.action(async (options: VersionsOptions) => listVersions(context, options));

@@ -24,13 +24,13 @@ const MAX_PEM_FILE_BYTES = 64 * 1024;
 /** Adds what reaching a collector needs. */
 export function withCollector(command: Command): Command {
   return command
-    .option('--url URL', "the collector's base address (or ALIQUOT_URL)")
-    .option('--token-file FILE', "the operator's token: admin.token of the collector's folder (or ALIQUOT_TOKEN with the token itself)")
+    .option('--url <URL>', "the collector's base address (or ALIQUOT_URL)")
+    .option('--token-file <FILE>', "the operator's token: admin.token of the collector's folder (or ALIQUOT_TOKEN with the token itself)")
     .option(
-      '--tls-ca FILE',
+      '--tls-ca <FILE>',
       "PEM of the authority that signed the collector's TLS certificate, if the system does not know it (or ALIQUOT_TLS_CA)",
     )
-    .option('--vault NAME', 'the vault, when the collector holds several and no kit says which');
+    .option('--vault <NAME>', 'the vault, when the collector holds several and no kit says which');
 }
 
 export function withKit(command: Command, needed: 'needed' | 'for blind vaults'): Command {
@@ -38,7 +38,7 @@ export function withKit(command: Command, needed: 'needed' | 'for blind vaults')
     needed === 'needed'
       ? 'recovery kit of the vault (or ALIQUOT_KIT)'
       : 'recovery kit: opens the names on this machine; a blind vault needs it (or ALIQUOT_KIT)';
-  return command.option('--kit FILE', text);
+  return command.option('--kit <FILE>', text);
 }
 
 export function withJson(command: Command): Command {

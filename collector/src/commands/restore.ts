@@ -29,10 +29,10 @@ export function registerRestore(program: Command, context: CommandContext): void
   const restore = program
     .command('restore')
     .description('Fetch files, prove and open them with the kit on this machine, and write them below DIR with their whole paths.')
-    .requiredOption('--agent NAME', 'whose files')
-    .option('--path GLOB', 'only paths that match whole, or lie below a folder that matches')
-    .option('--at TIME', 'the files as they were: RFC 3339, a date, latest, or an age such as 3d', 'latest')
-    .requiredOption('--to DIR', 'where to; /data/run1/x becomes DIR/data/run1/x, C:\\Data\\x becomes DIR/C/Data/x')
+    .requiredOption('--agent <NAME>', 'whose files')
+    .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches')
+    .option('--at <TIME>', 'the files as they were: RFC 3339, a date, latest, or an age such as 3d', 'latest')
+    .requiredOption('--to <DIR>', 'where to; /data/run1/x becomes DIR/data/run1/x, C:\\Data\\x becomes DIR/C/Data/x')
     .option('--overwrite', 'replace other files of the same name below DIR');
   withJson(withKit(withCollector(restore), 'needed'));
   withExample(restore, "aliquot restore --kit lab.kit --agent hplc-1 --path '/data/run1' --at 3d --to ./back");

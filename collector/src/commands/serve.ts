@@ -33,10 +33,10 @@ export function registerServe(program: Command, context: CommandContext): void {
     .description(
       'Run the collector: agents, operators and monitors all use its one address. Prints a JSON line with the address when ready; logs go to standard error.',
     )
-    .requiredOption('--data DIR', 'the folder that `aliquot init` made')
-    .option('--listen HOST:PORT', 'where to listen; port 0 picks a free one', '127.0.0.1:8480')
-    .option('--tls-cert FILE', 'certificate chain in PEM; needed on every address but loopback')
-    .option('--tls-key FILE', 'its private key in PEM');
+    .requiredOption('--data <DIR>', 'the folder that `aliquot init` made')
+    .option('--listen <HOST:PORT>', 'where to listen; port 0 picks a free one', '127.0.0.1:8480')
+    .option('--tls-cert <FILE>', 'certificate chain in PEM; needed on every address but loopback')
+    .option('--tls-key <FILE>', 'its private key in PEM');
   withExample(
     serve,
     'aliquot serve --data /srv/aliquot',

@@ -27,8 +27,8 @@ export function registerVault(program: Command, context: CommandContext): void {
     .description(
       "Certify the collector for the kit's vault and hand it the vault's public parts (and, unless the vault is blind, the catalog key).",
     )
-    .option('--collector ID', 'refuse unless the collector has this id, as `aliquot init` printed it')
-    .option('--generation N', 'one more than before when this collector succeeds a lost one; agents refuse to go back', '1');
+    .option('--collector <ID>', 'refuse unless the collector has this id, as `aliquot init` printed it')
+    .option('--generation <N>', 'one more than before when this collector succeeds a lost one; agents refuse to go back', '1');
   withJson(withKit(withCollector(add), 'needed'));
   withExample(add, 'aliquot vault add --kit lab.kit --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
   add.action(async (options: AddOptions) => addCommand(context, options));
