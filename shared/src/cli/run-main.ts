@@ -85,7 +85,7 @@ function quieten(command: Command): void {
 }
 
 function oneLine(message: string): string {
-  return printable(message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')).trim();
+  return printable(message.replace(/^error: |\.$/g, '').replace(/\s*\n\s*/g, ' ')).trim();
 }
 
 function stackOf(error: Error): string {
