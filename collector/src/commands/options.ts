@@ -1,7 +1,7 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { readWholeFile } from '@aliquot/shared/durable/durable';
 import { errnoOf } from '@aliquot/shared/durable/errors';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { CommandContext } from './context.ts';
 import type { Endpoint } from './http-client.ts';
 
@@ -42,7 +42,7 @@ export function withKit(command: Command, needed: 'needed' | 'for blind vaults')
 }
 
 export function withJson(command: Command): Command {
-  return command.addOption(new Option('--json', 'one JSON object a line on standard output').default(false));
+  return command.option('--json', 'one JSON object a line on standard output');
 }
 
 /** Help always ends with a command line that works. */

@@ -20,6 +20,8 @@ import type { VaultStore } from '../store/vault-store.ts';
 import { TestAgent } from './agent.ts';
 import { type Wire, type WirePair, wirePair } from './wire.ts';
 
+const START_MS = Date.UTC(2026, 10, 21, 12);
+
 /** Timers that a test moves by hand. */
 export class HandTimers implements Timers {
   #pending = new Map<number, () => void>();
@@ -47,7 +49,7 @@ export class Front {
   readonly timers = new HandTimers();
   readonly logged: string[] = [];
   readonly log: Logger;
-  nowMs = Date.UTC(2026, 10, 21, 12);
+  nowMs = START_MS;
   store: CollectorStore;
   storeFailures: Error[] = [];
 
@@ -61,11 +63,11 @@ export class Front {
 
   static async open(options: { blind?: boolean } = {}): Promise<Front> {
     const dir = await mkdtemp(join(tmpdir(), 'aliquot-front-'));
-    const nowMs = Date.UTC(2026, 10, 21, 11);
-    const kit = createKit({ name: 'lab', blind: options.blind === true, nowMs }, systemRandom);
-    const clock = { nowMs: () => nowMs };
+    const kit = createKit({ name: 'lab', blind: options.blind === true, nowMs: START_MS }, systemRandom);
+    let front: Front | undefined;
+    const clock = { nowMs: () => front?.nowMs ?? START_MS };
     const store = await initCollector(join(dir, 'data'), { name: 'test' }, { files: nodeFiles, clock, random: systemRandom });
-    const front = new Front(dir, store, kit);
+    front = new Front(dir, store, kit);
     await front.addVault();
     return front;
   }
