@@ -37,7 +37,6 @@ export interface AgentSessionParts {
 export class AgentSession {
   readonly #parts: AgentSessionParts;
   #provedHead: TreeHead;
-  #creditBytes = CREDIT_BYTES;
 
   constructor(parts: AgentSessionParts) {
     this.#parts = parts;
@@ -73,10 +72,8 @@ export class AgentSession {
 
   async #chunks(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
     const { store, agent, link } = this.#parts;
-    this.#creditBytes -= body.length;
-    if (this.#creditBytes < 0) throw new IngestError('INGEST_LIMIT', 'limit', 'more chunk bytes under way than were granted');
     await store.putChunks(agent.lineageId, [...splitItems(frame.items, body)]);
-    this.#creditBytes += body.length;
+    // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is bounded by the inbox either way.
     await link.send({ type: 'credit', bytes: body.length });
   }
 

@@ -9,7 +9,7 @@ import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
 import { type Channel, CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_TRY_AGAIN } from './channel.ts';
-import { IngestError } from './errors.ts';
+import { IngestError, type IngestErrorCode } from './errors.ts';
 import type { SessionHub } from './hub.ts';
 import { Inbox } from './inbox.ts';
 import { admit, standing } from './join.ts';
@@ -70,7 +70,7 @@ export class Connection {
   /** Runs the session to its end; never rejects. `onProved` is called when the agent has proved itself. */
   async run(onProved: () => void): Promise<void> {
     const late = this.#parts.timers.after(HANDSHAKE_MS, () => {
-      this.#log.warn({ code: 'INGEST_TIMEOUT' }, 'connection did not prove itself in time');
+      this.#log.warn({ code: 'INGEST_TIMEOUT' satisfies IngestErrorCode }, 'connection did not prove itself in time');
       this.#channel.terminate();
     });
     let leaveHub: (() => void) | undefined;

@@ -5,10 +5,8 @@ export type IngestErrorCode =
   | 'INGEST_REFUSED'
   /** An agent, or something that is none, sent what the protocol does not allow. */
   | 'INGEST_PROTOCOL'
-  /** An agent sent more than it was granted. */
+  /** More connections, in all or from one address, than may be open without having proved themselves. */
   | 'INGEST_LIMIT'
-  /** The store could not take what an agent sent. */
-  | 'INGEST_STORAGE'
   /** A connection did not prove itself in time. */
   | 'INGEST_TIMEOUT';
 

@@ -5,6 +5,7 @@ import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { socketChannel } from './channel.ts';
 import { Connection, type IngestParts } from './connection.ts';
+import type { IngestErrorCode } from './errors.ts';
 import { HandshakeGate } from './handshake-gate.ts';
 import type { Timers } from './timers.ts';
 
@@ -39,7 +40,10 @@ export function attachIngest(server: Server, parts: IngestParts, gate: Handshake
     if (stopping) return reject(stream, 503);
     if (request.url?.split('?')[0] !== AGENT_PATH) return reject(stream, 404);
     const leave = gate.enter(request.socket.remoteAddress ?? '');
-    if (leave === undefined) return reject(stream, 503);
+    if (leave === undefined) {
+      parts.log.warn({ code: 'INGEST_LIMIT' satisfies IngestErrorCode }, 'too many connections that have not proved themselves');
+      return reject(stream, 503);
+    }
     stream.once('close', leave);
     sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, stream, leave));
   };
@@ -50,7 +54,9 @@ export function attachIngest(server: Server, parts: IngestParts, gate: Handshake
     const quiet = keepAlive(socket, parts.timers);
     socket.on('message', (data: Buffer) => connection.receive(data));
     // What `ws` itself refuses (an oversized or malformed message) closes the socket; `close` follows.
-    socket.on('error', (error) => parts.log.warn({ code: 'INGEST_PROTOCOL', reason: error.message }, 'connection refused'));
+    socket.on('error', (error) =>
+      parts.log.warn({ code: 'INGEST_PROTOCOL' satisfies IngestErrorCode, reason: error.message }, 'connection refused'),
+    );
     socket.on('close', () => {
       quiet();
       leave();
