@@ -77,7 +77,7 @@ export class Drain {
     for await (const id of itemsOfCommit(queue, commit.bytes)) await this.#uploader.offer(id);
     await this.#uploader.finish();
     let bytes = commit.bytes;
-    /** What the collector still named as missing after it was given everything that could be found. */
+    /** What the collector named as missing, and was given or told of, so that no answer can repeat for ever. */
     const given = new Set<string>();
     for (;;) {
       const answer = await session.request((requestId) => ({ type: 'commit', requestId }), bytes);
@@ -112,22 +112,17 @@ export class Drain {
   async #supply(commit: QueuedCommit, bytes: Uint8Array, ids: readonly ChunkId[], given: Set<string>): Promise<Uint8Array> {
     const { queue } = this.#parts;
     const absent: ChunkId[] = [];
-    let progress = false;
     for (const id of ids) {
-      const item = given.has(nameOf(id)) ? undefined : await queue.readItem(id);
+      if (given.has(nameOf(id))) throw new UplinkError('UPLINK_PROTOCOL', 'the collector asks again for an item that it was just sent');
       given.add(nameOf(id));
-      if (item === undefined) {
-        absent.push(id);
-        continue;
-      }
-      await this.#uploader.send(item);
-      progress = true;
+      const item = await queue.readItem(id);
+      if (item === undefined) absent.push(id);
+      else await this.#uploader.send(item);
     }
     const lost = absent.length === 0 ? [] : await this.#recover(commit, bytes, absent);
-    if (lost.length < absent.length) progress = true;
     await this.#uploader.finish();
     if (lost.length === 0) {
-      if (!progress) throw new UplinkError('UPLINK_PROTOCOL', 'the collector refuses a commit but names nothing that it lacks');
+      if (ids.length === 0) throw new UplinkError('UPLINK_PROTOCOL', 'the collector refuses a commit but names nothing that it lacks');
       return bytes;
     }
     const need = await slotsNeeding(queue, bytes, lost);

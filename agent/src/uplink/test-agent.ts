@@ -1,0 +1,114 @@
+/** An enrolled agent with queue and uplink in a temporary folder. Nothing outside tests imports this file. */
+import { fixtureAgent, FIXTURE_TIME_MS, seededRandom } from '@aliquot/shared/keys/fixtures';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
+import type { AgentIdentity } from '../identity/identity.ts';
+import { DurableQueue } from '../queue/durable-queue.ts';
+import type { QueueOptions } from '../queue/open-queue.ts';
+import { cacheSecret, keys, queueOptions, temporaryFolder, vault } from '../queue/test-support.ts';
+import type { Timers } from './timers.ts';
+import { TrustStore } from './trust.ts';
+import type { UplinkState, UplinkStatus } from './uplink.ts';
+import { type UplinkOptions, WebSocketUplink } from './ws-uplink.ts';
+
+export { vault };
+
+export function testIdentity(url: string, selfRestore = true): AgentIdentity {
+  const agent = fixtureAgent(vault, 'lcms-1', { selfRestore });
+  const { descriptor } = vault;
+  return {
+    server: { url, tlsCa: '', tlsPinSha256: new Uint8Array() },
+    descriptor,
+    certificate: verifyAgent(descriptor.authorityKey, descriptor.vaultId, agent.enrolment, agent.binding),
+    enrolment: agent.enrolment,
+    binding: agent.binding,
+    collector: verifyCollectorCertificate(descriptor.authorityKey, descriptor.vaultId, vault.collectorCertificate),
+    signKey: agent.signKey,
+    boxKey: agent.boxKey,
+    chainId: agent.chainId,
+    keys,
+    pathKey: new Uint8Array(32).fill(7),
+    cacheSecret,
+  };
+}
+
+/** Timers that fire when the test says so. */
+export class ManualTimers implements Timers {
+  readonly waiting: { readonly milliseconds: number; readonly action: () => void }[] = [];
+
+  after(milliseconds: number, action: () => void): () => void {
+    const timer = { milliseconds, action };
+    this.waiting.push(timer);
+    return () => {
+      const at = this.waiting.indexOf(timer);
+      if (at >= 0) this.waiting.splice(at, 1);
+    };
+  }
+
+  /** Fires every timer that waits now. */
+  fire(): void {
+    for (const { action } of this.waiting.splice(0)) action();
+  }
+}
+
+export interface TestAgent {
+  readonly queue: DurableQueue;
+  readonly uplink: WebSocketUplink;
+  readonly timers: ManualTimers;
+  readonly dir: string;
+  /** Resolves with the status once the uplink is in one of these states. */
+  until(...states: UplinkState[]): Promise<UplinkStatus>;
+  /** Stops all and opens it again over the same folder. */
+  restart(changes?: Partial<UplinkOptions>): Promise<TestAgent>;
+  close(): Promise<void>;
+}
+
+export async function startAgent(
+  url: string,
+  options: {
+    readonly selfRestore?: boolean;
+    readonly dir?: string;
+    readonly uplink?: Partial<UplinkOptions>;
+    readonly queue?: Partial<QueueOptions>;
+    readonly start?: boolean;
+  } = {},
+): Promise<TestAgent> {
+  const made = options.dir === undefined ? temporaryFolder() : undefined;
+  const dir = options.dir ?? made?.dir ?? '';
+  const identity = testIdentity(url, options.selfRestore);
+  const queue = await DurableQueue.open(queueOptions(dir, options.queue));
+  const trust = await TrustStore.open(nodeFiles, dir, identity);
+  const timers = new ManualTimers();
+  const clock = { nowMs: () => FIXTURE_TIME_MS };
+  const random = seededRandom(`uplink ${dir}`);
+  const uplink = new WebSocketUplink({ identity, queue, trust, clock, random, timers, software: 'test 1', ...options.uplink });
+  if (options.start !== false) uplink.start();
+  const halt = async (): Promise<void> => {
+    await uplink.stop();
+    await queue.close();
+  };
+  return {
+    queue,
+    uplink,
+    timers,
+    dir,
+    until: (...states) =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          if (!states.includes(uplink.status().state)) return;
+          stop();
+          resolve(uplink.status());
+        };
+        const stop = uplink.subscribe(look);
+        look();
+      }),
+    restart: async (changes) => {
+      await halt();
+      return startAgent(url, { ...options, dir, uplink: { ...options.uplink, ...changes } });
+    },
+    close: async () => {
+      await halt();
+      made?.remove();
+    },
+  };
+}

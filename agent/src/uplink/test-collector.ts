@@ -1,0 +1,341 @@
+/** A small collector in this process, true to the wire and easy to corrupt. Nothing outside tests imports this file. */
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import {
+  type ChainPoint,
+  type ChunkId,
+  type ClientFrame,
+  type CommitHash,
+  decodeClientFrame,
+  encodeEventBody,
+  encodeFrame,
+  encodeServerFrame,
+  type ReceiptBody,
+  type ServerFrame,
+  type Signed,
+  splitFrame,
+  splitItems,
+  type TreeHead,
+} from '@aliquot/proto';
+import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import type { SigningKey } from '@aliquot/shared/crypto/sign';
+import { type AgentCertificate, collectorIdOf, issueEpochOpening } from '@aliquot/shared/keys/certificates';
+import { FIXTURE_TIME_MS, type FixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
+import { leafHash, MemoryHashStore, MerkleLog } from '@aliquot/shared/log/merkle';
+import { signHead, signReceipt } from '@aliquot/shared/log/receipt';
+import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
+import { ServerHandshake } from '@aliquot/shared/session/handshake';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+interface Opening {
+  readonly opening: Signed;
+  readonly leaf: Uint8Array;
+  readonly index: number;
+}
+
+/** Everything that a collector has on disk: copied aside and put back, it is a rollback. */
+interface Held {
+  leaves: Uint8Array[];
+  items: Map<string, { readonly kind: 'chunk' | 'page'; readonly bytes: Uint8Array }>;
+  commits: { readonly hash: CommitHash; readonly bytes: Uint8Array; readonly verified: VerifiedCommit; readonly receipt: Signed }[];
+  epoch: number;
+  openings: Opening[];
+}
+
+type Reply = (frame: ServerFrame, body?: Uint8Array) => void;
+
+export class TestCollector {
+  readonly vault: FixtureVault;
+  readonly frames: ClientFrame[] = [];
+  key: SigningKey;
+  certificate: Signed;
+  creditBytes = 16 * 1024 * 1024;
+  /** Answers every connection with this refusal. */
+  refuse: Extract<ServerFrame, { type: 'refused' }> | undefined;
+  /** Bends a frame before it is sealed. */
+  bend: (frame: ServerFrame) => ServerFrame = (frame) => frame;
+  /** Bends the sealed bytes on the wire; undefined swallows them. */
+  bendWire: (message: Uint8Array, index: number) => Uint8Array | undefined = (message) => message;
+  /** Ends the connection instead of answering this frame. */
+  hangUpOn: (frame: ClientFrame) => boolean = () => false;
+  /** Whether it notices that agents know more than it. */
+  admitsRollback = true;
+  connections = 0;
+  #held: Held = { leaves: [], items: new Map(), commits: [], epoch: 0, openings: [] };
+  #server: WebSocketServer | undefined;
+  #sockets = new Set<WebSocket>();
+  #waiting: { readonly when: () => boolean; readonly resolve: () => void }[] = [];
+
+  constructor(vault: FixtureVault) {
+    this.vault = vault;
+    this.key = vault.collector;
+    this.certificate = vault.collectorCertificate;
+  }
+
+  async listen(port = 0): Promise<string> {
+    this.#server = new WebSocketServer({ port, host: '127.0.0.1', path: '/v1/agent' });
+    this.#server.on('connection', (socket) => this.#serve(socket));
+    await once(this.#server, 'listening');
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    return (this.#server?.address() as AddressInfo).port;
+  }
+
+  async stop(): Promise<void> {
+    this.dropAll();
+    const server = this.#server;
+    this.#server = undefined;
+    if (server !== undefined) await new Promise((resolve) => server.close(resolve));
+  }
+
+  /** Cuts every connection. */
+  dropAll(): void {
+    for (const socket of this.#sockets) socket.terminate();
+  }
+
+  /** A copy of all that is held, to be put back later. */
+  snapshot(): Held {
+    const { leaves, items, commits, epoch, openings } = this.#held;
+    return { leaves: [...leaves], items: new Map(items), commits: [...commits], epoch, openings: [...openings] };
+  }
+
+  putBack(held: Held): void {
+    this.#held = { ...held, leaves: [...held.leaves], items: new Map(held.items), commits: [...held.commits] };
+  }
+
+  get commits(): readonly VerifiedCommit[] {
+    return this.#held.commits.map(({ verified }) => verified);
+  }
+
+  get commitBytes(): readonly Uint8Array[] {
+    return this.#held.commits.map(({ bytes }) => bytes);
+  }
+
+  get itemCount(): number {
+    return this.#held.items.size;
+  }
+
+  forgetItem(id: ChunkId): void {
+    this.#held.items.delete(hex(id));
+  }
+
+  /** The authority heals a rollback: opens the next log epoch, naming these heads as lost. */
+  async reopen(lost: readonly TreeHead[]): Promise<void> {
+    const { vaultId } = this.vault.descriptor;
+    const base = await this.head();
+    const body = { version: 1, vaultId, logEpoch: base.logEpoch + 1, base, lost, approvedAtMs: FIXTURE_TIME_MS } as const;
+    const opening = issueEpochOpening(this.vault.authority, body);
+    const leaf = eventLeaf(encodeEventBody({ type: 'epochOpened', timeMs: FIXTURE_TIME_MS, opening }), FIXTURE_TIME_MS);
+    this.#held.openings.push({ opening, leaf, index: this.#held.leaves.length });
+    this.#held.leaves.push(leaf);
+    this.#held.epoch += 1;
+  }
+
+  async head(): Promise<TreeHead> {
+    const log = await this.#log();
+    return { logEpoch: this.#held.epoch, size: log.size, root: log.root };
+  }
+
+  /** Resolves when the condition holds, looked at after every frame and connection. */
+  until(when: () => boolean): Promise<void> {
+    if (when()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ when, resolve }));
+  }
+
+  #check(): void {
+    for (const waiting of [...this.#waiting]) {
+      if (!waiting.when()) continue;
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      waiting.resolve();
+    }
+  }
+
+  async #log(): Promise<MerkleLog> {
+    const log = await MerkleLog.open(new MemoryHashStore());
+    await log.append(this.#held.leaves.map(leafHash));
+    return log;
+  }
+
+  #signedHead(head: TreeHead): Signed {
+    const { vaultId } = this.vault.descriptor;
+    return signHead(this.key, { version: 1, vaultId, collectorId: collectorIdOf(this.key.publicKey), timeMs: FIXTURE_TIME_MS, head });
+  }
+
+  #serve(socket: WebSocket): void {
+    this.connections += 1;
+    this.#sockets.add(socket);
+    const { authorityKey } = this.vault.descriptor;
+    const handshake = new ServerHandshake({
+      signKey: this.key,
+      vault: () => ({ authorityKey, certificate: this.certificate }),
+      random: seededRandom(`collector ${this.connections}`),
+    });
+    let keys: { readonly sealer: FrameSealer; readonly opener: FrameOpener } | undefined;
+    let agent: AgentCertificate | undefined;
+    let proved: TreeHead = { logEpoch: 0, size: 0, root: new Uint8Array(32) };
+    let sent = 0;
+    let turn: Promise<void> = Promise.resolve();
+    const out = (message: Uint8Array): void => {
+      const bent = this.bendWire(message, sent);
+      sent += 1;
+      if (bent !== undefined) socket.send(bent);
+    };
+    const reply: Reply = (frame, body) => {
+      const bent = this.bend(frame);
+      if (keys !== undefined) out(keys.sealer.seal(encodeFrame(encodeServerFrame(bent), body)));
+    };
+    const handle = async (data: Buffer): Promise<void> => {
+      if (keys === undefined) {
+        const established = handshake.onClientHello(new Uint8Array(data));
+        keys = { sealer: new FrameSealer(established.keys, 'server'), opener: new FrameOpener(established.keys, 'server') };
+        out(established.hello);
+        return;
+      }
+      const { header, body } = splitFrame(keys.opener.open(data));
+      const frame = decodeClientFrame(header);
+      this.frames.push(frame);
+      if (this.hangUpOn(frame)) {
+        socket.terminate();
+        return;
+      }
+      if (frame.type === 'auth') {
+        agent = handshake.verifyAuth(frame);
+        if (this.refuse !== undefined) reply(this.refuse);
+        else proved = await this.#ready(frame, reply);
+      } else if (agent !== undefined) {
+        proved = await this.#answer(frame, body.slice(), agent, proved, reply);
+      }
+    };
+    socket.on('message', (data: Buffer) => {
+      turn = turn.then(() => handle(data)).catch(() => socket.terminate());
+      turn.then(() => this.#check());
+    });
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      this.#check();
+    });
+    socket.on('error', () => undefined);
+  }
+
+  async #ready(auth: Extract<ClientFrame, { type: 'auth' }>, reply: Reply): Promise<TreeHead> {
+    const log = await this.#log();
+    const head = await this.head();
+    const seen = auth.treeHead;
+    const openings = this.#held.openings.slice(seen?.logEpoch ?? 0);
+    const base = openings[0]?.index;
+    const ahead = seen !== undefined && base === undefined && (seen.logEpoch > head.logEpoch || seen.size > head.size);
+    const from = seen === undefined ? 0 : base !== undefined && seen.size > base ? base : Math.min(seen.size, head.size);
+    const last = this.#held.commits[this.#held.commits.length - 1];
+    const chainHead: ChainPoint | undefined = last && { chainId: auth.chainId, sequence: last.verified.header.sequence, hash: last.hash };
+    reply({
+      type: 'ready',
+      sessionId: new Uint8Array(16),
+      creditBytes: this.creditBytes,
+      timeMs: FIXTURE_TIME_MS,
+      head: this.#signedHead(head),
+      consistency: ahead || from === 0 ? [] : await log.consistencyProof(from, head.size),
+      openings: await Promise.all(
+        openings.map(async ({ opening, leaf, index }) => ({ opening, leaf, inclusion: await log.inclusionProof(index, head.size) })),
+      ),
+      chainHead,
+      gcEpoch: 0,
+      rolledBack: ahead && this.admitsRollback,
+    });
+    return head;
+  }
+
+  async #answer(frame: ClientFrame, body: Uint8Array, agent: AgentCertificate, proved: TreeHead, reply: Reply): Promise<TreeHead> {
+    switch (frame.type) {
+      case 'have':
+        reply({
+          type: 'haveAnswer',
+          requestId: frame.requestId,
+          missing: frame.ids.flatMap((id, index) => (this.#held.items.has(hex(id)) ? [] : [index])),
+        });
+        return proved;
+      case 'chunks':
+        for (const { id, kind, bytes } of splitItems(frame.items, body)) {
+          if (hex(sha256(bytes)) !== hex(id)) throw new Error('a chunk that is not its id');
+          this.#held.items.set(hex(id), { kind, bytes: bytes.slice() });
+        }
+        reply({ type: 'credit', bytes: body.length });
+        return proved;
+      case 'heartbeat':
+        reply({ type: 'heartbeatAck', requestId: frame.requestId });
+        return proved;
+      case 'commit':
+        return this.#commit(frame.requestId, body, agent, proved, reply);
+      case 'state':
+        for (const { bytes } of this.#held.commits) {
+          reply({ type: 'commitData', requestId: frame.requestId, live: [0], receivedAtMs: FIXTURE_TIME_MS }, bytes);
+        }
+        reply({ type: 'stateEnd', requestId: frame.requestId });
+        return proved;
+      case 'fetch': {
+        const found = frame.ids.flatMap((id) => {
+          const item = this.#held.items.get(hex(id));
+          return item === undefined ? [] : [{ id, ...item }];
+        });
+        const missing = frame.ids.filter((id) => !this.#held.items.has(hex(id)));
+        const items = found.map(({ id, kind, bytes }) => ({ id, kind, size: bytes.length }));
+        reply({ type: 'chunkData', requestId: frame.requestId, items, last: true, missing }, Buffer.concat(found.map(({ bytes }) => bytes)));
+        return proved;
+      }
+      case 'auth':
+        throw new Error('auth twice');
+    }
+  }
+
+  async #commit(requestId: number, bytes: Uint8Array, agent: AgentCertificate, proved: TreeHead, reply: Reply): Promise<TreeHead> {
+    const verified = verifyCommit(bytes, { vaultId: this.vault.descriptor.vaultId, agent });
+    const { sequence } = verified.header;
+    const known = this.#held.commits[sequence - 1];
+    if (known === undefined) {
+      const ids = verified.slots.flatMap((slot) => (slot.type === 'entry' ? slot.entry.content.refs.map(({ id }) => id) : []));
+      const missing = ids.filter((id) => !this.#held.items.has(hex(id)));
+      if (missing.length > 0) {
+        reply({ type: 'commitMissing', requestId, ids: missing });
+        return proved;
+      }
+      if (sequence !== this.#held.commits.length + 1) throw new Error('out of sequence');
+      this.#held.leaves.push(commitLeaf(verified.hash, FIXTURE_TIME_MS));
+      const receipt = await this.#receipt(verified);
+      this.#held.commits.push({ hash: verified.hash, bytes, verified, receipt });
+    }
+    const log = await this.#log();
+    const head = await this.head();
+    const stored = this.#held.commits[sequence - 1];
+    if (stored === undefined) throw new Error('not stored');
+    const leaf = hex(commitLeaf(stored.hash, FIXTURE_TIME_MS));
+    const index = this.#held.leaves.findIndex((candidate) => hex(candidate) === leaf);
+    reply({
+      type: 'receipt',
+      requestId,
+      receipt: stored.receipt,
+      inclusion: await log.inclusionProof(index, head.size),
+      consistency: proved.size === 0 ? [] : await log.consistencyProof(proved.size, head.size),
+      head: this.#signedHead(head),
+    });
+    return head;
+  }
+
+  async #receipt({ header, hash }: VerifiedCommit): Promise<Signed> {
+    const head = await this.head();
+    const { vaultId, agentId, chainId, sequence } = header;
+    const body: ReceiptBody = {
+      ...{ version: 1, vaultId, agentId, chainId, sequence },
+      collectorId: collectorIdOf(this.key.publicKey),
+      commitHash: hash,
+      receivedAtMs: FIXTURE_TIME_MS,
+      leafIndex: head.size - 1,
+      head,
+      copies: 1,
+    };
+    return signReceipt(this.key, body);
+  }
+}
