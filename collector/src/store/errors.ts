@@ -7,7 +7,7 @@ export type StoreErrorCode =
   | 'STORE_DAMAGED'
   /** The disk has no room; nothing of the call was kept. */
   | 'STORE_NO_SPACE'
-  /** Writing or syncing failed; the unsynced tail was dropped and the vault must be opened again. */
+  /** Writing or syncing failed; what was not synced is dropped, and the vault opens itself anew at the next call. */
   | 'STORE_FAILED'
   /** The store was closed. */
   | 'STORE_CLOSED'

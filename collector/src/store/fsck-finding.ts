@@ -32,8 +32,8 @@ export type FindingCode =
   | 'catalog-differs'
   /** The catalog cannot be read. */
   | 'catalog-broken'
-  /** The catalog could not be compared, because a living process holds it. */
-  | 'catalog-in-use'
+  /** The catalog could not be compared: a living process holds it, or a damaged page hides what it should say. */
+  | 'catalog-not-compared'
   /** A version whose content is no longer whole: the consequence of an item-damaged or reference-missing. */
   | 'version-damaged'
   /** A file of the folder is missing, unreadable or does not fit. */

@@ -12,6 +12,7 @@ import { decodePackHeader, type IndexRow, PACK_HEADER_BYTES, RECORD_HEADER_BYTES
 /** A chunk or page whose bytes have rotted. */
 export interface DamagedItem {
   readonly id: ChunkId;
+  readonly kind: 'chunk' | 'page';
   readonly position: Position;
 }
 
@@ -123,7 +124,8 @@ class PackCheck {
     const known = item.type === 'record' ? item.header : index?.find((row) => row.offset === item.offset);
     if (known !== undefined && isData(known.kind)) {
       this.#note(known, item.offset);
-      this.#damaged.push({ id: asChunkId(known.id), position: { pack: this.#pack.number, offset: item.offset } });
+      const kind = known.kind === 'page' ? 'page' : 'chunk';
+      this.#damaged.push({ id: asChunkId(known.id), kind, position: { pack: this.#pack.number, offset: item.offset } });
       return item.offset + RECORD_HEADER_BYTES + known.length;
     }
     this.#broken = true;
@@ -157,7 +159,7 @@ function sameRows(a: readonly IndexRow[], b: readonly IndexRow[]): boolean {
 
 /** How a damaged item is told, once it is known whether a sound copy was stored later. */
 export function damageFinding(item: DamagedItem, path: string, mended: boolean): Finding {
-  const what = `the bytes of ${Buffer.from(item.id).toString('hex')} are damaged${mended ? ', and a sound copy was stored since' : ''}`;
+  const what = `the bytes of ${item.kind} ${Buffer.from(item.id).toString('hex')} are damaged${mended ? ', and a sound copy was stored since' : ''}`;
   const where = `${path}, byte ${item.position.offset}`;
   return { code: 'item-damaged', severity: mended ? 'warning' : 'error', what, where, remedy: mended ? 'check the disk' : `check the disk; ${SEND_AGAIN}` };
 }

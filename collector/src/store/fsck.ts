@@ -126,7 +126,8 @@ class Fsck {
       core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, this.#options);
       for (const item of damaged) core.setDamaged(item.id);
       const audit = new LogAudit(vault, this.#tell);
-      const differs = await this.#replay(dir, core, audit);
+      const pageLost = damaged.some((item) => item.kind === 'page');
+      const differs = await this.#replay(dir, core, audit, pageLost);
       this.#summary.commits += audit.commits;
       await this.#tellDamage(dir, core, damaged);
       return differs;
@@ -140,8 +141,8 @@ class Fsck {
     }
   }
 
-  async #replay(dir: string, core: VaultCore, audit: LogAudit): Promise<boolean> {
-    const real = await this.#openCatalog(join(dir, 'catalog'));
+  async #replay(dir: string, core: VaultCore, audit: LogAudit, pageLost: boolean): Promise<boolean> {
+    const real = await this.#openCatalog(join(dir, 'catalog'), pageLost);
     if (real === 'broken' || real === undefined) {
       await replayInto(core, core.journal, START, { audit });
       return real === 'broken';
@@ -163,12 +164,12 @@ class Fsck {
   }
 
   /** The real catalog; `undefined` when it cannot be looked at now. */
-  async #openCatalog(path: string): Promise<Catalog | 'broken' | undefined> {
-    if (this.#live) {
-      const what = 'the catalog was not compared: a living process has it open';
-      this.#tell({ code: 'catalog-in-use', severity: 'info', what, where: path, remedy: 'run fsck again while the collector is stopped' });
-      return undefined;
-    }
+  async #openCatalog(path: string, pageLost: boolean): Promise<Catalog | 'broken' | undefined> {
+    const skip = (what: string, remedy: string): undefined => {
+      this.#tell({ code: 'catalog-not-compared', severity: 'info', what: `the catalog was not compared: ${what}`, where: path, remedy });
+    };
+    if (this.#live) return skip('a living process has it open', 'run fsck again while the collector is stopped');
+    if (pageLost) return skip('what a damaged page referred to cannot be told', 'none: see the damaged page');
     try {
       if (await exists(this.#options.files, path)) return await Catalog.openExisting(path);
       this.#tell({ code: 'catalog-broken', severity: 'warning', what: 'there is no catalog', where: path, remedy: 'nothing to do: the next start builds it' });

@@ -174,7 +174,7 @@ export class Journal {
       headers.push(header);
       parts.push(encodeRecordHeader(header, pack.salt), payload);
     }
-    let offset = await withStoreErrors(() => pack.file.append(...joined(parts)));
+    let offset = await appending(pack.file, () => pack.file.append(...joined(parts)));
     return headers.map((header) => {
       pack.index.add(header, offset);
       const position = { pack: pack.number, offset };
@@ -185,7 +185,7 @@ export class Journal {
 
   async sync(): Promise<void> {
     const file = this.#current?.file;
-    if (file !== undefined) await withStoreErrors(() => file.sync());
+    if (file !== undefined) await flushing(() => file.sync());
   }
 
   /** One record, its payload proved against its id. Throws `STORE_DAMAGED` when it is not what was stored. */
@@ -307,29 +307,25 @@ export class Journal {
 
   /** Closes a pack: everything synced, then index and footer, synced (I-C6). */
   async #finish(pack: OpenPack): Promise<void> {
-    await withStoreErrors(async () => {
-      await pack.file.sync();
-      const payload = pack.index.payload();
-      const header = encodeRecordHeader({ kind: 'index', length: payload.length, syncedTo: pack.file.syncedSize, id: sha256(payload) }, pack.salt);
-      const footer = encodeFooter({ indexOffset: pack.file.size, records: pack.index.count }, pack.number, pack.salt);
-      await pack.file.append(Buffer.concat([header, payload, footer]));
-      await pack.file.sync();
-    });
+    await flushing(() => pack.file.sync());
+    const payload = pack.index.payload();
+    const header = encodeRecordHeader({ kind: 'index', length: payload.length, syncedTo: pack.file.syncedSize, id: sha256(payload) }, pack.salt);
+    const footer = encodeFooter({ indexOffset: pack.file.size, records: pack.index.count }, pack.number, pack.salt);
+    await appending(pack.file, () => pack.file.append(Buffer.concat([header, payload, footer])));
+    await flushing(() => pack.file.sync());
     this.#current = undefined;
     this.#closedBytes += pack.file.size;
     await pack.file.close();
   }
 
   async #begin(number: number): Promise<OpenPack> {
-    const file = await withStoreErrors(() => AppendFile.open(this.#ports.files, this.#path(number), { mode: PACK_MODE }));
+    const file = await appending(undefined, () => AppendFile.open(this.#ports.files, this.#path(number), { mode: PACK_MODE }));
     try {
       // Bytes of a header that a crash or a full disk left behind; a pack with records never comes here.
-      if (file.size > 0) await withStoreErrors(() => file.truncateTo(0));
+      if (file.size > 0) await flushing(() => file.truncateTo(0));
       const salt = Buffer.from(this.#ports.random.bytes(4)).readUInt32BE(0);
-      await withStoreErrors(async () => {
-        await file.append(encodePackHeader({ number, vaultId: this.#vaultId, salt }));
-        await file.sync();
-      });
+      await appending(file, () => file.append(encodePackHeader({ number, vaultId: this.#vaultId, salt })));
+      await flushing(() => file.sync());
       const pack = { file, number, salt, index: new PackIndex() };
       this.#lastNumber = number;
       this.#current = pack;
@@ -342,9 +338,9 @@ export class Journal {
 
   /** Goes on with the last pack: finds its sound end, cuts what is torn behind it, syncs the rest. */
   async #resume(number: number, knownOffset: number, discardAfter: number | undefined): Promise<void> {
-    const file = await withStoreErrors(() => AppendFile.open(this.#ports.files, this.#path(number), { mode: PACK_MODE }));
+    const file = await appending(undefined, () => AppendFile.open(this.#ports.files, this.#path(number), { mode: PACK_MODE }));
     try {
-      if (discardAfter !== undefined && discardAfter < file.size) await withStoreErrors(() => file.truncateTo(discardAfter));
+      if (discardAfter !== undefined && discardAfter < file.size) await flushing(() => file.truncateTo(discardAfter));
       const index = new PackIndex();
       const source = this.#sourceOf({ file, number });
       this.#lastNumber = number;
@@ -358,13 +354,13 @@ export class Journal {
       const { salt } = await this.#header(source);
       const footer = await readFooter(source, salt);
       if (footer !== undefined) {
-        await withStoreErrors(() => file.sync());
+        await flushing(() => file.sync());
         this.#closedBytes += file.size;
         await file.close();
         return;
       }
       const end = await soundEnd(source, salt, knownOffset, (header, offset) => index.add(header, offset));
-      await withStoreErrors(async () => {
+      await flushing(async () => {
         await file.truncateTo(end);
         await file.sync();
       });
@@ -488,13 +484,28 @@ function joined(parts: readonly Uint8Array[]): Uint8Array[] {
   return runs;
 }
 
-/** A full disk is the operator's to mend and costs nothing; every other failure leaves the file in doubt. */
-async function withStoreErrors<T>(run: () => Promise<T>): Promise<T> {
+/**
+ * A full disk is the operator's to mend and costs nothing: the append was cut off again. Every other failure leaves the
+ * file in doubt, and so does a full disk that is met only when flushing, or that even the cut did not survive.
+ */
+async function appending<T>(file: AppendFile | undefined, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
-    const code = error.code === 'FILE_NO_SPACE' ? 'STORE_NO_SPACE' : 'STORE_FAILED';
-    throw new StoreError(code, error.message, { cause: error, retryable: code === 'STORE_NO_SPACE' });
+    throw failure(error.code === 'FILE_NO_SPACE' && file?.poisoned !== true ? 'STORE_NO_SPACE' : 'STORE_FAILED', error);
   }
+}
+
+async function flushing<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw error instanceof FileError ? failure('STORE_FAILED', error) : error;
+  }
+}
+
+/** Retryable both: after a failure the vault drops what was not synced and opens itself anew. */
+function failure(code: 'STORE_NO_SPACE' | 'STORE_FAILED', cause: FileError): StoreError {
+  return new StoreError(code, cause.message, { cause, retryable: true });
 }

@@ -32,8 +32,9 @@ import type {
  * **Concurrency.** Any number of calls may run at once. Appends are serialised inside; many callers share one fdatasync.
  *
  * **Errors.** Refusals of an agent's commit are values (`CommitOutcome`), never exceptions. `StoreError` is thrown for what
- * the caller did wrong (its codes say what) and for a failing disk: `STORE_NO_SPACE` is retryable, after `STORE_FAILED` only
- * closing and opening the store again helps.
+ * the caller did wrong (its codes say what) and for a failing disk, where trying again is worthwhile: after `STORE_NO_SPACE`
+ * nothing of the call was kept; after `STORE_FAILED` everything not yet synced is dropped (nobody was told of it), and the
+ * next call opens the vault anew from what is on the disk, or fails again.
  */
 export interface VaultStore {
   readonly descriptor: VaultDescriptorBody;

@@ -1,0 +1,206 @@
+import { cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
+import { describe, expect, test } from 'vitest';
+import { Catalog } from './catalog.ts';
+import { keys } from './catalog-keys.ts';
+import { initCollector, openCollector } from './collector.ts';
+import { type Finding, fsckCollector } from './fsck.ts';
+import { boundaries, catalogRows, endOnDisk } from './testing/copies.ts';
+import { content, type TestAgent, World } from './testing/world.ts';
+
+interface Lab {
+  readonly world: World;
+  readonly dir: string;
+  readonly vaultDir: string;
+  readonly agent: TestAgent;
+}
+
+/** A collector with one vault, one agent, three commits, closed. */
+async function lab(packBytes?: number): Promise<Lab> {
+  const world = new World('fsck', { blind: true });
+  const dir = join(temporaryFolder(), 'collector');
+  const ports = packBytes === undefined ? world.ports() : world.ports({ packBytes });
+  const store = await initCollector(dir, { name: 'freezer' }, ports);
+  const parts = { descriptor: world.kit.descriptor, certificate: world.certificateFor(store.identity), catalogSecretKey: undefined };
+  const vault = await store.addVault(parts);
+  const agent = await world.agent(vault, 'hplc-1');
+  await agent.back(vault, [agent.file('/d/a', [content('a'), content('b')])]);
+  await agent.back(vault, [agent.file('/d/big', Array.from({ length: 40 }, (_, index) => content(`part ${index}`, 200)))]);
+  await agent.back(vault, [agent.gone('/d/a'), agent.file('/d/c', [content('b'), content('c')])]);
+  await store.close();
+  return { world, dir, vaultDir: join(dir, 'vaults', hex(world.descriptor.vaultId)), agent };
+}
+
+async function check({ world, dir }: Lab, repair = false): Promise<{ findings: Finding[]; faults: number }> {
+  const findings: Finding[] = [];
+  const { faults } = await fsckCollector(dir, { ...world.ports(), repair, onFinding: (finding) => findings.push(finding) });
+  return { findings, faults };
+}
+
+const codes = (findings: readonly Finding[]) => findings.map((finding) => finding.code);
+
+async function spoil(path: string, offset: number): Promise<void> {
+  const file = await nodeFiles.open(path, 'update');
+  const byte = new Uint8Array(1);
+  await file.read(byte, offset);
+  await file.write(Uint8Array.of((byte[0] ?? 0) ^ 1), offset);
+  await file.close();
+}
+
+/** Where the record of this kind number with this ordinal begins. */
+async function recordAt(vaultDir: string, kind: number, ordinal = 0): Promise<number> {
+  let seen = 0;
+  for (const { pack, offset } of await boundaries(nodeFiles, vaultDir)) {
+    const file = await nodeFiles.open(join(vaultDir, 'packs', `0000000${pack}.pack`), 'read');
+    const head = new Uint8Array(6);
+    await file.read(head, offset);
+    await file.close();
+    if (Buffer.from(head.subarray(0, 4)).toString() !== 'ALQR' || head[5] !== kind) continue;
+    if (seen === ordinal) return offset;
+    seen += 1;
+  }
+  throw new Error('no such record');
+}
+
+describe('fsck of a collector', () => {
+  for (const packBytes of [undefined, 4096]) {
+    test(`I-C2 finds nothing in a sound folder (packs of ${packBytes ?? 'full'} size)`, async () => {
+      const place = await lab(packBytes);
+      expect(await check(place)).toEqual({ findings: [], faults: 0 });
+    });
+  }
+
+  test('P6 names a damaged chunk and every version that needs it, and deletes nothing', async () => {
+    const place = await lab();
+    const pack = join(place.vaultDir, 'packs', '00000001.pack');
+    await spoil(pack, (await recordAt(place.vaultDir, 1, 1)) + 60); // chunk "b": in two files
+    const size = endOnDisk(place.vaultDir);
+    const { findings, faults } = await check(place, true);
+    expect(codes(findings)).toEqual(['item-damaged', 'version-damaged', 'version-damaged']);
+    expect(faults).toBe(3);
+    expect(findings[1]?.where).toContain(`agent hplc-1, file ${hex(place.agent.fileId('/d/a'))}`);
+    expect(endOnDisk(place.vaultDir)).toEqual(size);
+  });
+
+  test('P6 names the versions behind a damaged page', async () => {
+    const place = await lab();
+    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 2)) + 60);
+    expect(codes((await check(place)).findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
+  });
+
+  test('a damaged chunk is asked for again, stored anew, and then only a warning', async () => {
+    const place = await lab();
+    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1)) + 60);
+    const store = await openCollector(place.dir, place.world.ports());
+    const [vault] = store.vaults();
+    const file = place.agent.file('/d/again', [content('a')]);
+    const ids = file.items.map((item) => item.id);
+    if (vault === undefined || ids[0] === undefined) throw new Error('no vault');
+    await expect(vault.readItem(ids[0])).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    expect(await vault.has(place.agent.lineageId, ids)).toEqual([false]);
+    await place.agent.back(vault, [file]);
+    expect((await vault.readItem(ids[0]))?.bytes.length).toBeGreaterThan(0);
+    expect(vault.stats().damaged).toBe(0);
+    await store.close();
+    const { findings } = await check(place);
+    expect(findings.map(({ code, severity }) => [code, severity])).toEqual([['item-damaged', 'warning']]);
+  });
+
+  test('P5 a changed commit is a broken record, at start and in fsck', async () => {
+    const place = await lab();
+    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 4)) + 100);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    expect(codes((await check(place)).findings)).toContain('record-broken');
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+  });
+
+  test('a missing pack is named', async () => {
+    const place = await lab(4096);
+    rmSync(join(place.vaultDir, 'packs', '00000002.pack'));
+    const { findings } = await check(place);
+    expect(findings).toMatchObject([{ code: 'pack-missing', what: expect.stringContaining('00000002.pack') }]);
+  });
+
+  test('a torn tail is no fault, and the next start cuts it', async () => {
+    const place = await lab();
+    const { offset } = endOnDisk(place.vaultDir);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    truncateSync(join(place.vaultDir, 'packs', '00000001.pack'), offset - 5);
+    const { findings } = await check(place);
+    expect(findings.map(({ code, severity }) => [code, severity])).toEqual([
+      ['torn-tail', 'info'],
+      ['catalog-broken', 'warning'],
+    ]);
+    const store = await openCollector(place.dir, place.world.ports());
+    expect(store.vaults()[0]?.stats().commits).toBe(2);
+    await store.close();
+    expect((await check(place)).findings).toEqual([]);
+  });
+
+  test('packs that lost their end are refused at start, and accepted only by a repair', async () => {
+    const place = await lab();
+    truncateSync(join(place.vaultDir, 'packs', '00000001.pack'), endOnDisk(place.vaultDir).offset - 5);
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT', message: /lost its end/ });
+    expect(codes((await check(place)).findings)).toContain('catalog-differs');
+    expect(codes((await check(place, true)).findings)).toContain('repaired');
+    expect((await check(place)).findings).toEqual([]);
+    await (await openCollector(place.dir, place.world.ports())).close();
+  });
+
+  test('I-C2 a catalog that says something else is found, and built anew by a repair', async () => {
+    const place = await lab();
+    const before = await catalogRows(place.vaultDir);
+    const catalog = await Catalog.open(nodeFiles, join(place.vaultDir, 'catalog'));
+    const change = catalog.begin();
+    change.del(keys.leaf(2));
+    change.put(keys.item(content('planted', 32)), Buffer.from('00', 'hex'));
+    change.commit(catalog.checkpoint ?? { pack: 1, offset: 0 });
+    await catalog.flush();
+    await catalog.close();
+    const { findings } = await check(place);
+    expect(codes(findings)).toEqual(['catalog-differs']);
+    expect(findings[0]?.what).toContain('1 rows are missing, 1 too many, 0 differ');
+    expect(codes((await check(place, true)).findings)).toEqual(['catalog-differs', 'repaired']);
+    expect((await check(place)).findings).toEqual([]);
+    expect(await catalogRows(place.vaultDir)).toEqual(before);
+  });
+
+  test('a ruined Level is rebuilt at start from the packs', async () => {
+    const place = await lab();
+    const before = await catalogRows(place.vaultDir);
+    const folder = join(place.vaultDir, 'catalog');
+    for (const name of readdirSync(folder)) if (/^(MANIFEST|CURRENT)/.test(name)) truncateSync(join(folder, name), 3);
+    expect(codes((await check(place)).findings)).toEqual(['catalog-broken']);
+    await (await openCollector(place.dir, place.world.ports())).close();
+    expect(await catalogRows(place.vaultDir)).toEqual(before);
+  });
+
+  test('a folder in use is read, the catalog left out, and repair refused', async () => {
+    const place = await lab();
+    const store = await openCollector(place.dir, place.world.ports());
+    const { findings, faults } = await check(place);
+    expect(codes(findings)).toEqual(['catalog-not-compared']);
+    expect(faults).toBe(0);
+    await expect(check(place, true)).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
+    await store.close();
+  });
+
+  test('P5 a folder put back to an older state still proves itself, and its heads tell', async () => {
+    const place = await lab();
+    const older = join(temporaryFolder(), 'older');
+    cpSync(place.dir, older, { recursive: true });
+    let store = await openCollector(place.dir, place.world.ports());
+    const [vault] = store.vaults();
+    if (vault === undefined) throw new Error('no vault');
+    await place.agent.back(vault, [place.agent.directory('/d/new')]);
+    const head = vault.treeHead();
+    await store.close();
+    store = await openCollector(older, place.world.ports());
+    expect(await store.vaults()[0]?.judgeHead(head)).toBe('ahead');
+    await store.close();
+    expect((await check({ ...place, dir: older })).findings).toEqual([]);
+  });
+});
