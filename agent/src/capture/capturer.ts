@@ -42,6 +42,7 @@ export class Capturer {
   readonly #pathKey: Uint8Array;
   readonly #clock: Clock;
   readonly #onOutcome: (outcome: CaptureOutcome) => void | Promise<void>;
+  #syncing: Promise<void> = Promise.resolve();
   /** Source bytes read since the start. */
   readBytes = 0;
 
@@ -84,6 +85,7 @@ export class Capturer {
     } finally {
       await running;
     }
+    await this.#syncing;
     await this.#queue.sync();
   }
 
@@ -100,7 +102,10 @@ export class Capturer {
       this.readBytes += intake.readBytes;
       intake.abandon();
     }
-    await this.#queue.sync();
+    // The next batch is read while this one reaches the disk; one sync at a time.
+    await this.#syncing;
+    this.#syncing = this.#queue.sync();
+    this.#syncing.catch(() => undefined); // seen by the next batch, or at the end
   }
 
   async #ended(task: PutTask, result: CaptureResult, capture: Capture | undefined): Promise<void> {
@@ -227,12 +232,15 @@ class Intake implements CaptureExchange {
     }
     await Promise.all(window.items.map(({ attempt, id, kind, sealed }) => this.#capture(attempt).putItem({ id, kind, sealed })));
     for (const { attempt, index, chunk } of window.cached) this.#capture(attempt).cachePut(index, chunk);
-    for (const result of window.results) {
-      const attempt = result.type === 'captured' ? result.attempt : undefined;
-      const capture = attempt === undefined ? undefined : this.#captures.get(attempt);
-      if (attempt !== undefined) this.#captures.delete(attempt);
-      await this.#ended(result, capture);
-    }
+    // All at once: the queue keeps the order of the calls, and a wait for each would cost more than the work.
+    await Promise.all(
+      window.results.map((result) => {
+        const attempt = result.type === 'captured' ? result.attempt : undefined;
+        const capture = attempt === undefined ? undefined : this.#captures.get(attempt);
+        if (attempt !== undefined) this.#captures.delete(attempt);
+        return this.#ended(result, capture);
+      }),
+    );
   }
 
   /** Drops what belongs to no version: after an error, or nothing. */

@@ -27,6 +27,26 @@ const windowFiles = 1024;
 /** Reads of a file that keeps changing before it is named as a problem. */
 export const maxAttempts = 3;
 
+/** What outlives one capture: making it anew for each batch of small files would cost more than the batch. */
+export class CaptureRoom {
+  readonly table: Int32Array;
+  readonly #windowBytes: number;
+  readonly #spare: Uint8Array[] = [];
+
+  constructor({ vault }: CaptureKeys) {
+    this.table = gearTable(vault.gearSeed);
+    this.#windowBytes = Math.max(windowBytes, 2 * vault.parameters.maxChunkBytes);
+  }
+
+  take(): Uint8Array {
+    return this.#spare.pop() ?? new Uint8Array(this.#windowBytes);
+  }
+
+  giveBack(buffer: Uint8Array): void {
+    this.#spare.push(buffer);
+  }
+}
+
 interface Attempt {
   readonly number: number;
   readonly job: CaptureJob;
@@ -67,24 +87,23 @@ interface OpenWindow {
 export class CaptureCore {
   readonly #port: SourcePort;
   readonly #keys: CaptureKeys;
-  readonly #table: Int32Array;
+  readonly #room: CaptureRoom;
   readonly #exchange: CaptureExchange;
   readonly #clock: Clock;
-  #spare: Uint8Array[] = [];
   #attempts = 0;
   #window: OpenWindow;
   #closing: Promise<void> = Promise.resolve();
 
-  constructor(port: SourcePort, keys: CaptureKeys, exchange: CaptureExchange, clock: Clock) {
+  constructor(port: SourcePort, keys: CaptureKeys, room: CaptureRoom, exchange: CaptureExchange, clock: Clock) {
     this.#port = port;
     this.#keys = keys;
-    this.#table = gearTable(keys.vault.gearSeed);
+    this.#room = room;
     this.#exchange = exchange;
     this.#clock = clock;
     this.#window = this.#newWindow();
   }
 
-  /** Captures the files in order; everything was delivered when it resolves. One call at a time. */
+  /** Captures the files in order; everything was delivered when it resolves. One call for each core. */
   async capture(jobs: readonly CaptureJob[]): Promise<void> {
     for (const job of jobs) {
       if (this.#isFull(startRoom)) await this.#turn(undefined, 0);
@@ -92,6 +111,7 @@ export class CaptureCore {
     }
     await this.#turn(undefined, 0);
     await this.#closing;
+    this.#room.giveBack(this.#window.buffer);
   }
 
   async #file(job: CaptureJob): Promise<void> {
@@ -127,7 +147,7 @@ export class CaptureCore {
       number: this.#attempts,
       job,
       hash: createHash('sha256'),
-      chunker: new Chunker(this.#table, this.#keys.vault.parameters),
+      chunker: new Chunker(this.#room.table, this.#keys.vault.parameters),
       refs: [],
       aborted: false,
     };
@@ -246,13 +266,11 @@ export class CaptureCore {
       const { content, keys } = built;
       results.push({ type: 'captured', job: attempt.job.job, attempt: attempt.number, stat, startedMs, sha256, content, keys });
     }
-    this.#spare.push(window.buffer);
+    this.#room.giveBack(window.buffer);
     await this.#exchange.deliver({ aborted: window.aborted, items, cached, results, readBytes: window.readBytes });
   }
 
   #newWindow(): OpenWindow {
-    const size = Math.max(windowBytes, 2 * this.#keys.vault.parameters.maxChunkBytes);
-    const buffer = this.#spare.pop() ?? new Uint8Array(new ArrayBuffer(size));
-    return { buffer, used: 0, pieces: [], endings: [], aborted: [], readBytes: 0 };
+    return { buffer: this.#room.take(), used: 0, pieces: [], endings: [], aborted: [], readBytes: 0 };
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '@aliquot/shared/ports';
-import { CaptureCore, type CaptureKeys } from './core.ts';
+import { CaptureCore, type CaptureKeys, CaptureRoom } from './core.ts';
 import { type BytePath, pathBytes } from './paths.ts';
 import { compileRules, type WalkRules } from './rules.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
@@ -57,6 +57,7 @@ export class LocalHost implements CaptureHost {
   readonly #port: SourcePort;
   readonly #keys: CaptureKeys;
   readonly #clock: Clock;
+  #room: CaptureRoom | undefined;
   #turn: Promise<void> = Promise.resolve();
 
   constructor(port: SourcePort, keys: CaptureKeys, clock: Clock) {
@@ -74,7 +75,9 @@ export class LocalHost implements CaptureHost {
   }
 
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
-    const run = this.#turn.then(() => new CaptureCore(this.#port, this.#keys, exchange, this.#clock).capture(jobs));
+    this.#room ??= new CaptureRoom(this.#keys);
+    const room = this.#room;
+    const run = this.#turn.then(() => new CaptureCore(this.#port, this.#keys, room, exchange, this.#clock).capture(jobs));
     this.#turn = run.catch(() => undefined);
     return run;
   }

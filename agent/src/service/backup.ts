@@ -34,7 +34,7 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
     await emit({ event: 'problem', path: pathText(pathBytes(path)), code: problem.code, message: problem.message });
   };
   const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
-  if (roots.length === 0) throw new UsageError('USAGE_INVALID', `nothing to back up: ${request.paths.length === 1 ? 'the path is' : 'none of the paths is'} there`);
+  if (roots.length === 0) throw new UsageError('USAGE_INVALID', 'there is nothing to back up; what is wrong with each path is named above');
   if (request.dryRun) return dryRun(agent, roots, tally, named, emit);
 
   let commits = 0;

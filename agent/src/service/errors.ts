@@ -1,8 +1,6 @@
 import { AliquotError } from '@aliquot/proto';
 
 export type AgentErrorCode =
-  /** The agent's configuration names no folder to watch, or there is no configuration. */
-  | 'AGENT_NO_SOURCES'
   /** The running service ended, or closed the connection, before it had answered. */
   | 'AGENT_SERVICE_GONE'
   /** The service's socket answered with something that is not this release's protocol. */

@@ -50,8 +50,9 @@ export async function connected(uplink: Uplink, signal: AbortSignal): Promise<vo
 /** The error for a collector that does not answer. */
 export function unreachable(uplink: Uplink): AgentError {
   const { url, problem } = uplink.status();
-  const why = problem === undefined ? '' : ` (${problem.message})`;
-  return new AgentError('AGENT_UNREACHABLE', `the collector at ${url} cannot be reached${why}; check the network, and try again`, { retryable: true });
+  // The uplink's own words say why, and end with what it does about it, which a command that gives up does not.
+  const says = problem?.message.replace(/; trying again.*$/, '') ?? `the collector at ${url} cannot be reached`;
+  return new AgentError('AGENT_UNREACHABLE', `${says}; check the network, and try again`, { retryable: true });
 }
 
 function untilReady(uplink: Uplink, signal: AbortSignal): Promise<void> {

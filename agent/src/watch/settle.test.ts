@@ -65,7 +65,7 @@ test('what was touched while a scan looked elsewhere is not forgotten by that sc
   settler.touch('late', 3_000);
   settler.forget('early', 2_000);
   settler.forget('late', 2_000);
-  expect([...settler.paths()]).toEqual(['late']);
+  expect([...settler.entries()]).toEqual([['late', undefined]]);
 });
 
 test('P6: beyond its capacity a settler asks for an early scan instead of growing', () => {

@@ -70,12 +70,9 @@ export class Settler {
     return true;
   }
 
-  has(path: BytePath): boolean {
-    return this.#waiting.has(path);
-  }
-
-  paths(): IterableIterator<BytePath> {
-    return this.#waiting.keys();
+  /** What waits, with what was seen of it last; undefined when an event named it and nobody has looked yet. */
+  *entries(): Generator<readonly [path: BytePath, fingerprint: string | undefined], void, void> {
+    for (const [path, { fingerprint }] of this.#waiting) yield [path, fingerprint];
   }
 
   get size(): number {

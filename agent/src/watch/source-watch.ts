@@ -54,9 +54,9 @@ export class SourceWatch {
     return this.#settler.nextMs();
   }
 
-  /** Results in the making. */
-  settling(): Iterable<BytePath> {
-    return this.#settler.paths();
+  /** Results in the making. A plain folder that waits for its own new time is none. */
+  *settling(): Generator<BytePath, void, void> {
+    for (const [path, fingerprint] of this.#settler.entries()) if (fingerprint?.startsWith('directory ') !== true) yield path;
   }
 
   get settlingCount(): number {

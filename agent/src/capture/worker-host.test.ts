@@ -1,0 +1,97 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { cacheSecret, collect, keys, noise } from '../queue/test-support.ts';
+import { fromText } from './paths.ts';
+import { type Bench, openBench } from './test-support.ts';
+import type { CaptureExchange, CaptureWindow } from './window.ts';
+import { WorkerHost } from './worker-host.ts';
+
+let bench: Bench;
+let host: WorkerHost;
+beforeEach(async () => {
+  bench = await openBench();
+  host = new WorkerHost({ vault: keys, cacheSecret });
+});
+afterEach(async () => {
+  await host.close();
+  await bench.close();
+});
+
+const jobs = (...names: string[]) => names.map((name, job) => ({ job, path: fromText(join(bench.data, name), '/') }));
+
+/** Takes everything, and keeps it. */
+function taker(): CaptureExchange & { windows: CaptureWindow[] } {
+  const windows: CaptureWindow[] = [];
+  return {
+    windows,
+    lookup: async (indexes) => indexes.map(() => undefined),
+    deliver: async (window) => {
+      windows.push(window);
+    },
+  };
+}
+
+test('the worker captures the same as this thread does', async () => {
+  writeFileSync(join(bench.data, 'small'), 'small');
+  writeFileSync(join(bench.data, 'large'), noise('worker', 3_000_000));
+  const [there, here] = [taker(), taker()];
+  await host.capture(jobs('small', 'missing', 'large'), there);
+  await bench.host.capture(jobs('small', 'missing', 'large'), here);
+  const plain = (windows: CaptureWindow[]) =>
+    windows.flatMap(({ items, results }) => [
+      items.map(({ id, sealed }) => [Buffer.from(id).toString('hex'), sealed.length]),
+      results.map((result) => (result.type === 'captured' ? Buffer.from(result.sha256).toString('hex') : result.type)),
+    ]);
+  expect(plain(there.windows)).toEqual(plain(here.windows));
+});
+
+test('the worker walks and looks like this thread does', async () => {
+  mkdirSync(join(bench.data, 'd'));
+  for (let n = 0; n < 1200; n += 1) writeFileSync(join(bench.data, 'd', `f${n}`), '');
+  const request = { root: bench.root, sourceRoot: bench.root, rules: bench.source.rules };
+  const there = (await collect(host.walk(request))).flat();
+  expect(there).toEqual((await collect(bench.host.walk(request))).flat());
+  expect(there).toHaveLength(1202);
+  expect(await host.look(bench.root)).toEqual(await bench.host.look(bench.root));
+  expect(await host.look('/no/such/place')).toBe('ENOENT');
+});
+
+test('a walk may be left in the middle, and the worker serves on', async () => {
+  for (let n = 0; n < 1200; n += 1) writeFileSync(join(bench.data, `f${n}`), '');
+  for await (const batch of host.walk({ root: bench.root, sourceRoot: bench.root, rules: bench.source.rules })) {
+    expect(batch.length).toBeGreaterThan(0);
+    break;
+  }
+  expect(await host.look('/no/such/place')).toBe('ENOENT');
+});
+
+test('an error of the queue ends the capture with that error', async () => {
+  writeFileSync(join(bench.data, 'f'), noise('f', 100_000));
+  const full = new Error('the disk is full');
+  const failing: CaptureExchange = { lookup: async (indexes) => indexes.map(() => undefined), deliver: () => Promise.reject(full) };
+  await expect(host.capture(jobs('f'), failing)).rejects.toBe(full);
+  const after = taker();
+  await host.capture(jobs('f'), after);
+  expect(after.windows.flatMap(({ results }) => results)).toMatchObject([{ type: 'captured' }]);
+});
+
+test('an idle worker ends, and another starts when it is needed', async () => {
+  const brief = new WorkerHost({ vault: keys, cacheSecret }, 1);
+  expect(await brief.look('/no/such/place')).toBe('ENOENT');
+  await expect.poll(() => brief.running).toBe(false);
+  expect(await brief.look('/no/such/place')).toBe('ENOENT');
+  await brief.close();
+});
+
+test('a cached chunk is not sealed again', async () => {
+  writeFileSync(join(bench.data, 'f'), noise('cached', 100_000));
+  const first = taker();
+  await host.capture(jobs('f'), first);
+  const [cached] = first.windows.flatMap((window) => window.cached);
+  const second = taker();
+  await host.capture(jobs('f'), { ...second, lookup: async (indexes) => indexes.map(() => cached?.chunk) });
+  expect(second.windows.flatMap(({ items }) => items)).toEqual([]);
+  const content = (windows: CaptureWindow[]) => windows.flatMap(({ results }) => results).map((result) => (result.type === 'captured' ? [result.content, result.keys] : result));
+  expect(content(second.windows)).toEqual(content(first.windows));
+});
