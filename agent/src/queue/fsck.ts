@@ -1,0 +1,216 @@
+import { join } from 'node:path';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { ensureDirectory, removeDurably } from '@aliquot/shared/durable/durable';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Random } from '@aliquot/shared/ports';
+import { decodeUnsigned } from './apply.ts';
+import { BatchKeys } from './batch-keys.ts';
+import { QueueError } from './errors.ts';
+import { type Family, familyRange } from './index-keys.ts';
+import { IndexStore } from './index-store.ts';
+import { queuePaths, removeTree, replay, SEGMENT_BYTES } from './open-queue.ts';
+import { RecordLog } from './record-log.ts';
+
+export type QueueFindingCode =
+  /** A record of a queue segment is damaged, with sound ones behind it. */
+  | 'FSCK_SEGMENT_DAMAGED'
+  /** A record of the chain log is damaged: signed commits or receipts are lost. */
+  | 'FSCK_CHAIN_DAMAGED'
+  /** The newest file ends in an unfinished record, as a crash or a running service leaves it. */
+  | 'FSCK_TORN_TAIL'
+  /** Damaged bytes were set aside when the queue was opened. */
+  | 'FSCK_DAMAGE_KEPT'
+  /** The index is missing, cannot be opened, or does not agree with segments and chain log. */
+  | 'FSCK_INDEX_WRONG'
+  /** The index could not be looked at because a running service holds it. */
+  | 'FSCK_INDEX_BUSY'
+  /** The key of queued versions is missing: they cannot be sent. */
+  | 'FSCK_BATCH_KEY_MISSING'
+  /** A file is of an unknown version or cannot be read. */
+  | 'FSCK_UNREADABLE';
+
+export interface QueueFinding {
+  readonly code: QueueFindingCode;
+  /** A `note` needs nobody; `error` makes `fsck` end with 1. */
+  readonly severity: 'note' | 'error';
+  readonly what: string;
+  readonly where: string;
+  readonly remedy: string;
+  readonly repaired: boolean;
+}
+
+export interface FsckOptions {
+  readonly port: FilePort;
+  readonly dataDir: string;
+  readonly random: Random;
+  /** Mend what can be mended. The caller holds the folder's lock. */
+  readonly repair: boolean;
+}
+
+/** Families that must be equal in a rebuilt index, and those of which it may hold less (their segments are gone). */
+const EXACT: readonly Family[] = ['q', 'h', 'i', 'c', 'l'];
+const PARTIAL: readonly Family[] = ['k', 'p'];
+const CHECK_FOLDER = 'index.check';
+
+/**
+ * Proves the queue: every record of segments and chain log by its checksum, the keys of unsent versions, and the index by
+ * building another one from the logs and comparing. Without `repair` it changes nothing but a temporary folder.
+ */
+export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFinding, void, void> {
+  const { port, dataDir, repair } = options;
+  const paths = queuePaths(dataDir);
+  const segments = await RecordLog.open(port, paths.segments, 'segment', SEGMENT_BYTES);
+  const chain = await RecordLog.open(port, paths.chain, 'chain', SEGMENT_BYTES);
+  try {
+    let sound = true;
+    for (const log of [segments, chain]) {
+      for await (const finding of checkLog(log)) {
+        if (finding.severity === 'error') sound = false;
+        yield finding;
+      }
+    }
+    yield* keptDamage(port, paths.damaged, repair);
+    if (sound) yield* checkIndex(options, segments, chain);
+    else if (repair) yield* rebuildLater(options, 'segments or chain log are damaged');
+  } finally {
+    await segments.close();
+    await chain.close();
+  }
+}
+
+async function* checkLog(log: RecordLog): AsyncGenerator<QueueFinding, void, void> {
+  const what = log.kind === 'segment' ? 'queue segment' : 'chain log';
+  for (const { number } of log.files()) {
+    const where = log.path(number);
+    try {
+      for await (const item of log.scanFile(number)) {
+        if (item.type === 'record') continue;
+        const at = `${where} at byte ${item.at.offset}`;
+        if (item.torn) yield note('FSCK_TORN_TAIL', `the ${what} ends in an unfinished record`, at, 'nothing: it is cut when the agent starts');
+        else if (log.kind === 'segment') {
+          const remedy = 'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again';
+          yield problem('FSCK_SEGMENT_DAMAGED', `the ${what} is damaged`, at, remedy);
+        } else {
+          yield problem('FSCK_CHAIN_DAMAGED', `the ${what} is damaged`, at, 'put the file back from a copy, or enrol this PC again with --replaces');
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof QueueError)) throw error;
+      yield problem('FSCK_UNREADABLE', error.message, where, 'put the file back from a copy, or update aliquot-agent');
+    }
+  }
+}
+
+async function* keptDamage(port: FilePort, dir: string, repair: boolean): AsyncGenerator<QueueFinding, void, void> {
+  let names: string[] = [];
+  try {
+    for await (const entry of port.list(dir)) names.push(entry.name.toString());
+  } catch {
+    names = []; // no such folder: nothing was ever set aside
+  }
+  for (const name of names.sort()) {
+    const where = join(dir, name);
+    if (repair) await removeDurably(port, where);
+    const finding = problem('FSCK_DAMAGE_KEPT', 'damaged bytes of the queue were set aside', where, 'fsck --repair removes them once you have seen this');
+    yield { ...finding, repaired: repair };
+  }
+}
+
+async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: RecordLog): AsyncGenerator<QueueFinding, void, void> {
+  const { port, dataDir } = options;
+  const paths = queuePaths(dataDir);
+  await ensureDirectory(port, paths.index);
+  let index: IndexStore;
+  try {
+    index = (await IndexStore.open(paths.index)).store;
+  } catch (error) {
+    if (isLocked(error)) {
+      yield note('FSCK_INDEX_BUSY', 'the index was not looked at: the service is running', paths.index, 'stop the service to check the index too');
+      return;
+    }
+    yield* rebuildLater(options, 'it cannot be opened');
+    return;
+  }
+  const checkPath = join(dataDir, 'queue', CHECK_FOLDER);
+  await removeIfThere(port, checkPath);
+  await ensureDirectory(port, checkPath);
+  const fresh = (await IndexStore.open(checkPath)).store;
+  let wrong: string | undefined;
+  try {
+    await replay(port, index, segments, paths.damaged);
+    await replay(port, index, chain, undefined);
+    await replay(port, fresh, segments, paths.damaged);
+    await replay(port, fresh, chain, undefined);
+    wrong = await difference(index, fresh);
+    yield* checkKeys(options, fresh);
+  } finally {
+    await index.close();
+    await fresh.close();
+    await removeTree(port, checkPath);
+  }
+  if (wrong !== undefined) yield* rebuildLater(options, wrong);
+}
+
+async function* checkKeys(options: FsckOptions, index: IndexStore): AsyncGenerator<QueueFinding, void, void> {
+  const keys = await BatchKeys.open(options.port, queuePaths(options.dataDir).keys, options.random);
+  const present = new Set(keys.numbers);
+  const missing = new Map<number, number>();
+  for await (const [, value] of index.iterate(familyRange('q'))) {
+    const { batch } = decodeUnsigned(value);
+    if (!present.has(batch)) missing.set(batch, (missing.get(batch) ?? 0) + 1);
+  }
+  for (const [batch, versions] of missing) {
+    const what = `the key of ${versions} queued versions is missing`;
+    yield problem('FSCK_BATCH_KEY_MISSING', what, `batch ${batch}`, 'the agent lists them as lost and reads the sources again');
+  }
+}
+
+/** What differs, named by its family; undefined when nothing does. */
+async function difference(index: IndexStore, fresh: IndexStore): Promise<string | undefined> {
+  for (const family of EXACT) {
+    const theirs = index.iterate(familyRange(family))[Symbol.asyncIterator]();
+    for await (const [key, value] of fresh.iterate(familyRange(family))) {
+      const other = await theirs.next();
+      const same = other.done !== true && equalBytes(other.value[0], key) && equalBytes(other.value[1], value);
+      if (!same) return `its part ${family} differs from segments and chain log`;
+    }
+    if ((await theirs.next()).done !== true) return `its part ${family} names what segments and chain log do not hold`;
+  }
+  for (const family of PARTIAL) {
+    for await (const [key, value] of fresh.iterate(familyRange(family))) {
+      const other = await index.getWritten(key);
+      if (other === undefined || !equalBytes(other, value)) return `its part ${family} differs from the segments`;
+    }
+  }
+  const counters = (store: IndexStore): string => {
+    const { nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt } = store.state;
+    return JSON.stringify([nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt]);
+  };
+  return counters(index) === counters(fresh) ? undefined : 'its counters differ from segments and chain log';
+}
+
+/** The index is only derived: removing it makes the next start build it again. */
+async function* rebuildLater(options: FsckOptions, why: string): AsyncGenerator<QueueFinding, void, void> {
+  const { index } = queuePaths(options.dataDir);
+  if (options.repair) await removeIfThere(options.port, index);
+  const remedy = options.repair ? 'it was removed and is built again at the next start' : 'stop the service and run aliquot-agent fsck --repair';
+  yield { ...problem('FSCK_INDEX_WRONG', `the queue's index is wrong: ${why}`, index, remedy), repaired: options.repair };
+}
+
+async function removeIfThere(port: FilePort, path: string): Promise<void> {
+  await ensureDirectory(port, path);
+  await removeTree(port, path);
+}
+
+function isLocked(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ('code' in error && error.code === 'LEVEL_LOCKED') || isLocked(error.cause);
+}
+
+function problem(code: QueueFindingCode, what: string, where: string, remedy: string): QueueFinding {
+  return { code, severity: 'error', what, where, remedy, repaired: false };
+}
+
+function note(code: QueueFindingCode, what: string, where: string, remedy: string): QueueFinding {
+  return { code, severity: 'note', what, where, remedy, repaired: false };
+}
