@@ -1,10 +1,10 @@
 import {
   asChunkId,
+  type CommitHash,
+  type CommitHeader,
   decodeEnrolmentCertificateBody,
   decodeEpochOpeningBody,
   decodeTreeHeadBody,
-  type CommitHash,
-  type CommitHeader,
   type Entry,
   type EventBody,
   type LineageId,
@@ -14,8 +14,8 @@ import {
   type StoredUploads,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import type { HashNode } from '@aliquot/shared/log/merkle';
+import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type AgentRow, type HeadRow, type LineageRow, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
@@ -111,7 +111,11 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   const lineageBefore = await change.get(keys.lineage(lineageId));
   const before = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
   const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.enrolledAtMs);
-  const lineage = { files: before.files + counts.files, bytes: before.bytes + counts.bytes, lastReceiptMs: commit.receiptBody.receivedAtMs };
+  const lineage = {
+    files: before.files + counts.files,
+    bytes: before.bytes + counts.bytes,
+    lastReceiptMs: commit.receiptBody.receivedAtMs,
+  };
   change.put(keys.lineage(lineageId), values.lineage(lineage));
 
   const sums = withLeaf(await sumsOf(change), leaf);

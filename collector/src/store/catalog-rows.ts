@@ -1,4 +1,16 @@
-import { asAgentId, asChainId, asCommitHash, asLineageId, type AgentId, type ChainPoint, type CommitHash, type EntryKind, type LineageId, type Signed, type StoredKind } from '@aliquot/proto';
+import {
+  type AgentId,
+  asAgentId,
+  asChainId,
+  asCommitHash,
+  asLineageId,
+  type ChainPoint,
+  type CommitHash,
+  type EntryKind,
+  type LineageId,
+  type Signed,
+  type StoredKind,
+} from '@aliquot/proto';
 import { StoreError } from './errors.ts';
 import type { Position } from './position.ts';
 import { RowReader, RowWriter } from './row.ts';
@@ -107,7 +119,8 @@ function signedFrom(row: RowReader): Signed {
 
 function oneOf<T>(values: readonly T[], index: number): T {
   const value = values[index];
-  if (value === undefined) throw new StoreError('STORE_CATALOG', 'a catalog row is not of this release: run aliquot fsck --repair, which rebuilds the catalog');
+  if (value === undefined)
+    throw new StoreError('STORE_CATALOG', 'a catalog row is not of this release: run aliquot fsck --repair, which rebuilds the catalog');
   return value;
 }
 
@@ -120,7 +133,12 @@ export const values = {
   u64: (value: number) => new RowWriter().u64(value).finish(),
   position: (p: Position) => new RowWriter().u32(p.pack).u32(p.offset).finish(),
   leaf: (p: Position, type: 'commit' | 'event', length: number) =>
-    new RowWriter().u8(type === 'commit' ? 1 : 2).u32(p.pack).u32(p.offset).u32(length).finish(),
+    new RowWriter()
+      .u8(type === 'commit' ? 1 : 2)
+      .u32(p.pack)
+      .u32(p.offset)
+      .u32(length)
+      .finish(),
   sums: (sums: Sums) => sumFields.reduce((row, field) => row.u64(sums[field]), new RowWriter()).finish(),
   item: (row: ItemRow) =>
     new RowWriter()
@@ -162,8 +180,7 @@ export const values = {
       .finish(),
   link: (hash: CommitHash, leafIndex: number) => new RowWriter().fixed(hash).u64(leafIndex).finish(),
   fork: (timeMs: number, leafIndex: number) => new RowWriter().u64(timeMs).u64(leafIndex).finish(),
-  head: (row: HeadRow) =>
-    new RowWriter().u64(row.timeMs).u64(row.leafIndex).u16(row.slot).u8(kindNumbers[row.kind]).u64(row.size).finish(),
+  head: (row: HeadRow) => new RowWriter().u64(row.timeMs).u64(row.leafIndex).u16(row.slot).u8(kindNumbers[row.kind]).u64(row.size).finish(),
   version: (kind: EntryKind, size: number) => new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
   heartbeat: (timeMs: number, signed: Signed) => new RowWriter().u64(timeMs).blob(signed.body).blob(signed.signature).finish(),
 };
@@ -181,7 +198,7 @@ export const read = {
   },
   sums: (bytes: Uint8Array): Sums => {
     const row = new RowReader(bytes);
-    return sumFields.reduce((sums, field) => ({ ...sums, [field]: row.u64() }), NO_SUMS);
+    return Object.fromEntries(sumFields.map((field) => [field, row.u64()])) as Record<keyof Sums, number>;
   },
   item: (bytes: Uint8Array): ItemRow => {
     const row = new RowReader(bytes);

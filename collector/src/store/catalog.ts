@@ -11,6 +11,8 @@ type Db = Level<Buffer, Buffer>;
 type Operation = BatchOperation<Db, Buffer, Buffer>;
 
 const encodings = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
+/** Changes that may gather in memory before they are written to Level: about 10 MB. */
+export const FLUSH_CHANGES = 40_000;
 /** Level's own memory for each vault: blocks read, and the table being filled. */
 const CACHE_BYTES = 8 * 1024 * 1024;
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
@@ -210,7 +212,9 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
       throw new StoreError('STORE_FOLDER', `${dir} is in use by a living process; stop it first`, { cause: error, retryable: true });
     }
     if (!hasCode(error, 'LEVEL_CORRUPTION')) {
-      throw new StoreError('STORE_FOLDER', `cannot open the catalog ${dir}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new StoreError('STORE_FOLDER', `cannot open the catalog ${dir}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     }
   }
   await removeCatalog(files, dir);

@@ -68,11 +68,18 @@ describe("a collector's folder", () => {
       { ...parts(blind, undefined), certificate: blind.certificateFor(newSigningKey(blind.random)) },
     ];
     for (const refusal of refusals) await expect(store.addVault(refusal)).rejects.toMatchObject({ code: 'STORE_VAULT_MISMATCH' });
-    await expect(store.addVault({ ...parts(blind, undefined), certificate: open.certificateFor(store.identity) })).rejects.toMatchObject({ code: 'CERT_SIGNATURE' });
+    await expect(store.addVault({ ...parts(blind, undefined), certificate: open.certificateFor(store.identity) })).rejects.toMatchObject({
+      code: 'CERT_SIGNATURE',
+    });
     await store.addVault(parts(blind, undefined));
     await store.close();
     const again = await openCollector(dir, open.ports());
-    expect(again.vaults().map((one) => [one.descriptor.name, one.catalogSecretKey === undefined]).sort()).toEqual([
+    expect(
+      again
+        .vaults()
+        .map((one) => [one.descriptor.name, one.catalogSecretKey === undefined])
+        .sort(),
+    ).toEqual([
       ['Vault blind', true],
       ['Vault open', false],
     ]);
@@ -84,7 +91,11 @@ describe("a collector's folder", () => {
   test('a closed store says so', async () => {
     const world = new World('closed', { blind: true });
     const store = await initCollector(place(), { name: 'freezer' }, world.ports());
-    const vault = await store.addVault({ descriptor: world.kit.descriptor, certificate: world.certificateFor(store.identity), catalogSecretKey: undefined });
+    const vault = await store.addVault({
+      descriptor: world.kit.descriptor,
+      certificate: world.certificateFor(store.identity),
+      catalogSecretKey: undefined,
+    });
     await store.close();
     await expect(vault.sync()).rejects.toMatchObject({ code: 'STORE_CLOSED' });
     expect(() => vault.stats()).toThrow('closed');

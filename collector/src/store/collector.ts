@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { decodeEventBody, encodeEventBody, FormatError, type EventBody, type Signed, type VaultId } from '@aliquot/proto';
+import { decodeEventBody, type EventBody, encodeEventBody, FormatError, type Signed, type VaultId } from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex, utf8 } from '@aliquot/shared/crypto/bytes';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
@@ -87,7 +87,8 @@ async function openLocked(folder: DataFolder, ports: CollectorPorts): Promise<Co
   // A token that was removed is replaced: that is how an operator changes it.
   const token = await readFileIfThere(ports.files, tokenPath, SMALL_FILE_BYTES);
   const tokenText = token?.toString('utf8').trim() ?? (await newToken(dir, ports));
-  if (tokenText.length < 20) throw new StoreError('STORE_FOLDER', `${tokenPath} holds no token; remove it, and the next start makes a new one`);
+  if (tokenText.length < 20)
+    throw new StoreError('STORE_FOLDER', `${tokenPath} holds no token; remove it, and the next start makes a new one`);
   const store = new FolderStore(folder, name, identity, sha256(utf8(tokenText)), ports);
   try {
     for (const id of await vaultFolders(ports.files, dir)) await store.open(id);
@@ -193,7 +194,8 @@ export async function readVault(files: FilePort, dir: string, identity: SigningK
   if (event.type !== 'vaultAdded') throw new StoreError('STORE_FOLDER', `${path} describes no vault; put it back from a copy`);
   const key = await readFileIfThere(files, join(dir, 'catalog.key'), SMALL_FILE_BYTES);
   const catalogSecretKey = key === undefined ? undefined : fromHex(key.toString('utf8').trim());
-  if (key !== undefined && catalogSecretKey === undefined) throw new StoreError('STORE_FOLDER', `${join(dir, 'catalog.key')} is damaged; add the vault again`);
+  if (key !== undefined && catalogSecretKey === undefined)
+    throw new StoreError('STORE_FOLDER', `${join(dir, 'catalog.key')} is damaged; add the vault again`);
   return judgeParts({ descriptor: event.descriptor, certificate: event.collectorCertificate, catalogSecretKey }, identity);
 }
 
@@ -213,12 +215,20 @@ function judgeParts({ descriptor, certificate, catalogSecretKey }: NewVault, ide
   if (!equalBytes(certified.signKey, identity.publicKey)) throw mismatch(`the certificate of vault ${body.name} is for another collector`);
   if (body.blind && catalogSecretKey !== undefined) throw mismatch(`vault ${body.name} is blind: its catalog key must stay in the kit`);
   if (!body.blind) {
-    if (catalogSecretKey?.length !== 32) throw mismatch(`the catalog key of vault ${body.name} is missing; aliquot vault add hands it over`);
+    if (catalogSecretKey?.length !== 32)
+      throw mismatch(`the catalog key of vault ${body.name} is missing; aliquot vault add hands it over`);
     if (!equalBytes(boxKeyFromSecret(catalogSecretKey).publicKey, body.catalogKey)) {
       throw mismatch(`the catalog key is not the one of vault ${body.name}`);
     }
   }
-  return { descriptor: body, signedDescriptor: descriptor, certificate: certified, signedCertificate: certificate, catalogSecretKey, identity };
+  return {
+    descriptor: body,
+    signedDescriptor: descriptor,
+    certificate: certified,
+    signedCertificate: certificate,
+    catalogSecretKey,
+    identity,
+  };
 }
 
 function mismatch(why: string): StoreError {

@@ -113,7 +113,8 @@ class Walk {
       if (error instanceof FormatError) return this.#lenient ? undefined : 'something that is no page is referred to as one';
       throw error;
     }
-    if (page.content.depth !== depth - 1 && !this.#lenient) return `a page of depth ${page.content.depth} stands where ${depth - 1} belongs`;
+    if (page.content.depth !== depth - 1 && !this.#lenient)
+      return `a page of depth ${page.content.depth} stands where ${depth - 1} belongs`;
     stack.push(page.content);
     return this.checkSize(page.content, plainSize);
   }

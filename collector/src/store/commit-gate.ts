@@ -147,11 +147,17 @@ function chainRefusal(core: VaultCore, { header, hash }: VerifiedCommit): Judged
   const { chainId, sequence, predecessor } = header;
   const fork = { chainId, sequence, hash };
   if (head !== undefined && !equalBytes(head.chainId, chainId)) {
-    return { ...refused('chain-forked', `this agent already has another chain (head ${head.sequence}): enroll this PC anew with --replaces`), fork };
+    return {
+      ...refused('chain-forked', `this agent already has another chain (head ${head.sequence}): enroll this PC anew with --replaces`),
+      fork,
+    };
   }
   const next = (head?.sequence ?? 0) + 1;
   if (sequence > next) {
-    return refused('bad-predecessor', `commit ${sequence} does not continue commit ${next - 1}, the newest here: send the ones between again`);
+    return refused(
+      'bad-predecessor',
+      `commit ${sequence} does not continue commit ${next - 1}, the newest here: send the ones between again`,
+    );
   }
   if (sequence < next || !equalBytes(predecessor, head?.hash ?? NO_PREDECESSOR)) {
     return { ...refused('chain-forked', `commit ${sequence} contradicts the one that this chain has: two PCs use one identity`), fork };

@@ -7,11 +7,11 @@ import {
   decodeLogLeaf,
   decodeStoredCommit,
   decodeStoredEvent,
+  type EventBody,
   encodeEventBody,
   encodeStoredCommit,
   encodeStoredEvent,
   encodeStoredUploads,
-  type EventBody,
   type LineageId,
   type LogLeaf,
   type Signed,
@@ -23,7 +23,16 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
-import { type AcceptedCommit, applyCommit, applyEvent, applyItem, applyUploads, type Effect, type LeafPlace, reportedHeadOf } from './apply.ts';
+import {
+  type AcceptedCommit,
+  applyCommit,
+  applyEvent,
+  applyItem,
+  applyUploads,
+  type Effect,
+  type LeafPlace,
+  reportedHeadOf,
+} from './apply.ts';
 import { Catalog, type CatalogChange, removeCatalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import { type ItemRow, NO_SUMS, type Owned, read, type Sums } from './catalog-rows.ts';
@@ -42,9 +51,6 @@ export interface Opening {
   readonly leafIndex: number;
   readonly leaf: Uint8Array;
 }
-
-/** Changes gathered in memory before they are written to Level: about 10 MB. */
-export const FLUSH_CHANGES = 40_000;
 
 export const START: Position = { pack: 1, offset: PACK_HEADER_BYTES };
 const name = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
@@ -166,7 +172,8 @@ export class VaultCore {
     if (row === undefined) return undefined;
     try {
       const { header, payload } = await this.journal.read(row.position, row.length);
-      if (name(header.id) !== name(id)) throw new StoreError('STORE_DAMAGED', 'the catalog points at another record: run aliquot fsck --repair');
+      if (name(header.id) !== name(id))
+        throw new StoreError('STORE_DAMAGED', 'the catalog points at another record: run aliquot fsck --repair');
       return { row, bytes: payload };
     } catch (error) {
       if (error instanceof StoreError && error.code === 'STORE_DAMAGED') this.setDamaged(id);
@@ -235,7 +242,12 @@ export class VaultCore {
     return leafIndex;
   }
 
-  appendCommit(commit: Omit<AcceptedCommit, 'leaf' | 'receipt' | 'receiptBody'>, bytes: Uint8Array, leaf: Uint8Array, receiptFor: ReceiptMaker): Promise<number> {
+  appendCommit(
+    commit: Omit<AcceptedCommit, 'leaf' | 'receipt' | 'receiptBody'>,
+    bytes: Uint8Array,
+    leaf: Uint8Array,
+    receiptFor: ReceiptMaker,
+  ): Promise<number> {
     let made: Pick<AcceptedCommit, 'receipt' | 'receiptBody'> | undefined;
     const record = (leafIndex: number, root: Uint8Array) => {
       made = receiptFor(leafIndex, { logEpoch: this.#sums.logEpoch, size: leafIndex + 1, root });
@@ -248,8 +260,10 @@ export class VaultCore {
   }
 
   async appendEvent(event: EventBody, nowMs: number): Promise<number> {
-    const bytes = encodeEventBody(event);
-    const leaf = eventLeaf(bytes, this.leafTime(nowMs));
+    // Event and leaf bear one time, so that an agent can make the leaf of an opening again from the opening alone.
+    const timeMs = this.leafTime(nowMs);
+    const bytes = encodeEventBody({ ...event, timeMs });
+    const leaf = eventLeaf(bytes, timeMs);
     const record = () => encodeStoredEvent({ event: bytes, leaf });
     const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) => applyEvent(change, event, place, this.registry));
     this.noteOpening(event, leafIndex, leaf);
@@ -360,7 +374,8 @@ async function load(journal: Journal, catalog: Catalog): Promise<Parts> {
   };
   const registry = await Registry.load(catalog, async (leafIndex): Promise<ReportedHead> => {
     const { event, leaf } = await eventAt(leafIndex);
-    if (event.type !== 'headReported') throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} reports no head; run aliquot fsck --repair`);
+    if (event.type !== 'headReported')
+      throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} reports no head; run aliquot fsck --repair`);
     return reportedHeadOf(event, leaf.timeMs);
   });
   const openings: Opening[] = [];

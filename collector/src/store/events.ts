@@ -1,5 +1,4 @@
-import { type EventBody, FormatError, decodeEventBody, encodeEventBody, type VaultDescriptorBody } from '@aliquot/proto';
-import { AliquotError } from '@aliquot/proto';
+import { AliquotError, decodeEventBody, type EventBody, encodeEventBody, FormatError, type VaultDescriptorBody } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyAgent, verifyCollectorCertificate, verifyEnrolment, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
@@ -84,12 +83,18 @@ function admitEnrolled(
   const { enrolment } = verifyAgent(descriptor.authorityKey, descriptor.vaultId, event.enrolment, event.binding);
   const row = core.registry.row(enrolment.agentId);
   if (row === undefined || !equalBytes(row.enrolment.body, event.enrolment.body)) {
-    throw new StoreError('STORE_UNKNOWN_AGENT', `agent ${enrolment.name} is not expected by this collector; aliquot enroll makes a bundle for it`);
+    throw new StoreError(
+      'STORE_UNKNOWN_AGENT',
+      `agent ${enrolment.name} is not expected by this collector; aliquot enroll makes a bundle for it`,
+    );
   }
   if (row.state === 'revoked' || row.state === 'replaced') throw new StoreError('STORE_REVOKED', `agent ${row.name}: ${row.endReason}`);
   if (row.binding === undefined) return undefined;
   if (equalBytes(row.binding.body, event.binding.body)) return row.enrolledLeaf;
-  throw new StoreError('STORE_OTHER_KEYS', `the bundle of ${row.name} was already used, with other keys; make a new one with aliquot enroll`);
+  throw new StoreError(
+    'STORE_OTHER_KEYS',
+    `the bundle of ${row.name} was already used, with other keys; make a new one with aliquot enroll`,
+  );
 }
 
 async function admitReported(
@@ -102,7 +107,9 @@ async function admitReported(
   if (core.registry.row(event.agentId) === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault');
   const earlier = core.registry
     .reported()
-    .find(([, known]) => equalBytes(known.agentId, event.agentId) && known.head.size === head.size && equalBytes(known.head.root, head.root));
+    .find(
+      ([, known]) => equalBytes(known.agentId, event.agentId) && known.head.size === head.size && equalBytes(known.head.root, head.root),
+    );
   if (earlier !== undefined) return earlier[0];
   const judgement = await judgeHead(core, head);
   if (judgement === 'consistent' || judgement === 'lost') throw bad('the reported head is known to this log: nothing to report');

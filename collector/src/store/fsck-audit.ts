@@ -45,7 +45,9 @@ export class LogAudit implements ReplayAudit {
     const where = `${whereOf(place)}, commit ${header.sequence} of agent ${row?.name ?? hex(header.agentId)}`;
     const agent = core.registry.certificate(header.agentId);
     if (agent === undefined || row === undefined) return this.#error('commit-invalid', 'its agent had not enrolled', where);
-    const verified = this.#attempt('commit-invalid', where, () => verifyCommit(stored.commit, { vaultId: this.#vault.descriptor.vaultId, agent }));
+    const verified = this.#attempt('commit-invalid', where, () =>
+      verifyCommit(stored.commit, { vaultId: this.#vault.descriptor.vaultId, agent }),
+    );
     if (verified === undefined) return;
 
     const head = core.registry.chain(header.agentId)?.head;
@@ -55,7 +57,8 @@ export class LogAudit implements ReplayAudit {
     this.#attempt('receipt-invalid', where, () => {
       const receipt = verifyReceipt(stored.receipt, this.#vault.certificate);
       requireReceiptFor(receipt, header, verified.hash);
-      if (!equalBytes(stored.leaf, commitLeaf(verified.hash, receipt.receivedAtMs))) this.#error('receipt-invalid', 'its leaf is for another commit', where);
+      if (!equalBytes(stored.leaf, commitLeaf(verified.hash, receipt.receivedAtMs)))
+        this.#error('receipt-invalid', 'its leaf is for another commit', where);
     });
 
     const entries = verified.slots.flatMap((slot): Entry[] => (slot.type === 'entry' ? [slot.entry] : []));
@@ -63,7 +66,9 @@ export class LogAudit implements ReplayAudit {
     if (gathered.type === 'bad') this.#error('commit-invalid', gathered.why, where);
     if (gathered.type === 'missing') this.#missing(gathered.ids, where, core);
     if (gathered.type === 'facts') {
-      const ids = [...gathered.facts.chunks.keys(), ...gathered.facts.pages.keys()].map((id) => asChunkId(new Uint8Array(Buffer.from(id, 'latin1'))));
+      const ids = [...gathered.facts.chunks.keys(), ...gathered.facts.pages.keys()].map((id) =>
+        asChunkId(new Uint8Array(Buffer.from(id, 'latin1'))),
+      );
       const rows = await core.items(ids);
       this.#missing(
         ids.filter((_, index) => rows[index] === undefined),
@@ -93,7 +98,11 @@ export class LogAudit implements ReplayAudit {
     const lost = ids.filter((id) => !core.isDamaged(id));
     const [first] = lost;
     if (first === undefined) return;
-    this.#error('reference-missing', `it refers to ${lost.length} chunks or pages that its agent had not uploaded before, first ${hex(first)}`, where);
+    this.#error(
+      'reference-missing',
+      `it refers to ${lost.length} chunks or pages that its agent had not uploaded before, first ${hex(first)}`,
+      where,
+    );
   }
 
   #attempt<T>(code: FindingCode, where: string, run: () => T): T | undefined {
@@ -142,7 +151,12 @@ export async function tellDamagedVersions(core: VaultCore, damaged: ReadonlySet<
 
 const NOBODY = new Uint8Array(16) as import('@aliquot/proto').LineageId;
 
-function touches(chunks: ReadonlyMap<string, number>, damaged: ReadonlySet<string>, entry: Entry, pages: ReadonlyMap<string, number>): boolean {
+function touches(
+  chunks: ReadonlyMap<string, number>,
+  damaged: ReadonlySet<string>,
+  entry: Entry,
+  pages: ReadonlyMap<string, number>,
+): boolean {
   const has = (id: string): boolean => damaged.has(id);
   if ([...chunks.keys()].some(has) || [...pages.keys()].some(has)) return true;
   // An unreadable page is left out of the facts: look at what the entry itself names.

@@ -23,5 +23,7 @@ export async function compareCatalogs(expected: Catalog, found: Catalog): Promis
     if (advanceRight) b = await right.next();
   }
   if (missing + surplus + different === 0) return [];
-  return [`${missing} rows are missing, ${surplus} too many, ${different} differ from what the packs say (first key ${first?.toString('hex')})`];
+  return [
+    `${missing} rows are missing, ${surplus} too many, ${different} differ from what the packs say (first key ${first?.toString('hex')})`,
+  ];
 }

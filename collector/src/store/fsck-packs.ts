@@ -66,7 +66,8 @@ class PackCheck {
       const footer = await readFooter(pack, salt);
       const index = footer === undefined ? undefined : await readIndex(pack, salt);
       if (footer === undefined && !this.#isLast) this.#error('pack-index', 'a closed pack has lost its footer', pack.size, RESTORE);
-      else if (footer !== undefined && index === undefined) this.#error('pack-index', 'the index of a closed pack is damaged', footer.indexOffset, RESTORE);
+      else if (footer !== undefined && index === undefined)
+        this.#error('pack-index', 'the index of a closed pack is damaged', footer.indexOffset, RESTORE);
       const open = this.#isLast && footer === undefined;
       await this.#records(salt, footer?.indexOffset ?? pack.size, open, index);
       if (index !== undefined && !this.#broken && !sameRows(index, this.#rows)) {
@@ -153,7 +154,13 @@ function sameRows(a: readonly IndexRow[], b: readonly IndexRow[]): boolean {
   if (a.length !== b.length) return false;
   return a.every((row, at) => {
     const other = b[at];
-    return other !== undefined && row.kind === other.kind && row.offset === other.offset && row.length === other.length && equalBytes(row.id, other.id);
+    return (
+      other !== undefined &&
+      row.kind === other.kind &&
+      row.offset === other.offset &&
+      row.length === other.length &&
+      equalBytes(row.id, other.id)
+    );
   });
 }
 
@@ -161,5 +168,11 @@ function sameRows(a: readonly IndexRow[], b: readonly IndexRow[]): boolean {
 export function damageFinding(item: DamagedItem, path: string, mended: boolean): Finding {
   const what = `the bytes of ${item.kind} ${Buffer.from(item.id).toString('hex')} are damaged${mended ? ', and a sound copy was stored since' : ''}`;
   const where = `${path}, byte ${item.position.offset}`;
-  return { code: 'item-damaged', severity: mended ? 'warning' : 'error', what, where, remedy: mended ? 'check the disk' : `check the disk; ${SEND_AGAIN}` };
+  return {
+    code: 'item-damaged',
+    severity: mended ? 'warning' : 'error',
+    what,
+    where,
+    remedy: mended ? 'check the disk' : `check the disk; ${SEND_AGAIN}`,
+  };
 }

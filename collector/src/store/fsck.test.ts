@@ -28,7 +28,12 @@ async function lab(packBytes?: number): Promise<Lab> {
   const vault = await store.addVault(parts);
   const agent = await world.agent(vault, 'hplc-1');
   await agent.back(vault, [agent.file('/d/a', [content('a'), content('b')])]);
-  await agent.back(vault, [agent.file('/d/big', Array.from({ length: 40 }, (_, index) => content(`part ${index}`, 200)))]);
+  await agent.back(vault, [
+    agent.file(
+      '/d/big',
+      Array.from({ length: 40 }, (_, index) => content(`part ${index}`, 200)),
+    ),
+  ]);
   await agent.back(vault, [agent.gone('/d/a'), agent.file('/d/c', [content('b'), content('c')])]);
   await store.close();
   return { world, dir, vaultDir: join(dir, 'vaults', hex(world.descriptor.vaultId)), agent };

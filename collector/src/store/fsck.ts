@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AliquotError } from '@aliquot/proto';
+import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { exists } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { lockDirectory } from '@aliquot/shared/durable/lock';
-import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import { Catalog, removeCatalog } from './catalog.ts';
 import { readIdentity, readVault, vaultFolders } from './collector.ts';
 import { START, VaultCore } from './core.ts';
@@ -15,8 +15,8 @@ import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
 import { compareCatalogs } from './fsck-catalog.ts';
 import type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
 import { checkPack, type DamagedItem, damageFinding } from './fsck-packs.ts';
-import type { VaultIdentity } from './journal-vault.ts';
 import { listPacks } from './journal.ts';
+import type { VaultIdentity } from './journal-vault.ts';
 import { packFileName } from './pack-source.ts';
 import { comparePositions } from './position.ts';
 import { replayInto } from './replay.ts';
@@ -59,7 +59,8 @@ class Fsck {
   async run(): Promise<FsckSummary> {
     const identity = await this.#attempt(this.#dir, () => readIdentity(this.#options.files, this.#dir));
     if (identity === undefined) return this.#summary;
-    for (const id of await vaultFolders(this.#options.files, this.#dir)) await this.#vault(join(this.#dir, 'vaults', id), identity.identity);
+    for (const id of await vaultFolders(this.#options.files, this.#dir))
+      await this.#vault(join(this.#dir, 'vaults', id), identity.identity);
     return this.#summary;
   }
 
@@ -73,7 +74,13 @@ class Fsck {
       return await run();
     } catch (error) {
       if (!(error instanceof AliquotError)) throw error;
-      this.#tell({ code: 'folder', severity: 'error', what: error.message, where, remedy: 'put the named file back from a copy of the collector' });
+      this.#tell({
+        code: 'folder',
+        severity: 'error',
+        what: error.message,
+        where,
+        remedy: 'put the named file back from a copy of the collector',
+      });
       return undefined;
     }
   }
@@ -87,7 +94,13 @@ class Fsck {
       numbers = await listPacks(this.#options.files, join(dir, 'packs'));
     } catch (error) {
       if (!(error instanceof AliquotError)) throw error;
-      this.#tell({ code: 'pack-missing', severity: 'error', what: error.message, where: join(dir, 'packs'), remedy: 'put the missing pack back from a copy' });
+      this.#tell({
+        code: 'pack-missing',
+        severity: 'error',
+        what: error.message,
+        where: join(dir, 'packs'),
+        remedy: 'put the missing pack back from a copy',
+      });
       return;
     }
     const { damaged, broken } = await this.#packs(dir, vault, numbers);
@@ -133,7 +146,13 @@ class Fsck {
       return differs;
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'STORE_CORRUPT') throw error;
-      this.#tell({ code: 'receipt-invalid', severity: 'error', what: error.message, where: dir, remedy: 'put the packs back from a copy of the collector' });
+      this.#tell({
+        code: 'receipt-invalid',
+        severity: 'error',
+        what: error.message,
+        where: dir,
+        remedy: 'put the packs back from a copy of the collector',
+      });
       return false;
     } finally {
       await core?.close();
@@ -152,9 +171,17 @@ class Fsck {
       const met = await replayInto(core, core.journal, START, { audit, until });
       await core.catalog.flush();
       const path = join(dir, 'catalog');
-      const differences = met ? await compareCatalogs(core.catalog, real) : [`it stands at pack ${until.pack}, byte ${until.offset}, where no record ends`];
+      const differences = met
+        ? await compareCatalogs(core.catalog, real)
+        : [`it stands at pack ${until.pack}, byte ${until.offset}, where no record ends`];
       for (const what of differences) {
-        this.#tell({ code: 'catalog-differs', severity: 'error', what, where: path, remedy: 'aliquot fsck --repair builds it anew from the packs' });
+        this.#tell({
+          code: 'catalog-differs',
+          severity: 'error',
+          what,
+          where: path,
+          remedy: 'aliquot fsck --repair builds it anew from the packs',
+        });
       }
       if (met) await replayInto(core, core.journal, until, { audit });
       return differences.length > 0;
@@ -172,10 +199,22 @@ class Fsck {
     if (pageLost) return skip('what a damaged page referred to cannot be told', 'none: see the damaged page');
     try {
       if (await exists(this.#options.files, path)) return await Catalog.openExisting(path);
-      this.#tell({ code: 'catalog-broken', severity: 'warning', what: 'there is no catalog', where: path, remedy: 'nothing to do: the next start builds it' });
+      this.#tell({
+        code: 'catalog-broken',
+        severity: 'warning',
+        what: 'there is no catalog',
+        where: path,
+        remedy: 'nothing to do: the next start builds it',
+      });
     } catch (error) {
       const what = `the catalog cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-      this.#tell({ code: 'catalog-broken', severity: 'error', what, where: path, remedy: 'aliquot fsck --repair builds it anew from the packs' });
+      this.#tell({
+        code: 'catalog-broken',
+        severity: 'error',
+        what,
+        where: path,
+        remedy: 'aliquot fsck --repair builds it anew from the packs',
+      });
     }
     return 'broken';
   }
@@ -199,6 +238,12 @@ class Fsck {
     await core.close();
     if (!rebuild) return;
     this.#summary.repaired += 1;
-    this.#tell({ code: 'repaired', severity: 'info', what: 'the catalog was built anew from the packs', where: catalog, remedy: 'nothing to do' });
+    this.#tell({
+      code: 'repaired',
+      severity: 'info',
+      what: 'the catalog was built anew from the packs',
+      where: catalog,
+      remedy: 'nothing to do',
+    });
   }
 }

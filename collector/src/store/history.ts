@@ -120,6 +120,7 @@ async function recordOf(core: VaultCore, leafIndex: number, slots: readonly Slot
   const { commit, receipt } = decodeStoredCommit(payload);
   const { agentId } = decodeCommitHeader(decodeSignedCommit(commit).header);
   const certificate = core.registry.signedCertificate(agentId);
-  if (certificate === undefined) throw new StoreError('STORE_CATALOG', `the agent of leaf ${leafIndex} is not known; run aliquot fsck --repair`);
+  if (certificate === undefined)
+    throw new StoreError('STORE_CATALOG', `the agent of leaf ${leafIndex} is not known; run aliquot fsck --repair`);
   return { ...certificate, commit, receipt, live: slots.map(({ slot }) => slot), versionTimesMs: slots.map(({ timeMs }) => timeMs) };
 }

@@ -22,10 +22,11 @@ import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import { signHead } from '@aliquot/shared/log/receipt';
 import type { Clock } from '@aliquot/shared/ports';
+import { FLUSH_CHANGES } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
 import { chainHeadOf, type GateContext, judgeCommit, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
-import { FLUSH_CHANGES, VaultCore } from './core.ts';
+import { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { admitEvent } from './events.ts';
 import { liveAt, liveNow, versionsOf } from './history.ts';
@@ -349,7 +350,10 @@ export class JournalVault implements VaultStore {
       this.#core = await VaultCore.open(this.#dir, this.descriptor.vaultId, this.#ports, discardAfter);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new StoreError('STORE_FAILED', `the store of vault ${this.descriptor.name} cannot go on: ${why}`, { cause: error, retryable: true });
+      throw new StoreError('STORE_FAILED', `the store of vault ${this.descriptor.name} cannot go on: ${why}`, {
+        cause: error,
+        retryable: true,
+      });
     }
     this.#durableHead = this.#core.head;
     this.#broken = undefined;
@@ -407,7 +411,12 @@ export class JournalVault implements VaultStore {
     core.catalog.note(keys.seen(agentId), values.u64(nowMs));
   }
 
-  async #recordFork(core: VaultCore, agentId: AgentId, at: Extract<EventBody, { type: 'chainForked' }>['at'], nowMs: number): Promise<void> {
+  async #recordFork(
+    core: VaultCore,
+    agentId: AgentId,
+    at: Extract<EventBody, { type: 'chainForked' }>['at'],
+    nowMs: number,
+  ): Promise<void> {
     if (core.registry.hasFork(agentId, at.chainId) || core.registry.forkCount(agentId) >= MAX_FORKS) return;
     await core.appendEvent({ type: 'chainForked', timeMs: nowMs, agentId, at }, nowMs);
   }

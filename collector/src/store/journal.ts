@@ -7,8 +7,8 @@ import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { StoreError } from './errors.ts';
+import { mayBeTorn, type PackSource, packFileName, packNumberOf, ReadOnlyPack, readFooter, readIndex, scanRecords } from './pack-source.ts';
 import { comparePositions, type Position } from './position.ts';
-import { mayBeTorn, packFileName, packNumberOf, type PackSource, ReadOnlyPack, readFooter, readIndex, scanRecords } from './pack-source.ts';
 import {
   decodePackHeader,
   decodeRecordHeader,
@@ -39,9 +39,20 @@ export interface Placed {
 }
 
 export type ReplayItem =
-  | { readonly type: 'record'; readonly header: RecordHeader; readonly position: Position; readonly end: Position; readonly payload: Buffer | undefined }
+  | {
+      readonly type: 'record';
+      readonly header: RecordHeader;
+      readonly position: Position;
+      readonly end: Position;
+      readonly payload: Buffer | undefined;
+    }
   /** A chunk or page whose bytes have rotted; its place and length are known. */
-  | { readonly type: 'damaged'; readonly header: Pick<RecordHeader, 'kind' | 'id' | 'length'>; readonly position: Position; readonly end: Position };
+  | {
+      readonly type: 'damaged';
+      readonly header: Pick<RecordHeader, 'kind' | 'id' | 'length'>;
+      readonly position: Position;
+      readonly end: Position;
+    };
 
 export interface JournalPorts {
   readonly files: FilePort;
@@ -196,7 +207,10 @@ export class Journal {
     const verdict = decodeRecordHeader(bytes.subarray(0, RECORD_HEADER_BYTES), salt);
     const payload = bytes.subarray(RECORD_HEADER_BYTES);
     if (verdict.type !== 'header' || verdict.header.length !== length || !payloadIsSound(verdict.header, payload)) {
-      throw new StoreError('STORE_DAMAGED', `${path}: the record at byte ${position.offset} is damaged; aliquot fsck names what it concerns`);
+      throw new StoreError(
+        'STORE_DAMAGED',
+        `${path}: the record at byte ${position.offset} is damaged; aliquot fsck names what it concerns`,
+      );
     }
     return { header: verdict.header, payload };
   }
@@ -309,7 +323,10 @@ export class Journal {
   async #finish(pack: OpenPack): Promise<void> {
     await flushing(() => pack.file.sync());
     const payload = pack.index.payload();
-    const header = encodeRecordHeader({ kind: 'index', length: payload.length, syncedTo: pack.file.syncedSize, id: sha256(payload) }, pack.salt);
+    const header = encodeRecordHeader(
+      { kind: 'index', length: payload.length, syncedTo: pack.file.syncedSize, id: sha256(payload) },
+      pack.salt,
+    );
     const footer = encodeFooter({ indexOffset: pack.file.size, records: pack.index.count }, pack.number, pack.salt);
     await appending(pack.file, () => pack.file.append(Buffer.concat([header, payload, footer])));
     await flushing(() => pack.file.sync());
@@ -387,7 +404,8 @@ export async function listPacks(files: FilePort, dir: string): Promise<number[]>
   });
   numbers.sort((a, b) => a - b);
   for (const [index, number] of numbers.entries()) {
-    if (number !== index + 1) throw new StoreError('STORE_CORRUPT', `${dir}: ${packFileName(index + 1)} is missing; put it back from a copy`);
+    if (number !== index + 1)
+      throw new StoreError('STORE_CORRUPT', `${dir}: ${packFileName(index + 1)} is missing; put it back from a copy`);
   }
   return numbers;
 }
@@ -404,7 +422,8 @@ export async function soundEnd(
 ): Promise<number> {
   let end = PACK_HEADER_BYTES;
   for await (const item of scanRecords(source, salt, { wanted: (_, offset) => offset >= knownOffset })) {
-    if (item.type === 'unknown') throw corrupt(source.path, item.offset, `${item.why} is not known to this release; use the release that wrote it`);
+    if (item.type === 'unknown')
+      throw corrupt(source.path, item.offset, `${item.why} is not known to this release; use the release that wrote it`);
     const bad = item.type === 'bad' || !item.sound || item.header.kind === 'index';
     if (item.type === 'bad' || bad) {
       const torn = item.offset >= knownOffset && (await mayBeTorn(source, salt, item.offset));
@@ -464,7 +483,10 @@ export function isData(kind: RecordKind): boolean {
 }
 
 function corrupt(path: string, offset: number, why: string): StoreError {
-  return new StoreError('STORE_CORRUPT', `${path}: at byte ${offset}: ${why}; aliquot fsck --data DIR tells more, then put the file back from a copy`);
+  return new StoreError(
+    'STORE_CORRUPT',
+    `${path}: at byte ${offset}: ${why}; aliquot fsck --data DIR tells more, then put the file back from a copy`,
+  );
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array[] {

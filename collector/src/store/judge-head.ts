@@ -7,7 +7,9 @@ import type { HeadJudgement } from './vault-store.ts';
 export async function judgeHead(core: VaultCore, head: TreeHead): Promise<HeadJudgement> {
   const current = core.head;
   if (head.logEpoch > current.logEpoch) return 'ahead';
-  const later = core.openings.filter((opening) => opening.logEpoch > head.logEpoch).map(({ opening }) => decodeEpochOpeningBody(opening.body));
+  const later = core.openings
+    .filter((opening) => opening.logEpoch > head.logEpoch)
+    .map(({ opening }) => decodeEpochOpeningBody(opening.body));
   const grownTo = later[0]?.base.size ?? current.size;
   if (head.size <= grownTo && equalBytes(await core.log.rootAt(head.size), head.root)) return 'consistent';
   if (later.some((opening) => coversLoss(opening, head))) return 'lost';

@@ -156,7 +156,8 @@ export async function readIndex(source: PackSource, salt: number): Promise<Index
   if (footer === undefined) return undefined;
   const to = source.size - FOOTER_BYTES;
   for await (const item of scanRecords(source, salt, { from: footer.indexOffset, to, wanted: () => true })) {
-    if (item.type !== 'record' || item.header.kind !== 'index' || !item.sound || item.end !== to || item.payload === undefined) return undefined;
+    if (item.type !== 'record' || item.header.kind !== 'index' || !item.sound || item.end !== to || item.payload === undefined)
+      return undefined;
     const rows = decodeIndex(item.payload);
     return rows?.length === footer.records ? rows : undefined;
   }

@@ -12,7 +12,7 @@ import {
 } from '@aliquot/proto';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import type { Catalog } from './catalog.ts';
-import { readKey, ranges, keys } from './catalog-keys.ts';
+import { keys, ranges, readKey } from './catalog-keys.ts';
 import { type AgentRow, type ChainRow, type LineageRow, read } from './catalog-rows.ts';
 import type { AgentProblem, AgentRecord, ReportedHead } from './vault-store.ts';
 

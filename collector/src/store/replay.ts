@@ -15,11 +15,12 @@ import {
   type StoredEvent,
   type StoredKind,
 } from '@aliquot/proto';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitHash } from '@aliquot/shared/commit/commit';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { applyCommit, applyEvent, applyItem, applyUploads, type Effect } from './apply.ts';
+import { FLUSH_CHANGES } from './catalog.ts';
 import { gatherFacts } from './commit-facts.ts';
-import { FLUSH_CHANGES, type VaultCore } from './core.ts';
+import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import type { Journal, ReplayItem } from './journal.ts';
 import { comparePositions, type Position } from './position.ts';

@@ -109,7 +109,10 @@ export class RowReader {
     const at = this.#at;
     this.#at += bytes;
     if (this.#at > this.#bytes.length) {
-      throw new StoreError('STORE_CATALOG', 'a catalog row is shorter than it should be: run aliquot fsck --repair, which rebuilds the catalog');
+      throw new StoreError(
+        'STORE_CATALOG',
+        'a catalog row is shorter than it should be: run aliquot fsck --repair, which rebuilds the catalog',
+      );
     }
     return at;
   }

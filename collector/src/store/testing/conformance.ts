@@ -1,10 +1,18 @@
-import { asChainId, asChunkId, asCommitHash, decodeReceiptBody, decodeSignedCommit, decodeTreeHeadBody, encodeSignedCommit, type StateRecord } from '@aliquot/proto';
+import {
+  asChainId,
+  asChunkId,
+  asCommitHash,
+  decodeReceiptBody,
+  decodeSignedCommit,
+  decodeTreeHeadBody,
+  encodeSignedCommit,
+  type StateRecord,
+} from '@aliquot/proto';
+import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { leafHash } from '@aliquot/shared/log/merkle';
 import { verifyConsistency, verifyInclusion } from '@aliquot/shared/log/proofs';
-import { verifyHead, verifyReceipt } from '@aliquot/shared/log/receipt';
+import { signHead, verifyHead, verifyReceipt } from '@aliquot/shared/log/receipt';
 import { describe, expect, test } from 'vitest';
-import { newSigningKey } from '@aliquot/shared/crypto/sign';
-import { signHead } from '@aliquot/shared/log/receipt';
 import { StoreError } from '../errors.ts';
 import type { VaultStore } from '../vault-store.ts';
 import { content, TestAgent, World } from './world.ts';
@@ -190,7 +198,9 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(outcome.type).toBe('accepted');
       expect(await all(store.versions(successor.lineageId, old.fileId('/d/a')))).toHaveLength(2);
       await store.appendEvent({ type: 'agentRevoked', timeMs: world.clock.now, agentId: successor.agentId, reason: 'lost' });
-      expect(await store.commit(successor.agentId, successor.build([successor.directory('/d')]).bytes, world.clock.now)).toMatchObject({ code: 'revoked' });
+      expect(await store.commit(successor.agentId, successor.build([successor.directory('/d')]).bytes, world.clock.now)).toMatchObject({
+        code: 'revoked',
+      });
     });
 
     test('an enrolment repeated with the same keys answers the same leaf, with others it fails', async () => {
@@ -228,7 +238,11 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       world.clock.now = t0 + 30_000;
       await agent.back(store, [agent.gone('/d/a', t0 + 25_000), agent.file('/d/b', [content('b')], { capturedAtMs: t0 + 99_000 })]);
       const summary = async (at: number | undefined) =>
-        (await all(store.state(agent.lineageId, at))).map((record) => [decodeReceiptBody(record.receipt.body).sequence, record.live, record.versionTimesMs]);
+        (await all(store.state(agent.lineageId, at))).map((record) => [
+          decodeReceiptBody(record.receipt.body).sequence,
+          record.live,
+          record.versionTimesMs,
+        ]);
       expect(await summary(t0 + 4999)).toEqual([]);
       expect(await summary(t0 + 10_000)).toEqual([[1, [0, 1], [t0 + 5000, t0 + 10_000]]]);
       expect(await summary(t0 + 10_001)).toEqual([
@@ -266,7 +280,13 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const head = { logEpoch: 1, size: 50, root: content('lost root', 32) };
       const { vaultId, collectorId } = store.certificate;
       const signedHead = signHead(world.collector, { version: 1, vaultId, collectorId, timeMs: world.clock.now, head });
-      const report = { type: 'headReported' as const, timeMs: world.clock.now, agentId: agent.agentId, head: signedHead, collectorCertificate: world.certificate };
+      const report = {
+        type: 'headReported' as const,
+        timeMs: world.clock.now,
+        agentId: agent.agentId,
+        head: signedHead,
+        collectorCertificate: world.certificate,
+      };
       expect(await store.judgeHead(head)).toBe('ahead');
       const first = await store.appendEvent(report);
       expect(await store.appendEvent(report)).toEqual(first);
@@ -294,7 +314,11 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const outcomes = await Promise.all(
         agents.flatMap((agent) => {
           const file = agent.file(`/d/${agent.name}`, [content(agent.name), content('shared')]);
-          return [store.putChunks(agent.lineageId, file.items).then(() => store.commit(agent.agentId, agent.build([file.draft]).bytes, world.clock.now))];
+          return [
+            store
+              .putChunks(agent.lineageId, file.items)
+              .then(() => store.commit(agent.agentId, agent.build([file.draft]).bytes, world.clock.now)),
+          ];
         }),
       );
       const leaves = outcomes.map((outcome) => (outcome.type === 'accepted' ? outcome.leafIndex : -1));
@@ -311,7 +335,10 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const absent = asChunkId(content('absent', 32));
       const found = [];
       for await (const item of store.readItems([absent, ...file.items.map((item) => item.id).reverse()])) found.push(item);
-      expect(found).toEqual([...file.items.map(({ id, kind, bytes }) => ({ type: 'item', id, kind, bytes: Buffer.from(bytes) })), { type: 'missing', id: absent }]);
+      expect(found).toEqual([
+        ...file.items.map(({ id, kind, bytes }) => ({ type: 'item', id, kind, bytes: Buffer.from(bytes) })),
+        { type: 'missing', id: absent },
+      ]);
       expect(await store.readItem(absent)).toBeUndefined();
     });
   });

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { FilePort, OpenFile, RawPath } from '@aliquot/shared/durable/file-port';
 import { Catalog } from '../catalog.ts';
 import { ranges } from '../catalog-keys.ts';
-import { comparePositions, type Position } from '../position.ts';
 import { packFileName, packNumberOf, ReadOnlyPack, readFooter, scanRecords } from '../pack-source.ts';
+import { comparePositions, type Position } from '../position.ts';
 import { PACK_HEADER_BYTES } from '../record.ts';
 
 /** Pack numbers of a vault's folder. */

@@ -242,7 +242,10 @@ export class TestAgent {
   }
 
   /** Uploads what the files consist of, commits them, and keeps the receipt's head. */
-  async back(store: VaultStore, files: readonly (TestFile | EntryDraft)[]): Promise<CommitOutcome & { type: 'accepted' } & { bytes: Uint8Array }> {
+  async back(
+    store: VaultStore,
+    files: readonly (TestFile | EntryDraft)[],
+  ): Promise<CommitOutcome & { type: 'accepted' } & { bytes: Uint8Array }> {
     const drafts = files.map((file) => ('draft' in file ? file.draft : file));
     for (const file of files) if ('draft' in file) await store.putChunks(this.lineageId, file.items);
     const built = this.build(drafts);
