@@ -12,7 +12,13 @@ import type { CaptureExchange, CaptureResult, CaptureWindow } from './window.ts'
 
 /** Something to record: a new state of a path, or that it is gone. */
 export type CaptureTask =
-  | { readonly type: 'put'; readonly source: Source; readonly item: FoundItem; readonly known: KnownFile | undefined; readonly completion: Completion }
+  | {
+      readonly type: 'put';
+      readonly source: Source;
+      readonly item: FoundItem;
+      readonly known: KnownFile | undefined;
+      readonly completion: Completion;
+    }
   | { readonly type: 'gone'; readonly source: Source; readonly path: BytePath; readonly known: KnownFile };
 
 /** How a task ended, for counting and for telling people. */
@@ -139,7 +145,9 @@ export class Capturer {
 
   async #withoutContent(task: PutTask): Promise<void> {
     const known = this.#stat(task, 0, this.#clock.nowMs());
-    await this.#queue.capture().putVersion({ ...this.#draft(task, known), size: 0, content: { depth: 0, refs: [] }, read: undefined }, known);
+    await this.#queue
+      .capture()
+      .putVersion({ ...this.#draft(task, known), size: 0, content: { depth: 0, refs: [] }, read: undefined }, known);
     await this.#onOutcome({ type: 'version', task, size: 0 });
   }
 

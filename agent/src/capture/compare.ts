@@ -25,7 +25,7 @@ const coarseTickMs = 2000;
 const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
 
 /** Whether the stamps of an item are those that were captured, and old enough then to have shown any later change. */
-export function isUnchanged(stat: SourceStat, known: KnownFile): boolean {
+function isUnchanged(stat: SourceStat, known: KnownFile): boolean {
   if (stat.kind !== known.kind || stat.mode !== known.mode || stat.mtimeNs !== known.mtimeNs) return false;
   if (stat.kind === 'directory') return true;
   if (stat.size !== known.size && stat.kind === 'file') return false;

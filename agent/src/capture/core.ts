@@ -24,7 +24,7 @@ const windowBytes = 8 << 20;
 const startRoom = 64 << 10;
 const windowChunks = 1024;
 const windowFiles = 1024;
-/** Reads of a file that keeps changing before it is named as a problem. */
+/** Reads of a file that keeps changing before it is named as a problem. Test only: tests count them. */
 export const maxAttempts = 3;
 
 /** What outlives one capture: making it anew for each batch of small files would cost more than the batch. */

@@ -34,14 +34,6 @@ export function isWithin(path: BytePath, folder: BytePath): boolean {
   return path === folder || path.startsWith(folder.endsWith(separator) ? folder : folder + separator);
 }
 
-/** The folder that holds `path`; a root is its own parent. */
-export function parentOf(path: BytePath): BytePath {
-  const at = path.lastIndexOf(separator);
-  if (at < 0) return path;
-  const parent = path.slice(0, at);
-  return parent === '' || parent.endsWith(':') ? path.slice(0, at + 1) : parent;
-}
-
 /** The last name of a path. */
 export function nameOf(path: BytePath): BytePath {
   return path.slice(path.lastIndexOf(separator) + 1);

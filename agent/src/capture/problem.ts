@@ -34,7 +34,10 @@ const advice: Record<string, string> = {
 /** The one-line problem for a system error met at a file or folder. */
 export function problemOf(error: unknown, what: 'file' | 'folder'): Problem {
   const code = systemCode(error);
-  return { code: what === 'file' ? 'unreadable' : 'unlistable', message: `cannot be read (${code}): ${advice[code] ?? 'see the system’s error'}` };
+  return {
+    code: what === 'file' ? 'unreadable' : 'unlistable',
+    message: `cannot be read (${code}): ${advice[code] ?? 'see the system’s error'}`,
+  };
 }
 
 /** The problem that a special file is. */

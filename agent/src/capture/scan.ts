@@ -12,7 +12,12 @@ import type { SourceStat } from './source-port.ts';
  *
  * A missing root is a problem; a missing path below a root that is there is gone.
  */
-export async function* scan(host: CaptureHost, queue: Queue, source: Source, at: BytePath = source.root): AsyncGenerator<Change, void, void> {
+export async function* scan(
+  host: CaptureHost,
+  queue: Queue,
+  source: Source,
+  at: BytePath = source.root,
+): AsyncGenerator<Change, void, void> {
   const rules = compileRules(source.rules);
   if (at !== source.root && isMissing(await host.look(at))) {
     if (!(await isSameRoot(host, queue, source.root))) return;
@@ -39,7 +44,7 @@ async function isSameRoot(host: CaptureHost, queue: Queue, root: BytePath): Prom
 }
 
 /** What is known at and below a path, in byte order. */
-export async function* knownAt(queue: Queue, at: BytePath): AsyncGenerator<KnownFile, void, void> {
+async function* knownAt(queue: Queue, at: BytePath): AsyncGenerator<KnownFile, void, void> {
   const self = await queue.known(pathBytes(at));
   if (self !== undefined) yield self;
   // Not by the bare prefix: `/data/run` must not read through all of `/data/run-2024`.

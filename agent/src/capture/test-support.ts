@@ -2,8 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '@aliquot/shared/ports';
-import { cacheSecret, keys, openQueue, temporaryFolder } from '../queue/test-support.ts';
 import type { DurableQueue } from '../queue/durable-queue.ts';
+import { cacheSecret, keys, openQueue, temporaryFolder } from '../queue/test-support.ts';
 import { immediate } from '../watch/gate.ts';
 import { type CaptureOutcome, Capturer } from './capturer.ts';
 import { LocalHost } from './host.ts';
@@ -79,7 +79,8 @@ export async function openBench(rules: Partial<WalkRules> = {}): Promise<Bench> 
       const capturer = new Capturer({ host: bench.host, queue, pathKey, clock }, async (outcome) => {
         outcomes.push(outcome);
         const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
-        const verb = outcome.type !== 'version' ? outcome.type : outcome.task.type === 'gone' ? 'gone' : outcome.task.known ? 'changed' : 'new';
+        const verb =
+          outcome.type !== 'version' ? outcome.type : outcome.task.type === 'gone' ? 'gone' : outcome.task.known ? 'changed' : 'new';
         told.push(`${verb} ${name(path)}`);
         if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
       });

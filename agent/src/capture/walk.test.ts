@@ -35,7 +35,10 @@ test('a walk comes in the byte order of whole paths, whatever the names', () => 
     node: fc.oneof({ maxDepth: 4 }, fc.constant('file'), tie('tree')),
     tree: fc.dictionary(name, tie('node'), { maxKeys: 6 }),
   })).tree;
-  const list = (at: string, node: Tree | string): string[] => [at, ...(typeof node === 'string' ? [] : Object.entries(node).flatMap(([child, below]) => list(`${at}/${child}`, below)))];
+  const list = (at: string, node: Tree | string): string[] => [
+    at,
+    ...(typeof node === 'string' ? [] : Object.entries(node).flatMap(([child, below]) => list(`${at}/${child}`, below))),
+  ];
   fc.assert(
     fc.property(tree, (root) => {
       expect(pathsOf(root)).toEqual(list('/r', root).sort((a, b) => (a < b ? -1 : 1)));
@@ -45,7 +48,14 @@ test('a walk comes in the byte order of whole paths, whatever the names', () => 
 });
 
 test('a folder’s content comes after siblings that sort between the folder and its separator', () => {
-  expect(pathsOf({ run: { a: 'f' }, 'run.txt': 'f', 'run!': { b: 'f' } })).toEqual(['/r', '/r/run', '/r/run!', '/r/run!/b', '/r/run.txt', '/r/run/a']);
+  expect(pathsOf({ run: { a: 'f' }, 'run.txt': 'f', 'run!': { b: 'f' } })).toEqual([
+    '/r',
+    '/r/run',
+    '/r/run!',
+    '/r/run!/b',
+    '/r/run.txt',
+    '/r/run/a',
+  ]);
 });
 
 for (const [what, exclude, expected] of [

@@ -92,6 +92,7 @@ test('a cached chunk is not sealed again', async () => {
   const second = taker();
   await host.capture(jobs('f'), { ...second, lookup: async (indexes) => indexes.map(() => cached?.chunk) });
   expect(second.windows.flatMap(({ items }) => items)).toEqual([]);
-  const content = (windows: CaptureWindow[]) => windows.flatMap(({ results }) => results).map((result) => (result.type === 'captured' ? [result.content, result.keys] : result));
+  const content = (windows: CaptureWindow[]) =>
+    windows.flatMap(({ results }) => results).map((result) => (result.type === 'captured' ? [result.content, result.keys] : result));
   expect(content(second.windows)).toEqual(content(first.windows));
 });

@@ -148,7 +148,11 @@ export class WorkerHost implements CaptureHost {
     const start: WorkerStart = { keys: this.#keys };
     const source = import.meta.url.endsWith('.ts');
     const url = new URL(source ? './worker.ts' : './worker.js', import.meta.url);
-    const worker = new Worker(url, { workerData: start, name: 'capture', ...(source ? { execArgv: ['--conditions=aliquot-source'] } : {}) });
+    const worker = new Worker(url, {
+      workerData: start,
+      name: 'capture',
+      ...(source ? { execArgv: ['--conditions=aliquot-source'] } : {}),
+    });
     worker.on('message', (message: FromWorker) => this.#waiting.get(message.id)?.message(message));
     worker.on('error', (error) => this.#lost(worker, error));
     worker.on('exit', (code) => this.#lost(worker, new Error(`the capture worker ended (${code})`)));

@@ -94,23 +94,29 @@ function handle(message: ToWorker): void {
   switch (message.type) {
     case 'walk':
       walks.set(message.id, walkBatches(nodeSource, message.request));
-      return answerWalk(message.id);
+      answerWalk(message.id);
+      break;
     case 'next':
-      return answerWalk(message.id);
+      answerWalk(message.id);
+      break;
     case 'endWalk':
       walks.delete(message.id);
-      return;
+      break;
     case 'look':
-      return send({ type: 'seen', id: message.id, stat: lookAt(nodeSource, message.path) });
+      send({ type: 'seen', id: message.id, stat: lookAt(nodeSource, message.path) });
+      break;
     case 'capture':
       void capture(message.id, message.jobs);
-      return;
+      break;
     case 'hits':
-      return exchanges.get(message.id)?.lookups.shift()?.resolve(message.hits);
+      exchanges.get(message.id)?.lookups.shift()?.resolve(message.hits);
+      break;
     case 'taken':
-      return exchanges.get(message.id)?.windows.shift()?.resolve();
+      exchanges.get(message.id)?.windows.shift()?.resolve();
+      break;
     case 'stop':
-      return exchanges.get(message.id)?.stop();
+      exchanges.get(message.id)?.stop();
+      break;
   }
 }
 

@@ -18,7 +18,11 @@ const maxBundleBytes = 1 << 20;
  */
 export async function enroll(bundlePath: string, dataOption: string, output: Output): Promise<void> {
   const bundle = await readFileIfThere(nodeFiles, resolve(bundlePath), maxBundleBytes);
-  if (bundle === undefined) throw new UsageError('USAGE_INVALID', `there is no bundle at ${bundlePath}; central IT makes one: aliquot enroll NAME --kit KIT --out BUNDLE`);
+  if (bundle === undefined)
+    throw new UsageError(
+      'USAGE_INVALID',
+      `there is no bundle at ${bundlePath}; central IT makes one: aliquot enroll NAME --kit KIT --out BUNDLE`,
+    );
   const dataDir = resolve(dataOption);
   const folder = await openOrCreate(dataDir);
   try {
@@ -26,7 +30,14 @@ export async function enroll(bundlePath: string, dataOption: string, output: Out
     const identity = await enrol({ bundle: bundle.toString('utf8'), dataDir, port: nodeFiles, clock: systemClock, random: systemRandom });
     const { name, selfRestore } = enrolmentOf(identity);
     const { emit } = presenter(output);
-    await emit({ event: 'enrolled', agent: name, vault: identity.descriptor.name, collector: identity.server.url, selfRestore, data: dataDir });
+    await emit({
+      event: 'enrolled',
+      agent: name,
+      vault: identity.descriptor.name,
+      collector: identity.server.url,
+      selfRestore,
+      data: dataDir,
+    });
     output.note(`${bundlePath} is of no more use here and still a secret; delete it`);
   } finally {
     await folder.release();

@@ -36,7 +36,10 @@ export async function loadConfig(path: string, output: Output): Promise<AgentCon
   if ('config' in read) return read.config;
   for (const { line, message } of read.mistakes) output.note(`${path}:${line}: ${message}`);
   const count = read.mistakes.length;
-  throw new UsageError('USAGE_CONFIG', `${path} has ${count} ${count === 1 ? 'mistake' : 'mistakes'}, named above; mend ${count === 1 ? 'it' : 'them'} and start again`);
+  throw new UsageError(
+    'USAGE_CONFIG',
+    `${path} has ${count} ${count === 1 ? 'mistake' : 'mistakes'}, named above; mend ${count === 1 ? 'it' : 'them'} and start again`,
+  );
 }
 
 /** Opens a data folder in this process, with everything real. */

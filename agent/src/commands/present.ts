@@ -12,7 +12,8 @@ export function presenter(output: Output): { readonly emit: Emit; done(): void }
         progress ??= output.progress('handled');
         progress.update({ files: number(event, 'files'), bytes: number(event, 'bytes') });
       } else if (event.event === 'note') output.note(printable(text(event, 'message')));
-      else if (event.event === 'problem' && !output.json) output.note(`not protected: ${printable(text(event, 'path'))}: ${printable(text(event, 'message'))}`);
+      else if (event.event === 'problem' && !output.json)
+        output.note(`not protected: ${printable(text(event, 'path'))}: ${printable(text(event, 'message'))}`);
       else await output.result(event, describe(event));
     },
     done() {
@@ -29,6 +30,7 @@ function describe(event: AgentEvent): string | undefined {
     case 'restored':
       return `restored ${printable(text(event, 'path'))} to ${printable(text(event, 'to'))}`;
     case 'summary':
+      if ('ok' in event) return fsckSummary(event);
       return 'newFiles' in event ? backupSummary(event) : 'commits' in event ? flushSummary(event) : restoreSummary(event);
     case 'status':
       return statusText(event);
@@ -37,7 +39,7 @@ function describe(event: AgentEvent): string | undefined {
     case 'enrolled':
       return `enrolled as ${printable(text(event, 'agent'))} of vault ${printable(text(event, 'vault'))} at ${text(event, 'collector')}`;
     case 'finding':
-      return `${text(event, 'code')}  ${printable(text(event, 'where'))}: ${printable(text(event, 'what'))}; ${printable(text(event, 'remedy'))}`;
+      return `${text(event, 'code')}${event['repaired'] === true ? ' (mended)' : ''}  ${printable(text(event, 'where'))}: ${printable(text(event, 'what'))}; ${printable(text(event, 'remedy'))}`;
     default:
       return undefined;
   }
@@ -46,7 +48,9 @@ function describe(event: AgentEvent): string | undefined {
 function backupSummary(event: AgentEvent): string {
   const files = number(event, 'files');
   const parts = [`${count(files, 'file')}, ${formatBytes(number(event, 'bytes'))}`];
-  parts.push(`${number(event, 'newFiles')} new, ${number(event, 'changed')} changed, ${number(event, 'unchanged')} unchanged, ${number(event, 'gone')} gone`);
+  parts.push(
+    `${number(event, 'newFiles')} new, ${number(event, 'changed')} changed, ${number(event, 'unchanged')} unchanged, ${number(event, 'gone')} gone`,
+  );
   if (event['dryRun'] === true) return `would back up ${parts.join(': ')}`;
   const queued = number(event, 'queued');
   const fate = queued > 0 ? `${count(queued, 'version')} queued, not yet safe` : 'everything captured is safe at the collector';
@@ -62,6 +66,12 @@ function flushSummary(event: AgentEvent): string {
 function restoreSummary(event: AgentEvent): string {
   const failed = number(event, 'failed');
   return `${count(number(event, 'files'), 'file')} restored, ${formatBytes(number(event, 'bytes'))}${failed > 0 ? `; ${failed} could not be restored` : ', each proved against its recorded hash'}`;
+}
+
+function fsckSummary(event: AgentEvent): string {
+  const repaired = number(event, 'repaired');
+  const mended = repaired > 0 ? `${count(repaired, 'thing')} mended; ` : '';
+  return `${mended}${event['ok'] === true ? 'identity, queue and chain log are sound' : `${count(number(event, 'wrong'), 'thing')} wrong`}`;
 }
 
 function count(many: number, what: string): string {

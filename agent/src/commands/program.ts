@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
-import { Command } from 'commander';
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import { parseTime } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
+import { Command } from 'commander';
 import { enroll } from './enroll.ts';
+import { fsck } from './fsck.ts';
 import { perform, software } from './open.ts';
 import { run } from './run.ts';
 
@@ -15,14 +16,28 @@ export function agentProgram(): Command {
     .helpCommand(false)
     .showHelpAfterError(false);
 
-  command(program, 'enroll <bundle>', 'enrol this PC with the bundle that central IT made for it', 'aliquot-agent enroll pc-7.bundle --data /var/lib/aliquot-agent')
-    .action((bundle: string, options: Common) => enroll(bundle, options.data, output(options)));
+  command(
+    program,
+    'enroll <bundle>',
+    'enrol this PC with the bundle that central IT made for it',
+    'aliquot-agent enroll pc-7.bundle --data /var/lib/aliquot-agent',
+  ).action((bundle: string, options: Common) => enroll(bundle, options.data, output(options)));
 
-  command(program, 'run', 'the service: watches, queues, sends, restores; stops cleanly on SIGTERM', 'aliquot-agent run --data /var/lib/aliquot-agent')
+  command(
+    program,
+    'run',
+    'the service: watches, queues, sends, restores; stops cleanly on SIGTERM',
+    'aliquot-agent run --data /var/lib/aliquot-agent',
+  )
     .option('--config <file>', 'what to watch (default: agent.yaml in the data folder)')
     .action((options: Common & { config?: string }) => run(options.data, options.config, output(options)));
 
-  command(program, 'backup <path...>', 'capture the paths now, send, and wait for the receipts', 'aliquot-agent backup /data/run1 --data /var/lib/aliquot-agent')
+  command(
+    program,
+    'backup <path...>',
+    'capture the paths now, send, and wait for the receipts',
+    'aliquot-agent backup /data/run1 --data /var/lib/aliquot-agent',
+  )
     .option('--offline', 'only queue; send later')
     .option('--dry-run', 'only tell what would be captured')
     .option('--exclude <glob>', 'leave out what matches; may be given more than once', collect, [])
@@ -40,10 +55,16 @@ export function agentProgram(): Command {
       ),
     );
 
-  command(program, 'flush', 'send what is queued, and wait for the receipts', 'aliquot-agent flush --data /var/lib/aliquot-agent')
-    .action((options: Common) => perform(options.data, { op: 'flush' }, output(options)));
+  command(program, 'flush', 'send what is queued, and wait for the receipts', 'aliquot-agent flush --data /var/lib/aliquot-agent').action(
+    (options: Common) => perform(options.data, { op: 'flush' }, output(options)),
+  );
 
-  command(program, 'restore <path...>', 'this PC’s own files back, beside the originals or below a folder', 'aliquot-agent restore /data/run1 --at 3d --to /tmp/back --data /var/lib/aliquot-agent')
+  command(
+    program,
+    'restore <path...>',
+    'this PC’s own files back, beside the originals or below a folder',
+    'aliquot-agent restore /data/run1 --at 3d --to /tmp/back --data /var/lib/aliquot-agent',
+  )
     .option('--at <time>', 'as of a time: RFC 3339, a date, latest, or an age such as 3d')
     .option('--to <dir>', 'whole paths below this folder, instead of beside the originals')
     .action((paths: string[], options: Common & { at?: string; to?: string }) => {
@@ -52,8 +73,16 @@ export function agentProgram(): Command {
       return perform(options.data, { op: 'restore', paths: paths.map((path) => resolve(path)), atMs, ...to }, output(options));
     });
 
-  command(program, 'status', 'connection, queue, last receipt, every result’s state, what is wrong', 'aliquot-agent status --data /var/lib/aliquot-agent')
-    .action((options: Common) => perform(options.data, { op: 'status', results: options.json === true }, output(options)));
+  command(
+    program,
+    'status',
+    'connection, queue, last receipt, every result’s state, what is wrong',
+    'aliquot-agent status --data /var/lib/aliquot-agent',
+  ).action((options: Common) => perform(options.data, { op: 'status', results: options.json === true }, output(options)));
+
+  command(program, 'fsck', 'prove, or rebuild, the queue', 'aliquot-agent fsck --data /var/lib/aliquot-agent')
+    .option('--repair', 'mend what can be mended; asks that the service be stopped')
+    .action((options: Common & { repair?: boolean }) => fsck(options.data, options.repair === true, output(options)));
 
   return program;
 }

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
-import { pino } from 'pino';
 import { UsageError } from '@aliquot/shared/cli/errors';
-import type { Output } from '@aliquot/shared/cli/output';
 import { pathText } from '@aliquot/shared/cli/format';
+import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { pino } from 'pino';
 import { pathBytes } from '../capture/paths.ts';
 import { socketSurroundings } from '../environment.ts';
 import { Service } from '../service/service.ts';
@@ -22,7 +22,10 @@ export async function run(dataOption: string, configOption: string | undefined, 
   const config = await loadConfig(configPath, output);
   if (config === undefined) {
     const example = 'sources: [{path: /data/instrument}]';
-    throw new UsageError('USAGE_CONFIG', `nothing to watch: ${configPath} is not there; write it with at least one line such as  ${example}`);
+    throw new UsageError(
+      'USAGE_CONFIG',
+      `nothing to watch: ${configPath} is not there; write it with at least one line such as  ${example}`,
+    );
   }
   const stopped = untilInterrupted();
   const agent = await openRealAgent(dataDir, config);

@@ -51,7 +51,8 @@ function headline({ results, bytes, problems, lost, rolledBack, connectionProble
 function troubles(status: Status): string[] {
   const { connectionProblem, service, queue, problems, lost, trouble, sources, collector, rolledBack } = status;
   const lines: string[] = [];
-  if (rolledBack) lines.push('The collector has lost what it had confirmed (it came back with older data). Tell central IT; nothing here is lost.');
+  if (rolledBack)
+    lines.push('The collector has lost what it had confirmed (it came back with older data). Tell central IT; nothing here is lost.');
   if (connectionProblem !== undefined) lines.push(`Connection: ${connectionProblem.message} [${connectionProblem.code}]`);
   if (service === 'stopped') {
     lines.push('The service is not running, so new results are not noticed. Start it: aliquot-agent run --data DIR');
@@ -60,7 +61,9 @@ function troubles(status: Status): string[] {
   }
   if (queue.entries > 0) {
     const since = queue.oldest === undefined ? '' : `, the oldest since ${formatTime(Date.parse(queue.oldest))}`;
-    lines.push(`Waiting to be sent: ${n(queue.entries)} ${queue.entries === 1 ? 'version' : 'versions'}, ${formatBytes(queue.bytes)}${since}.`);
+    lines.push(
+      `Waiting to be sent: ${n(queue.entries)} ${queue.entries === 1 ? 'version' : 'versions'}, ${formatBytes(queue.bytes)}${since}.`,
+    );
   }
   if (problems > 0) lines.push(`Not protected: ${n(problems)} ${problems === 1 ? 'path' : 'paths'}, each named below with what to do.`);
   if (lost > 0) lines.push(`Lost by the collector: ${n(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT.`);

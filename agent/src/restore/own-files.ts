@@ -23,16 +23,27 @@ interface Wanted {
  * need, and a half-read answer would hold those back for ever. What is kept meanwhile are the bytes of the commits that hold
  * wanted files. Errors: `UplinkError`, `CommitError` for a commit that is not what this agent signed.
  */
-export async function* ownFiles(uplink: Uplink, identity: AgentIdentity, atMs: number, paths: readonly BytePath[]): AsyncGenerator<OwnFile, void, void> {
+export async function* ownFiles(
+  uplink: Uplink,
+  identity: AgentIdentity,
+  atMs: number,
+  paths: readonly BytePath[],
+): AsyncGenerator<OwnFile, void, void> {
   const wanted: Wanted[] = [];
   for await (const { commit, live } of uplink.state(atMs)) {
-    const slots = [...openSlots(identity, commit, live)].filter(({ path }) => paths.some((folder) => isWithin(path, folder))).map(({ slot }) => slot);
+    const slots = [...openSlots(identity, commit, live)]
+      .filter(({ path }) => paths.some((folder) => isWithin(path, folder)))
+      .map(({ slot }) => slot);
     if (slots.length > 0) wanted.push({ commit, slots });
   }
   for (const { commit, slots } of wanted) yield* openSlots(identity, commit, slots);
 }
 
-function* openSlots(identity: AgentIdentity, bytes: Uint8Array, slots: readonly number[]): Generator<OwnFile & { readonly slot: number }, void, void> {
+function* openSlots(
+  identity: AgentIdentity,
+  bytes: Uint8Array,
+  slots: readonly number[],
+): Generator<OwnFile & { readonly slot: number }, void, void> {
   const commit = verifyCommit(bytes, { vaultId: identity.descriptor.vaultId, agent: identity.certificate });
   const { listKey, readKey } = openCommitKeys(commit.wraps, identity.boxKey, 'agent', commit.header);
   if (listKey === undefined) return;

@@ -48,7 +48,8 @@ export async function selfRestore(agent: Agent, request: RestoreRequest, emit: E
     await emit({ event: 'problem', path: pathText(pathBytes(path)), code: 'AGENT_NOT_BACKED_UP', message: notBackedUp(request.atMs) });
   }
   await emit({ event: 'summary', ...total, seconds: Math.max(0, clock.nowMs() - startedMs) / 1000 });
-  if (found.size === 0) throw new AgentError('AGENT_NOT_BACKED_UP', `nothing was restored: ${request.paths.join(', ')} ${notBackedUp(request.atMs)}`);
+  if (found.size === 0)
+    throw new AgentError('AGENT_NOT_BACKED_UP', `nothing was restored: ${request.paths.join(', ')} ${notBackedUp(request.atMs)}`);
   if (total.failed > 0) throw new PartialError(`${total.failed} could not be restored, each named above`);
 }
 

@@ -68,7 +68,11 @@ export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
   }
 }
 
-async function openIn(folder: DataFolder, dataDir: string, { config, port, clock, random, uplink: makeUplink }: OpenAgentOptions): Promise<Agent> {
+async function openIn(
+  folder: DataFolder,
+  dataDir: string,
+  { config, port, clock, random, uplink: makeUplink }: OpenAgentOptions,
+): Promise<Agent> {
   const identity = await loadIdentity(port, dataDir);
   const ownFolders = [...new Set([fromText(dataDir, '/'), bytePath(await port.realpath(dataDir))])];
   const queue = await DurableQueue.open({ port, dataDir, clock, random });
@@ -102,7 +106,7 @@ async function openIn(folder: DataFolder, dataDir: string, { config, port, clock
 }
 
 /** The sources of a configuration. One inside another captures its own part; the outer one leaves that out. */
-export function sourcesOf(config: AgentConfig, pathKey: Uint8Array, ownFolders: readonly BytePath[]): Source[] {
+function sourcesOf(config: AgentConfig, pathKey: Uint8Array, ownFolders: readonly BytePath[]): Source[] {
   const roots = config.sources.map(({ path }) => fromText(path, '/'));
   return config.sources.map((source, at) => {
     const root = roots[at] ?? fromText(source.path, '/');

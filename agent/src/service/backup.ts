@@ -109,7 +109,14 @@ async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal)
 
 type Named = (path: BytePath, problem: Problem, keep: boolean) => Promise<void>;
 
-async function captureAll(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit, signal: AbortSignal): Promise<number> {
+async function captureAll(
+  agent: Agent,
+  roots: readonly Root[],
+  tally: Tally,
+  named: Named,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<number> {
   const { host, queue, problems, identity, clock } = agent;
   const capturer = new Capturer({ host, queue, pathKey: identity.pathKey, clock }, async (outcome) => {
     countOutcome(tally, outcome);
@@ -139,7 +146,13 @@ async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named:
       else if (change.type === 'same') countSame(tally, change.item);
       else if (change.type === 'gone') {
         tally.gone += 1;
-        await emit({ event: 'would', change: 'gone', path: pathText(pathBytes(change.path)), kind: change.known.kind, size: change.known.size });
+        await emit({
+          event: 'would',
+          change: 'gone',
+          path: pathText(pathBytes(change.path)),
+          kind: change.known.kind,
+          size: change.known.size,
+        });
       } else {
         const { path, stat } = change.item;
         const isNew = change.known === undefined;
@@ -149,7 +162,13 @@ async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named:
           if (isNew) tally.newFiles += 1;
           else tally.changed += 1;
         }
-        await emit({ event: 'would', change: isNew ? 'new' : 'changed', path: pathText(pathBytes(path)), kind: stat.kind, size: stat.kind === 'file' ? stat.size : 0 });
+        await emit({
+          event: 'would',
+          change: isNew ? 'new' : 'changed',
+          path: pathText(pathBytes(path)),
+          kind: stat.kind,
+          size: stat.kind === 'file' ? stat.size : 0,
+        });
       }
     }
   }
@@ -163,13 +182,20 @@ async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named:
  * What the named paths come down to: each once, under the source that it belongs to. A symbolic link that a person names means
  * the link and what it leads to, for a backup of nothing but a link would be a silent surprise.
  */
-async function findRoots(agent: Agent, request: BackupRequest, missing: (path: BytePath, problem: Problem) => Promise<void>): Promise<Root[]> {
+async function findRoots(
+  agent: Agent,
+  request: BackupRequest,
+  missing: (path: BytePath, problem: Problem) => Promise<void>,
+): Promise<Root[]> {
   const paths = new Set<BytePath>();
   for (const text of request.paths) {
     const path = fromText(text, '/');
     const seen = await agent.host.look(path);
     if (typeof seen === 'string') {
-      await missing(path, { code: 'vanished', message: seen === 'ENOENT' ? 'is not there; check the spelling' : `cannot be looked at (${seen})` });
+      await missing(path, {
+        code: 'vanished',
+        message: seen === 'ENOENT' ? 'is not there; check the spelling' : `cannot be looked at (${seen})`,
+      });
       continue;
     }
     if (agent.ownFolders.some((own) => isWithin(path, own))) {

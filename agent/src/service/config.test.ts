@@ -46,10 +46,18 @@ for (const [what, text, expected] of [
   ['a misspelt key in a source', `${source}    excludes: []`, ['3: "excludes" is not a setting; did you mean "exclude"?']],
   ['a strange key', `${source}colour: red`, ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, logLevel']],
   ['a wrong class', `${source}    class: Big Data`, ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -']],
-  ['text for a number', `${source}    quietPeriodSeconds: soon`, ['3: sources[0].quietPeriodSeconds must be a number of seconds from 0 to 86400']],
+  [
+    'text for a number',
+    `${source}    quietPeriodSeconds: soon`,
+    ['3: sources[0].quietPeriodSeconds must be a number of seconds from 0 to 86400'],
+  ],
   ['a negative time', `${source}scanIntervalSeconds: -1`, ['3: scanIntervalSeconds must be 1 or more seconds']],
   ['a wrong level', `${source}logLevel: loud`, ['3: logLevel must be one of fatal, error, warn, info, debug, trace']],
-  ['a broken glob', `${source}    exclude: ["[a"]`, ['3: sources[0].exclude[0] is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"']],
+  [
+    'a broken glob',
+    `${source}    exclude: ["[a"]`,
+    ['3: sources[0].exclude[0] is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"'],
+  ],
   ['one folder twice', 'sources:\n  - path: /data\n  - path: /data/', ['3: sources[1].path is watched already by entry 1']],
 ] as const) {
   test(`${what} is named with its line and the way out`, () => {

@@ -11,7 +11,10 @@ const glob = z
   .refine(isGlob, 'is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"');
 
 const seconds = (least: number, most: number) =>
-  z.number({ error: `must be a number of seconds from ${least} to ${most}` }).min(least, `must be ${least} or more seconds`).max(most, `must be ${most} seconds at most`);
+  z
+    .number({ error: `must be a number of seconds from ${least} to ${most}` })
+    .min(least, `must be ${least} or more seconds`)
+    .max(most, `must be ${most} seconds at most`);
 
 const folder = z
   .string({ error: 'must be a folder’s absolute path' })
@@ -42,7 +45,9 @@ const source = z.strictObject(
 const config = z
   .strictObject(
     {
-      sources: z.array(source, { error: 'must be a list of folders to watch, each with "path"' }).min(1, 'must name at least one folder to watch'),
+      sources: z
+        .array(source, { error: 'must be a list of folders to watch, each with "path"' })
+        .min(1, 'must name at least one folder to watch'),
       /** Every source is scanned whole this often, because events alone lose files. */
       scanIntervalSeconds: seconds(1, 86_400).default(300),
       logLevel: z
@@ -54,13 +59,13 @@ const config = z
   .superRefine(({ sources }, context) => {
     for (const [at, { path }] of sources.entries()) {
       const first = sources.findIndex((other) => other.path === path);
-      if (first < at) context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message: `is watched already by entry ${first + 1}` });
+      if (first < at)
+        context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message: `is watched already by entry ${first + 1}` });
     }
   });
 
 /** The service's configuration, complete and checked. */
 export type AgentConfig = z.output<typeof config>;
-export type SourceConfig = AgentConfig['sources'][number];
 
 /**
  * Reads a configuration: text to plain values, then to a typed value; two pure steps. All mistakes are reported at once, each
@@ -74,7 +79,8 @@ export function readConfig(text: string): { readonly config: AgentConfig } | { r
   const mistakes: Mistake[] = [];
   for (const issue of checked.error.issues) {
     if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys) mistakes.push({ line: parsed.lineOfKey(issue.path, key), message: unknownKey(key, issue.path.length === 0) });
+      for (const key of issue.keys)
+        mistakes.push({ line: parsed.lineOfKey(issue.path, key), message: unknownKey(key, issue.path.length === 0) });
     } else mistakes.push({ line: parsed.lineOf(issue.path), message: `${spoken(issue.path)} ${issue.message}` });
   }
   return { mistakes: mistakes.sort((a, b) => a.line - b.line) };
@@ -83,7 +89,10 @@ export function readConfig(text: string): { readonly config: AgentConfig } | { r
 function unknownKey(key: string, top: boolean): string {
   const accepted = Object.keys(top ? config.shape : source.shape);
   const near = accepted.map((name) => ({ name, away: distance(key.toLowerCase(), name.toLowerCase()) })).sort((a, b) => a.away - b.away)[0];
-  const hint = near !== undefined && near.away <= Math.max(2, near.name.length / 3) ? `did you mean "${near.name}"?` : `accepted are ${accepted.join(', ')}`;
+  const hint =
+    near !== undefined && near.away <= Math.max(2, near.name.length / 3)
+      ? `did you mean "${near.name}"?`
+      : `accepted are ${accepted.join(', ')}`;
   return `"${key}" is not a setting; ${hint}`;
 }
 

@@ -6,7 +6,11 @@ import { AgentError } from './errors.ts';
 const attemptsBeforeGivingUp = 3;
 
 /** Runs work that needs the collector; `unreachable` after some failed attempts to connect. */
-async function reaching(uplink: Uplink, signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<'done' | 'unreachable'> {
+async function reaching(
+  uplink: Uplink,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<'done' | 'unreachable'> {
   const giveUp = new AbortController();
   let failures = 0;
   const unsubscribe = uplink.subscribe((event) => {

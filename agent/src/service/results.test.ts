@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { collect } from '../queue/test-support.ts';
 import type { FileProblem, KnownFile } from '../queue/queue.ts';
+import { collect } from '../queue/test-support.ts';
 import { results } from './results.ts';
 
 const file = (path: string, over: Partial<KnownFile> = {}): KnownFile => ({
@@ -28,21 +28,38 @@ const statesOf = async (files: readonly KnownFile[], problems: readonly FileProb
   (await collect(results(stream(files), problems, settling))).map(({ path, state, files: count }) => `${state} ${path} ${count}`);
 
 test('files are results, plain folders are not', async () => {
-  expect(await statesOf([file('/d', { kind: 'directory' }), file('/d/a'), file('/d/b', { state: 'queued' })])).toEqual(['safe /d/a 1', 'queued /d/b 1']);
+  expect(await statesOf([file('/d', { kind: 'directory' }), file('/d/a'), file('/d/b', { state: 'queued' })])).toEqual([
+    'safe /d/a 1',
+    'queued /d/b 1',
+  ]);
 });
 
 test('a folder result is one result, and queued as long as one member is', async () => {
   const inside = { resultPathLength: 4 };
-  const files = [file('/r.D', { kind: 'directory', ...inside }), file('/r.D!'), file('/r.D/a', inside), file('/r.D/b', { state: 'queued', ...inside }), file('/z')];
+  const files = [
+    file('/r.D', { kind: 'directory', ...inside }),
+    file('/r.D!'),
+    file('/r.D/a', inside),
+    file('/r.D/b', { state: 'queued', ...inside }),
+    file('/z'),
+  ];
   expect(await statesOf(files)).toEqual(['safe /r.D! 1', 'queued /r.D 2', 'safe /z 1']);
 });
 
 test('P6: a problem shows on its result, in its folder result, and by itself when nothing is known', async () => {
   const inside = { resultPathLength: 4 };
   const files = [file('/a'), file('/r.D', { kind: 'directory', ...inside }), file('/r.D/x', inside), file('/s')];
-  expect(await statesOf(files, [problem('/r.D/y'), problem('/never'), problem('/a')])).toEqual(['problem /a 1', 'problem /r.D 1', 'safe /s 1', 'problem /never 0']);
+  expect(await statesOf(files, [problem('/r.D/y'), problem('/never'), problem('/a')])).toEqual([
+    'problem /a 1',
+    'problem /r.D 1',
+    'safe /s 1',
+    'problem /never 0',
+  ]);
 });
 
 test('a result in the making is settling, known or not', async () => {
-  expect(await statesOf([file('/a'), file('/d', { kind: 'directory' })], [], ['/a', '/new', '/d'])).toEqual(['settling /a 1', 'settling /new 0']);
+  expect(await statesOf([file('/a'), file('/d', { kind: 'directory' })], [], ['/a', '/new', '/d'])).toEqual([
+    'settling /a 1',
+    'settling /new 0',
+  ]);
 });

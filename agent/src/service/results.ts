@@ -34,7 +34,9 @@ export async function* results(
   problems: readonly FileProblem[],
   settling: Iterable<BytePath>,
 ): AsyncGenerator<Result, void, void> {
-  const troubles = problems.map((problem) => ({ ...problem, at: bytePath(problem.path) })).sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+  const troubles = problems
+    .map((problem) => ({ ...problem, at: bytePath(problem.path) }))
+    .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
   const told = new Set<BytePath>();
   const making = new Set(settling);
   const open = new Map<BytePath, OpenResult>();
@@ -88,7 +90,8 @@ export async function* results(
   }
   for (const [folder, result] of open) yield describe(folder, result, true);
   for (const { at, code, message, sinceMs } of troubles) {
-    if (!told.has(at)) yield { path: at, state: 'problem', files: 0, bytes: 0, capturedAtMs: undefined, problem: { code, message, sinceMs } };
+    if (!told.has(at))
+      yield { path: at, state: 'problem', files: 0, bytes: 0, capturedAtMs: undefined, problem: { code, message, sinceMs } };
     making.delete(at);
   }
   for (const path of making) yield { path, state: 'settling', files: 0, bytes: 0, capturedAtMs: undefined, problem: undefined };

@@ -1,5 +1,5 @@
-import type { Logger } from 'pino';
 import { pathText } from '@aliquot/shared/cli/format';
+import type { Logger } from 'pino';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
 import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
@@ -9,8 +9,8 @@ import type { Agent } from './agent.ts';
 import { backup } from './backup.ts';
 import { flush } from './flush.ts';
 import type { Emit, Operation, Request } from './protocol.ts';
-import { type LocalSocket, listenLocally } from './socket-server.ts';
 import type { SocketPlace } from './socket-path.ts';
+import { type LocalSocket, listenLocally } from './socket-server.ts';
 import { type ServiceView, status } from './status.ts';
 
 export interface ServiceParts {
@@ -58,7 +58,8 @@ export class Service {
       clock,
       scanIntervalMs: scanIntervalSeconds * 1000,
       listener: {
-        captured: ({ versions, newFiles, changed, gone, bytes }) => parts.log.info({ versions, newFiles, changed, gone, bytes }, 'captured'),
+        captured: ({ versions, newFiles, changed, gone, bytes }) =>
+          parts.log.info({ versions, newFiles, changed, gone, bytes }, 'captured'),
         scanned: ({ files, bytes, failed }) => this.#scanned(files, bytes, failed),
         failed: (error) => this.#failed(error),
         events: (root, because) => this.#events(root, because),

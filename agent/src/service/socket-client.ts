@@ -22,7 +22,8 @@ export async function askService(dataDir: string, place: SocketPlace, request: R
         finish(end.data.end);
         return true;
       }
-      if (!isEvent(message)) throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service answered what this release does not know; restart it after an update');
+      if (!isEvent(message))
+        throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service answered what this release does not know; restart it after an update');
       await emit(message);
     }
   } catch (error) {
@@ -53,7 +54,10 @@ function finish({ exit, code, message }: { exit: number; code: string; message: 
 }
 
 function gone(cause: unknown): AgentError {
-  return new AgentError('AGENT_SERVICE_GONE', 'the service ended before it had answered; look at its log, and try again', { retryable: true, cause });
+  return new AgentError('AGENT_SERVICE_GONE', 'the service ended before it had answered; look at its log, and try again', {
+    retryable: true,
+    cause,
+  });
 }
 
 function parse(line: string): unknown {

@@ -86,7 +86,8 @@ async function serve(socket: Socket, run: Operation, stop: AbortSignal): Promise
     void drain(lines);
     const end = await outcome(async () => {
       const request = requestSchema.safeParse(parseJson(first.value));
-      if (!request.success) throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service does not know this request; restart it after an update');
+      if (!request.success)
+        throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service does not know this request; restart it after an update');
       await run(request.data, (event) => sendLine(socket, event), signal);
     });
     await sendLine(socket, end);

@@ -2,9 +2,9 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } fr
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentError } from './errors.ts';
 import type { AgentEvent, Operation, Request } from './protocol.ts';
 import { askService } from './socket-client.ts';
@@ -73,12 +73,15 @@ for (const [what, error, expected] of [
 }
 
 test('a client that goes away ends its operation', async () => {
+  let aborted: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
-    void serve((_, __, signal) => new Promise<void>((done) => signal.addEventListener('abort', () => (resolve(), done()))));
+    aborted = resolve;
   });
-  const { path } = socketPlace(folder, place);
-  await expect.poll(() => open?.path).toBe(path);
-  const socket = connect(path, () => {
+  await serve((_, __, signal) => {
+    signal.addEventListener('abort', aborted);
+    return ended;
+  });
+  const socket = connect(open?.path ?? '', () => {
     socket.write(`${JSON.stringify(request)}\n`);
     setImmediate(() => socket.destroy());
   });
@@ -92,7 +95,9 @@ test('a service that stops tells running operations to end', async () => {
   });
   await serve((_, __, signal) => {
     started();
-    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new AgentError('AGENT_INTERRUPTED', 'stopped'))));
+    return new Promise((_resolve, reject) =>
+      signal.addEventListener('abort', () => reject(new AgentError('AGENT_INTERRUPTED', 'stopped'))),
+    );
   });
   const asked = ask();
   asked.catch(() => undefined);
@@ -134,5 +139,8 @@ test('a data path too long for a socket gets a short one in the user’s own fol
   expect(short.path.length).toBeLessThan(100);
   expect(socketPlace(`${long}2`, linux).path).not.toBe(short.path);
   expect(socketPlace(long, { ...linux, runtimeDir: undefined }).folder).toBe('/tmp/aliquot-7');
-  expect(socketPlace('C:\\x', { ...linux, platform: 'win32' })).toMatchObject({ path: expect.stringMatching(/^\\\\\.\\pipe\\aliquot-agent-/), folder: undefined });
+  expect(socketPlace('C:\\x', { ...linux, platform: 'win32' })).toMatchObject({
+    path: expect.stringMatching(/^\\\\\.\\pipe\\aliquot-agent-/),
+    folder: undefined,
+  });
 });

@@ -28,7 +28,8 @@ export async function status(agent: Agent, view: ServiceView | undefined, withRe
   for await (const problem of agent.queue.problems()) problems.push(problem);
   const settling = [...(view?.settling() ?? [])];
   const lost: { path: string | undefined; version: number }[] = [];
-  for await (const { path, entry } of agent.queue.lost()) lost.push({ path: path === undefined ? undefined : pathText(path), version: entry });
+  for await (const { path, entry } of agent.queue.lost())
+    lost.push({ path: path === undefined ? undefined : pathText(path), version: entry });
 
   const counts = { total: 0, safe: 0, queued: 0, settling: 0, problem: 0 };
   let files = 0;

@@ -51,7 +51,10 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
   };
   const close = (folder: BytePath, unit: FolderUnit): void => {
     open.delete(folder);
-    if (!unit.changed) return settler.forget(folder, startedMs);
+    if (!unit.changed) {
+      settler.forget(folder, startedMs);
+      return;
+    }
     const completion = unit.found ? judge(folder, unit.hash.digest('hex'), stampOf(unit.newestMs)) : judge(folder, 'gone', undefined);
     if (completion !== undefined) ready.push({ folder, completion });
   };

@@ -34,7 +34,9 @@ export function quietTime(quietPeriodSeconds: number): CompletionProof {
   return {
     judge({ sameSinceMs, newestChangeMs }, nowMs) {
       const isOld = newestChangeMs !== undefined && nowMs - newestChangeMs >= quietMs + stampMarginMs;
-      return isOld || nowMs - sameSinceMs >= quietMs ? { state: 'complete', completion: 'assumed' } : { state: 'waiting', untilMs: sameSinceMs + quietMs };
+      return isOld || nowMs - sameSinceMs >= quietMs
+        ? { state: 'complete', completion: 'assumed' }
+        : { state: 'waiting', untilMs: sameSinceMs + quietMs };
     },
   };
 }

@@ -1,12 +1,12 @@
+import type { Clock } from '@aliquot/shared/ports';
 import { Capturer } from '../capture/capturer.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, isWithin } from '../capture/paths.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
-import { compileRules, type CompiledRules, excludedFrom } from '../capture/rules.ts';
+import { type CompiledRules, compileRules, excludedFrom } from '../capture/rules.ts';
 import { scan } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
 import type { Queue } from '../queue/queue.ts';
-import type { Clock } from '@aliquot/shared/ports';
 import { type GateParts, settled } from './gate.ts';
 import { quietTime } from './proof.ts';
 import { Settler } from './settle.ts';

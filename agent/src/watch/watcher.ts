@@ -11,7 +11,12 @@ export interface Subscription {
  */
 export interface EventPort {
   /** Calls `onPaths` with absolute paths that changed, `onError` when events may have been lost. */
-  subscribe(root: BytePath, leaveOut: readonly BytePath[], onPaths: (paths: BytePath[]) => void, onError: (error: Error) => void): Promise<Subscription>;
+  subscribe(
+    root: BytePath,
+    leaveOut: readonly BytePath[],
+    onPaths: (paths: BytePath[]) => void,
+    onError: (error: Error) => void,
+  ): Promise<Subscription>;
 }
 
 /** Events of the operating system, by @parcel/watcher (inotify, FSEvents, ReadDirectoryChangesW). */

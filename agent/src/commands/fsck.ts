@@ -1,0 +1,51 @@
+import { resolve } from 'node:path';
+import { AliquotError } from '@aliquot/proto';
+import type { Output } from '@aliquot/shared/cli/output';
+import { checkDataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { systemRandom } from '@aliquot/shared/ports';
+import { loadIdentity } from '../identity/identity-file.ts';
+import { fsckQueue } from '../queue/fsck.ts';
+import { AgentError } from '../service/errors.ts';
+import { presenter } from './present.ts';
+
+/**
+ * `fsck`: proves the queue and the identity, beside a running service too; with `repair`, which claims the folder, mends what can
+ * be mended. One `finding` for each thing and one `summary`. Error `AGENT_FSCK_FOUND` while something is wrong.
+ */
+export async function fsck(dataOption: string, repair: boolean, output: Output): Promise<void> {
+  const dataDir = resolve(dataOption);
+  await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+  const folder = repair ? await openDataFolder(nodeFiles, dataDir, 'aliquot-agent') : undefined;
+  const { emit } = presenter(output);
+  let wrong = 0;
+  let repaired = 0;
+  try {
+    try {
+      await loadIdentity(nodeFiles, dataDir);
+    } catch (error) {
+      if (!(error instanceof AliquotError)) throw error;
+      wrong += 1;
+      await emit({
+        event: 'finding',
+        code: error.code,
+        severity: 'error',
+        what: error.message,
+        where: dataDir,
+        remedy: 'see docs/errors.md',
+        repaired: false,
+      });
+    }
+    for await (const finding of fsckQueue({ port: nodeFiles, dataDir, random: systemRandom, repair })) {
+      if (finding.repaired) repaired += 1;
+      else if (finding.severity === 'error') wrong += 1;
+      await emit({ event: 'finding', ...finding });
+    }
+  } finally {
+    await folder?.release();
+  }
+  await emit({ event: 'summary', wrong, repaired, ok: wrong === 0 });
+  if (wrong === 0) return;
+  const hint = repair ? 'see each one’s remedy' : `stop the service and run: aliquot-agent fsck --repair --data ${dataDir}`;
+  throw new AgentError('AGENT_FSCK_FOUND', `${wrong} ${wrong === 1 ? 'thing is' : 'things are'} wrong in ${dataDir}; ${hint}`);
+}
