@@ -414,7 +414,7 @@ export async function listPacks(files: FilePort, dir: string): Promise<number[]>
  * The end of the last sound record of an open pack. What stands behind it is a torn tail, or this throws. Payloads are
  * read only behind `knownOffset`: what stands before was durable when the catalog took it in.
  */
-export async function soundEnd(
+async function soundEnd(
   source: PackSource,
   salt: number,
   knownOffset: number,

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { VaultId } from '@aliquot/proto';
+import { MAX_EVENT_BYTES, MAX_PAGE_BYTES, MAX_RECORD_BYTES, MAX_SEALED_CHUNK_BYTES, type VaultId } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { StoreError } from './errors.ts';
 
@@ -22,11 +22,11 @@ const INDEX_ROW_BYTES = 41;
 
 /** Largest payload of each kind: the wire's limits plus the few bytes that this store adds (leaf and receipt). */
 const payloadLimits: Record<RecordKind, number> = {
-  chunk: 4 * 1024 * 1024 + 1024,
-  page: 128 * 1024,
+  chunk: MAX_SEALED_CHUNK_BYTES,
+  page: MAX_PAGE_BYTES,
   uploads: 4096 * 32 + 256,
-  commit: 4 * 1024 * 1024 + 64 * 1024,
-  event: 256 * 1024,
+  commit: MAX_RECORD_BYTES,
+  event: 2 * MAX_EVENT_BYTES,
   index: 4 + MAX_PACK_RECORDS * INDEX_ROW_BYTES,
 };
 
