@@ -1,0 +1,260 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { seededRandom } from '@aliquot/shared/keys/fixtures';
+import { systemRandom } from '@aliquot/shared/ports';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { fromText } from '../capture/paths.ts';
+import { nodeSource } from '../capture/source-port.ts';
+import { type Bench, openBench, portWith, systemError } from '../capture/test-support.ts';
+import { noise } from '../queue/test-support.ts';
+import { testIdentity, vault } from '../uplink/test-agent.ts';
+import { TestCollector } from '../uplink/test-collector.ts';
+import { TrustStore } from '../uplink/trust.ts';
+import { WebSocketUplink } from '../uplink/ws-uplink.ts';
+import type { Agent } from './agent.ts';
+import type { AgentEvent, Request } from './protocol.ts';
+import { operate } from './service.ts';
+
+let bench: Bench;
+let collector: TestCollector;
+let agent: Agent;
+
+const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
+  const identity = testIdentity(url, selfRestore);
+  const { queue, clock, own, problems } = bench;
+  const trust = await TrustStore.open(nodeFiles, own, identity);
+  const random = seededRandom('operations');
+  const uplink = new WebSocketUplink({ identity, queue, trust, clock, random, software: 'test 1' });
+  const parts = {
+    dataDir: own,
+    ownFolders: [fromText(own, '/')],
+    identity,
+    queue,
+    uplink,
+    problems,
+    clock,
+    random: systemRandom,
+    port: nodeFiles,
+  };
+  return { ...parts, host: bench.host, sources: [], close: () => uplink.stop() };
+};
+
+beforeEach(async () => {
+  bench = await openBench();
+  collector = new TestCollector(vault);
+  agent = await openAgentAt(await collector.listen());
+});
+afterEach(async () => {
+  await agent.uplink.stop();
+  await collector.stop();
+  await bench.close();
+});
+
+const at = (name: string) => join(bench.data, name);
+const write = (name: string, content: string | Uint8Array) => writeFileSync(at(name), content);
+
+/** The events of one operation, and the error it ended with. */
+async function perform(request: Request): Promise<{ events: AgentEvent[]; summary: AgentEvent | undefined; code: string | undefined }> {
+  const events: AgentEvent[] = [];
+  const emit = async (event: AgentEvent) => {
+    if (event.event !== 'progress') events.push(event);
+  };
+  const code = await operate({ ...agent, host: bench.host }, undefined, request, emit, new AbortController().signal).then(
+    () => undefined,
+    (error: { code?: string }) => error.code ?? String(error),
+  );
+  return { events, summary: events.find(({ event }) => event === 'summary'), code };
+}
+
+const backup = (over: Partial<Extract<Request, { op: 'backup' }>> = {}) =>
+  perform({ op: 'backup', paths: [bench.data], exclude: [], offline: false, dryRun: false, ...over });
+const restore = (paths: string[], to?: string) => perform({ op: 'restore', paths, atMs: 0, ...(to === undefined ? {} : { to }) });
+
+test('a backup ends with receipts and a summary; a second one sends a heartbeat instead of a commit', async () => {
+  write('a', noise('a', 200_000));
+  const first = await backup();
+  expect(first.code).toBeUndefined();
+  expect(first.summary).toMatchObject({ files: 1, newFiles: 1, bytes: 200_000, queued: 0, failed: 0, heartbeat: false });
+  expect(Number(first.summary?.['commits'])).toBeGreaterThan(0);
+  expect(Number(first.summary?.['sentBytes'])).toBeGreaterThan(200_000);
+  const second = await backup();
+  expect(second.summary).toMatchObject({ files: 1, newFiles: 0, unchanged: 1, queued: 0, failed: 0, commits: 0, heartbeat: true });
+  expect(Number(second.summary?.['sentBytes'])).toBeLessThan(2000);
+});
+
+test('P6: what cannot be read is named, the rest is protected, and the backup ends in part', async () => {
+  write('a', 'alpha');
+  write('locked', 'x');
+  bench.through(
+    portWith({
+      open: (path) => {
+        if (path.toString().endsWith('/locked')) throw systemError('EACCES');
+        return nodeSource.open(path);
+      },
+    }),
+  );
+  const { events, summary, code } = await backup();
+  expect(code).toBe('PARTIAL');
+  expect(events).toContainEqual(expect.objectContaining({ event: 'problem', path: at('locked'), code: 'unreadable' }));
+  expect(summary).toMatchObject({ files: 1, queued: 0, failed: 1 });
+});
+
+test('a missing path is named beside one that is there; alone it is wrong usage', async () => {
+  write('a', 'alpha');
+  const both = await backup({ paths: [at('a'), at('nowhere')] });
+  expect(both.code).toBe('PARTIAL');
+  expect(both.summary).toMatchObject({ files: 1, failed: 1 });
+  expect((await backup({ paths: [at('nowhere')] })).code).toBe('USAGE_INVALID');
+  expect((await backup({ paths: [bench.own] })).code).toBe('USAGE_INVALID');
+});
+
+test('offline only queues, and flush sends it', async () => {
+  write('a', 'alpha');
+  const offline = await backup({ offline: true });
+  expect(offline.code).toBeUndefined();
+  expect(offline.summary).toMatchObject({ queued: 2, sentBytes: 0 });
+  expect(collector.connections).toBe(0);
+  const flushed = await perform({ op: 'flush' });
+  expect(flushed.code).toBeUndefined();
+  expect(flushed.summary).toMatchObject({ versions: 2, commits: 1, queued: 0 });
+  expect((await perform({ op: 'flush' })).summary).toMatchObject({ versions: 0, commits: 0 });
+});
+
+test('with the collector away everything is queued, and the backup says that it is not safe', async () => {
+  write('a', 'alpha');
+  await collector.stop();
+  const { summary, code } = await backup();
+  expect(code).toBe('PARTIAL');
+  expect(summary).toMatchObject({ queued: 2, failed: 0 });
+});
+
+test('a refusal that waiting does not mend ends the backup with its reason, after the summary', async () => {
+  write('a', 'alpha');
+  collector.refuse = { type: 'refused', requestId: 0, code: 'revoked', message: 'revoked by central IT' };
+  const { summary, code } = await backup();
+  expect(code).toBe('UPLINK_REVOKED');
+  expect(summary).toMatchObject({ queued: 2 });
+});
+
+test('a dry run tells what would be captured and captures nothing', async () => {
+  write('a', 'alpha');
+  const { events, summary } = await backup({ dryRun: true });
+  expect(events.filter(({ event }) => event === 'would').map(({ path, change }) => `${change} ${path}`)).toEqual([
+    `new ${bench.data}`,
+    `new ${at('a')}`,
+  ]);
+  expect(summary).toMatchObject({ newFiles: 1, queued: 0 });
+  expect(agent.queue.pending().entries).toBe(0);
+});
+
+test('excluded files are left out, and are not gone when they were captured before', async () => {
+  write('a.tmp', 'alpha');
+  await backup();
+  expect((await backup({ exclude: ['*.tmp'] })).summary).toMatchObject({ files: 0, gone: 0, heartbeat: true });
+});
+
+test('a symbolic link that a person names brings what it leads to', async () => {
+  mkdirSync(at('real'));
+  write('real/x', 'x');
+  symlinkSync('real', at('link'));
+  expect((await backup({ paths: [at('link')] })).summary).toMatchObject({ files: 1, links: 1, folders: 1 });
+});
+
+test('P2: a restore below a folder gives back bytes, times, empty files and folders, links', async () => {
+  mkdirSync(at('run/empty'), { recursive: true });
+  write('run/data', noise('data', 3_000_000));
+  write('run/zero', '');
+  symlinkSync('data', at('run/link'));
+  utimesSync(at('run/data'), 1_600_000_000.123, 1_600_000_000.123);
+  await backup();
+  // This collector answers with the first slot of each commit only: make it all of them.
+  let commit = 0;
+  collector.bend = (frame) => {
+    if (frame.type !== 'commitData') return frame;
+    commit += 1;
+    return { ...frame, live: [...(collector.commits[commit - 1]?.slots.keys() ?? [])] };
+  };
+  const to = join(bench.own, '..', 'back');
+  const { summary, code, events } = await restore([at('run')], to);
+  expect(code).toBeUndefined();
+  expect(summary).toMatchObject({ files: 2, links: 1, failed: 0 });
+  expect(events).toContainEqual({ event: 'restored', path: at('run'), to });
+  const back = join(to, at('run'));
+  expect(readFileSync(join(back, 'data'))).toEqual(readFileSync(at('run/data')));
+  expect(statSync(join(back, 'data')).mtimeMs).toBe(1_600_000_000_123);
+  expect(readdirSync(back).sort()).toEqual(['data', 'empty', 'link', 'zero']);
+});
+
+test('P2: without a target the copy lies beside the original, which stays as it is', async () => {
+  write('a.txt', 'one');
+  await backup();
+  appendFileSync(at('a.txt'), ' changed');
+  const { code } = await restore([at('a.txt')]);
+  expect(code).toBeUndefined();
+  expect(readFileSync(at('a.txt'), 'utf8')).toBe('one changed');
+  const [copy] = readdirSync(bench.data).filter((name) => name.startsWith('a (restored'));
+  expect(readFileSync(at(copy ?? ''), 'utf8')).toBe('one');
+});
+
+test('P4: a restore into the agent’s own folder is refused, and nothing is made there', async () => {
+  write('a', 'alpha');
+  await backup();
+  const to = join(bench.own, 'inside');
+  expect((await restore([at('a')], to)).code).toBe('RESTORE_FORBIDDEN_TARGET');
+  expect(existsSync(to)).toBe(false);
+});
+
+test('what was never backed up is named; a restore of nothing else fails and makes no folder', async () => {
+  write('a', 'alpha');
+  await backup();
+  const to = join(bench.own, '..', 'back');
+  const none = await restore([at('never')], to);
+  expect(none.code).toBe('AGENT_NOT_BACKED_UP');
+  expect(existsSync(to)).toBe(false);
+  const some = await restore([at('a'), at('never')], to);
+  expect(some.code).toBe('PARTIAL');
+  expect(some.summary).toMatchObject({ files: 1, failed: 1 });
+  rmSync(to, { recursive: true });
+});
+
+test('P4: where policy forbids self-restore the agent does not even ask', async () => {
+  const connections = collector.connections;
+  agent = await openAgentAt(`http://127.0.0.1:${collector.port}`, false);
+  expect((await restore([at('a')])).code).toBe('AGENT_RESTORE_OFF');
+  expect(collector.connections).toBe(connections);
+});
+
+test('P6: status counts results by state and names every problem', async () => {
+  write('safe', 's');
+  await backup();
+  write('queued', 'q');
+  await backup({ offline: true });
+  await agent.problems.set(fromText(at('locked'), '/'), { code: 'unreadable', message: 'locked' });
+  await agent.queue.sync();
+  const { events } = await perform({ op: 'status', results: true });
+  expect(events[0]).toMatchObject({
+    event: 'status',
+    service: 'stopped',
+    results: { total: 3, safe: 1, queued: 1, problem: 1 },
+    problems: 1,
+    lost: 0,
+  });
+  expect(events).toContainEqual(expect.objectContaining({ event: 'problem', path: at('locked'), message: 'locked' }));
+  expect(events.filter(({ event }) => event === 'result').map(({ state, path }) => `${state} ${path}`)).toEqual([
+    `queued ${at('queued')}`,
+    `safe ${at('safe')}`,
+    `problem ${at('locked')}`,
+  ]);
+});
