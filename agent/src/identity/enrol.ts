@@ -58,7 +58,10 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
     throw new IdentityError('ENROL_ALREADY', says);
   }
   if (begun !== undefined && !sameSigned(begun.enrolment, bundle.signedEnrolment)) {
-    throw new IdentityError('ENROL_OTHER_BEGUN', `an enrolment with another bundle was begun in ${dataDir}; finish it with that one, or use an empty folder`);
+    throw new IdentityError(
+      'ENROL_OTHER_BEGUN',
+      `an enrolment with another bundle was begun in ${dataDir}; finish it with that one, or use an empty folder`,
+    );
   }
   const stored = begun ?? newIdentity(bundle, options.random);
   if (begun === undefined) await writeIdentity(port, paths.begun, stored);
@@ -115,7 +118,10 @@ function refusal(answer: HttpAnswer, bundle: OpenBundle, trust: ServerTrust): Id
   const known: Record<number, readonly [IdentityErrorCode, string]> = {
     403: ['ENROL_UNKNOWN', `the collector at ${trust.url} does not expect agent ${name}; ask central IT for a new bundle`],
     404: ['ENROL_UNKNOWN', `the collector at ${trust.url} does not know this vault; check the address in the bundle`],
-    409: ['ENROL_BUNDLE_USED', `the bundle for ${name} was used already with other keys; ask for a new one, and tell central IT if nobody here used it`],
+    409: [
+      'ENROL_BUNDLE_USED',
+      `the bundle for ${name} was used already with other keys; ask for a new one, and tell central IT if nobody here used it`,
+    ],
     410: ['ENROL_BUNDLE_EXPIRED', `the bundle for ${name} has expired; ask for a new one`],
   };
   const [code, says] = /revoked/i.test(told)
@@ -130,7 +136,11 @@ function messageOf(body: Uint8Array): string {
     const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
     if (typeof value !== 'object' || value === null) return '';
     const parts = ['code' in value ? value.code : '', 'message' in value ? value.message : ''];
-    return parts.filter((part) => typeof part === 'string' && part !== '').join(': ').replace(/\p{Cc}+/gu, ' ').slice(0, 300);
+    return parts
+      .filter((part) => typeof part === 'string' && part !== '')
+      .join(': ')
+      .replace(/\p{Cc}+/gu, ' ')
+      .slice(0, 300);
   } catch {
     return '';
   }
@@ -148,17 +158,21 @@ export function post(trust: ServerTrust, path: string, body: Uint8Array): Promis
   return new Promise((resolve, reject) => {
     const fail = (cause: unknown): void => reject(cause instanceof IdentityError ? cause : unreachable(trust, cause));
     const start = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const request = start(url, { method: 'POST', headers, timeout: IDLE_MS, agent: false, ...(url.protocol === 'https:' ? tls : {}) }, (response) => {
-      const parts: Buffer[] = [];
-      let total = 0;
-      response.on('data', (part: Buffer) => {
-        total += part.length;
-        if (total > MAX_ANSWER_BYTES) response.destroy(new Error('the answer is too large'));
-        else parts.push(part);
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts) }));
-      response.on('error', fail);
-    });
+    const request = start(
+      url,
+      { method: 'POST', headers, timeout: IDLE_MS, agent: false, ...(url.protocol === 'https:' ? tls : {}) },
+      (response) => {
+        const parts: Buffer[] = [];
+        let total = 0;
+        response.on('data', (part: Buffer) => {
+          total += part.length;
+          if (total > MAX_ANSWER_BYTES) response.destroy(new Error('the answer is too large'));
+          else parts.push(part);
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts) }));
+        response.on('error', fail);
+      },
+    );
     request.on('error', fail);
     request.on('timeout', () => request.destroy(new Error('no answer')));
     const send = (): void => void request.end(body);
@@ -176,9 +190,15 @@ export function post(trust: ServerTrust, path: string, body: Uint8Array): Promis
 function unreachable(trust: ServerTrust, cause: unknown): IdentityError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
-    return new IdentityError('ENROL_TLS', `the TLS certificate of ${trust.url} cannot be trusted (${code}); ask for a bundle with its pin or CA`, { cause });
+    return new IdentityError(
+      'ENROL_TLS',
+      `the TLS certificate of ${trust.url} cannot be trusted (${code}); ask for a bundle with its pin or CA`,
+      { cause },
+    );
   }
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new IdentityError('ENROL_UNREACHABLE', `the collector at ${trust.url} cannot be reached: ${why}; check network and address`, { cause, retryable: true });
+  return new IdentityError('ENROL_UNREACHABLE', `the collector at ${trust.url} cannot be reached: ${why}; check network and address`, {
+    cause,
+    retryable: true,
+  });
 }
-

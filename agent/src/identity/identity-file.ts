@@ -86,7 +86,8 @@ export function verifyIdentity(stored: StoredIdentity): AgentIdentity {
     const signKey = signingKeyFromSeed(stored.signSeed);
     const boxKey = boxKeyFromSecret(stored.boxSecret);
     const own = equalBytes(signKey.publicKey, certificate.binding.signKey) && equalBytes(boxKey.publicKey, certificate.binding.boxKey);
-    if (!own) throw new IdentityError('IDENTITY_DAMAGED', 'the keys in identity.json are not the ones that were enrolled; enrol this PC again');
+    if (!own)
+      throw new IdentityError('IDENTITY_DAMAGED', 'the keys in identity.json are not the ones that were enrolled; enrol this PC again');
     return {
       server: { url: stored.url, tlsCa: stored.tlsCa, tlsPinSha256: stored.tlsPinSha256 },
       descriptor,

@@ -21,7 +21,10 @@ export function tlsOptions(trust: ServerTrust): TlsOptions {
   const checkPin = (raw: Uint8Array | undefined): Error | undefined => {
     if (!pinned) return undefined;
     if (raw !== undefined && Buffer.compare(spkiSha256(raw), trust.tlsPinSha256) === 0) return undefined;
-    return new IdentityError('ENROL_TLS', `the TLS certificate of ${trust.url} is not the pinned one; ask central IT whether it was replaced`);
+    return new IdentityError(
+      'ENROL_TLS',
+      `the TLS certificate of ${trust.url} is not the pinned one; ask central IT whether it was replaced`,
+    );
   };
   return {
     ...(trust.tlsCa === '' ? {} : { ca: trust.tlsCa }),
@@ -35,7 +38,9 @@ export function tlsOptions(trust: ServerTrust): TlsOptions {
 /** SHA-256 of the SubjectPublicKeyInfo of a DER certificate. */
 export function spkiSha256(certificate: Uint8Array): Buffer {
   const { publicKey } = new X509Certificate(certificate);
-  return createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest();
+  return createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest();
 }
 
 /** The address with another scheme family; refuses plain text to anything but this machine (`ENROL_PLAIN_REMOTE`). */
@@ -45,7 +50,10 @@ export function serverAddress(trust: ServerTrust, family: 'http' | 'ws', path: s
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const loopback = host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
   if (!secure && !loopback) {
-    throw new IdentityError('ENROL_PLAIN_REMOTE', `${trust.url} is not encrypted; plain http is for this machine only, give the collector TLS`);
+    throw new IdentityError(
+      'ENROL_PLAIN_REMOTE',
+      `${trust.url} is not encrypted; plain http is for this machine only, give the collector TLS`,
+    );
   }
   url.protocol = `${family}${secure ? 's' : ''}:`;
   url.pathname = `${url.pathname.replace(/\/$/, '')}${path}`;

@@ -126,7 +126,16 @@ async function applySigned(index: IndexStore, at: Position, payload: Uint8Array)
     index.del(key);
     index.del(numberKey('h', entry.holdSegment, numberInKey(key)));
   }
-  const place = { at, hash: record.hash, entries, lastEntry, itemBytes, oldestMs: record.oldestMs, holdSegment: record.holdSegment, firstEntry };
+  const place = {
+    at,
+    hash: record.hash,
+    entries,
+    lastEntry,
+    itemBytes,
+    oldestMs: record.oldestMs,
+    holdSegment: record.holdSegment,
+    firstEntry,
+  };
   index.put(numberKey('c', record.sequence), encodeCommitPlace(place));
   index.put(numberKey('h', record.holdSegment, firstEntry), new Uint8Array());
   state.signedEntry = Math.max(state.signedEntry, lastEntry);
@@ -168,7 +177,11 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
 }
 
 function encodeItemPlace(place: ItemPlace): Uint8Array {
-  return new LayoutWriter().u8(place.kind === 'chunk' ? 1 : 2).u53(place.file).u53(place.offset).done();
+  return new LayoutWriter()
+    .u8(place.kind === 'chunk' ? 1 : 2)
+    .u53(place.file)
+    .u53(place.offset)
+    .done();
 }
 
 export function decodeItemPlace(bytes: Uint8Array): ItemPlace {

@@ -56,7 +56,8 @@ export class BatchKeys {
   async get(number: number): Promise<Uint8Array> {
     if (this.#last?.number === number) return this.#last.key;
     const bytes = await readFileIfThere(this.#port, this.#path(number), KEY_BYTES);
-    if (bytes?.length !== KEY_BYTES) throw new QueueError('QUEUE_DAMAGED', `the key ${this.#path(number)} of queued versions is missing or damaged`);
+    if (bytes?.length !== KEY_BYTES)
+      throw new QueueError('QUEUE_DAMAGED', `the key ${this.#path(number)} of queued versions is missing or damaged`);
     this.#last = { number, key: new Uint8Array(bytes) };
     return this.#last.key;
   }

@@ -62,7 +62,8 @@ export class LayoutReader {
 
   /** `what` names the layout in errors. */
   constructor(bytes: Uint8Array, what: string) {
-    this.#bytes = bytes;
+    // A plain view: a Buffer's `slice` would not copy, and a small field would keep a whole segment window alive.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#what = what;
   }

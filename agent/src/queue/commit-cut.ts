@@ -1,6 +1,6 @@
 import { type CommitHash, decodeEntryDraft, type EntryDraft, MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
-import { aeadOpen, CryptoError } from '@aliquot/shared/crypto/primitives';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
+import { aeadOpen, CryptoError } from '@aliquot/shared/crypto/primitives';
 import { decodeCommitPlace, decodeUnsigned } from './apply.ts';
 import { QueueError } from './errors.ts';
 import { familyRange, numberInKey, numberKey } from './index-keys.ts';

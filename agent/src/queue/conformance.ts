@@ -79,7 +79,9 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       const [item] = sample('/data/one').items;
       const capture = queue.capture();
       if (item === undefined) throw new Error('no item');
-      await expect(capture.putItem({ id: item.id, kind: 'chunk', sealed: new Uint8Array(3) })).rejects.toMatchObject({ code: 'QUEUE_REFUSED' });
+      await expect(capture.putItem({ id: item.id, kind: 'chunk', sealed: new Uint8Array(3) })).rejects.toMatchObject({
+        code: 'QUEUE_REFUSED',
+      });
     });
 
     test('a capture takes nothing more after its end', async () => {
@@ -245,4 +247,3 @@ export function queueConformance(name: string, factory: QueueFactory): void {
     });
   });
 }
-

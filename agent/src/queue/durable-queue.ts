@@ -1,4 +1,12 @@
-import { type ChunkId, type EntryDraft, encodeEntryDraft, encodeSigned, MAX_SEALED_CHUNK_BYTES, type ReceiptBody, type Signed } from '@aliquot/proto';
+import {
+  type ChunkId,
+  type EntryDraft,
+  encodeEntryDraft,
+  encodeSigned,
+  MAX_SEALED_CHUNK_BYTES,
+  type ReceiptBody,
+  type Signed,
+} from '@aliquot/proto';
 import { aeadSeal, equalBytes } from '@aliquot/shared/crypto/primitives';
 import { withFileErrors } from '@aliquot/shared/durable/errors';
 import { applyRecord, decodeCommitPlace, decodeItemPlace, decodeUnsigned } from './apply.ts';
@@ -214,7 +222,9 @@ export class DurableQueue implements Queue {
 
   chainHead(): ChainHead | undefined {
     const head = this.#files.index.state.chainHead;
-    return head === undefined ? undefined : { sequence: head.sequence, hash: Buffer.from(head.hash, 'hex') as Uint8Array as ChainHead['hash'] };
+    return head === undefined
+      ? undefined
+      : { sequence: head.sequence, hash: Buffer.from(head.hash, 'hex') as Uint8Array as ChainHead['hash'] };
   }
 
   receiptedSequence(): number {
@@ -259,7 +269,8 @@ export class DurableQueue implements Queue {
 
   async #putItem(capture: QueueCapture, item: QueuedItem): Promise<void> {
     const { index, segments } = this.#files;
-    if (item.sealed.length > MAX_SEALED_CHUNK_BYTES) throw new QueueError('QUEUE_REFUSED', `an item of ${item.sealed.length} bytes is too large`);
+    if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
+      throw new QueueError('QUEUE_REFUSED', `an item of ${item.sealed.length} bytes is too large`);
     const value = await index.get(rawKey('i', item.id));
     const place = value === undefined ? undefined : decodeItemPlace(value);
     // An item that lies only in a segment nobody holds may go any moment, and nobody knows that the collector has it.
@@ -267,7 +278,8 @@ export class DurableQueue implements Queue {
       capture.hold(place.file);
       return;
     }
-    if (!equalBytes(digestOf(item.sealed), item.id)) throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
+    if (!equalBytes(digestOf(item.sealed), item.id))
+      throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
     // Held before it is written: the append may rotate, and then lies behind.
     capture.hold(segments.activeNumber);
     await this.#append(item.kind, item.sealed, item.id);

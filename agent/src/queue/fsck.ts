@@ -54,7 +54,7 @@ const CHECK_FOLDER = 'index.check';
 
 /**
  * Proves the queue: every record of segments and chain log by its checksum, the keys of unsent versions, and the index by
- * building another one from the logs and comparing. Without `repair` it changes nothing but a temporary folder.
+ * building another one from the logs and comparing. Without `repair` it changes nothing that opening would not change.
  */
 export async function* fsckQueue(options: FsckOptions): AsyncGenerator<QueueFinding, void, void> {
   const { port, dataDir, repair } = options;
@@ -86,12 +86,18 @@ async function* checkLog(log: RecordLog): AsyncGenerator<QueueFinding, void, voi
       for await (const item of log.scanFile(number)) {
         if (item.type === 'record') continue;
         const at = `${where} at byte ${item.at.offset}`;
-        if (item.torn) yield note('FSCK_TORN_TAIL', `the ${what} ends in an unfinished record`, at, 'nothing: it is cut when the agent starts');
+        if (item.torn)
+          yield note('FSCK_TORN_TAIL', `the ${what} ends in an unfinished record`, at, 'nothing: it is cut when the agent starts');
         else if (log.kind === 'segment') {
           const remedy = 'start the agent: it keeps the sound records, sets the damaged bytes aside, and reads the sources again';
           yield problem('FSCK_SEGMENT_DAMAGED', `the ${what} is damaged`, at, remedy);
         } else {
-          yield problem('FSCK_CHAIN_DAMAGED', `the ${what} is damaged`, at, 'put the file back from a copy, or enrol this PC again with --replaces');
+          yield problem(
+            'FSCK_CHAIN_DAMAGED',
+            `the ${what} is damaged`,
+            at,
+            'put the file back from a copy, or enrol this PC again with --replaces',
+          );
         }
       }
     } catch (error) {
@@ -111,7 +117,12 @@ async function* keptDamage(port: FilePort, dir: string, repair: boolean): AsyncG
   for (const name of names.sort()) {
     const where = join(dir, name);
     if (repair) await removeDurably(port, where);
-    const finding = problem('FSCK_DAMAGE_KEPT', 'damaged bytes of the queue were set aside', where, 'fsck --repair removes them once you have seen this');
+    const finding = problem(
+      'FSCK_DAMAGE_KEPT',
+      'damaged bytes of the queue were set aside',
+      where,
+      'fsck --repair removes them once you have seen this',
+    );
     yield { ...finding, repaired: repair };
   }
 }
@@ -125,7 +136,12 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
     index = (await IndexStore.open(paths.index)).store;
   } catch (error) {
     if (isLocked(error)) {
-      yield note('FSCK_INDEX_BUSY', 'the index was not looked at: the service is running', paths.index, 'stop the service to check the index too');
+      yield note(
+        'FSCK_INDEX_BUSY',
+        'the index was not looked at: the service is running',
+        paths.index,
+        'stop the service to check the index too',
+      );
       return;
     }
     yield* rebuildLater(options, 'it cannot be opened');
@@ -184,7 +200,16 @@ async function difference(index: IndexStore, fresh: IndexStore): Promise<string 
   }
   const counters = (store: IndexStore): string => {
     const { nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt } = store.state;
-    return JSON.stringify([nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt]);
+    return JSON.stringify([
+      nextEntry,
+      signedEntry,
+      receiptedEntry,
+      pendingEntries,
+      pendingBytes,
+      chainHead,
+      receiptedSequence,
+      lastReceipt,
+    ]);
   };
   return counters(index) === counters(fresh) ? undefined : 'its counters differ from segments and chain log';
 }
@@ -193,7 +218,9 @@ async function difference(index: IndexStore, fresh: IndexStore): Promise<string 
 async function* rebuildLater(options: FsckOptions, why: string): AsyncGenerator<QueueFinding, void, void> {
   const { index } = queuePaths(options.dataDir);
   if (options.repair) await removeIfThere(options.port, index);
-  const remedy = options.repair ? 'it was removed and is built again at the next start' : 'stop the service and run aliquot-agent fsck --repair';
+  const remedy = options.repair
+    ? 'it was removed and is built again at the next start'
+    : 'stop the service and run aliquot-agent fsck --repair';
   yield { ...problem('FSCK_INDEX_WRONG', `the queue's index is wrong: ${why}`, index, remedy), repaired: options.repair };
 }
 

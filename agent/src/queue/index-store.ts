@@ -87,7 +87,9 @@ export class IndexStore {
     try {
       await this.#level.batch([...batch, { type: 'put', key: META_KEY, value: encodeState(this.state) }], { sync: options.sync === true });
     } catch (cause) {
-      throw new QueueError('QUEUE_STORAGE', 'the queue index cannot be written; free disk space or mend the disk, then start again', { cause });
+      throw new QueueError('QUEUE_STORAGE', 'the queue index cannot be written; free disk space or mend the disk, then start again', {
+        cause,
+      });
     }
     this.#overlay.clear();
   }

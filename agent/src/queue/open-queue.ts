@@ -104,7 +104,10 @@ export async function replay(port: FilePort, index: IndexStore, log: RecordLog, 
         break;
       }
       if (damagedDir === undefined) {
-        throw new QueueError('QUEUE_DAMAGED', `the chain log ${log.path(item.at.file)} is damaged at byte ${item.at.offset}; run aliquot-agent fsck`);
+        throw new QueueError(
+          'QUEUE_DAMAGED',
+          `the chain log ${log.path(item.at.file)} is damaged at byte ${item.at.offset}; run aliquot-agent fsck`,
+        );
       }
       await salvage(port, log, item.at, item.next, damagedDir);
       remember(item.next);

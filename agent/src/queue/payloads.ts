@@ -63,7 +63,7 @@ export function decodeKnown(bytes: Uint8Array): KnownRecord {
   const tag = reader.raw(32);
   const capturedAtMs = reader.u53();
   const resultPathLength = reader.u32();
-  const path = reader.sized(MAX_PATH_BYTES);
+  const path = pathIn(reader);
   reader.end();
   if (resultPathLength > path.length) throw reader.damaged('the result is longer than the path');
   return { entry, stat: { path, kind, size, mtimeNs, ctimeNs, ino, mode, contentTag: tag, capturedAtMs, resultPathLength } };
@@ -100,7 +100,11 @@ export function encodeVersionHead(head: VersionHead): Uint8Array {
 }
 
 /** Splits a version record; `clear` are the bytes that the sealed draft authenticates. */
-export function decodeVersion(payload: Uint8Array): { readonly head: VersionHead; readonly clear: Uint8Array; readonly sealedDraft: Uint8Array } {
+export function decodeVersion(payload: Uint8Array): {
+  readonly head: VersionHead;
+  readonly clear: Uint8Array;
+  readonly sealedDraft: Uint8Array;
+} {
   const reader = new LayoutReader(payload, 'version record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const entry = reader.u53();
@@ -109,7 +113,7 @@ export function decodeVersion(payload: Uint8Array): { readonly head: VersionHead
   const capturedAtMs = reader.u53();
   const batch = reader.u32();
   const nonce = reader.raw(12);
-  const path = reader.sized(MAX_PATH_BYTES);
+  const path = pathIn(reader);
   const knownBytes = reader.sized(MAX_PATH_BYTES + 256);
   const known = knownBytes.length === 0 ? undefined : decodeKnown(knownBytes).stat;
   const clear = payload.slice(0, reader.position);
@@ -126,14 +130,17 @@ export function encodePathRecord(path: Uint8Array): Uint8Array {
 export function decodePathRecord(payload: Uint8Array): Uint8Array {
   const reader = new LayoutReader(payload, 'forget record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
-  const path = reader.sized(MAX_PATH_BYTES);
+  const path = pathIn(reader);
   reader.end();
   return path;
 }
 
 export function encodeProblem(path: Uint8Array, problem: Problem | undefined): Uint8Array {
   checkPath(path);
-  const writer = new LayoutWriter().u8(1).sized(path).u8(problem === undefined ? 0 : 1);
+  const writer = new LayoutWriter()
+    .u8(1)
+    .sized(path)
+    .u8(problem === undefined ? 0 : 1);
   if (problem !== undefined) {
     if (!/^[a-z0-9-]{1,64}$/.test(problem.code)) throw new QueueError('QUEUE_REFUSED', `not a problem code: ${problem.code}`);
     writer.u53(problem.sinceMs).text(problem.code).text(problem.message.slice(0, 500));
@@ -144,7 +151,7 @@ export function encodeProblem(path: Uint8Array, problem: Problem | undefined): U
 export function decodeProblem(payload: Uint8Array): { readonly path: Uint8Array; readonly problem: Problem | undefined } {
   const reader = new LayoutReader(payload, 'problem record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
-  const path = reader.sized(MAX_PATH_BYTES);
+  const path = pathIn(reader);
   const present = reader.u8();
   if (present > 1) throw reader.damaged('unknown flag');
   const problem = present === 0 ? undefined : { sinceMs: reader.u53(), code: reader.text(64), message: reader.text(MAX_MESSAGE_BYTES) };
@@ -232,7 +239,7 @@ export function decodeLostRecord(payload: Uint8Array): LostRecord {
   const reader = new LayoutReader(payload, 'lost versions record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const count = reader.u32();
-  if (count > MAX_LOST_PER_RECORD) throw reader.damaged('too many entries');
+  if (count === 0 || count > MAX_LOST_PER_RECORD) throw reader.damaged('too many entries, or none');
   const entries = Array.from({ length: count }, () => ({ entry: reader.u53(), path: reader.sized(MAX_PATH_BYTES) }));
   reader.end();
   return { entries };
@@ -250,6 +257,13 @@ export function decodeLostSeen(payload: Uint8Array): number {
   return entry;
 }
 
+function pathIn(reader: LayoutReader): Uint8Array {
+  const path = reader.sized(MAX_PATH_BYTES);
+  if (path.length === 0) throw reader.damaged('a path is empty');
+  return path;
+}
+
 function checkPath(path: Uint8Array): void {
-  if (path.length === 0 || path.length > MAX_PATH_BYTES) throw new QueueError('QUEUE_REFUSED', `a path of ${path.length} bytes cannot be queued`);
+  if (path.length === 0 || path.length > MAX_PATH_BYTES)
+    throw new QueueError('QUEUE_REFUSED', `a path of ${path.length} bytes cannot be queued`);
 }

@@ -34,7 +34,6 @@ export type Scanned =
 const SUFFIX: Readonly<Record<FileKind, string>> = { segment: '.seg', chain: '.log' };
 const SEARCH_WINDOW_BYTES = 1024 * 1024;
 
-
 /** Handles kept open between reads. */
 const IDLE_READERS = 4;
 /** What reading single records reads at once. */
@@ -123,7 +122,8 @@ export class RecordLog {
    */
   async append(kind: RecordKind, payload: Uint8Array, digest?: Uint8Array): Promise<Position> {
     const bytes = encodeRecord(kind, payload, digest);
-    if (this.#gatheredBytes >= GATHERED_BYTES || (bytes.length > SMALL_RECORD_BYTES && this.#gatheredBytes > 0)) await this.#writeGathered();
+    if (this.#gatheredBytes >= GATHERED_BYTES || (bytes.length > SMALL_RECORD_BYTES && this.#gatheredBytes > 0))
+      await this.#writeGathered();
     const active = await this.#writable(bytes.length);
     const offset = this.#sizes.get(active.number) ?? active.file.size;
     if (bytes.length > SMALL_RECORD_BYTES) {
@@ -349,7 +349,8 @@ class Window {
     if (from >= start && from + length <= start + bytes.length) return bytes.slice(from - start, from - start + length);
     // A large record is read for itself: nobody reads it twice.
     if (length > this.#size) return this.#read(from, length);
-    const fresh = await this.#read(from, this.#size);
+    const read = await this.#read(from, this.#size);
+    const fresh = new Uint8Array(read.buffer, read.byteOffset, read.byteLength); // not a Buffer, whose slices are no copies
     this.#bytes = fresh;
     this.#start = from;
     return fresh.slice(0, length);

@@ -78,7 +78,9 @@ describe('opening after a crash', () => {
       () => rmSync(index, { recursive: true }),
       () => rmSync(join(index, 'CURRENT')),
       () => writeFileSync(join(index, 'CURRENT'), 'nonsense'),
-      () => readdirSync(index).forEach((name) => writeFileSync(join(index, name), 'x'.repeat(100))),
+      () => {
+        for (const name of readdirSync(index)) writeFileSync(join(index, name), 'x'.repeat(100));
+      },
     ];
     for (const damage of damages) {
       damage();

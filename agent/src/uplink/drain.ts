@@ -4,8 +4,8 @@ import {
   type CollectorCertificateBody,
   decodeCommitHeader,
   decodeSignedCommit,
-  encodeSignedCommit,
   type EntrySlot,
+  encodeSignedCommit,
   type ServerFrame,
   type Signed,
   type TreeHead,
@@ -18,8 +18,8 @@ import { refusalError, UplinkError } from './errors.ts';
 import { judgeReceipt } from './judge.ts';
 import type { Session } from './session.ts';
 import type { TrustStore } from './trust.ts';
-import { Uploader } from './upload.ts';
 import type { Recover } from './uplink.ts';
+import { Uploader } from './upload.ts';
 
 export interface DrainParts {
   readonly queue: Queue;
@@ -65,7 +65,10 @@ export class Drain {
     const commit = this.caughtUp ? await queue.nextCommit(signer) : await queue.signedCommit(this.#confirmed + 1);
     if (commit === undefined) return false;
     if (commit.sequence !== this.#confirmed + 1) {
-      throw new UplinkError('UPLINK_CHAIN_FORKED', `commit ${this.#confirmed + 1} of this agent's chain is not in its folder; run aliquot-agent fsck`);
+      throw new UplinkError(
+        'UPLINK_CHAIN_FORKED',
+        `commit ${this.#confirmed + 1} of this agent's chain is not in its folder; run aliquot-agent fsck`,
+      );
     }
     await this.#deliver(commit);
     this.#confirmed = commit.sequence;

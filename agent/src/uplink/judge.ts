@@ -49,32 +49,49 @@ export function judgeReady(ready: Ready, seen: TreeHead | undefined, collector: 
       return head;
     }
     if (head.logEpoch < seen.logEpoch) throw rolledBack(seen, head);
-    const from = afterOpenings(ready, seen, head, authority);
-    verifyConsistency(from.size, from.root, head.size, head.root, from.size === 0 ? [] : ready.consistency);
+    requireContinuation(afterOpenings(ready, seen, head, authority), head, ready.consistency);
     return head;
   });
 }
 
-/** Checks all openings between two epochs; the answer is the head that the consistency proof must start from. */
-function afterOpenings(ready: Ready, seen: TreeHead, head: TreeHead, authority: Authority): TreeHead {
+/** The new head must continue one of the heads that the openings leave to choose from. */
+function requireContinuation(candidates: readonly TreeHead[], head: TreeHead, consistency: readonly Uint8Array[]): void {
+  let failure: unknown;
+  for (const from of candidates) {
+    try {
+      verifyConsistency(from.size, from.root, head.size, head.root, from.size === 0 ? [] : consistency);
+      return;
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+/**
+ * Checks all openings between two epochs; the answer are the heads that the consistency proof may start from. What this agent has
+ * seen comes first. If the first opening names it as lost, its base will do as well: others may have gone on after the loss, so
+ * that the log is longer again than what was lost.
+ */
+function afterOpenings(ready: Ready, seen: TreeHead, head: TreeHead, authority: Authority): TreeHead[] {
   let epoch = seen.logEpoch;
-  let from: TreeHead | undefined;
+  let from: TreeHead[] | undefined;
   for (const { opening, leaf, inclusion } of ready.openings) {
     const body = verifyEpochOpening(authority.authorityKey, authority.vaultId, opening);
-    if (body.logEpoch !== epoch + 1) throw new LogError('LOG_EPOCH', `an opening of log epoch ${body.logEpoch} follows epoch ${epoch}`);
+    // A gap is an opening that was itself lost.
+    if (body.logEpoch <= epoch) throw new LogError('LOG_EPOCH', `an opening of log epoch ${body.logEpoch} follows epoch ${epoch}`);
     epoch = body.logEpoch;
     checkOpeningLeaf(opening, leaf);
     verifyInclusion(leafHash(leaf), body.base.size, head.size, inclusion, head.root);
     if (from !== undefined) continue;
-    if (seen.size <= body.base.size) {
-      from = seen;
-    } else {
-      const named = body.lost.some((lost) => lost.logEpoch === seen.logEpoch && covers(lost, seen));
-      if (!named) throw new LogError('LOG_EPOCH', `the opening of log epoch ${epoch} does not name the ${seen.size} leaves that this agent has seen`);
-      from = body.base;
-    }
+    const named = body.lost.some((lost) => lost.logEpoch === seen.logEpoch && covers(lost, seen));
+    from = [...(seen.size <= body.base.size ? [seen] : []), ...(named ? [body.base] : [])];
+    if (from.length > 0) continue;
+    throw new LogError('LOG_EPOCH', `the opening of log epoch ${epoch} does not name the ${seen.size} leaves that this agent has seen`);
   }
-  if (from === undefined || epoch !== head.logEpoch) throw new LogError('LOG_EPOCH', `the openings up to log epoch ${head.logEpoch} are missing`);
+  if (from === undefined || epoch !== head.logEpoch)
+    throw new LogError('LOG_EPOCH', `the openings up to log epoch ${head.logEpoch} are missing`);
   return from;
 }
 
@@ -91,7 +108,10 @@ function checkOpeningLeaf(opening: Signed, leaf: Uint8Array): void {
 
 function rolledBack(seen: TreeHead | undefined, head: TreeHead): UplinkError {
   const had = seen === undefined ? '' : `: it had ${seen.size} entries and now has ${head.size}`;
-  return new UplinkError('UPLINK_ROLLED_BACK', `the collector lost part of its log${had}; nothing is sent until central IT runs: aliquot log reopen`);
+  return new UplinkError(
+    'UPLINK_ROLLED_BACK',
+    `the collector lost part of its log${had}; nothing is sent until central IT runs: aliquot log reopen`,
+  );
 }
 
 /**

@@ -1,8 +1,8 @@
 import {
   AliquotError,
-  checkServerBody,
-  type CollectorCertificateBody,
   type ClientFrame,
+  type CollectorCertificateBody,
+  checkServerBody,
   decodeServerFrame,
   encodeClientFrame,
   encodeFrame,
@@ -11,17 +11,16 @@ import {
   type Signed,
   splitFrame,
 } from '@aliquot/proto';
-import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
-import { SessionError } from '@aliquot/shared/session/errors';
-import { type AgentIdentity as HandshakeIdentity, ClientHandshake } from '@aliquot/shared/session/handshake';
 import type { Random } from '@aliquot/shared/ports';
+import { SessionError } from '@aliquot/shared/session/errors';
+import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
+import { ClientHandshake, type AgentIdentity as HandshakeIdentity } from '@aliquot/shared/session/handshake';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { refusalError, UplinkError } from './errors.ts';
 import { FrameStream } from './frame-stream.ts';
 import type { Connect, MessageSocket } from './socket.ts';
 import type { Timers } from './timers.ts';
 import type { TrustStore } from './trust.ts';
-
 
 const EMPTY = new Uint8Array(0);
 /** Hello to `ready`: two round trips, on the slowest line that can carry a backup. */
@@ -99,7 +98,9 @@ export class Session {
   /** Connects and authenticates. Rejects with an `UplinkError`; the session is then over. */
   async open(): Promise<OpenedSession> {
     const cancel = this.#parts.timers.after(HANDSHAKE_MS, () => {
-      this.end(new UplinkError('UPLINK_UNREACHABLE', `the collector at ${this.#parts.identity.server.url} does not answer in time; trying again`));
+      this.end(
+        new UplinkError('UPLINK_UNREACHABLE', `the collector at ${this.#parts.identity.server.url} does not answer in time; trying again`),
+      );
     });
     try {
       const { frame } = await new Promise<Received>((resolve, reject) => {
@@ -121,7 +122,8 @@ export class Session {
   /** Sends a frame that gets no answer. */
   send(frame: ClientFrame, body: Uint8Array = EMPTY): Promise<void> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
-    if (this.#sealer === undefined || this.#socket === undefined) return Promise.reject(new UplinkError('UPLINK_OFFLINE', 'no session yet'));
+    if (this.#sealer === undefined || this.#socket === undefined)
+      return Promise.reject(new UplinkError('UPLINK_OFFLINE', 'no session yet'));
     const message = this.#sealer.seal(encodeFrame(encodeClientFrame(frame), body));
     this.#parts.onSent(message.length, frame.type === 'chunks' ? body.length : 0);
     return this.#socket.send(message);
@@ -262,7 +264,8 @@ export class Session {
     const waiter = this.#waiters.get(frame.requestId);
     if (stream !== undefined) stream.push(received);
     else if (waiter !== undefined) waiter.resolve(received);
-    else if (frame.requestId > this.#requestId || frame.requestId === 0) throw this.#protocol(`a ${frame.type} frame that nobody asked for`);
+    else if (frame.requestId > this.#requestId || frame.requestId === 0)
+      throw this.#protocol(`a ${frame.type} frame that nobody asked for`);
   }
 
   #guard(step: () => void): void {
@@ -306,8 +309,8 @@ export function asUplinkError(error: unknown): UplinkError {
     if (error.code === 'SESSION_VERSION') return new UplinkError('UPLINK_PROTOCOL', `${error.message}; update the older side`, error);
     return new UplinkError('UPLINK_TAMPERED', error.message, error);
   }
-  if (error instanceof FormatError) return new UplinkError('UPLINK_PROTOCOL', `the collector sent what cannot be read: ${error.message}`, error);
+  if (error instanceof FormatError)
+    return new UplinkError('UPLINK_PROTOCOL', `the collector sent what cannot be read: ${error.message}`, error);
   const says = error instanceof AliquotError ? error.message : 'an unexpected error';
   return new UplinkError('UPLINK_QUEUE', `sending stopped: ${says}`, error);
 }
-

@@ -5,7 +5,12 @@ import { type AgentIdentity, recipientsOf } from '../identity/identity.ts';
 import type { CommitSigner } from '../queue/queue.ts';
 
 /** Signs the queue's versions into commits of this agent's chain, each naming the newest verified tree head. */
-export function commitSigner(identity: AgentIdentity, verifiedHead: () => TreeHead | undefined, clock: Clock, random: Random): CommitSigner {
+export function commitSigner(
+  identity: AgentIdentity,
+  verifiedHead: () => TreeHead | undefined,
+  clock: Clock,
+  random: Random,
+): CommitSigner {
   const { vaultId, agentId } = identity.certificate.binding;
   const { chunkerVersion, encoderVersion } = identity.keys.parameters;
   return {

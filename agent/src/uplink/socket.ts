@@ -43,7 +43,9 @@ export const connectWebSocket: Connect = (trust, listener) => {
     handshakeTimeout: CONNECT_MS,
     skipUTF8Validation: true,
     followRedirects: false,
-    ...(url.protocol === 'wss:' ? { ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized, checkServerIdentity: tls.checkServerIdentity as never } : {}),
+    ...(url.protocol === 'wss:'
+      ? { ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized, checkServerIdentity: tls.checkServerIdentity as never }
+      : {}),
   });
   socket.on('upgrade', (response: IncomingMessage) => {
     if (url.protocol !== 'wss:') return;
@@ -63,7 +65,9 @@ export const connectWebSocket: Connect = (trust, listener) => {
   socket.on('error', (error: Error) => {
     failure ??= connectionError(trust, error);
   });
-  socket.on('close', () => listener.onClose(failure ?? new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended; trying again`)));
+  socket.on('close', () =>
+    listener.onClose(failure ?? new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended; trying again`)),
+  );
   return {
     send: (message) =>
       new Promise((resolve, reject) => {
@@ -90,7 +94,11 @@ function prepared(trust: ServerTrust) {
 function connectionError(trust: ServerTrust, error: Error): UplinkError {
   const code = 'code' in error ? String(error.code) : '';
   if (error instanceof IdentityError || /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
-    return new UplinkError('UPLINK_TLS', `the TLS certificate of ${trust.url} cannot be trusted (${error.message}); ask central IT whether it was replaced`, error);
+    return new UplinkError(
+      'UPLINK_TLS',
+      `the TLS certificate of ${trust.url} cannot be trusted (${error.message}); ask central IT whether it was replaced`,
+      error,
+    );
   }
   return new UplinkError('UPLINK_UNREACHABLE', `the collector at ${trust.url} cannot be reached: ${error.message}; trying again`, error);
 }

@@ -1,7 +1,8 @@
 /** An enrolled agent with queue and uplink in a temporary folder. Nothing outside tests imports this file. */
-import { fixtureAgent, FIXTURE_TIME_MS, seededRandom } from '@aliquot/shared/keys/fixtures';
+
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { verifyAgent, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
+import { FIXTURE_TIME_MS, fixtureAgent, seededRandom } from '@aliquot/shared/keys/fixtures';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
 import type { QueueOptions } from '../queue/open-queue.ts';

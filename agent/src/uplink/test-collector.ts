@@ -83,7 +83,8 @@ export class TestCollector {
   }
 
   get port(): number {
-    return (this.#server?.address() as AddressInfo).port;
+    const address = this.#server?.address() as AddressInfo | undefined;
+    return address?.port ?? 0;
   }
 
   async stop(): Promise<void> {
@@ -283,7 +284,10 @@ export class TestCollector {
         });
         const missing = frame.ids.filter((id) => !this.#held.items.has(hex(id)));
         const items = found.map(({ id, kind, bytes }) => ({ id, kind, size: bytes.length }));
-        reply({ type: 'chunkData', requestId: frame.requestId, items, last: true, missing }, Buffer.concat(found.map(({ bytes }) => bytes)));
+        reply(
+          { type: 'chunkData', requestId: frame.requestId, items, last: true, missing },
+          Buffer.concat(found.map(({ bytes }) => bytes)),
+        );
         return proved;
       }
       case 'auth':

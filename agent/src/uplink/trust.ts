@@ -1,5 +1,13 @@
 import { join } from 'node:path';
-import { type CollectorCertificateBody, type CollectorId, decodeSigned, encodeSigned, FormatError, type Signed, type TreeHead } from '@aliquot/proto';
+import {
+  type CollectorCertificateBody,
+  type CollectorId,
+  decodeSigned,
+  encodeSigned,
+  FormatError,
+  type Signed,
+  type TreeHead,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';

@@ -343,20 +343,23 @@ describe('a hostile or broken collector', () => {
     'that does not continue the log': (frame) => ({ ...frame, consistency: [new Uint8Array(32)] }),
   };
 
-  test.each(Object.entries(forgeries))('I-A2: a receipt %s is refused, the entry stays queued, and an honest one is taken later', async (_name, change) => {
-    const agent = await start({ start: false });
-    await capture(agent, '/data/a');
-    bend('receipt', change);
-    agent.uplink.start();
-    expect((await agent.until('refused')).problem?.code).toBe('UPLINK_BAD_RECEIPT');
-    expect(agent.queue.pending().entries).toBe(1);
-    expect(agent.queue.receiptedSequence()).toBe(0);
-    collector.bend = (frame) => frame;
-    agent.uplink.nudge();
-    await agent.until('ready');
-    await agent.uplink.drained();
-    expect(collector.commits).toHaveLength(1);
-  });
+  test.each(Object.entries(forgeries))(
+    'I-A2: a receipt %s is refused, the entry stays queued, and an honest one is taken later',
+    async (_name, change) => {
+      const agent = await start({ start: false });
+      await capture(agent, '/data/a');
+      bend('receipt', change);
+      agent.uplink.start();
+      expect((await agent.until('refused')).problem?.code).toBe('UPLINK_BAD_RECEIPT');
+      expect(agent.queue.pending().entries).toBe(1);
+      expect(agent.queue.receiptedSequence()).toBe(0);
+      collector.bend = (frame) => frame;
+      agent.uplink.nudge();
+      await agent.until('ready');
+      await agent.uplink.drained();
+      expect(collector.commits).toHaveLength(1);
+    },
+  );
 
   test('P5: a replayed receipt of an earlier commit is refused', async () => {
     const agent = await start();

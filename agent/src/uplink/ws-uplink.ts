@@ -1,7 +1,7 @@
 import { type ChainPoint, type ChunkId, encodeSigned, type ServerFrame, splitItems } from '@aliquot/proto';
+import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
-import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
@@ -169,9 +169,14 @@ export class WebSocketUplink implements Uplink {
         verifyCommit(commit, expected);
       } catch (error) {
         if (!(error instanceof CommitError)) throw asUplinkError(error);
-        if (error.code !== 'COMMIT_SIGNATURE') throw new UplinkError('UPLINK_PROTOCOL', `the collector shows a damaged commit: ${error.message}`, error);
+        if (error.code !== 'COMMIT_SIGNATURE')
+          throw new UplinkError('UPLINK_PROTOCOL', `the collector shows a damaged commit: ${error.message}`, error);
         // Of the PC that this one replaces: signed and wrapped for keys that are not here.
-        this.#tell({ type: 'notice', code: 'foreign-commit', message: 'versions of another installation of this agent were left out; central IT can restore them' });
+        this.#tell({
+          type: 'notice',
+          code: 'foreign-commit',
+          message: 'versions of another installation of this agent were left out; central IT can restore them',
+        });
         continue;
       }
       yield { commit, live: frame.live, receivedAtMs: frame.receivedAtMs };
@@ -332,4 +337,3 @@ function unexpected(what: string, frame: ServerFrame): UplinkError {
   if (frame.type === 'refused') return refusalError(frame.code, frame.message);
   return new UplinkError('UPLINK_PROTOCOL', `the collector answers ${what} with ${frame.type}`);
 }
-

@@ -1,0 +1,211 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type BundleContents, decodeEnrolRequest, encodeEnrolAnswer, type Signed } from '@aliquot/proto';
+import { newSigningKey } from '@aliquot/shared/crypto/sign';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { sealBundle } from '@aliquot/shared/keys/bundle';
+import { bindingHashOf, issueEnrolAnswer, verifyAgent } from '@aliquot/shared/keys/certificates';
+import { pathKeyFor } from '@aliquot/shared/keys/derive';
+import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { temporaryFolder, vault } from '../queue/test-support.ts';
+import { type EnrolOptions, enrol, type HttpAnswer, post } from './enrol.ts';
+import { loadIdentity } from './identity-file.ts';
+import { tlsOptions } from './tls.ts';
+
+let folder: ReturnType<typeof temporaryFolder>;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+afterEach(() => folder.remove());
+
+function bundleFor(name = 'gcms-1', url = 'http://127.0.0.1:9'): { readonly text: string; readonly seed: Uint8Array } {
+  const agent = fixtureAgent(vault, name);
+  const { lineageId } = verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, agent.enrolment, agent.binding).enrolment;
+  const contents: BundleContents = {
+    version: 1,
+    url,
+    tlsCa: '',
+    tlsPinSha256: new Uint8Array(),
+    descriptor: vault.kit.descriptor,
+    collectorCertificate: vault.collectorCertificate,
+    enrolment: agent.enrolment,
+    enrolmentSeed: agent.enrolmentKey.seed,
+    dedupSecrets: vault.kit.dedupSecrets,
+    pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
+  };
+  return { text: sealBundle(contents), seed: agent.enrolmentKey.seed };
+}
+
+/** Answers like the collector of the fixture vault; remembers which keys each enrolment came with. */
+function desk(signer = vault.collector, certificate: Signed = vault.collectorCertificate) {
+  const bound = new Map<string, string>();
+  const requests: Uint8Array[] = [];
+  const answer = async (_trust: unknown, _path: string, body: Uint8Array): Promise<HttpAnswer> => {
+    requests.push(body);
+    const { enrolment, binding } = decodeEnrolRequest(body);
+    const agent = verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, enrolment, binding);
+    const keys = Buffer.from(binding.body).toString('hex');
+    const name = agent.enrolment.name;
+    if ((bound.get(name) ?? keys) !== keys) return { status: 409, body: Buffer.from('{"code":"ENROL_OTHER_KEYS","message":"used"}') };
+    bound.set(name, keys);
+    const signed = issueEnrolAnswer(signer, {
+      version: 1,
+      vaultId: vault.descriptor.vaultId,
+      agentId: agent.enrolment.agentId,
+      bindingHash: bindingHashOf(binding),
+      enrolledAtMs: FIXTURE_TIME_MS,
+      head: { logEpoch: 0, size: 1, root: new Uint8Array(32) },
+    });
+    return { status: 200, body: encodeEnrolAnswer({ answer: signed, collectorCertificate: certificate }) };
+  };
+  return { answer, requests };
+}
+
+function options(bundle: string, changes: Partial<EnrolOptions> = {}): EnrolOptions {
+  const clock = { nowMs: () => FIXTURE_TIME_MS + 1000 };
+  return { bundle, dataDir: folder.dir, port: nodeFiles, clock, random: seededRandom(folder.dir), ...changes };
+}
+
+const identityDir = (): string => join(folder.dir, 'identity');
+
+describe('enrolling', () => {
+  test('makes an identity that loads again, in files that only the owner reads, without the one-time key', async () => {
+    const bundle = bundleFor();
+    const made = await enrol(options(bundle.text, { post: desk().answer }));
+    const loaded = await loadIdentity(nodeFiles, folder.dir);
+    expect(loaded.certificate.enrolment.name).toBe('gcms-1');
+    expect(loaded.signKey).toEqual(made.signKey);
+    expect(readdirSync(identityDir())).toEqual(['identity.json']);
+    if (process.platform !== 'win32') expect(statSync(join(identityDir(), 'identity.json')).mode & 0o777).toBe(0o600);
+    const text = readFileSync(join(identityDir(), 'identity.json'), 'utf8');
+    expect(text).not.toContain(Buffer.from(bundle.seed).toString('base64'));
+  });
+
+  test('broken off after the keys were made, the same command goes on with the same keys, even after the term', async () => {
+    const bundle = bundleFor();
+    const { answer, requests } = desk();
+    const broken = options(bundle.text, {
+      post: async (trust, path, body) => {
+        await answer(trust, path, body);
+        throw new Error('cable pulled');
+      },
+    });
+    await expect(enrol(broken)).rejects.toThrow('cable pulled');
+    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({ code: 'IDENTITY_MISSING' });
+    const late = { nowMs: () => FIXTURE_TIME_MS + 10 * 86_400_000 };
+    await enrol(options(bundle.text, { post: answer, clock: late, random: seededRandom('another run') }));
+    expect(requests[1]).toEqual(requests[0]);
+    expect(readdirSync(identityDir())).toEqual(['identity.json']);
+    await enrol(options(bundle.text, { post: answer, clock: late }));
+    expect(requests).toHaveLength(2);
+  });
+
+  test('the bundle used with other keys fails loudly', async () => {
+    const bundle = bundleFor();
+    const { answer } = desk();
+    await enrol(options(bundle.text, { post: answer }));
+    const other = temporaryFolder();
+    const again = enrol(options(bundle.text, { post: answer, dataDir: other.dir, random: seededRandom('other') }));
+    await expect(again).rejects.toMatchObject({ code: 'ENROL_BUNDLE_USED' });
+    other.remove();
+  });
+
+  test('another bundle does not take over a folder that is enrolled or being enrolled', async () => {
+    const { answer } = desk();
+    const failing = options(bundleFor('a').text, { post: async () => ({ status: 500, body: new Uint8Array() }) });
+    await expect(enrol(failing)).rejects.toMatchObject({ code: 'ENROL_REFUSED', retryable: true });
+    await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({ code: 'ENROL_OTHER_BEGUN' });
+    await enrol(options(bundleFor('a').text, { post: answer }));
+    await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({ code: 'ENROL_ALREADY' });
+  });
+
+  test('an expired, damaged or foreign bundle is refused before the network is touched', async () => {
+    const { answer, requests } = desk();
+    const { text } = bundleFor();
+    const late = { nowMs: () => FIXTURE_TIME_MS + 10 * 86_400_000 };
+    await expect(enrol(options(text, { post: answer, clock: late }))).rejects.toMatchObject({ code: 'BUNDLE_EXPIRED' });
+    const lines = text.split('\n');
+    lines[8] = (lines[8] ?? '').split('').reverse().join('');
+    await expect(enrol(options(lines.join('\n'), { post: answer }))).rejects.toMatchObject({ code: 'BUNDLE_CORRUPT' });
+    await expect(enrol(options('hello', { post: answer }))).rejects.toMatchObject({ code: 'BUNDLE_NOT_A_BUNDLE' });
+    expect(requests).toEqual([]);
+    expect(readdirSync(identityDir())).toEqual([]);
+  });
+
+  test('what is not the vault’s collector is not believed', async () => {
+    const thief = newSigningKey(seededRandom('thief'));
+    const foreign = fixtureVault('another lab');
+    const impostors = [desk(thief), desk(foreign.collector, foreign.collectorCertificate)];
+    for (const { answer } of impostors) {
+      await expect(enrol(options(bundleFor().text, { post: answer }))).rejects.toMatchObject({ code: 'ENROL_BAD_ANSWER' });
+    }
+    const babble = async () => ({ status: 200, body: Buffer.from('ok') });
+    await expect(enrol(options(bundleFor().text, { post: babble }))).rejects.toMatchObject({ code: 'ENROL_BAD_ANSWER' });
+    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({ code: 'IDENTITY_MISSING' });
+  });
+
+  test('each refusal of the collector has its own code', async () => {
+    const refusals: readonly [number, string, string][] = [
+      [403, '{"message":"who?"}', 'ENROL_UNKNOWN'],
+      [403, '{"code":"ENROL_REVOKED","message":"revoked"}', 'ENROL_REVOKED'],
+      [409, '', 'ENROL_BUNDLE_USED'],
+      [410, '', 'ENROL_BUNDLE_EXPIRED'],
+      [418, '{"message":"tea\\u0000\\npot"}', 'ENROL_REFUSED'],
+    ];
+    for (const [status, body, code] of refusals) {
+      const refused = enrol(options(bundleFor().text, { post: async () => ({ status, body: Buffer.from(body) }) }));
+      await expect(refused).rejects.toMatchObject({ code });
+      await expect(refused).rejects.not.toThrow(/[\n\0]/);
+    }
+  });
+
+  test('a damaged identity is named and tells no secret', async () => {
+    await enrol(options(bundleFor().text, { post: desk().answer }));
+    const path = join(identityDir(), 'identity.json');
+    const text = readFileSync(path, 'utf8');
+    const seed = /"signSeed": "([^"]+)"/.exec(text)?.[1] ?? '';
+    writeFileSync(path, text.replace('"version": 1', '"version": 9'));
+    const failure = await loadIdentity(nodeFiles, folder.dir).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'IDENTITY_DAMAGED' });
+    expect(String(failure)).not.toContain(seed);
+    writeFileSync(path, text.slice(0, 100));
+    await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({ code: 'IDENTITY_DAMAGED' });
+  });
+});
+
+describe('the network of an enrolment', () => {
+  const trust = (url: string) => ({ url, tlsCa: '', tlsPinSha256: new Uint8Array() });
+
+  test('posts the bytes and gives status and body back', async () => {
+    const server = createServer((request, response) => {
+      const parts: Buffer[] = [];
+      request.on('data', (part: Buffer) => parts.push(part));
+      request.on('end', () => response.writeHead(409).end(Buffer.concat([Buffer.from(`${request.method} ${request.url} `), ...parts])));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const answer = await post(trust(`http://127.0.0.1:${port}`), '/v1/enrol', Buffer.from('hello'));
+    expect(answer.status).toBe(409);
+    expect(Buffer.from(answer.body).toString()).toBe('POST /v1/enrol hello');
+    server.close();
+    await expect(post(trust(`http://127.0.0.1:${port}`), '/', new Uint8Array())).rejects.toMatchObject({
+      code: 'ENROL_UNREACHABLE',
+      retryable: true,
+    });
+  });
+
+  test('plain http to another machine is refused', () => {
+    expect(() => post(trust('http://lab.example:80'), '/', new Uint8Array())).toThrow(/not encrypted/);
+  });
+
+  test('with a pin only that key is trusted, whatever else the certificate says', () => {
+    const { checkPin } = tlsOptions({ url: 'https://x', tlsCa: '', tlsPinSha256: new Uint8Array(32) });
+    expect(checkPin(undefined)).toMatchObject({ code: 'ENROL_TLS' });
+    expect(tlsOptions(trust('https://x')).checkPin(undefined)).toBeUndefined();
+  });
+});

@@ -1,0 +1,90 @@
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { put, type SampleFile, sample } from '../queue/test-support.ts';
+import { startAgent, type TestAgent, vault } from './test-agent.ts';
+import { TestCollector } from './test-collector.ts';
+
+let collector: TestCollector;
+let agent: TestAgent | undefined;
+
+beforeEach(() => {
+  collector = new TestCollector(vault);
+});
+
+afterEach(async () => {
+  await agent?.close();
+  if (agent !== undefined) rmSync(agent.dir, { recursive: true, force: true });
+  await collector.stop();
+});
+
+function filesUnder(dir: string): string[] {
+  return readdirSync(dir).flatMap((name) => {
+    const path = join(dir, name);
+    return statSync(path).isDirectory() ? filesUnder(path) : [path];
+  });
+}
+
+/** How many of the keys of these files stand anywhere in the folder, in any file. */
+function keysFound(dir: string, files: readonly SampleFile[]): number {
+  const all = filesUnder(dir).map((path) => readFileSync(path));
+  const keys = files.flatMap(({ items, draft }) => [...items.map(({ key }) => key), ...(draft.read?.keys ?? [])]);
+  return keys.filter((key) => all.some((bytes) => bytes.includes(Buffer.from(key)))).length;
+}
+
+test('I-A3, P4: neither before nor after the receipt does any file of the agent hold a chunk or page key in clear', async () => {
+  const url = await collector.listen();
+  agent = await startAgent(url, { selfRestore: false, start: false });
+  const files = [sample('/data/a', 3), sample('/data/many', 70, 90), sample('/data/c')];
+  for (const file of files) await put(agent.queue, file);
+  await agent.queue.sync();
+  expect(keysFound(agent.dir, files)).toBe(0);
+  agent.uplink.start();
+  await agent.uplink.drained();
+  await agent.uplink.stop();
+  await agent.queue.close();
+  expect(keysFound(agent.dir, files)).toBe(0);
+});
+
+test('I-A3, P4: after the receipts no batch key is left, so nothing on the PC opens the drafts that its segments still hold', async () => {
+  const url = await collector.listen();
+  agent = await startAgent(url, { selfRestore: false, start: false });
+  await put(agent.queue, sample('/data/a', 3));
+  await agent.queue.sync();
+  const batchKeys = (): string[] => readdirSync(join(agent?.dir ?? '', 'queue', 'batch-keys'));
+  const [name] = batchKeys();
+  const key = readFileSync(join(agent.dir, 'queue', 'batch-keys', name ?? ''));
+  expect(key).toHaveLength(32);
+  agent.uplink.start();
+  await agent.uplink.drained();
+  expect(batchKeys()).toEqual([]);
+  await agent.uplink.stop();
+  await agent.queue.close();
+  expect(filesUnder(agent.dir).filter((path) => readFileSync(path).includes(key))).toEqual([]);
+});
+
+test('I-A3: the key goes as soon as the signed commit is durable, even when the collector never answers', async () => {
+  collector.hangUpOn = ({ type }) => type === 'commit';
+  const url = await collector.listen();
+  agent = await startAgent(url, { selfRestore: false, start: false });
+  await put(agent.queue, sample('/data/a', 3));
+  await agent.queue.sync();
+  agent.uplink.start();
+  await agent.until('offline');
+  expect(readdirSync(join(agent.dir, 'queue', 'batch-keys'))).toEqual([]);
+});
+
+test('P4: wraps of a commit go to vault and catalog only, unless the authority allowed self-restore', async () => {
+  const url = await collector.listen();
+  for (const selfRestore of [false, true]) {
+    const one = await startAgent(url, { selfRestore, start: false });
+    await put(one.queue, sample('/data/a'));
+    await one.queue.sync();
+    collector.putBack({ leaves: [], items: new Map(), commits: [], epoch: 0, openings: [] });
+    one.uplink.start();
+    await one.uplink.drained();
+    const recipients = new Set(collector.commits[0]?.wraps.map(({ recipient }) => recipient));
+    expect([...recipients].sort()).toEqual(selfRestore ? ['agent', 'catalog', 'vault'] : ['catalog', 'vault']);
+    await one.close();
+  }
+});
