@@ -1,6 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { checkServerIdentity, getCACertificates, type PeerCertificate } from 'node:tls';
 import { IdentityError } from './errors.ts';
 import type { ServerTrust } from './identity.ts';
 
@@ -27,12 +27,20 @@ export function tlsOptions(trust: ServerTrust): TlsOptions {
     );
   };
   return {
-    ...(trust.tlsCa === '' ? {} : { ca: trust.tlsCa }),
+    ...(pinned ? {} : { ca: trust.tlsCa === '' ? knownAuthorities() : trust.tlsCa }),
     // With a pin the chain and the name say nothing more; without checkPin being called this would trust anybody.
     rejectUnauthorized: !pinned,
     checkServerIdentity: (host, certificate) => (pinned ? checkPin(certificate.raw) : checkServerIdentity(host, certificate)),
     checkPin,
   };
+}
+
+let authorities: string[] | undefined;
+
+/** What Node brings and what this machine's administrator has added: a lab's own authority is mostly there. */
+function knownAuthorities(): string[] {
+  authorities ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
+  return authorities;
 }
 
 /** SHA-256 of the SubjectPublicKeyInfo of a DER certificate. */
