@@ -18,9 +18,7 @@ type LogOptions = CollectorOptions & KitOptions & { readonly json?: boolean };
 
 export function registerLog(program: Command, context: CommandContext): void {
   const log = program.command('log').description("The vault's log: what was accepted, in order, and whether any of it was lost.");
-  const status = log
-    .command('status')
-    .description("The log's head, and the heads that agents hold and the log has lost. Exit 1 when there are any.");
+  const status = log.command('status').description("The log's head, and the heads that agents hold and the log has lost.");
   withJson(withCollector(status));
   withExample(status, 'aliquot log status');
   status.action(async (options: LogOptions) => statusCommand(context, options));

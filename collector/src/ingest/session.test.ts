@@ -14,7 +14,7 @@ import { openCommitKeys } from '@aliquot/shared/commit/commit';
 import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { issueEpochOpening } from '@aliquot/shared/keys/certificates';
-import { verifyGrowth } from '@aliquot/shared/log/proofs';
+import { verifyConsistency, verifyGrowth } from '@aliquot/shared/log/proofs';
 import { verifyHead, verifyReceipt, verifyReceiptInclusion } from '@aliquot/shared/log/receipt';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -343,6 +343,43 @@ describe('a collector that came back with an older disk', () => {
     const again = await agent.ask(commitFrame, lost.bytes);
     if (again.type !== 'receipt') throw new Error(again.type);
     expect(hex(decodeReceiptBody(again.receipt.body).commitHash)).toBe(hex(lost.hash));
+  });
+});
+
+describe('a collector that came back with an older disk, and took commits of others before anybody noticed', () => {
+  it('P5: heals too: the agent that lost something is led from the approved base on', async () => {
+    const [agent, other] = [await front.agent('hplc-1'), await front.agent('hplc-2')];
+    await front.restart(() => cp(join(front.dir, 'data'), join(front.dir, 'aside'), { recursive: true }));
+    await agent.open(front.connect().wire);
+    await agent.backUp([{ path: '/data/a', bytes: text('lost') }]);
+    await front.restart(async () => {
+      await rm(join(front.dir, 'data'), { recursive: true });
+      await cp(join(front.dir, 'aside'), join(front.dir, 'data'), { recursive: true });
+    });
+    await other.open(front.connect().wire);
+    for (const name of ['b', 'c', 'd']) await other.backUp([{ path: `/data/${name}`, bytes: text(name) }]);
+    expect((await agent.open(front.connect().wire)).rolledBack).toBe(true);
+    const base = front.vault.treeHead();
+    const lost = front.vault.reportedHeads().map((reported) => reported.head);
+    expect(lost[0]?.size).toBeLessThan(base.size);
+    const opening = issueEpochOpening(front.authority, {
+      version: 1,
+      vaultId: front.vault.descriptor.vaultId,
+      logEpoch: base.logEpoch + 1,
+      base,
+      lost,
+      approvedAtMs: front.nowMs,
+    });
+    await front.vault.appendEvent({ type: 'epochOpened', timeMs: front.nowMs, opening });
+    const ready = await agent.open(front.connect().wire);
+    expect(ready.rolledBack).toBe(false);
+    const { head } = verifyHead(ready.head, front.vault.certificate);
+    verifyConsistency(base.size, base.root, head.size, head.root, ready.consistency);
+    // The one that lost nothing is led from its own head.
+    const seen = other.head && decodeTreeHeadBody(other.head.signed.body).head;
+    const otherReady = await other.open(front.connect().wire);
+    if (seen === undefined) throw new Error('no head');
+    verifyConsistency(seen.size, seen.root, head.size, head.root, otherReady.consistency);
   });
 });
 
