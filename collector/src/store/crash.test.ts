@@ -158,8 +158,25 @@ describe('a crash of the collector', () => {
   });
 });
 
+describe('a group commit', () => {
+  test('I-C1 many agents that commit at once share their fdatasync', async () => {
+    const world = new World('group');
+    const counting = faultyFiles(nodeFiles, () => undefined);
+    const store = await JournalVault.open(temporaryFolder(), world.identity, world.ports({ files: counting }));
+    onTestFinished(() => store.close());
+    await store.appendEvent(world.vaultAdded());
+    const agents: TestAgent[] = [];
+    for (let index = 0; index < 12; index += 1) agents.push(await world.agent(store, `pc-${index}`));
+    const before = counting.steps.filter(({ operation }) => operation === 'datasync').length;
+    const commits = agents.map((agent) => agent.build([agent.directory('/d')]));
+    const outcomes = await Promise.all(commits.map(({ bytes, header }) => store.commit(header.agentId, bytes, world.clock.now)));
+    expect(outcomes.map((outcome) => outcome.type)).toEqual(agents.map(() => 'accepted'));
+    expect(counting.steps.filter(({ operation }) => operation === 'datasync').length - before).toBeLessThanOrEqual(2);
+  });
+});
+
 describe('a failing disk', () => {
-  test('P1 each write, cut and flush failing in turn loses no receipt, and the store goes on by itself', async () => {
+  test('I-C4 I-C7 P1 writes, cuts and flushes failing in turn lose no receipt, and the store goes on by itself', async () => {
     const dry = new World('faults');
     const counting = faultyFiles(nodeFiles, () => undefined);
     const first = temporaryFolder();

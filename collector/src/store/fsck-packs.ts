@@ -4,7 +4,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { StoreError } from './errors.ts';
 import type { Finding } from './fsck-finding.ts';
-import { isData } from './journal.ts';
+import { isData } from './journal-scan.ts';
 import { mayBeTorn, packFileName, ReadOnlyPack, readFooter, readIndex, type Scanned, scanRecords } from './pack-source.ts';
 import type { Position } from './position.ts';
 import { decodePackHeader, type IndexRow, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';

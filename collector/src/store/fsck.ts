@@ -15,7 +15,7 @@ import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
 import { compareCatalogs } from './fsck-catalog.ts';
 import type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
 import { checkPack, type DamagedItem, damageFinding } from './fsck-packs.ts';
-import { listPacks } from './journal.ts';
+import { listPacks } from './journal-scan.ts';
 import type { VaultIdentity } from './journal-vault.ts';
 import { packFileName } from './pack-source.ts';
 import { comparePositions } from './position.ts';

@@ -22,7 +22,8 @@ import { FLUSH_CHANGES } from './catalog.ts';
 import { gatherFacts } from './commit-facts.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
-import type { Journal, ReplayItem } from './journal.ts';
+import type { Journal } from './journal.ts';
+import type { ReplayItem } from './journal-scan.ts';
 import { comparePositions, type Position } from './position.ts';
 
 /** Looks at each commit and event before it is taken in: fsck's way to prove what a start takes on trust. */
