@@ -82,7 +82,7 @@ async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentInfo, sh
 }
 
 /** `5%` or `5` as 0.05. */
-export function parseShare(text: string): number {
+function parseShare(text: string): number {
   const percent = /^(\d{1,3}(?:\.\d+)?)%?$/.exec(text)?.[1];
   const share = percent === undefined ? Number.NaN : Number(percent) / 100;
   if (share > 0 && share <= 1) return share;

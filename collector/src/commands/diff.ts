@@ -47,6 +47,8 @@ export function registerDiff(program: Command, context: CommandContext): void {
 /**
  * Compares two states by file id: changed and new files in the order of the second, then those that are gone. A folder whose
  * only news is its time (every new file in it does that) is not a change.
+ *
+ * Test only: the rule for what counts as a change is worth proving without a collector.
  */
 export async function* differences(
   before: AsyncIterable<NameRow>,

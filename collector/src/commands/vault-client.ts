@@ -205,7 +205,7 @@ export class VaultClient {
 }
 
 /** Living before dead, newest first: the rule by which a name means one agent. */
-export function bearerOf(agents: readonly AgentInfo[], name: string): AgentInfo | undefined {
+function bearerOf(agents: readonly AgentInfo[], name: string): AgentInfo | undefined {
   const order = ['enrolled', 'expected', 'revoked', 'replaced'];
   return agents
     .filter((agent) => agent.name === name)

@@ -14,7 +14,6 @@ export interface Channel {
 }
 
 /** WebSocket close codes in use (RFC 6455 section 7.4). */
-export const CLOSE_NORMAL = 1000;
 export const CLOSE_GOING_AWAY = 1001;
 export const CLOSE_POLICY = 1008;
 export const CLOSE_INTERNAL = 1011;

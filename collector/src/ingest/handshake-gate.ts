@@ -8,7 +8,7 @@ export interface HandshakeLimits {
  * A lab's agents reconnect together after an outage, so the total is generous; a whole site may sit behind one NAT address, so
  * that limit is not small either. Both only have to keep a flood from holding memory: an unproved connection may buffer one hello.
  */
-export const DEFAULT_HANDSHAKE_LIMITS: HandshakeLimits = { total: 1024, perAddress: 128 };
+const DEFAULT_HANDSHAKE_LIMITS: HandshakeLimits = { total: 1024, perAddress: 128 };
 
 /** Counts half-open handshakes, by address and in all. */
 export class HandshakeGate {

@@ -5,7 +5,7 @@ export interface InboxFlow {
 }
 
 /** Enough for the granted window of chunks and a few control frames; the rest waits in TCP. */
-export const INBOX_HIGH_BYTES = 24 * 1024 * 1024;
+const INBOX_HIGH_BYTES = 24 * 1024 * 1024;
 const INBOX_LOW_BYTES = INBOX_HIGH_BYTES / 2;
 /** What holding one message costs beside its bytes, so that a flood of tiny frames is bounded too. */
 const MESSAGE_OVERHEAD_BYTES = 512;

@@ -9,7 +9,7 @@ import type { IngestErrorCode } from './errors.ts';
 import { HandshakeGate } from './handshake-gate.ts';
 import type { Timers } from './timers.ts';
 
-/** Where agents connect, below the collector's base address. */
+/** Where agents connect, below the collector's base address. Test only: agents, in their own room, spell it out. */
 export const AGENT_PATH = '/v1/agent';
 /** Hello and auth with all their certificates are far below this. */
 const MAX_UNPROVED_BYTES = 256 * 1024;

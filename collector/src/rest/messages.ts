@@ -37,7 +37,7 @@ export const addVaultRequest = z.strictObject({
   catalogSecretKey: base64.optional(),
 });
 
-export const agentInfo = z.object({
+const agentInfo = z.object({
   name: z.string(),
   agentId: id16,
   lineageId: id16,

@@ -16,7 +16,7 @@ import { toBase64 } from './base64.ts';
 import type { NameRow } from './messages.ts';
 
 /** 16 hexadecimal digits of the commit's hash and the entry's place in it: names one version for people and scripts. */
-export function versionName(hash: CommitHash, slot: number): string {
+function versionName(hash: CommitHash, slot: number): string {
   return `${hex(hash).slice(0, 16)}.${slot}`;
 }
 

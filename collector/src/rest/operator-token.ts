@@ -16,7 +16,7 @@ export class OperatorGate {
   }
 }
 
-/** SHA-256 of a token's text. */
+/** SHA-256 of a token's text. Test only: makes a gate without a collector's folder. */
 export function tokenHash(token: string): Uint8Array {
   return createHash('sha256').update(token, 'utf8').digest();
 }

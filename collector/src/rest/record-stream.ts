@@ -10,7 +10,11 @@ const END = 2;
 const FAILURE = 3;
 const HEADER_BYTES = 5;
 
-/** A record carries one stored commit (at most 4 MiB, with certificates) or one sealed item (at most 4 MiB and a little). */
+/**
+ * A record carries one stored commit (at most 4 MiB, with certificates) or one sealed item (at most 4 MiB and a little).
+ *
+ * Test only: the test announces one byte more.
+ */
 export const MAX_RECORD_BYTES = 6 * 1024 * 1024;
 
 export type StreamErrorCode =

@@ -18,7 +18,7 @@ export function collectorAnswer(context: RestContext): CollectorInfo {
   };
 }
 
-export function vaultInfoOf(vault: VaultStore): VaultInfo {
+function vaultInfoOf(vault: VaultStore): VaultInfo {
   return {
     vaultId: hex(asVaultId(vault.descriptor.vaultId)),
     name: vault.descriptor.name,
