@@ -3,14 +3,12 @@ import {
   type ChainId,
   type ChunkId,
   type CollectorCertificateBody,
-  decodePage,
   decodeStoredCommit,
   decodeStoredEvent,
   type EventBody,
   type FileId,
   FormatError,
   type LineageId,
-  MAX_SEALED_CHUNK_BYTES,
   type Signed,
   type StateRecord,
   type TreeHead,
@@ -18,7 +16,6 @@ import {
 } from '@aliquot/proto';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
-import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import { signHead } from '@aliquot/shared/log/receipt';
 import type { Clock } from '@aliquot/shared/ports';
@@ -34,6 +31,7 @@ import type { JournalPorts } from './journal.ts';
 import { judgeHead } from './judge-head.ts';
 import { PendingUploads } from './pending-uploads.ts';
 import { comparePositions } from './position.ts';
+import { batches, checkItem } from './put-items.ts';
 import { SerialQueue } from './serial.ts';
 import { statsOf } from './stats.ts';
 import type {
@@ -64,8 +62,6 @@ export interface VaultPorts extends JournalPorts {
 
 /** Journal bytes that may wait for a sync: bounds what is replayed at start and what a power cut can take from uploads. */
 const UNSYNCED_BYTES = 16 * 1024 * 1024;
-/** Bytes placed in the journal in one go: a fraction of a pack, so that a batch always fits a fresh one. */
-const BATCH_BYTES = 8 * 1024 * 1024;
 /** Forks recorded for one agent: whoever holds its key must not be able to fill the log with them. */
 const MAX_FORKS = 16;
 
@@ -420,36 +416,6 @@ export class JournalVault implements VaultStore {
     if (core.registry.hasFork(agentId, at.chainId) || core.registry.forkCount(agentId) >= MAX_FORKS) return;
     await core.appendEvent({ type: 'chainForked', timeMs: nowMs, agentId, at }, nowMs);
   }
-}
-
-function checkItem({ id, kind, bytes }: PutItem): void {
-  const refuse = (why: string, cause?: unknown): never => {
-    throw new StoreError('STORE_BAD_ITEM', `${kind} ${Buffer.from(id).toString('hex').slice(0, 16)}: ${why}`, { cause });
-  };
-  if (bytes.length === 0 || bytes.length > MAX_SEALED_CHUNK_BYTES) refuse(`${bytes.length} bytes are not a sealed ${kind}`);
-  if (!equalBytes(sha256(bytes), id)) refuse('its bytes do not have that id');
-  if (kind === 'chunk') return;
-  try {
-    decodePage(bytes);
-  } catch (error) {
-    if (error instanceof FormatError) refuse(error.message, error);
-    throw error;
-  }
-}
-
-function* batches(items: readonly PutItem[]): Generator<PutItem[]> {
-  let batch: PutItem[] = [];
-  let bytes = 0;
-  for (const item of items) {
-    if (batch.length > 0 && (bytes + item.bytes.length > BATCH_BYTES || batch.length >= 1024)) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(item);
-    bytes += item.bytes.length;
-  }
-  if (batch.length > 0) yield batch;
 }
 
 /** A full disk and a refused item change nothing; everything unforeseen might have. */
