@@ -10,17 +10,17 @@ export async function pictureOf(root: string): Promise<Map<string, string>> {
     for (const name of await readdir(folder, { encoding: 'buffer' })) {
       const path = Buffer.concat([folder, Buffer.from('/'), name]);
       const label = `${shown}/${name.toString('latin1')}`;
-      const stats = await lstat(path);
+      const stats = await lstat(path, { bigint: true });
       if (stats.isSymbolicLink()) {
         picture.set(label, `link ${(await readlink(path, 'buffer')).toString('latin1')}`);
       } else if (stats.isDirectory()) {
-        picture.set(label, `folder ${(stats.mode & 0o7777).toString(8)}`);
+        picture.set(label, `folder ${(Number(stats.mode) & 0o7777).toString(8)}`);
         await visit(path, label);
       } else {
         const hash = createHash('sha256')
           .update(await readFile(path))
           .digest('hex');
-        picture.set(label, `file ${stats.size} ${hash} ${Math.floor(stats.mtimeMs)} ${(stats.mode & 0o7777).toString(8)}`);
+        picture.set(label, `file ${stats.size} ${hash} ${stats.mtimeMs} ${(Number(stats.mode) & 0o7777).toString(8)}`);
       }
     }
   };

@@ -118,20 +118,31 @@ function factsOf(stats: import('node:fs').BigIntStats): FileFacts {
 
 /**
  * Node takes times as a double of seconds, which near today is a grid of about 238 ns, and cuts the rest off. A plain
- * division may therefore land just below a whole millisecond and show the one before it. This picks the grid point
- * nearest to the wish that lies in the same microsecond.
+ * division may therefore land just below a whole millisecond and show the one before it. This picks the grid point that
+ * shows the same microsecond and is nearest to the wish: exactly the wish, when it was itself set by such a double.
  */
 function secondsForTime(ns: bigint): number | Date {
   if (ns < 0n) return new Date(Number(ns / 1_000_000n) - (ns % 1_000_000n === 0n ? 0 : 1));
   const plain = Number(ns) / 1e9;
   const step = 2 ** (Math.floor(Math.log2(Math.max(plain, 1))) - 52);
-  const microsecond = Number(ns / 1000n);
-  for (const candidate of [plain, plain + step, plain - step, plain + 2 * step]) {
-    const whole = Math.trunc(candidate);
-    const nanos = Math.trunc((candidate - whole) * 1e9);
-    if (whole * 1e6 + Math.trunc(nanos / 1000) === microsecond) return candidate;
+  let best = { seconds: plain, away: distance(shownFor(plain), ns) };
+  for (const seconds of [plain + step, plain - step, plain + 2 * step, plain - 2 * step]) {
+    const away = seconds < 0 ? best.away : distance(shownFor(seconds), ns);
+    if (away < best.away) best = { seconds, away };
   }
-  return plain;
+  return best.seconds;
+}
+
+/** The nanoseconds that a file shows after its time was set to this many seconds. */
+function shownFor(seconds: number): bigint {
+  const whole = Math.trunc(seconds);
+  return BigInt(whole) * 1_000_000_000n + BigInt(Math.trunc((seconds - whole) * 1e9));
+}
+
+/** How far apart two times are; another microsecond is farther than any distance within one. */
+function distance(shown: bigint, wished: bigint): bigint {
+  const away = shown < wished ? wished - shown : shown - wished;
+  return shown / 1000n === wished / 1000n ? away : away + 1_000_000n;
 }
 
 class NodeFile implements OpenFile {
