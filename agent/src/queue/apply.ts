@@ -2,9 +2,9 @@ import { LayoutReader, LayoutWriter } from './codec.ts';
 import { familyRange, numberInKey, numberKey, rawKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';
 import {
+  decodeCounter,
   decodeKnown,
   decodeLostRecord,
-  decodeLostSeen,
   decodePathRecord,
   decodeProblem,
   decodeReceiptRecord,
@@ -99,11 +99,14 @@ export async function applyRecord(
     case 'receipt':
       await applyReceipt(index, payload);
       break;
+    case 'unreceipted':
+      await applyUnreceipted(index, decodeCounter(payload));
+      break;
     case 'lost':
       await applyLost(index, payload);
       return { clearCache: true };
     case 'lostSeen': {
-      const through = decodeLostSeen(payload);
+      const through = decodeCounter(payload);
       for await (const [key] of index.iterate(familyRange('l'))) if (numberInKey(key) <= through) index.del(key);
       break;
     }
@@ -116,16 +119,18 @@ async function applySigned(index: IndexStore, at: Position, payload: Uint8Array)
   const record = decodeSignedRecord(payload);
   const firstEntry = record.entries[0] ?? 0;
   const lastEntry = record.entries[record.entries.length - 1] ?? 0;
-  // After a rebuild some of the segments may be gone: only what is there was counted as pending.
-  let entries = 0;
-  let itemBytes = 0;
   for await (const [key, value] of index.iterate({ gte: numberKey('q', firstEntry), lt: numberKey('q', lastEntry + 1) })) {
     const entry = decodeUnsigned(value);
-    entries += 1;
-    itemBytes += entry.itemBytes;
+    state.pendingEntries -= 1;
+    state.pendingBytes -= entry.itemBytes;
     index.del(key);
     index.del(numberKey('h', entry.holdSegment, numberInKey(key)));
   }
+  // Counted from the commit again: in a rebuild some of the segments, and with them their versions, may be gone.
+  const entries = record.entries.length;
+  const { itemBytes } = record;
+  state.pendingEntries += entries;
+  state.pendingBytes += itemBytes;
   const place = {
     at,
     hash: record.hash,
@@ -158,6 +163,22 @@ async function applyReceipt(index: IndexStore, payload: Uint8Array): Promise<voi
   state.pendingEntries = Math.max(0, state.pendingEntries - commit.entries);
   state.pendingBytes = Math.max(0, state.pendingBytes - commit.itemBytes);
   state.lastReceipt = { sequence, receivedAtMs, copies };
+}
+
+/** The collector lost commits after `sequence`: they are pending again, and so are their files. */
+async function applyUnreceipted(index: IndexStore, sequence: number): Promise<void> {
+  const { state } = index;
+  for (let lost = sequence + 1; lost <= state.receiptedSequence; lost += 1) {
+    const value = await index.get(numberKey('c', lost));
+    if (value === undefined) continue;
+    const commit = decodeCommitPlace(value);
+    index.put(numberKey('h', commit.holdSegment, commit.firstEntry), new Uint8Array());
+    state.pendingEntries += commit.entries;
+    state.pendingBytes += commit.itemBytes;
+  }
+  const kept = await index.get(numberKey('c', sequence));
+  state.receiptedSequence = Math.min(state.receiptedSequence, sequence);
+  state.receiptedEntry = kept === undefined ? 0 : decodeCommitPlace(kept).lastEntry;
 }
 
 async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> {

@@ -19,9 +19,9 @@ import { openQueueFiles, type QueueFiles, type QueueOptions, queuePaths } from '
 import {
   decodeKnown,
   decodeProblem,
+  encodeCounter,
   encodeKnown,
   encodeLostRecord,
-  encodeLostSeen,
   encodePathRecord,
   encodeProblem,
   encodeReceiptRecord,
@@ -220,6 +220,15 @@ export class DurableQueue implements Queue {
     });
   }
 
+  unreceipt(sequence: number): Promise<void> {
+    return this.#change(async () => {
+      if (sequence >= this.#files.index.state.receiptedSequence) return;
+      await this.#appendChain('unreceipted', encodeCounter(sequence));
+      await this.#findOldest();
+      this.#tell({ type: 'queued' });
+    });
+  }
+
   chainHead(): ChainHead | undefined {
     const head = this.#files.index.state.chainHead;
     return head === undefined
@@ -247,7 +256,7 @@ export class DurableQueue implements Queue {
   }
 
   acknowledgeLost(): Promise<void> {
-    return this.#change(() => this.#appendChain('lostSeen', encodeLostSeen(this.#files.index.state.nextEntry)));
+    return this.#change(() => this.#appendChain('lostSeen', encodeCounter(this.#files.index.state.nextEntry)));
   }
 
   async pathsOf(sequence: number, slots: readonly number[]): Promise<readonly Uint8Array[]> {

@@ -245,12 +245,13 @@ export function decodeLostRecord(payload: Uint8Array): LostRecord {
   return { entries };
 }
 
-export function encodeLostSeen(throughEntry: number): Uint8Array {
-  return new LayoutWriter().u8(1).u53(throughEntry).done();
+/** The payload of `lostSeen` (an entry) and `unreceipted` (a sequence). */
+export function encodeCounter(counter: number): Uint8Array {
+  return new LayoutWriter().u8(1).u53(counter).done();
 }
 
-export function decodeLostSeen(payload: Uint8Array): number {
-  const reader = new LayoutReader(payload, 'acknowledgement record');
+export function decodeCounter(payload: Uint8Array): number {
+  const reader = new LayoutReader(payload, 'counter record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const entry = reader.u53();
   reader.end();

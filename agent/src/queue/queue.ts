@@ -54,6 +54,11 @@ export interface Queue {
   readItem(id: ChunkId): Promise<QueuedItem | undefined>;
   /** Makes a verified receipt durable; only then its entries leave the queue (I-A2). Repeating is harmless. */
   receipted(receipt: Signed, body: ReceiptBody): Promise<void>;
+  /**
+   * The collector has lost what came after this commit (a rollback): those versions and their files are pending again, and their
+   * commits are given by `nextCommit` once more, byte for byte. Does nothing when nothing later was receipted.
+   */
+  unreceipt(sequence: number): Promise<void>;
   /** Newest signed commit of this chain, receipted or not. */
   chainHead(): ChainHead | undefined;
   /** Sequence of the newest commit with a durable receipt (0: none). */

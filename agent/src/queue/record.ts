@@ -33,13 +33,14 @@ export const RECORD_KINDS = {
   receipt: 17,
   lost: 18,
   lostSeen: 19,
+  unreceipted: 20,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
 const KIND_BY_CODE = new Map<number, RecordKind>(Object.entries(RECORD_KINDS).map(([name, code]) => [code, name as RecordKind]));
 const KINDS_OF_FILE: Readonly<Record<FileKind, ReadonlySet<RecordKind>>> = {
   segment: new Set(['chunk', 'page', 'version', 'refresh', 'forget', 'problem']),
-  chain: new Set(['signed', 'receipt', 'lost', 'lostSeen']),
+  chain: new Set(['signed', 'receipt', 'lost', 'lostSeen', 'unreceipted']),
 };
 
 export interface RecordHeader {

@@ -282,6 +282,11 @@ describe('kept segments', () => {
     await put(made, files[0] ?? sample('/none'));
     await made.sync();
     expect(await made.readItem(first.id)).toBeDefined();
+    await made.unreceipt(3);
+    expect(made.pending().entries).toBe(6);
+    expect(await made.known(Buffer.from('/data/5'))).toMatchObject({ state: 'queued' });
+    await made.close();
+    expect(await collect(fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }))).toEqual([]);
   });
 
   test('I-A1: no segment goes while an open capture or an unsent version needs it, however long that takes', async () => {

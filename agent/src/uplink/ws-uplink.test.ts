@@ -243,6 +243,9 @@ describe('a hostile or broken collector', () => {
     expect(status.problem?.code).toBe('UPLINK_ROLLED_BACK');
     await expect(agent.uplink.drained()).rejects.toMatchObject({ code: 'UPLINK_ROLLED_BACK' });
     expect(collector.commits).toHaveLength(1);
+    expect(agent.queue.pending().entries).toBe(2);
+    expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
+    expect((await agent.queue.known(Buffer.from('/data/b')))?.state).toBe('queued');
     await collector.reopen([lost]);
     agent.timers.fire();
     await agent.until('ready');

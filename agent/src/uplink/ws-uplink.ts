@@ -1,4 +1,12 @@
-import { type ChainPoint, type ChunkId, encodeSigned, type ServerFrame, splitItems } from '@aliquot/proto';
+import {
+  type ChainPoint,
+  type ChunkId,
+  type CollectorCertificateBody,
+  encodeSigned,
+  type ServerFrame,
+  splitItems,
+  type TreeHead,
+} from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
@@ -237,10 +245,11 @@ export class WebSocketUplink implements Uplink {
     try {
       const { ready, collector, certificate } = await session.open();
       this.#clockSkewMs = ready.timeMs - clock.nowMs();
-      const head = judgeReady(ready, trust.verified?.head, collector, identity.descriptor);
+      const head = await this.#judge(ready, collector);
       await trust.remember(collector, certificate, { head, signed: ready.head, certificate });
       this.#collectorChainHead = ready.chainHead;
       await checkChain(queue, ready.chainHead, identity.chainId);
+      await queue.unreceipt(ready.chainHead?.sequence ?? 0);
       this.#connectedSinceMs = clock.nowMs();
       const signer = commitSigner(identity, () => trust.verified?.head, clock, random);
       const { chainHead } = ready;
@@ -263,6 +272,20 @@ export class WebSocketUplink implements Uplink {
     } finally {
       const since = this.#connectedSinceMs;
       if (since !== undefined && clock.nowMs() - since >= USEFUL_SESSION_MS) this.#useful = true;
+    }
+  }
+
+  /** The head to believe; a rollback is written into the queue first, so that what was lost shows as unsafe at once (P6). */
+  async #judge(ready: Extract<ServerFrame, { type: 'ready' }>, collector: CollectorCertificateBody): Promise<TreeHead> {
+    const { identity, queue, trust } = this.#options;
+    try {
+      return judgeReady(ready, trust.verified?.head, collector, identity.descriptor);
+    } catch (error) {
+      if (error instanceof UplinkError && error.code === 'UPLINK_ROLLED_BACK') {
+        await checkChain(queue, ready.chainHead, identity.chainId);
+        await queue.unreceipt(ready.chainHead?.sequence ?? 0);
+      }
+      throw error;
     }
   }
 
