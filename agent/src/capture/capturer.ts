@@ -48,6 +48,7 @@ export class Capturer {
   readonly #pathKey: Uint8Array;
   readonly #clock: Clock;
   readonly #onOutcome: (outcome: CaptureOutcome) => void | Promise<void>;
+  readonly #onRead: (bytesSoFar: number) => void | Promise<void>;
   #syncing: Promise<void> = Promise.resolve();
   /** Source bytes read since the start. */
   readBytes = 0;
@@ -55,12 +56,14 @@ export class Capturer {
   constructor(
     parts: { host: CaptureHost; queue: Queue; pathKey: Uint8Array; clock: Clock },
     onOutcome: (outcome: CaptureOutcome) => void | Promise<void>,
+    onRead: (bytesSoFar: number) => void | Promise<void> = () => undefined,
   ) {
     this.#host = parts.host;
     this.#queue = parts.queue;
     this.#pathKey = parts.pathKey;
     this.#clock = parts.clock;
     this.#onOutcome = onOutcome;
+    this.#onRead = onRead;
   }
 
   /** Resolves when everything is durable in the queue (invariant I-A1). `signal` ends the run after the file at hand. */
@@ -98,14 +101,17 @@ export class Capturer {
   async #files(tasks: readonly PutTask[]): Promise<void> {
     if (tasks.length === 0) return;
     const jobs = tasks.map(({ item }, job) => ({ job, path: item.path }));
-    const intake = new Intake(this.#queue, async (result, capture) => {
+    const ended = async (result: CaptureResult, capture: Capture | undefined): Promise<void> => {
       const task = tasks[result.job];
       if (task !== undefined) await this.#ended(task, result, capture);
+    };
+    const intake = new Intake(this.#queue, ended, async (bytes) => {
+      this.readBytes += bytes;
+      await this.#onRead(this.readBytes);
     });
     try {
       await this.#host.capture(jobs, intake);
     } finally {
-      this.readBytes += intake.readBytes;
       intake.abandon();
     }
     // The next batch is read while this one reaches the disk; one sync at a time.
@@ -220,12 +226,17 @@ function sameVersion(before: KnownFile, now: KnownStat): boolean {
 class Intake implements CaptureExchange {
   readonly #queue: Queue;
   readonly #ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>;
+  readonly #read: (bytes: number) => Promise<void>;
   readonly #captures = new Map<number, Capture>();
-  readBytes = 0;
 
-  constructor(queue: Queue, ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>) {
+  constructor(
+    queue: Queue,
+    ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>,
+    read: (bytes: number) => Promise<void>,
+  ) {
     this.#queue = queue;
     this.#ended = ended;
+    this.#read = read;
   }
 
   lookup(indexes: readonly Uint8Array[]): ReturnType<CaptureExchange['lookup']> {
@@ -233,7 +244,7 @@ class Intake implements CaptureExchange {
   }
 
   async deliver(window: CaptureWindow): Promise<void> {
-    this.readBytes += window.readBytes;
+    await this.#read(window.readBytes);
     for (const attempt of window.aborted) {
       this.#captures.get(attempt)?.abort();
       this.#captures.delete(attempt);

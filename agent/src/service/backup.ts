@@ -1,6 +1,6 @@
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
-import { Capturer } from '../capture/capturer.ts';
+import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
 import { type BytePath, bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
 import type { Problem } from '../capture/problem.ts';
 import { defaultFolderResults } from '../capture/rules.ts';
@@ -118,14 +118,16 @@ async function captureAll(
   signal: AbortSignal,
 ): Promise<number> {
   const { host, queue, problems, identity, clock } = agent;
-  const capturer = new Capturer({ host, queue, pathKey: identity.pathKey, clock }, async (outcome) => {
+  const progress = (bytes: number) => emit({ event: 'progress', files: tally.files, bytes: Math.max(bytes, tally.bytes) });
+  const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
     countOutcome(tally, outcome);
     if (outcome.type === 'problem') {
       tally.failed -= 1; // counted by `named`
       await named(outcome.path, outcome.problem, true);
     }
-    await emit({ event: 'progress', files: tally.files, bytes: tally.bytes });
-  });
+    await progress(0);
+  };
+  const capturer = new Capturer({ host, queue, pathKey: identity.pathKey, clock }, onOutcome, progress);
   for (const { source, at } of roots) {
     const sweep = problems.sweep(at);
     const tasks = immediate(scan(host, queue, source, at), source, {
