@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   type CollectorCertificateBody,
   type CollectorId,
@@ -9,7 +9,7 @@ import {
   type TreeHead,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { ensureDirectory, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
@@ -28,6 +28,15 @@ export interface VerifiedHead {
 const signed = z.base64().transform((text): Signed => decodeSigned(Buffer.from(text, 'base64')));
 const schema = z.strictObject({ version: z.literal(1), collector: signed, head: signed.optional(), headCertificate: signed.optional() });
 
+/** What the last connection found wrong that waiting does not mend; commands that do not connect show it too (P6). */
+export interface StandingProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
+const problemSchema = z.strictObject({ code: z.string(), message: z.string(), sinceMs: z.number() });
+
 /** The durable memory of whom and what the uplink has believed. */
 export class TrustStore {
   readonly #port: FilePort;
@@ -36,6 +45,7 @@ export class TrustStore {
   #collector: CollectorCertificateBody;
   #certificate: Signed | undefined;
   #verified: VerifiedHead | undefined;
+  #problem: StandingProblem | undefined;
 
   private constructor(port: FilePort, path: string, identity: AgentIdentity) {
     this.#port = port;
@@ -55,11 +65,28 @@ export class TrustStore {
     const store = new TrustStore(port, path, identity);
     const bytes = await readFileIfThere(port, path, 256 * 1024);
     if (bytes !== undefined) store.#load(bytes);
+    store.#problem = problemIn(await readFileIfThere(port, store.#problemPath, 64 * 1024));
     return store;
   }
 
   get lastCollector(): { readonly generation: number; readonly collectorId: CollectorId } {
     return this.#collector;
+  }
+
+  get problem(): StandingProblem | undefined {
+    return this.#problem;
+  }
+
+  /** Keeps a problem until it is cleared with `undefined`. */
+  async setProblem(problem: StandingProblem | undefined): Promise<void> {
+    if (problem?.code === this.#problem?.code) return;
+    if (problem === undefined) await removeDurably(this.#port, this.#problemPath);
+    else await writeFileDurably(this.#port, this.#problemPath, Buffer.from(`${JSON.stringify(problem)}\n`), { mode: 0o600 });
+    this.#problem = problem;
+  }
+
+  get #problemPath(): string {
+    return join(dirname(this.#path), 'problem.json');
   }
 
   get verified(): VerifiedHead | undefined {
@@ -97,6 +124,15 @@ export class TrustStore {
       const says = `${this.#path} is damaged, so a rolled-back collector could not be told; run aliquot-agent fsck --repair to go on without it`;
       throw new UplinkError('UPLINK_TRUST_DAMAGED', says, cause);
     }
+  }
+}
+
+/** Only a message for people: an unreadable one is as good as none. */
+function problemIn(bytes: Uint8Array | undefined): StandingProblem | undefined {
+  try {
+    return bytes === undefined ? undefined : problemSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  } catch {
+    return undefined;
   }
 }
 

@@ -63,7 +63,10 @@ export type UplinkState = 'stopped' | 'offline' | 'connecting' | 'ready' | 'refu
 export interface UplinkStatus {
   readonly state: UplinkState;
   readonly url: string;
-  /** What is wrong, named: a code of `UplinkError` and one line for a person. Undefined while all is well. */
+  /**
+   * What is wrong, named: a code of `UplinkError` and one line for a person. Undefined while all is well. What waiting does not mend
+   * outlives the process: before `start` it is what the last connection found.
+   */
   readonly problem: { readonly code: string; readonly message: string; readonly sinceMs: number } | undefined;
   readonly connectedSinceMs: number | undefined;
   readonly lastReceiptMs: number | undefined;

@@ -1,11 +1,13 @@
 import { rmSync } from 'node:fs';
 import { encodeTreeHeadBody, type ServerFrame } from '@aliquot/proto';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { collect, put, sample } from '../queue/test-support.ts';
-import { startAgent, type TestAgent, vault } from './test-agent.ts';
+import { startAgent, type TestAgent, testIdentity, vault } from './test-agent.ts';
 import { TestCollector } from './test-collector.ts';
+import { TrustStore } from './trust.ts';
 
 let collector: TestCollector;
 let url: string;
@@ -244,6 +246,10 @@ describe('a hostile or broken collector', () => {
     await expect(agent.uplink.drained()).rejects.toMatchObject({ code: 'UPLINK_ROLLED_BACK' });
     expect(collector.commits).toHaveLength(1);
     expect(agent.queue.pending().entries).toBe(2);
+    await agent.uplink.stop();
+    expect((await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).problem?.code).toBe('UPLINK_ROLLED_BACK');
+    agent.uplink.start();
+    await agent.until('rolled-back');
     expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
     expect((await agent.queue.known(Buffer.from('/data/b')))?.state).toBe('queued');
     await collector.reopen([lost]);

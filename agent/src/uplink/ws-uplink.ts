@@ -11,6 +11,7 @@ import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { FileError } from '@aliquot/shared/durable/errors';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -71,6 +72,7 @@ export class WebSocketUplink implements Uplink {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     this.#backoff = new Backoff(options.random);
+    this.#problem = options.trust.problem;
   }
 
   start(): void {
@@ -218,6 +220,7 @@ export class WebSocketUplink implements Uplink {
       const delay = this.#backoff.next(setback);
       this.#nextAttemptMs = this.#options.clock.nowMs() + delay;
       this.#change(setback === 'transient' ? 'offline' : setback, failure);
+      if (setback !== 'transient') await this.#keepProblem();
       await this.#pause(delay);
       this.#nextAttemptMs = undefined;
     }
@@ -263,6 +266,7 @@ export class WebSocketUplink implements Uplink {
       });
       this.#drain = drain;
       this.#change('ready', undefined);
+      await this.#keepProblem();
       await this.#drainUntilClosed(drain, session);
       return await session.closed;
     } catch (error) {
@@ -286,6 +290,15 @@ export class WebSocketUplink implements Uplink {
         await queue.unreceipt(ready.chainHead?.sequence ?? 0);
       }
       throw error;
+    }
+  }
+
+  /** A disk that cannot take this note must not stop the sending; the status of this process names the problem anyhow. */
+  async #keepProblem(): Promise<void> {
+    try {
+      await this.#options.trust.setProblem(this.#problem);
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
     }
   }
 
