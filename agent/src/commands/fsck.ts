@@ -1,12 +1,11 @@
 import { resolve } from 'node:path';
-import { AliquotError } from '@aliquot/proto';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemRandom } from '@aliquot/shared/ports';
-import { loadIdentity } from '../identity/identity-file.ts';
 import { fsckQueue } from '../queue/fsck.ts';
 import { AgentError } from '../service/errors.ts';
+import { fsckIdentity } from '../uplink/fsck.ts';
 import { presenter } from './present.ts';
 
 /**
@@ -21,25 +20,13 @@ export async function fsck(dataOption: string, repair: boolean, output: Output):
   let wrong = 0;
   let repaired = 0;
   try {
-    try {
-      await loadIdentity(nodeFiles, dataDir);
-    } catch (error) {
-      if (!(error instanceof AliquotError)) throw error;
-      wrong += 1;
-      await emit({
-        event: 'finding',
-        code: error.code,
-        severity: 'error',
-        what: error.message,
-        where: dataDir,
-        remedy: 'see docs/errors.md',
-        repaired: false,
-      });
-    }
-    for await (const finding of fsckQueue({ port: nodeFiles, dataDir, random: systemRandom, repair })) {
-      if (finding.repaired) repaired += 1;
-      else if (finding.severity === 'error') wrong += 1;
-      await emit({ event: 'finding', ...finding });
+    const options = { port: nodeFiles, dataDir, random: systemRandom, repair };
+    for (const findings of [fsckIdentity(nodeFiles, dataDir, repair), fsckQueue(options)]) {
+      for await (const finding of findings) {
+        if (finding.repaired) repaired += 1;
+        else if (finding.severity === 'error') wrong += 1;
+        await emit({ event: 'finding', ...finding });
+      }
     }
   } finally {
     await folder?.release();
