@@ -11,6 +11,8 @@ import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { temporaryFolder, vault } from '../queue/test-support.ts';
+import { fsckIdentity } from '../uplink/fsck.ts';
+import { TrustStore } from '../uplink/trust.ts';
 import { type EnrolOptions, enrol, type HttpAnswer, post } from './enrol.ts';
 import { loadIdentity } from './identity-file.ts';
 import { tlsOptions } from './tls.ts';
@@ -208,4 +210,21 @@ describe('the network of an enrolment', () => {
     expect(checkPin(undefined)).toMatchObject({ code: 'ENROL_TLS' });
     expect(tlsOptions(trust('https://x')).checkPin(undefined)).toBeUndefined();
   });
+});
+
+test('a damaged memory of the newest head is found by fsck, stops the uplink, and is forgotten by repair', async () => {
+  const identity = await enrol(options(bundleFor().text, { post: desk().answer }));
+  const trust = await TrustStore.open(nodeFiles, folder.dir, identity);
+  await trust.remember(identity.collector, vault.collectorCertificate, undefined);
+  writeFileSync(TrustStore.path(folder.dir), '{"version":1}');
+  await expect(TrustStore.open(nodeFiles, folder.dir, identity)).rejects.toMatchObject({ code: 'UPLINK_TRUST_DAMAGED' });
+  const check = async (repair: boolean) => {
+    const codes: string[] = [];
+    for await (const finding of fsckIdentity(nodeFiles, folder.dir, repair)) codes.push(finding.code);
+    return codes;
+  };
+  expect(await check(false)).toEqual(['FSCK_TRUST_DAMAGED']);
+  expect(await check(true)).toEqual(['FSCK_TRUST_DAMAGED']);
+  expect(await check(false)).toEqual([]);
+  expect((await TrustStore.open(nodeFiles, folder.dir, identity)).verified).toBeUndefined();
 });

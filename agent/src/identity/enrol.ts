@@ -150,7 +150,7 @@ function sameSigned(left: Signed, right: Signed): boolean {
   return equalBytes(left.body, right.body) && equalBytes(left.signature, right.signature);
 }
 
-/** One POST over the bundle's trust. Errors: `ENROL_UNREACHABLE` (retryable), `ENROL_TLS`, `ENROL_PLAIN_REMOTE`. */
+/** One POST over the bundle's trust. Test only: exported so that TLS is tested without a whole enrolment. Errors: `ENROL_UNREACHABLE` (retryable), `ENROL_TLS`, `ENROL_PLAIN_REMOTE`. */
 export function post(trust: ServerTrust, path: string, body: Uint8Array): Promise<HttpAnswer> {
   const url = serverAddress(trust, 'http', path);
   const tls = tlsOptions(trust);

@@ -45,7 +45,7 @@ export function identityPaths(dataDir: string) {
   return { dir, identity: join(dir, 'identity.json'), begun: join(dir, 'enrolling.json') };
 }
 
-export function encodeIdentity(stored: StoredIdentity): Uint8Array {
+function encodeIdentity(stored: StoredIdentity): Uint8Array {
   const text = (value: Uint8Array): string => Buffer.from(value).toString('base64');
   const { dedupSecrets, ...rest } = stored;
   const fields = Object.entries(rest).map(([name, value]) => {

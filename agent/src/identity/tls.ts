@@ -43,7 +43,7 @@ function knownAuthorities(): string[] {
   return authorities;
 }
 
-/** SHA-256 of the SubjectPublicKeyInfo of a DER certificate. */
+/** SHA-256 of the SubjectPublicKeyInfo of a DER certificate. Test only: exported to make pins for a test's certificate. */
 export function spkiSha256(certificate: Uint8Array): Buffer {
   const { publicKey } = new X509Certificate(certificate);
   return createHash('sha256')

@@ -8,7 +8,7 @@ import type { KnownStat, Problem } from './queue.ts';
  */
 
 /** As `ListPart.path` in FORMAT.md. */
-export const MAX_PATH_BYTES = 32 * 1024;
+const MAX_PATH_BYTES = 32 * 1024;
 const MAX_MESSAGE_BYTES = 2048;
 /** A draft: 64 inline refs with keys, path and link target. */
 const MAX_SEALED_DRAFT_BYTES = 256 * 1024;

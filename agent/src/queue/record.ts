@@ -11,7 +11,7 @@ import { QueueError } from './errors.ts';
 export const FILE_HEADER_BYTES = 16;
 /** Bytes before each record's payload. */
 export const RECORD_HEADER_BYTES = 48;
-/** Above the largest sealed chunk (4 MiB + 1 KiB), version (a draft of 64 inline refs and two 32 KiB paths) and signed commit (4 MiB). */
+/** Above the largest sealed chunk (4 MiB + 1 KiB), version (a draft of 64 inline refs and two 32 KiB paths) and signed commit (4 MiB). Test only: exported for the boundary. */
 export const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024 + 64 * 1024;
 
 const FILE_VERSION = 1;
@@ -22,7 +22,7 @@ const RECORD_MAGIC = Buffer.from('ALQr', 'ascii');
 export type FileKind = 'segment' | 'chain';
 const FILE_MAGIC: Readonly<Record<FileKind, Buffer>> = { segment: Buffer.from('ALQS', 'ascii'), chain: Buffer.from('ALQC', 'ascii') };
 
-export const RECORD_KINDS = {
+const RECORD_KINDS = {
   chunk: 1,
   page: 2,
   version: 3,

@@ -5,7 +5,7 @@ import type { Queue } from '../queue/queue.ts';
  * Every item of one content that the queue can name: pages are opened as far as the queue holds them, children before their
  * page. What lies below a page that the queue no longer holds was at the collector when that page was.
  */
-export async function* itemsOf(queue: Queue, content: Content): AsyncGenerator<ChunkId, void, void> {
+async function* itemsOf(queue: Queue, content: Content): AsyncGenerator<ChunkId, void, void> {
   for (const { id } of content.refs) {
     if (content.depth > 0) {
       const page = await queue.readItem(id);
@@ -15,7 +15,7 @@ export async function* itemsOf(queue: Queue, content: Content): AsyncGenerator<C
   }
 }
 
-export function contentOf(slot: EntrySlot): Content | undefined {
+function contentOf(slot: EntrySlot): Content | undefined {
   return slot.type === 'entry' ? decodeEntry(slot.bytes).content : undefined;
 }
 

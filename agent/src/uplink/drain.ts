@@ -152,7 +152,7 @@ export class Drain {
 }
 
 /** The same commit, same header and signature, with the leaf hashes of some entries in their place. */
-export function withoutEntries(bytes: Uint8Array, slots: readonly number[]): Uint8Array {
+function withoutEntries(bytes: Uint8Array, slots: readonly number[]): Uint8Array {
   const commit = decodeSignedCommit(bytes);
   const gone = new Set(slots);
   const kept = commit.slots.map((slot, number): EntrySlot => {
