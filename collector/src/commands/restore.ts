@@ -70,6 +70,7 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
       if (!output.json) output.note(`not restored: ${error.message} [${error.code}]`);
     },
   }).finally(() => progress.done());
+  for (const { code, message } of agent.problems) if (code === 'versions-lost') output.note(`not restored, because it is lost: ${message}`);
   await tell(output, summary, failures, options.to);
 }
 

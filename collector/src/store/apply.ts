@@ -107,6 +107,9 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   change.put(keys.chain(header.agentId), values.chain(chain));
   change.put(keys.link(header.agentId, header.chainId, header.sequence), values.link(commit.hash, leaf.leafIndex));
 
+  const versions = commit.entries.filter((entry) => entry === undefined).length;
+  const lost = { sequence: header.sequence, versions, timeMs: leaf.timeMs };
+  if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
   const uniqueBytes = await applyReferences(change, lineageId, commit.facts);
   const lineageBefore = await change.get(keys.lineage(lineageId));
   const before = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
@@ -132,6 +135,7 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   return (registry) => {
     registry.setChain(header.agentId, chain);
     registry.setLineage(lineageId, lineage);
+    if (versions > 0) registry.addLost(header.agentId, lost);
   };
 }
 

@@ -19,6 +19,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `b` agent id | `ChainRow`: its chain's head and newest receipt |
  * | `x` agent id, chain id, sequence u64 | commit hash, leaf index u64 |
  * | `f` agent id, chain id | time u64 and leaf of the recorded fork |
+ * | `w` agent id, leaf index u64 | `LostRow`: a commit that came back without some of its versions |
  * | `l` leaf index u64 | position of its record, its type |
  * | `n` level u8, index u64 | node hash of the Merkle log |
  * | `e` log epoch u32 | leaf index u64 of its opening |
@@ -48,6 +49,7 @@ export const keys = {
   chain: (agent: AgentId) => letter('b').fixed(agent).finish(),
   link: (agent: AgentId, chain: ChainId, sequence: number) => letter('x').fixed(agent).fixed(chain).u64(sequence).finish(),
   fork: (agent: AgentId, chain: ChainId) => letter('f').fixed(agent).fixed(chain).finish(),
+  lost: (agent: AgentId, leafIndex: number) => letter('w').fixed(agent).u64(leafIndex).finish(),
   leaf: (index: number) => letter('l').u64(index).finish(),
   node: (level: number, index: number) => letter('n').u8(level).u64(index).finish(),
   epoch: (epoch: number) => letter('e').u32(epoch).finish(),
@@ -81,6 +83,7 @@ function under(prefix: Buffer): Range {
 export const ranges = {
   agents: under(Buffer.from('a')),
   forks: under(Buffer.from('f')),
+  lost: under(Buffer.from('w')),
   epochs: under(Buffer.from('e')),
   reported: under(Buffer.from('r')),
   seen: under(Buffer.from('~s')),

@@ -87,6 +87,13 @@ export interface Sums {
   readonly lastLeafMs: number;
 }
 
+/** A commit that came back after a rollback without some of its versions. */
+export interface LostRow {
+  readonly sequence: number;
+  readonly versions: number;
+  readonly timeMs: number;
+}
+
 export const NO_SUMS: Sums = {
   rawBytes: 0,
   uniqueBytes: 0,
@@ -180,6 +187,7 @@ export const values = {
       .finish(),
   link: (hash: CommitHash, leafIndex: number) => new RowWriter().fixed(hash).u64(leafIndex).finish(),
   fork: (timeMs: number, leafIndex: number) => new RowWriter().u64(timeMs).u64(leafIndex).finish(),
+  lost: (row: LostRow) => new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
   head: (row: HeadRow) => new RowWriter().u64(row.timeMs).u64(row.leafIndex).u16(row.slot).u8(kindNumbers[row.kind]).u64(row.size).finish(),
   version: (kind: EntryKind, size: number) => new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
   heartbeat: (timeMs: number, signed: Signed) => new RowWriter().u64(timeMs).blob(signed.body).blob(signed.signature).finish(),
@@ -241,6 +249,10 @@ export const read = {
   link: (bytes: Uint8Array) => {
     const row = new RowReader(bytes);
     return { hash: asCommitHash(row.fixed(32)), leafIndex: row.u64() };
+  },
+  lost: (bytes: Uint8Array): LostRow => {
+    const row = new RowReader(bytes);
+    return { sequence: row.u64(), versions: row.u64(), timeMs: row.u64() };
   },
   fork: (bytes: Uint8Array) => {
     const row = new RowReader(bytes);

@@ -3,6 +3,7 @@ import {
   type ChainPoint,
   type ChunkId,
   type CollectorId,
+  type CommitHeader,
   decodeReceiptBody,
   type Entry,
   FormatError,
@@ -20,7 +21,7 @@ import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
 import { keys } from './catalog-keys.ts';
-import { type AgentRow, read } from './catalog-rows.ts';
+import { type AgentRow, NO_SUMS, read } from './catalog-rows.ts';
 import { gatherFacts } from './commit-facts.ts';
 import type { ReceiptMaker, VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
@@ -54,10 +55,10 @@ export function refusalOf(row: AgentRow | undefined): Refused | undefined {
   }
 }
 
-/** Everything about a commit that needs no store: signature, header, entries, wraps. */
+/** Everything about a commit that needs no store: signature, header, entries, wraps. Whether entries may be missing is judged later. */
 export function verifySubmission(bytes: Uint8Array, vaultId: VaultId, agent: AgentCertificate): VerifiedCommit | Refused {
   try {
-    return verifyCommit(bytes, { vaultId, agent, firstSubmission: true });
+    return verifyCommit(bytes, { vaultId, agent, firstSubmission: true, mayLackEntries: true });
   } catch (error) {
     if (error instanceof CommitError) {
       const code = error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit';
@@ -99,8 +100,14 @@ export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, byt
     }
   }
 
-  const entries = commit.slots.flatMap((slot): Entry[] => (slot.type === 'entry' ? [slot.entry] : []));
-  const gathered = await gatherFacts(entries, core.factsOf(row.lineageId, ownedOrPending(gate, row.lineageId)), 'strict');
+  const lacking = commit.slots.filter((slot) => slot.type === 'purged').length;
+  if (lacking > 0 && !precedesLoss(header, core.head)) {
+    return refused('bad-commit', `commit ${header.sequence} arrives without ${lacking} of its entries, and this log lost nothing since`);
+  }
+
+  const entries = commit.slots.map((slot): Entry | undefined => (slot.type === 'entry' ? slot.entry : undefined));
+  const present = entries.filter((entry) => entry !== undefined);
+  const gathered = await gatherFacts(present, core.factsOf(row.lineageId, ownedOrPending(gate, row.lineageId)), 'strict');
   if (gathered.type === 'missing') return gathered;
   if (gathered.type === 'bad') return refused('bad-commit', gathered.why);
 
@@ -129,6 +136,14 @@ export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, byt
   const leafIndex = await core.appendCommit(accepted, bytes, leaf, receiptFor);
   if (answer === undefined) throw new TypeError('no receipt was made');
   return { type: 'accepted', ...answer, leafIndex, repeated: false };
+}
+
+/**
+ * Whether the log lost its tail after this commit was made: only then can versions of it be gone that once had a receipt,
+ * and only then may it come without them, so that the chain can go on. A commit that names no head was made before any.
+ */
+export function precedesLoss(header: CommitHeader, current: TreeHead): boolean {
+  return (header.treeHead?.logEpoch ?? NO_SUMS.logEpoch) < current.logEpoch;
 }
 
 /** The very receipt that this commit got before, if it did. */

@@ -17,6 +17,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
 import { gatherFacts } from './commit-facts.ts';
+import { precedesLoss } from './commit-gate.ts';
 import type { VaultCore } from './core.ts';
 import { admitEvent } from './events.ts';
 import type { Finding, FindingCode } from './fsck-finding.ts';
@@ -60,6 +61,9 @@ export class LogAudit implements ReplayAudit {
       if (!equalBytes(stored.leaf, commitLeaf(verified.hash, receipt.receivedAtMs)))
         this.#error('receipt-invalid', 'its leaf is for another commit', where);
     });
+
+    if (verified.slots.some((slot) => slot.type === 'purged') && !precedesLoss(header, core.head))
+      this.#error('commit-invalid', 'entries were taken out of it, and the log lost nothing since it was made', where);
 
     const entries = verified.slots.flatMap((slot): Entry[] => (slot.type === 'entry' ? [slot.entry] : []));
     const gathered = await gatherFacts(entries, core.factsOf(row.lineageId), 'strict');

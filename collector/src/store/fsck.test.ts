@@ -9,7 +9,7 @@ import { keys } from './catalog-keys.ts';
 import { initCollector, openCollector } from './collector.ts';
 import { type Finding, fsckCollector } from './fsck.ts';
 import { boundaries, catalogRows, endOnDisk } from './testing/copies.ts';
-import { content, type TestAgent, World } from './testing/world.ts';
+import { content, type TestAgent, World, without } from './testing/world.ts';
 
 interface Lab {
   readonly world: World;
@@ -191,6 +191,23 @@ describe('fsck of a collector', () => {
     expect(faults).toBe(0);
     await expect(check(place, true)).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
     await store.close();
+  });
+
+  test('P5 I-C2 takes a commit that came back after a rollback without what is lost; a rebuild gives the same catalog', async () => {
+    const place = await lab();
+    const store = await openCollector(place.dir, place.world.ports());
+    const [vault] = store.vaults();
+    if (vault === undefined) throw new Error('no vault');
+    const { agent, world } = place;
+    const early = agent.build([agent.file('/d/lost', [content('lost')]).draft, agent.directory('/d/kept')]);
+    await vault.appendEvent(world.opening(2, vault.treeHead(), [{ logEpoch: 1, size: 99, root: content('lost root', 32) }]));
+    expect(await vault.commit(agent.agentId, without(early.bytes, 0), world.clock.now)).toMatchObject({ type: 'accepted' });
+    await store.close();
+    expect(await check(place)).toEqual({ findings: [], faults: 0 });
+    const before = await catalogRows(place.vaultDir);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    await (await openCollector(place.dir, world.ports())).close();
+    expect(await catalogRows(place.vaultDir)).toEqual(before);
   });
 
   test('P5 a folder put back to an older state still proves itself, and its heads tell', async () => {

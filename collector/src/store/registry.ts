@@ -13,7 +13,7 @@ import {
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
-import { type AgentRow, type ChainRow, type LineageRow, read } from './catalog-rows.ts';
+import { type AgentRow, type ChainRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
 import type { AgentProblem, AgentRecord, ReportedHead } from './vault-store.ts';
 
 interface Known {
@@ -25,6 +25,8 @@ interface Known {
   heartbeat: HeartbeatBody | undefined;
   /** By chain id: when the fork was recorded. */
   readonly forks: Map<string, number>;
+  /** Commits that came back after a rollback without some of their versions. */
+  readonly lost: LostRow[];
 }
 
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
@@ -52,6 +54,7 @@ export class Registry {
     for await (const [key, value] of catalog.scan(ranges.forks)) {
       registry.addFork(readKey.agent(key), new Uint8Array(key.subarray(17)), read.fork(value).timeMs);
     }
+    for await (const [key, value] of catalog.scan(ranges.lost)) registry.addLost(readKey.agent(key), read.lost(value));
     for await (const [key] of catalog.scan(ranges.reported)) {
       const leafIndex = readKey.number(key);
       registry.addReported(leafIndex, await reportedHead(leafIndex));
@@ -110,7 +113,7 @@ export class Registry {
       return;
     }
     const enrolmentBody = decodeEnrolmentCertificateBody(row.enrolment.body);
-    const rest = { chain: undefined, lastSeenMs: undefined, heartbeat: undefined, forks: new Map<string, number>() };
+    const rest = { chain: undefined, lastSeenMs: undefined, heartbeat: undefined, forks: new Map<string, number>(), lost: [] };
     this.#agents.set(name, { row, enrolmentBody, bindingBody, ...rest });
   }
 
@@ -125,6 +128,10 @@ export class Registry {
 
   addFork(agentId: AgentId, chainId: Uint8Array, timeMs: number): void {
     this.#agents.get(hex(agentId))?.forks.set(hex(chainId), timeMs);
+  }
+
+  addLost(agentId: AgentId, lost: LostRow): void {
+    this.#agents.get(hex(agentId))?.lost.push(lost);
   }
 
   addReported(leafIndex: number, head: ReportedHead): void {
@@ -194,11 +201,16 @@ export class Registry {
     };
   }
 
-  #problemsOf({ row, forks }: Known): AgentProblem[] {
+  #problemsOf({ row, forks, lost }: Known): AgentProblem[] {
     const problems: AgentProblem[] = [];
     for (const [chain, sinceMs] of forks) {
       const message = `two histories under one identity (chain ${chain.slice(0, 8)}): a copied folder, a snapshot or a re-imaged PC; enroll it anew with --replaces ${row.name}`;
       problems.push({ code: 'chain-forked', sinceMs, message });
+    }
+    for (const { sequence, versions, timeMs } of lost) {
+      const what = versions === 1 ? 'one version' : `${versions} versions`;
+      const message = `${what} of commit ${sequence} went with a log that was rolled back: neither the PC nor its sources had the bytes any more; aliquot-agent status on that PC names the files`;
+      problems.push({ code: 'versions-lost', sinceMs: timeMs, message });
     }
     for (const [, head] of this.#reported) {
       if (hex(head.agentId) !== hex(row.agentId)) continue;

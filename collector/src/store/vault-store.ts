@@ -153,7 +153,9 @@ export type AgentProblemCode =
   /** Two histories under one identity: a copied folder, a snapshot, or a re-imaged PC. */
   | 'chain-forked'
   /** The agent holds a signed head that the collector's log does not contain. */
-  | 'log-rolled-back';
+  | 'log-rolled-back'
+  /** After a rollback a commit came back without versions that nobody has any more. */
+  | 'versions-lost';
 
 export interface AgentProblem {
   readonly code: AgentProblemCode;

@@ -234,6 +234,13 @@ describe('a commit from which something was purged', () => {
     expect(() => verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), expected)).toThrow(code('COMMIT_INCOMPLETE'));
   });
 
+  it('is taken when the receiver allows it, but never by its header alone or with other wraps', () => {
+    const lenient = { ...expected, mayLackEntries: true };
+    expect(verifyCommit(changed({ slots: purged(1) }), lenient).hash).toEqual(built.hash);
+    expect(() => verifyCommit(changed({ slots: [], wraps: [], headerOnly: true }), lenient)).toThrow(code('COMMIT_INCOMPLETE'));
+    expect(() => verifyCommit(changed({ slots: purged(1), wraps: commit.wraps.slice(1) }), lenient)).toThrow(code('COMMIT_WRAPS'));
+  });
+
   it('P3: holds nothing of the purged entry', () => {
     const [slot] = commit.slots;
     if (slot?.type !== 'entry') throw new Error('an entry was expected');

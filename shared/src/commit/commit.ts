@@ -71,6 +71,11 @@ export interface CommitExpectation {
    * may have been purged and wraps added or removed, each by a logged event.
    */
   readonly firstSubmission?: boolean;
+  /**
+   * A first submission may come with single entries replaced by their leaf hashes. Only for a collector that judges
+   * afterwards whether it lost its log since the commit was made: then nobody may have those versions any more.
+   */
+  readonly mayLackEntries?: boolean;
   /** Who must find all their wraps in a first submission: without the vault's, a backup could never be restored. */
   readonly recipients?: readonly CommitRecipient[];
 }
@@ -127,7 +132,7 @@ export function verifyCommit(bytes: Uint8Array, expected: CommitExpectation): Ve
   if (!equalBytes(header.vaultId, expected.vaultId)) throw new CommitError('COMMIT_OTHER_VAULT', 'the commit belongs to another vault');
   if (!equalBytes(header.agentId, binding.agentId)) throw new CommitError('COMMIT_OTHER_AGENT', 'the commit speaks for another agent');
   checkChain(header);
-  if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected.recipients ?? []);
+  if (expected.firstSubmission === true) checkFirstSubmission(commit, header, expected);
   const slots = commit.headerOnly ? [] : verifySlots(commit, header);
   return { header, hash: commitHash(commit.header), slots, wraps: commit.wraps, headerOnly: commit.headerOnly };
 }
@@ -139,8 +144,8 @@ function checkChain(header: CommitHeader): void {
   }
 }
 
-function checkFirstSubmission(commit: SignedCommit, header: CommitHeader, recipients: readonly CommitRecipient[]): void {
-  if (commit.headerOnly || commit.slots.some((slot) => slot.type === 'purged')) {
+function checkFirstSubmission(commit: SignedCommit, header: CommitHeader, { recipients = [], mayLackEntries }: CommitExpectation): void {
+  if (commit.headerOnly || (mayLackEntries !== true && commit.slots.some((slot) => slot.type === 'purged'))) {
     throw new CommitError('COMMIT_INCOMPLETE', `commit ${header.sequence} arrives with entries already removed`);
   }
   if (!equalBytes(wrapsHash(commit.wraps), header.wrapsHash)) {

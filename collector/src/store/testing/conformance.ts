@@ -15,7 +15,7 @@ import { signHead, verifyHead, verifyReceipt } from '@aliquot/shared/log/receipt
 import { describe, expect, test } from 'vitest';
 import { StoreError } from '../errors.ts';
 import type { VaultStore } from '../vault-store.ts';
-import { content, TestAgent, World } from './world.ts';
+import { content, TestAgent, World, without } from './world.ts';
 
 /** A store under test: opened on the same place again and again. */
 export interface StoreFactory {
@@ -306,6 +306,43 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(store.openings(1).map((opening) => opening.leafIndex)).toEqual([base.size]);
       const outcome = await store.commit(agent.agentId, built.bytes, world.clock.now);
       expect(outcome).toMatchObject({ type: 'accepted', head: { logEpoch: 2 } });
+    });
+
+    test('P5 P6 a commit made before a loss may come without what nobody has any more; one made after it may not', async () => {
+      const { world, places, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const kept = agent.file('/d/kept', [content('kept')]);
+      const lost = agent.file('/d/lost', [content('lost')]);
+      await store.putChunks(agent.lineageId, kept.items);
+      agent.treeHead = store.treeHead();
+      const early = agent.build([lost.draft, kept.draft]);
+      expect(await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now)).toMatchObject({ code: 'bad-commit' });
+      const gone = { logEpoch: 1, size: 50, root: content('lost root', 32) };
+      await store.appendEvent(world.opening(2, store.treeHead(), [gone]));
+      // Neither what was never taken out, nor other wraps, nor everything at once.
+      expect(await store.commit(agent.agentId, early.bytes, world.clock.now)).toMatchObject({ type: 'missing' });
+      const bare = encodeSignedCommit({ ...decodeSignedCommit(early.bytes), slots: [], wraps: [], headerOnly: true });
+      expect(await store.commit(agent.agentId, bare, world.clock.now)).toMatchObject({ code: 'bad-commit' });
+      const outcome = await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now);
+      expect(outcome).toMatchObject({ type: 'accepted' });
+      if (outcome.type !== 'accepted') return;
+      expect(await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now)).toEqual({ ...outcome, repeated: true });
+      agent.advance(early, outcome.head);
+      const late = agent.build([agent.directory('/d'), agent.directory('/e')]);
+      expect(await store.commit(agent.agentId, without(late.bytes, 1), world.clock.now)).toMatchObject({ code: 'bad-commit' });
+      expect(await store.commit(agent.agentId, late.bytes, world.clock.now)).toMatchObject({ type: 'accepted' });
+
+      const seen = async (from: VaultStore) => ({
+        state: (await all(from.state(agent.lineageId, undefined))).map((record) => record.live),
+        lost: await all(from.versions(agent.lineageId, agent.fileId('/d/lost'))),
+        kept: (await all(from.versions(agent.lineageId, agent.fileId('/d/kept')))).map((record) => record.live),
+        problems: from.agentById(agent.agentId)?.problems,
+      });
+      const live = await seen(store);
+      expect(live).toMatchObject({ state: [[1], [0, 1]], lost: [], kept: [[1]] });
+      expect(live.problems).toMatchObject([{ code: 'versions-lost' }]);
+      await places.close(store);
+      expect(await seen(await places.open(world))).toEqual(live);
     });
 
     test('many agents at once get one log without gaps', async () => {

@@ -7,10 +7,13 @@ import {
   asLineageId,
   type ChainId,
   type CommitHash,
+  decodeSignedCommit,
   type EnrolmentCertificateBody,
   type EntryDraft,
   type EntryKind,
+  type EntrySlot,
   type EventBody,
+  encodeSignedCommit,
   type KitContents,
   type LineageId,
   type Signed,
@@ -36,6 +39,7 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { fileIdFor, pathKeyFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { createKit } from '@aliquot/shared/keys/kit';
+import { leafHash } from '@aliquot/shared/log/merkle';
 import type { Random } from '@aliquot/shared/ports';
 import type { VaultIdentity, VaultPorts } from '../journal-vault.ts';
 import type { CommitOutcome, PutItem, VaultStore } from '../vault-store.ts';
@@ -283,6 +287,15 @@ export class TestAgent {
       read: undefined,
     };
   }
+}
+
+/** The same commit with some entries replaced by their leaf hashes, as an agent sends it that has lost them for good. */
+export function without(bytes: Uint8Array, ...slots: readonly number[]): Uint8Array {
+  const commit = decodeSignedCommit(bytes);
+  const kept = commit.slots.map(
+    (slot, at): EntrySlot => (slots.includes(at) && slot.type === 'entry' ? { type: 'purged', leafHash: leafHash(slot.bytes) } : slot),
+  );
+  return encodeSignedCommit({ ...commit, slots: kept });
 }
 
 /** Bytes that look random and follow from a word. */
