@@ -26,9 +26,7 @@ export type CommandErrorCode =
   /** The address to listen on is in use. */
   | 'SERVE_PORT'
   /** The address to listen on cannot be used: not of this machine, or not permitted. */
-  | 'SERVE_LISTEN'
-  /** The store failed while serving; it is sound up to the last receipt, and must be opened again. */
-  | 'SERVE_STORE';
+  | 'SERVE_LISTEN';
 
 /** A command that cannot do what it was asked for. */
 export class CommandError extends AliquotError<CommandErrorCode> {}

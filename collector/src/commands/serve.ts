@@ -52,14 +52,10 @@ async function serveCommand(context: CommandContext, options: ServeOptions): Pro
   const log = loggerOf(context);
   const { files, clock, random } = context;
   const store = await openCollector(options.data, { files, clock, random });
-  let failStore: (error: Error) => void = () => undefined;
-  const storeFailed = new Promise<Error>((resolve) => {
-    failStore = resolve;
-  });
   try {
     const hub = new SessionHub(clock);
     const app = buildServer({ store, sessions: hub, clock, log, software: SOFTWARE }, tls);
-    const ingest = attachIngest(app.server, { store, hub, clock, random, timers: systemTimers, log, onStoreFailed: failStore });
+    const ingest = attachIngest(app.server, { store, hub, clock, random, timers: systemTimers, log });
     try {
       // Before anybody can know that we listen, so that no signal finds us unprepared.
       const stopRequested = context.stopRequested();
@@ -67,15 +63,7 @@ async function serveCommand(context: CommandContext, options: ServeOptions): Pro
       const url = baseUrl(tls !== undefined, address.host, port, hostname());
       log.info({ url, collectorId: hex(store.collectorId), vaults: store.vaults().length }, 'listening');
       await output.result({ event: 'listening', url });
-      const ended = await Promise.race([stopRequested, storeFailed]);
-      if (ended instanceof Error) {
-        throw new CommandError(
-          'SERVE_STORE',
-          `the store failed and must be opened again: ${ended.message}; start \`aliquot serve\` again`,
-          { cause: ended },
-        );
-      }
-      log.info({ signal: ended }, 'stopping');
+      log.info({ signal: await stopRequested }, 'stopping');
     } finally {
       await ingest.stop();
       await app.close();

@@ -29,8 +29,6 @@ export interface IngestParts {
   readonly random: Random;
   readonly timers: Timers;
   readonly log: Logger;
-  /** Called once when the store can take nothing more until it is opened again. */
-  readonly onStoreFailed: (error: Error) => void;
 }
 
 /** One agent's connection, from the first message to the last. */
@@ -117,8 +115,8 @@ export class Connection {
     if (frame.type !== 'auth') throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the first frame is not auth');
     const store = collector.vault(established.vaultId);
     if (store === undefined) throw new IngestError('INGEST_PROTOCOL', 'protocol', 'no such vault');
-    const agent = this.#admit(store, handshake.verifyAuth(frame), frame);
     const nowMs = clock.nowMs();
+    const agent = await this.#admit(store, handshake.verifyAuth(frame), frame, nowMs);
     const { head, signedHead, consistency, openings, rolledBack } = await standing(store, agent, frame, nowMs);
     store.seen(agent.agentId, nowMs);
     await link.send({
@@ -137,22 +135,26 @@ export class Connection {
     return { store, agent, link, session: new AgentSession({ store, clock, link, agent, head, rolledBack }) };
   }
 
-  #admit(store: VaultStore, certificate: AgentCertificate, frame: Extract<ClientFrame, { type: 'auth' }>): AgentRecord {
+  async #admit(
+    store: VaultStore,
+    certificate: AgentCertificate,
+    frame: Extract<ClientFrame, { type: 'auth' }>,
+    nowMs: number,
+  ): Promise<AgentRecord> {
     this.#log = this.#log.child({ vault: hex(store.descriptor.vaultId), agent: certificate.enrolment.name });
-    return admit(store, certificate, frame);
+    const { agent, readmitted } = await admit(store, certificate, frame, nowMs);
+    if (readmitted) this.#log.warn('the log had lost the enrolment of this agent: recorded again from its certificates');
+    return agent;
   }
 
   /** One place where a session's error becomes a refusal, a close code and one line in the log. */
   #fail(error: unknown): void {
     if (this.#ended) return;
     const { refusal, requestId, closeCode, code, message } = describe(error);
-    this.#log[closeCode === CLOSE_INTERNAL ? 'error' : 'warn'](
-      closeCode === CLOSE_INTERNAL ? { code, err: error } : { code },
-      `session ended: ${message}`,
-    );
+    const ours = refusal === 'storage';
+    this.#log[ours ? 'error' : 'warn'](ours ? { code, err: error } : { code }, `session ended: ${message}`);
     const told = this.#link?.send({ type: 'refused', requestId, code: refusal, message });
     this.#close(told, closeCode, code);
-    if (error instanceof AliquotError && error.code === 'STORE_FAILED') this.#parts.onStoreFailed(error);
   }
 
   /** Closes once the last word is out, or without it when the other side does not take it. */
@@ -199,6 +201,11 @@ function describe(error: unknown): Ending {
   }
   if (error instanceof AliquotError && error.code === 'STORE_NO_SPACE') {
     const message = "the collector's disk is full; nothing is lost, sending goes on when central IT has made room";
+    return { refusal: 'storage', requestId: 0, closeCode: CLOSE_TRY_AGAIN, code: error.code, message };
+  }
+  if (error instanceof AliquotError && error.code === 'STORE_FAILED') {
+    // The store opens itself again from the disk before the next thing that it does.
+    const message = "the collector's disk failed; nothing that was confirmed is lost, sending goes on when it works again";
     return { refusal: 'storage', requestId: 0, closeCode: CLOSE_TRY_AGAIN, code: error.code, message };
   }
   const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';

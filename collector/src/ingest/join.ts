@@ -3,14 +3,29 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { type AgentCertificate, CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
+import { StoreError } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { IngestError } from './errors.ts';
 
 type AuthFrame = Extract<ClientFrame, { type: 'auth' }>;
 type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
 
-/** The registered agent behind a certificate that has proved itself. Throws IngestError when it may not work here (any more). */
-export function admit(store: VaultStore, certificate: AgentCertificate, auth: AuthFrame): AgentRecord {
+/**
+ * The registered agent behind a certificate that has proved itself; `readmitted` when its enrolment went with a log that was
+ * rolled back and was recorded anew. Throws IngestError when it may not work here (any more).
+ */
+export async function admit(
+  store: VaultStore,
+  certificate: AgentCertificate,
+  auth: AuthFrame,
+  nowMs: number,
+): Promise<{ readonly agent: AgentRecord; readonly readmitted: boolean }> {
+  const known = store.agentById(certificate.enrolment.agentId);
+  const readmitted = await readmit(store, known, certificate, auth, nowMs);
+  return { agent: registered(store, certificate, auth), readmitted };
+}
+
+function registered(store: VaultStore, certificate: AgentCertificate, auth: AuthFrame): AgentRecord {
   const { name, agentId } = certificate.enrolment;
   const record = store.agentById(agentId);
   if (record?.state === 'revoked')
@@ -24,6 +39,43 @@ export function admit(store: VaultStore, certificate: AgentCertificate, auth: Au
   }
   return record;
 }
+
+/**
+ * Records an enrolment again that went with a rolled back log. The proof that there was one: the authority certified the agent, and
+ * it shows a head that a certified collector of this vault signed and that this log does not contain; heads are shown to enrolled
+ * agents only. Whoever has since been given the agent's name keeps it.
+ */
+async function readmit(
+  store: VaultStore,
+  known: AgentRecord | undefined,
+  { enrolment: { name } }: AgentCertificate,
+  auth: AuthFrame,
+  nowMs: number,
+): Promise<boolean> {
+  const lacksBinding = known?.state === 'expected' && equalBytes(known.enrolment.body, auth.enrolment.body);
+  if (known !== undefined && !lacksBinding) return false;
+  const { treeHead: shown, enrolment, binding } = auth;
+  if (shown === undefined || !provesHead(store, auth, shown) || (await store.judgeHead(shown)) === 'consistent') return false;
+  const bearer = store.agentByName(name);
+  if (known === undefined && (bearer?.state === 'enrolled' || bearer?.state === 'expected')) return false;
+  try {
+    if (known === undefined) await store.appendEvent({ type: 'agentExpected', timeMs: nowMs, enrolment });
+    await store.appendEvent({ type: 'agentEnrolled', timeMs: nowMs, enrolment, binding });
+    return true;
+  } catch (error) {
+    // Such as: the agent that it replaced is not known either. It stays "not enrolled", and needs a new bundle.
+    if (error instanceof StoreError && UNFIT.has(error.code)) return false;
+    throw error;
+  }
+}
+
+const UNFIT: ReadonlySet<string> = new Set([
+  'STORE_BAD_EVENT',
+  'STORE_UNKNOWN_AGENT',
+  'STORE_NAME_TAKEN',
+  'STORE_REVOKED',
+  'STORE_OTHER_KEYS',
+]);
 
 /** What the agent's newest head means here, with everything that `ready` must prove. */
 export interface Standing {

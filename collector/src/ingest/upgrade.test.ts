@@ -17,7 +17,7 @@ let port: number;
 async function start(gate?: HandshakeGate): Promise<void> {
   server = createServer((_request, answer) => answer.end('not for agents'));
   const { store, hub, clock, timers, log } = front;
-  ingest = attachIngest(server, { store, hub, clock, random: systemRandom, timers, log, onStoreFailed: () => undefined }, gate);
+  ingest = attachIngest(server, { store, hub, clock, random: systemRandom, timers, log }, gate);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   ({ port } = server.address() as AddressInfo);
 }

@@ -51,7 +51,6 @@ export class Front {
   readonly log: Logger;
   nowMs = START_MS;
   store: CollectorStore;
-  storeFailures: Error[] = [];
 
   private constructor(dir: string, store: CollectorStore, kit: KitContents) {
     this.dir = dir;
@@ -154,7 +153,6 @@ export class Front {
       random: systemRandom,
       timers: this.timers,
       log: this.log,
-      onStoreFailed: (error) => void this.storeFailures.push(error),
     };
     connection = new Connection(parts, pair.channel);
     let proved = false;
