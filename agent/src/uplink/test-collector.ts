@@ -64,6 +64,8 @@ export class TestCollector {
   /** Whether it notices that agents know more than it. */
   admitsRollback = true;
   connections = 0;
+  /** Commits that contradicted the chain. */
+  forks = 0;
   #held: Held = { leaves: [], items: new Map(), commits: [], epoch: 0, openings: [] };
   #server: WebSocketServer | undefined;
   #sockets = new Set<WebSocket>();
@@ -272,8 +274,9 @@ export class TestCollector {
       case 'commit':
         return this.#commit(frame.requestId, body, agent, proved, reply);
       case 'state':
-        for (const { bytes } of this.#held.commits) {
-          reply({ type: 'commitData', requestId: frame.requestId, live: [0], receivedAtMs: FIXTURE_TIME_MS }, bytes);
+        for (const { bytes, verified } of this.#held.commits) {
+          const live = [...verified.slots.keys()];
+          reply({ type: 'commitData', requestId: frame.requestId, live, receivedAtMs: FIXTURE_TIME_MS }, bytes);
         }
         reply({ type: 'stateEnd', requestId: frame.requestId });
         return proved;
@@ -299,6 +302,12 @@ export class TestCollector {
     const verified = verifyCommit(bytes, { vaultId: this.vault.descriptor.vaultId, agent });
     const { sequence } = verified.header;
     const known = this.#held.commits[sequence - 1];
+    const before = this.#held.commits[sequence - 2];
+    if (before !== undefined && hex(before.hash) !== hex(verified.header.predecessor)) {
+      this.forks += 1;
+      reply({ type: 'refused', requestId, code: 'chain-forked', message: 'two PCs use one identity' });
+      return proved;
+    }
     if (known === undefined) {
       const ids = verified.slots.flatMap((slot) => (slot.type === 'entry' ? slot.entry.content.refs.map(({ id }) => id) : []));
       const missing = ids.filter((id) => !this.#held.items.has(hex(id)));

@@ -53,7 +53,7 @@ export type FetchedItem =
 
 /**
  * - `offline`: no connection; trying again after a back-off that starts at half a second and ends at a minute.
- * - `connecting`: TCP, TLS, WebSocket or handshake under way.
+ * - `connecting`: TCP, TLS, WebSocket or handshake under way; what was wrong before is still in `problem`.
  * - `ready`: session open, commits flow.
  * - `refused`: an answer that waiting does not mend (revoked, forked, foreign certificate …); tried again every few minutes.
  * - `rolled-back`: the collector lost or contradicts what it signed; nothing is committed until a log epoch is opened.

@@ -420,14 +420,48 @@ describe('a hostile or broken collector', () => {
     expect((await agent.until('offline')).problem?.code).toBe('UPLINK_COLLECTOR_STORAGE');
   });
 
-  test('a copied folder is found out: the collector has commits that this one never made', async () => {
-    const first = await start();
-    await capture(first, '/data/a');
-    await first.uplink.drained();
-    await first.uplink.stop();
-    const second = await start();
-    expect((await second.until('refused')).problem?.code).toBe('UPLINK_CHAIN_FORKED');
-    expect(collector.commits).toHaveLength(1);
+  for (const [what, names] of [
+    ['with something to send', ['/data/b']],
+    ['with nothing to send', []],
+  ] as const) {
+    test(`P6: a copied folder ${what} is found out, tells the collector, and keeps its queue; the original goes on`, async () => {
+      const original = await start();
+      await capture(original, '/data/a');
+      await original.uplink.drained();
+      await original.uplink.stop();
+      const copy = await start({ start: false });
+      await capture(copy, ...names);
+      copy.uplink.start();
+      expect((await copy.until('refused')).problem?.code).toBe('UPLINK_CHAIN_FORKED');
+      expect(collector.forks).toBe(1);
+      expect(collector.commits).toHaveLength(1);
+      expect(copy.queue.pending().entries).toBe(names.length);
+      expect(copy.queue.chainHead()).toBeUndefined();
+      await copy.uplink.stop();
+      original.uplink.start();
+      await capture(original, '/data/c');
+      await original.uplink.drained();
+      expect(collector.commits).toHaveLength(2);
+    });
+  }
+
+  test('I-A4: a collector that lies about a fork gets nothing that fits into a chain', async () => {
+    const agent = await start();
+    await capture(agent, '/data/a');
+    await agent.uplink.drained();
+    await agent.uplink.stop();
+    bend('ready', (frame) => ({
+      ...frame,
+      chainHead: frame.chainHead && { ...frame.chainHead, hash: new Uint8Array(32).fill(1) as never },
+    }));
+    agent.uplink.start();
+    await agent.until('refused');
+    expect(collector.forks).toBe(1);
+    collector.bend = (frame) => frame;
+    await capture(agent, '/data/b');
+    agent.uplink.nudge();
+    await agent.uplink.drained();
+    expect(collector.commits).toHaveLength(2);
   });
 
   test('plain text is never spoken to another machine', async () => {

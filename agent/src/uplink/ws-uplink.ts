@@ -14,10 +14,11 @@ import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { FileError } from '@aliquot/shared/durable/errors';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
-import type { Queue } from '../queue/queue.ts';
+import type { CommitSigner, Queue } from '../queue/queue.ts';
 import { Backoff, type Setback } from './backoff.ts';
 import { checkChain, Drain } from './drain.ts';
 import { refusalError, UplinkError } from './errors.ts';
+import { forkWitness } from './fork-witness.ts';
 import { judgeReady } from './judge.ts';
 import { asUplinkError, Session } from './session.ts';
 import { commitSigner } from './signer.ts';
@@ -92,8 +93,10 @@ export class WebSocketUplink implements Uplink {
   }
 
   nudge(): void {
-    if (this.#state === 'ready' || this.#state === 'connecting') return;
+    if (this.#state === 'ready' || this.#state === 'connecting' || this.#state === 'stopped') return;
     this.#nudged = true;
+    // Said before the attempt begins, so that whoever waits does not take the last answer for the next one.
+    this.#change('connecting', undefined, true);
     this.#wake();
   }
 
@@ -230,7 +233,7 @@ export class WebSocketUplink implements Uplink {
   async #runSession(): Promise<UplinkError> {
     const { identity, trust, random, software, queue, clock } = this.#options;
     this.#useful = false;
-    if (this.#state !== 'refused' && this.#state !== 'rolled-back') this.#change('connecting', undefined, true);
+    this.#change('connecting', undefined, true);
     const session = new Session({
       identity,
       trust,
@@ -251,11 +254,16 @@ export class WebSocketUplink implements Uplink {
       const head = await this.#judge(ready, collector);
       await trust.remember(collector, certificate, { head, signed: ready.head, certificate });
       this.#collectorChainHead = ready.chainHead;
-      await checkChain(queue, ready.chainHead, identity.chainId);
-      await queue.unreceipt(ready.chainHead?.sequence ?? 0);
-      this.#connectedSinceMs = clock.nowMs();
       const signer = commitSigner(identity, () => trust.verified?.head, clock, random);
       const { chainHead } = ready;
+      try {
+        await checkChain(queue, chainHead, identity.chainId);
+      } catch (error) {
+        if (error instanceof UplinkError && chainHead !== undefined) await this.#tellOfFork(session, signer, chainHead);
+        throw error;
+      }
+      await queue.unreceipt(chainHead?.sequence ?? 0);
+      this.#connectedSinceMs = clock.nowMs();
       const drain = new Drain({
         ...{ queue, session, trust, signer, collector, certificate, head, chainHead },
         recover: this.#options.recover,
@@ -276,6 +284,20 @@ export class WebSocketUplink implements Uplink {
     } finally {
       const since = this.#connectedSinceMs;
       if (since !== undefined && clock.nowMs() - since >= USEFUL_SESSION_MS) this.#useful = true;
+    }
+  }
+
+  /**
+   * Shows the collector that this folder and its own head do not belong together, so that central IT sees the fork too (P6). Its answer
+   * is a refusal, which changes nothing here.
+   */
+  async #tellOfFork(session: Session, signer: CommitSigner, theirs: ChainPoint): Promise<void> {
+    const { identity, queue, clock } = this.#options;
+    const witness = forkWitness(identity, signer, clock, theirs, queue.chainHead());
+    try {
+      await session.request((requestId) => ({ type: 'commit', requestId }), witness);
+    } catch (error) {
+      if (!(error instanceof UplinkError)) throw error; // the fork is what matters; it is told again at the next connection
     }
   }
 
