@@ -10,7 +10,7 @@ import { immediate } from '../watch/gate.ts';
 import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import type { Agent } from './agent.ts';
 import type { BackupRequest, Emit } from './protocol.ts';
-import { connected, sendAll, unreachable } from './reach.ts';
+import { sendAll, unreachable } from './reach.ts';
 
 /** One thing to scan: a path, and the source whose rules and class it comes under. */
 interface Root {
@@ -83,26 +83,25 @@ function judge(agent: Agent, request: BackupRequest, failed: number, queued: num
   if (failures !== '') throw new PartialError(failures);
 }
 
-/** Sends what is queued; with nothing to send a heartbeat says that the scan was finished. Errors come back, after the summary. */
+/**
+ * Sends what is queued; with nothing to send it still connects, which finds a collector that lost something, and a heartbeat says that
+ * the scan was finished. Errors come back, after the summary.
+ */
 async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal): Promise<{ heartbeat: boolean; error?: unknown }> {
   const { uplink, queue } = agent;
   try {
-    if (queue.pending().entries > 0) {
-      const outcome = await sendAll(uplink, signal);
-      if (outcome === 'unreachable') await emit({ event: 'note', message: unreachable(uplink).message });
-      return { heartbeat: false };
-    }
-    if (tally.versions > 0) return { heartbeat: false };
-    await connected(uplink, signal);
-    await uplink.heartbeat({ files: tally.files, bytes: tally.bytes, unprotected: agent.problems.size });
-    return { heartbeat: true };
-  } catch (error) {
-    const reached = uplink.status().state !== 'offline' && uplink.status().state !== 'connecting';
-    // Nothing was to be sent, and everything has its receipt: a missed heartbeat makes nothing less safe.
-    if (!reached && !signal.aborted && queue.pending().entries === 0) {
+    if ((await sendAll(uplink, signal)) === 'unreachable') {
       await emit({ event: 'note', message: unreachable(uplink).message });
       return { heartbeat: false };
     }
+    if (tally.versions > 0) return { heartbeat: false };
+    await uplink.heartbeat({ files: tally.files, bytes: tally.bytes, unprotected: agent.problems.size });
+    return { heartbeat: true };
+  } catch (error) {
+    const { state } = uplink.status();
+    // Everything has its receipt, and the connection broke after that was proved: a missed heartbeat makes nothing less safe.
+    const reached = state !== 'offline' && state !== 'connecting';
+    if (!reached && !signal.aborted && queue.pending().entries === 0) return { heartbeat: false };
     return { heartbeat: false, error };
   }
 }

@@ -4,14 +4,14 @@ import type { Emit } from './protocol.ts';
 import { sendAll, unreachable } from './reach.ts';
 
 /**
- * `flush`: sends what is queued and waits for the receipts. Ends with one `summary`. Throws `PartialError` while something
+ * `flush`: sends what is queued and waits for the receipts. With nothing queued it still connects, for only then is a collector found
+ * out that lost what it had confirmed. Ends with one `summary`. Throws `PartialError` while something
  * stays queued because the collector cannot be reached, and the uplink's error when it refuses for good.
  */
 export async function flush(agent: Agent, emit: Emit, signal: AbortSignal): Promise<void> {
   const { queue, uplink, clock } = agent;
   const startedMs = clock.nowMs();
   const sentBefore = uplink.status().sentBytes;
-  const before = queue.pending().entries;
   let commits = 0;
   let receipted = 0;
   const unsubscribe = uplink.subscribe((event) => {
@@ -23,7 +23,9 @@ export async function flush(agent: Agent, emit: Emit, signal: AbortSignal): Prom
   });
   let error: unknown;
   try {
-    if (before > 0) await sendAll(uplink, signal);
+    if ((await sendAll(uplink, signal)) === 'unreachable' && queue.pending().entries === 0) {
+      await emit({ event: 'note', message: unreachable(uplink).message });
+    }
   } catch (caught) {
     error = caught;
   } finally {

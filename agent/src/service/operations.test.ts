@@ -216,6 +216,40 @@ test('P4: a restore into the agent’s own folder is refused, and nothing is mad
   expect(existsSync(to)).toBe(false);
 });
 
+for (const [what, op] of [
+  ['flush', () => perform({ op: 'flush' })],
+  ['backup of nothing new', () => backup()],
+] as const) {
+  test(`P5: a ${what} with an empty queue finds out that the collector was put back, and says when it is healed`, async () => {
+    const before = collector.snapshot();
+    write('a', 'alpha');
+    await backup();
+    await agent.uplink.stop();
+    const lost = await collector.head();
+    collector.putBack(before);
+    expect((await op()).code).toBe('UPLINK_ROLLED_BACK');
+    // Another process, that connects to nothing.
+    await agent.uplink.stop();
+    const later = await openAgentAt(`http://127.0.0.1:${collector.port}`);
+    const events: AgentEvent[] = [];
+    const request = { op: 'status', results: false } as const;
+    await operate(later, undefined, request, async (event) => void events.push(event), new AbortController().signal);
+    expect(events[0]).toMatchObject({ event: 'status', service: 'stopped', rolledBack: true });
+    await collector.reopen([lost]);
+    const healed = await op();
+    expect(healed.code).toBeUndefined();
+    expect(healed.summary).toMatchObject({ queued: 0, failed: 0 });
+    expect(agent.uplink.status().problem).toBeUndefined();
+  });
+}
+
+test('a flush of nothing without a collector says so, and is no failure', async () => {
+  await collector.stop();
+  const { events, code } = await perform({ op: 'flush' });
+  expect(code).toBeUndefined();
+  expect(events).toContainEqual(expect.objectContaining({ event: 'note', message: expect.stringContaining('cannot be reached') }));
+});
+
 test('what was never backed up is named; a restore of nothing else fails and makes no folder', async () => {
   write('a', 'alpha');
   await backup();

@@ -77,7 +77,8 @@ function head(agent: Agent, view: ServiceView | undefined): object {
       ? {}
       : { connectionProblem: { code: link.problem.code, message: link.problem.message, since: formatInstant(link.problem.sinceMs) } }),
     ...(link.clockSkewMs === undefined ? {} : { clockSkewMs: link.clockSkewMs }),
-    rolledBack: link.state === 'rolled-back',
+    // Also while it connects again, and after the process that found it has ended.
+    rolledBack: link.problem?.code === 'UPLINK_ROLLED_BACK',
     queue: {
       entries: pending.entries,
       bytes: pending.bytes,
