@@ -21,7 +21,7 @@ export interface Instrument {
   run(bench: Bench): Promise<void>;
 }
 
-/** A small repeatable generator (xorshift32, Marsaglia 2003): test data, never a key. */
+/** A small repeatable generator (xorshift32, Marsaglia 2003): test data, never a key. Test only: outside of this file. */
 export function generator(seed: number): () => number {
   let state = seed | 0 || 0x9e3779b9;
   return () => {
@@ -32,7 +32,7 @@ export function generator(seed: number): () => number {
   };
 }
 
-/** A detector trace: 16-bit samples, peaks on a noisy baseline, as chromatographs and mass spectrometers write them. */
+/** A detector trace: 16-bit samples, peaks on a noisy baseline, as chromatographs and mass spectrometers write them. Test only: outside of this file. */
 export function waveform(bytes: number, seed: number): Buffer {
   const next = generator(seed);
   const samples = new Int16Array(bytes >>> 1);

@@ -17,7 +17,7 @@ export interface Finished {
 
 const launcher = (name: ProgramName): string => fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
 
-/** Runs a command to its end. Never throws for an exit code: that is the caller's to judge. */
+/** Runs a command to its end. Never throws for an exit code: that is the caller's to judge. Test only: the demo's own commands have to succeed. */
 export async function run(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
   const child = spawn(launcher(name), args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   const output: Buffer[] = [];

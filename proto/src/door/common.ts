@@ -36,7 +36,7 @@ export const inlineContent: Field<Content> = checked(
   (content, label) => checkContent(content, label, MAX_PAGE_DEPTH),
 );
 
-export const storedKind: Field<StoredKind> = choice<StoredKind>({ chunk: 1, page: 2 });
+const storedKind: Field<StoredKind> = choice<StoredKind>({ chunk: 1, page: 2 });
 
 /** One item of a frame's body; `maxSize` is that of the largest sealed chunk. */
 export function storedItem(maxSize: number): Field<StoredItem> {

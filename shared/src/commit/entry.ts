@@ -26,7 +26,7 @@ const PART_LABEL: Record<WrapPurpose, string> = { list: 'aliquot/v1/entry-list-p
 
 /**
  * The key of one part of one entry, from the commit's key for that purpose: what a grant hands out. It opens this entry
- * and leads neither back to the commit's key nor to any other entry's.
+ * and leads neither back to the commit's key nor to any other entry's. Seam: for grants.
  */
 export function entryKey(purpose: WrapPurpose, commitKey: Uint8Array, entry: Pick<Entry, 'salt' | 'fileId'>): Uint8Array {
   return hkdf(commitKey, entry.salt, KEY_LABEL[purpose], KEY_BYTES, entry.fileId);
@@ -67,7 +67,7 @@ export function openList(entry: Entry, listKey: Uint8Array): ListPart {
   return openListWith(entry, entryKey('list', listKey, entry));
 }
 
-/** The same, by the entry's own key, as a grant holds it. @throws CommitError `COMMIT_ENTRY_SEALED`. */
+/** The same, by the entry's own key, as a grant holds it. Seam: for grants. @throws CommitError `COMMIT_ENTRY_SEALED`. */
 export function openListWith(entry: Entry, key: Uint8Array): ListPart {
   return decodeListPart(open('list', entry, key, entry.sealedList));
 }
@@ -77,7 +77,7 @@ export function openRead(entry: Entry, readKey: Uint8Array): ReadPart {
   return openReadWith(entry, entryKey('read', readKey, entry));
 }
 
-/** The same, by the entry's own key, as a grant holds it. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_KEYS`. */
+/** The same, by the entry's own key, as a grant holds it. Seam: for grants. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_KEYS`. */
 export function openReadWith(entry: Entry, key: Uint8Array): ReadPart {
   const read = decodeReadPart(open('read', entry, key, entry.sealedRead));
   checkKeyCount(read, entry.content);

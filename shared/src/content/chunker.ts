@@ -118,6 +118,7 @@ export class Chunker {
 
 /**
  * Where the chunks of `bytes` end, ascending; the last is `bytes.length`. Empty for no bytes.
+ * Test only: the agent reads files piece by piece.
  *
  * @throws SealError `SEAL_VERSION_UNKNOWN`, `SEAL_PARAMETERS`.
  */

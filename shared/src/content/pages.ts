@@ -98,6 +98,7 @@ function sizeOf(content: Content): number {
 
 /**
  * Opens one page: proves the id, the layout, the key, and that it stands for as many bytes as its reference says.
+ * Test only: everybody else walks whole contents.
  *
  * @throws SealError `SEAL_ID_MISMATCH`, `SEAL_AUTHENTICATION`, `SEAL_SIZE_MISMATCH`; FormatError when it is no page.
  */

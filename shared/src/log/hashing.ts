@@ -27,7 +27,7 @@ export function splitPoint(size: number): number {
   return k;
 }
 
-/** The Merkle root over leaves. */
+/** The Merkle root over leaves. Test only: the published vectors are given as leaves. */
 export function rootOf(leaves: readonly Uint8Array[]): Uint8Array {
   return rootOfHashes(leaves.map(leafHash));
 }

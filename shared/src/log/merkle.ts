@@ -23,7 +23,7 @@ export interface HashStore {
   put(nodes: readonly HashNode[]): void | Promise<void>;
 }
 
-/** A store in memory: for tests, for replays, and for logs that a command checks. */
+/** A store in memory. Test only: the collector keeps its nodes in the catalog. */
 export class MemoryHashStore implements HashStore {
   readonly #nodes = new Map<string, Uint8Array>();
 
