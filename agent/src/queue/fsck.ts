@@ -3,13 +3,14 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
-import { decodeUnsigned } from './apply.ts';
+import { decodeItemPlace, decodeUnsigned } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
 import { type Family, familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
 import { queuePaths, removeTree, replay, SEGMENT_BYTES } from './open-queue.ts';
-import { RecordLog } from './record-log.ts';
+import { type Position, RecordLog } from './record-log.ts';
+import { firstHeldSegment } from './retention.ts';
 
 export type QueueFindingCode =
   /** A record of a queue segment is damaged, with sound ones behind it. */
@@ -22,6 +23,8 @@ export type QueueFindingCode =
   | 'FSCK_DAMAGE_KEPT'
   /** The index is missing, cannot be opened, or does not agree with segments and chain log. */
   | 'FSCK_INDEX_WRONG'
+  /** The index ends before segments and chain log do, or begins anew, as a crash leaves it. */
+  | 'FSCK_INDEX_BEHIND'
   /** The index could not be looked at because a running service holds it. */
   | 'FSCK_INDEX_BUSY'
   /** The key of queued versions is missing: they cannot be sent. */
@@ -48,7 +51,7 @@ export interface FsckOptions {
 }
 
 /** Families that must be equal in a rebuilt index, and those of which it may hold less (their segments are gone). */
-const EXACT: readonly Family[] = ['q', 'h', 'i', 'c', 'l'];
+const EXACT: readonly Family[] = ['q', 'h', 'c', 'l'];
 const PARTIAL: readonly Family[] = ['k', 'p'];
 const CHECK_FOLDER = 'index.check';
 
@@ -147,6 +150,7 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
     yield* rebuildLater(options, 'it cannot be opened');
     return;
   }
+  yield* checkProgress(index, segments, chain, paths.index);
   const checkPath = join(dataDir, 'queue', CHECK_FOLDER);
   await removeIfThere(port, checkPath);
   await ensureDirectory(port, checkPath);
@@ -167,6 +171,23 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
   if (wrong !== undefined) yield* rebuildLater(options, wrong);
 }
 
+/** A killed process leaves the index behind the logs: the next opening, like the replay here, brings it up to their end. */
+async function* checkProgress(
+  index: IndexStore,
+  segments: RecordLog,
+  chain: RecordLog,
+  where: string,
+): AsyncGenerator<QueueFinding, void, void> {
+  const behind = (at: Position | undefined, log: RecordLog): boolean => {
+    if (log.lastNumber === undefined) return false;
+    const end = log.end();
+    return at === undefined || at.file < end.file || (at.file === end.file && at.offset < end.offset);
+  };
+  if (!behind(index.state.segments, segments) && !behind(index.state.chain, chain)) return;
+  const what = 'the index ends before segments and chain log, as a crash leaves it';
+  yield note('FSCK_INDEX_BEHIND', what, where, 'nothing to do: it is brought up to date when the queue is opened');
+}
+
 async function* checkKeys(options: FsckOptions, index: IndexStore): AsyncGenerator<QueueFinding, void, void> {
   const keys = await BatchKeys.open(options.port, queuePaths(options.dataDir).keys, options.random);
   const present = new Set(keys.numbers);
@@ -183,6 +204,8 @@ async function* checkKeys(options: FsckOptions, index: IndexStore): AsyncGenerat
 
 /** What differs, named by its family; undefined when nothing does. */
 async function difference(index: IndexStore, fresh: IndexStore): Promise<string | undefined> {
+  const items = await itemDifference(index, fresh);
+  if (items !== undefined) return items;
   for (const family of EXACT) {
     const theirs = index.iterate(familyRange(family))[Symbol.asyncIterator]();
     for await (const [key, value] of fresh.iterate(familyRange(family))) {
@@ -212,6 +235,29 @@ async function difference(index: IndexStore, fresh: IndexStore): Promise<string 
     ]);
   };
   return counters(index) === counters(fresh) ? undefined : 'its counters differ from segments and chain log';
+}
+
+/**
+ * What differs in the places of sealed items. A crash between forgetting a kept segment and removing its file leaves items that only
+ * the file knows; nobody needs them, and the next start removes the rest.
+ */
+async function itemDifference(index: IndexStore, fresh: IndexStore): Promise<string | undefined> {
+  const differs = 'its part i differs from segments and chain log';
+  const heldFrom = (await firstHeldSegment(index)) ?? Number.MAX_SAFE_INTEGER;
+  const range = familyRange('i');
+  const forgotten = new Set<number>();
+  for await (const [key, value] of fresh.iterate(range)) {
+    const other = await index.getWritten(key);
+    const { file } = decodeItemPlace(value);
+    if (other === undefined && file < heldFrom) forgotten.add(file);
+    else if (other === undefined || !equalBytes(other, value)) return differs;
+  }
+  for await (const [key, value] of index.iterate(range)) {
+    if ((await fresh.getWritten(key)) === undefined) return 'its part i names what segments and chain log do not hold';
+    // A segment is forgotten as a whole.
+    if (forgotten.has(decodeItemPlace(value).file)) return differs;
+  }
+  return undefined;
 }
 
 /** The index is only derived: removing it makes the next start build it again. */

@@ -249,6 +249,39 @@ describe('fsck', () => {
     expect(await run(false)).toEqual([]);
   });
 
+  test('an index that is only behind, as after a kill, is a note, right after looking, and no fault', async () => {
+    await eventful();
+    const { index } = queuePaths(folder.dir);
+    cpSync(index, `${index}.old`, { recursive: true });
+    const made = await open(folder.dir, { segmentBytes: 8192 });
+    await put(made, sample('/data/after', 2));
+    await made.nextCommit(testSigner());
+    await put(made, sample('/data/later', 2));
+    await made.close();
+    rmSync(index, { recursive: true });
+    cpSync(`${index}.old`, index, { recursive: true });
+    rmSync(`${index}.old`, { recursive: true });
+    expect(await run(false)).toMatchObject([{ code: 'FSCK_INDEX_BEHIND', severity: 'note', repaired: false }]);
+    expect(await run(false)).toEqual([]);
+  });
+
+  test('a kept segment that a kill left behind after the index forgot it is no fault', async () => {
+    const made = await open(folder.dir, { segmentBytes: 4096, keptBytes: 0 });
+    await put(made, sample('/data/0', 8, 800));
+    await made.sync();
+    const first = join(queuePaths(folder.dir).segments, readdirSync(queuePaths(folder.dir).segments).sort()[0] ?? '');
+    const bytes = readFileSync(first);
+    await drainAll(made);
+    await put(made, sample('/data/1', 8, 800));
+    await drainAll(made);
+    expect(existsSync(first)).toBe(false);
+    await made.close();
+    writeFileSync(first, bytes);
+    expect((await run(false)).filter(({ severity }) => severity === 'error')).toEqual([]);
+    await (await open(folder.dir, { segmentBytes: 4096, keptBytes: 0 })).close();
+    expect(existsSync(first)).toBe(false);
+  });
+
   test('while the service runs, segments and chain are checked and the index is left alone', async () => {
     await eventful();
     await open();
