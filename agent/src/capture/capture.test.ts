@@ -325,6 +325,48 @@ test('I-A1: a failing queue ends the backup and leaves no half-captured version'
   expect((await bench.backup()).told).toEqual(['changed .', 'new b']);
 });
 
+test('P1: a stop in the middle of a large file ends at once, records nothing of it, and the next backup captures it', async () => {
+  write('a', 'alpha');
+  await bench.backup();
+  write('large', keystream(60_000_000));
+  const stop = new AbortController();
+  let read = 0;
+  bench.through(
+    portWith({
+      read: (descriptor, into, offset, length) => {
+        const count = nodeSource.read(descriptor, into, offset, length);
+        read += count;
+        if (read > 10_000_000) stop.abort();
+        return count;
+      },
+    }),
+  );
+  expect((await bench.backup('large', stop.signal)).told).toEqual([]);
+  expect(read).toBeLessThan(40_000_000);
+  expect(await bench.queue.known(Buffer.from(at('large')))).toBeUndefined();
+  bench.through(nodeSource);
+  expect((await bench.backup()).told).toEqual(['changed .', 'new large']);
+});
+
+test('a stop during a scan ends it, and nothing that was not seen yet counts as gone', async () => {
+  for (let file = 0; file < 600; file += 1) write(`f${file}`, 'x');
+  await bench.backup();
+  const stop = new AbortController();
+  let looks = 0;
+  bench.through(
+    portWith({
+      lstat: (path) => {
+        looks += 1;
+        if (looks === 300) stop.abort();
+        return nodeSource.lstat(path);
+      },
+    }),
+  );
+  expect((await bench.backup(undefined, stop.signal)).told).toEqual([]);
+  bench.through(nodeSource);
+  expect((await bench.backup()).told).toEqual([]);
+});
+
 test('files of folder results carry the path of their result', async () => {
   mkdirSync(at('run1.D/AcqData'), { recursive: true });
   write('run1.D/AcqData/data.ms', 'x');

@@ -8,6 +8,7 @@ import type { CaptureHost } from './host.ts';
 import { type BytePath, pathBytes } from './paths.ts';
 import type { Problem } from './problem.ts';
 import type { Source } from './source.ts';
+import { CaptureStopped, throwIfStopped } from './stop.ts';
 import type { CaptureExchange, CaptureResult, CaptureWindow } from './window.ts';
 
 /** Something to record: a new state of a path, or that it is gone. */
@@ -66,8 +67,21 @@ export class Capturer {
     this.#onRead = onRead;
   }
 
-  /** Resolves when everything is durable in the queue (invariant I-A1). `signal` ends the run after the file at hand. */
+  /**
+   * Resolves when everything is durable in the queue (invariant I-A1). `signal` ends the run within a window of the file at hand: that
+   * file, and the ones read with it, are then not recorded, and what was finished before is. Tasks must come by `unlessStopped`.
+   */
   async run(tasks: AsyncIterable<CaptureTask>, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#run(tasks, signal);
+    } catch (error) {
+      if (!(error instanceof CaptureStopped)) throw error;
+    }
+    await this.#syncing;
+    await this.#queue.sync();
+  }
+
+  async #run(tasks: AsyncIterable<CaptureTask>, signal: AbortSignal | undefined): Promise<void> {
     let batch: PutTask[] = [];
     let bytes = 0;
     let running: Promise<void> = Promise.resolve();
@@ -76,12 +90,12 @@ export class Capturer {
       const jobs = batch;
       batch = [];
       bytes = 0;
-      running = this.#files(jobs);
+      running = this.#files(jobs, signal);
       running.catch(() => undefined); // seen by the next turn
     };
     try {
       for await (const task of tasks) {
-        if (signal?.aborted === true) break;
+        throwIfStopped(signal);
         if (task.type === 'gone') await this.#gone(task);
         else if (task.item.stat.kind !== 'file') await this.#withoutContent(task);
         else {
@@ -90,25 +104,25 @@ export class Capturer {
           if (batch.length >= batchFiles || bytes >= batchBytes) await turn();
         }
       }
-      if (signal?.aborted !== true) await turn();
+      throwIfStopped(signal);
+      await turn();
     } finally {
       await running;
     }
-    await this.#syncing;
-    await this.#queue.sync();
   }
 
-  async #files(tasks: readonly PutTask[]): Promise<void> {
+  async #files(tasks: readonly PutTask[], signal: AbortSignal | undefined): Promise<void> {
     if (tasks.length === 0) return;
     const jobs = tasks.map(({ item }, job) => ({ job, path: item.path }));
     const ended = async (result: CaptureResult, capture: Capture | undefined): Promise<void> => {
       const task = tasks[result.job];
       if (task !== undefined) await this.#ended(task, result, capture);
     };
-    const intake = new Intake(this.#queue, ended, async (bytes) => {
+    const read = async (bytes: number): Promise<void> => {
       this.readBytes += bytes;
       await this.#onRead(this.readBytes);
-    });
+    };
+    const intake = new Intake(this.#queue, ended, read, signal);
     try {
       await this.#host.capture(jobs, intake);
     } finally {
@@ -227,23 +241,28 @@ class Intake implements CaptureExchange {
   readonly #queue: Queue;
   readonly #ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>;
   readonly #read: (bytes: number) => Promise<void>;
+  readonly #signal: AbortSignal | undefined;
   readonly #captures = new Map<number, Capture>();
 
   constructor(
     queue: Queue,
     ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>,
     read: (bytes: number) => Promise<void>,
+    signal: AbortSignal | undefined,
   ) {
     this.#queue = queue;
     this.#ended = ended;
     this.#read = read;
+    this.#signal = signal;
   }
 
-  lookup(indexes: readonly Uint8Array[]): ReturnType<CaptureExchange['lookup']> {
+  async lookup(indexes: readonly Uint8Array[]): ReturnType<CaptureExchange['lookup']> {
+    throwIfStopped(this.#signal);
     return this.#queue.cacheGetMany(indexes);
   }
 
   async deliver(window: CaptureWindow): Promise<void> {
+    throwIfStopped(this.#signal);
     await this.#read(window.readBytes);
     for (const attempt of window.aborted) {
       this.#captures.get(attempt)?.abort();

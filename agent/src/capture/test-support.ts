@@ -13,6 +13,7 @@ import { defaultFolderResults, type WalkRules } from './rules.ts';
 import { scan } from './scan.ts';
 import { type Source, sourceOf } from './source.ts';
 import { nodeSource, type SourcePort } from './source-port.ts';
+import { unlessStopped } from './stop.ts';
 
 export const pathKey = new Uint8Array(32).fill(7);
 
@@ -29,7 +30,7 @@ export interface Bench {
   /** Sees the folder through another port from now on. */
   through(port: SourcePort): void;
   /** One scan and capture of everything, or of one path. */
-  backup(at?: string): Promise<Captured>;
+  backup(at?: string, signal?: AbortSignal): Promise<Captured>;
   close(): Promise<void>;
 }
 
@@ -71,7 +72,7 @@ export async function openBench(rules: Partial<WalkRules> = {}): Promise<Bench> 
     through(port) {
       bench.host = hostOf(port);
     },
-    async backup(at) {
+    async backup(at, signal) {
       const outcomes: CaptureOutcome[] = [];
       const told: string[] = [];
       let same = 0;
@@ -86,7 +87,7 @@ export async function openBench(rules: Partial<WalkRules> = {}): Promise<Bench> 
       });
       const sweep = problems.sweep(at === undefined ? root : fromText(at, data));
       const changes = scan(bench.host, queue, source, at === undefined ? root : fromText(at, data));
-      const tasks = immediate(changes, source, {
+      const tasks = immediate(unlessStopped(changes, signal), source, {
         same: () => {
           same += 1;
         },
@@ -95,8 +96,8 @@ export async function openBench(rules: Partial<WalkRules> = {}): Promise<Bench> 
           await problems.set(path, problem);
         },
       });
-      await capturer.run(tasks);
-      await sweep.finish();
+      await capturer.run(tasks, signal);
+      if (signal?.aborted !== true) await sweep.finish();
       await queue.sync();
       return { outcomes, told: told.sort(), readBytes: capturer.readBytes, same };
     },

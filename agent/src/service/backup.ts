@@ -6,9 +6,11 @@ import type { Problem } from '../capture/problem.ts';
 import { defaultFolderResults } from '../capture/rules.ts';
 import { scan, sourceFor } from '../capture/scan.ts';
 import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
+import { unlessStopped } from '../capture/stop.ts';
 import { immediate } from '../watch/gate.ts';
 import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import type { Agent } from './agent.ts';
+import { AgentError } from './errors.ts';
 import type { BackupRequest, Emit } from './protocol.ts';
 import { sendAll, unreachable } from './reach.ts';
 
@@ -35,7 +37,7 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
   };
   const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
   if (roots.length === 0) throw new UsageError('USAGE_INVALID', 'there is nothing to back up; what is wrong with each path is named above');
-  if (request.dryRun) return dryRun(agent, roots, tally, named, emit);
+  if (request.dryRun) return dryRun(agent, roots, tally, named, emit, signal);
 
   let commits = 0;
   const sentBefore = agent.uplink.status().sentBytes;
@@ -45,7 +47,11 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
   try {
     if (!request.offline) agent.uplink.start();
     const readBytes = await captureAll(agent, roots, tally, named, emit, signal);
-    const sending = request.offline ? undefined : await send(agent, tally, emit, signal);
+    const sending = signal.aborted
+      ? { heartbeat: false, error: interrupted() }
+      : request.offline
+        ? undefined
+        : await send(agent, tally, emit, signal);
     const { entries: queued } = agent.queue.pending();
     const { files, newFiles, bytes, failed, changed, unchanged, gone, folders, links } = tally;
     await emit({
@@ -129,7 +135,7 @@ async function captureAll(
   const capturer = new Capturer({ host, queue, pathKey: identity.pathKey, clock }, onOutcome, progress);
   for (const { source, at } of roots) {
     const sweep = problems.sweep(at);
-    const tasks = immediate(scan(host, queue, source, at), source, {
+    const tasks = immediate(unlessStopped(scan(host, queue, source, at), signal), source, {
       same: (item) => countSame(tally, item),
       problem: (path, problem) => named(path, problem, true),
     });
@@ -140,9 +146,14 @@ async function captureAll(
   return capturer.readBytes;
 }
 
-async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit): Promise<void> {
+function interrupted(): AgentError {
+  return new AgentError('AGENT_INTERRUPTED', 'ended before everything was captured; what was captured stays queued');
+}
+
+async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit, signal: AbortSignal): Promise<void> {
   for (const { source, at } of roots) {
     for await (const change of scan(agent.host, agent.queue, source, at)) {
+      if (signal.aborted) throw interrupted();
       if (change.type === 'problem') await named(change.path, change.problem, false);
       else if (change.type === 'same') countSame(tally, change.item);
       else if (change.type === 'gone') {

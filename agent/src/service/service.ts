@@ -90,7 +90,7 @@ export class Service {
     return this.#socket?.path ?? '';
   }
 
-  /** Finishes the file at hand, tells running commands to end, and stops watching. The agent is the caller's to close. */
+  /** Tells running commands to end, and stops watching; a file at hand is captured at the next start. The agent is the caller's to close. */
   async stop(): Promise<void> {
     await this.#socket?.close();
     await this.#loop.stop();

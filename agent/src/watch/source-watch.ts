@@ -6,6 +6,7 @@ import type { ProblemBook } from '../capture/problem-book.ts';
 import { type CompiledRules, compileRules, excludedFrom } from '../capture/rules.ts';
 import { scan } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
+import { unlessStopped } from '../capture/stop.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type GateParts, settled } from './gate.ts';
 import { quietTime } from './proof.ts';
@@ -106,9 +107,9 @@ export class SourceWatch {
         tally.failed += 1;
         await problems.set(path, problem);
       },
-      rescan: (folder) => scan(host, queue, this.source, folder),
+      rescan: (folder) => unlessStopped(scan(host, queue, this.source, folder), signal),
     };
-    await capturer.run(settled(scan(host, queue, this.source, at), parts), signal);
+    await capturer.run(settled(unlessStopped(scan(host, queue, this.source, at), signal), parts), signal);
     if (!signal.aborted) await sweep.finish();
     return tally;
   }

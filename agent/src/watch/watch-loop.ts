@@ -31,7 +31,7 @@ const longestSleepMs = 30_000;
 
 /**
  * Drives the watches: native events say where to look soon, a whole scan at every interval finds what events did not say.
- * One look at a time. `stop` ends after the file at hand.
+ * One look at a time. `stop` ends at once, and leaves the file at hand to the next start.
  */
 export class WatchLoop {
   readonly #parts: WatchLoopParts;
