@@ -101,7 +101,8 @@ export class TargetFolders {
     try {
       await this.#port.mkdir(path, 0o700);
       // Closed while files arrive; without a recorded entry for it the folder ends up with the usual mode.
-      this.#wishes.set(path.toString('latin1'), { path, mode: this.#usualMode, mtimeNs: undefined });
+      const key = path.toString('latin1');
+      if (!this.#wishes.has(key)) this.#wishes.set(key, { path, mode: this.#usualMode, mtimeNs: undefined });
       return;
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;

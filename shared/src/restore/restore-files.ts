@@ -1,7 +1,7 @@
 import type { ChunkId, Entry, ListPart, ReadPart, VaultId } from '@aliquot/proto';
 import { openChunk } from '../content/seal.ts';
 import { RestoreError } from './errors.ts';
-import { batches, concernsOneFile, idKey, type Job, jobText, notDelivered, planWork, type Work } from './plan.ts';
+import { type Batch, batches, concernsOneFile, idKey, type Job, jobText, notDelivered, planWork, type Work } from './plan.ts';
 import type { FileSink, RestoreTarget } from './writer.ts';
 
 /** One version to give back: what its entry says in clear, and its two opened parts. */
@@ -46,12 +46,16 @@ export interface RestoreSummary {
   readonly failed: number;
 }
 
-/** How many files may be flushed and named at the same time: hides the disk's latency where files are small. */
-const FINISHING = 8;
+/**
+ * How many files are written, flushed and named at the same time: hides the disk's latency where files are small. What they
+ * hold in memory together is at most the batch that they are written from.
+ */
+const FILES_AT_ONCE = 16;
 
 /**
  * Gives files, folders and links back: fetches in batches across files (a batch is written while the next is on its
- * way), opens and proves every chunk, proves every whole file (P2). Memory is bounded by two batches.
+ * way; several files of a batch at a time), opens and proves every chunk, proves every whole file (P2). Memory is bounded
+ * by two batches.
  *
  * A file that cannot be given back is told to `onFailure` and the rest goes on. A full disk, an error of `fetchChunks`
  * and anything unexpected end the restore: unfinished files are taken away, finished ones stay.
@@ -64,7 +68,6 @@ export async function restoreFiles(request: RestoreRequest): Promise<RestoreSumm
 class RestoreRun {
   readonly #request: RestoreRequest;
   readonly #sinks = new Map<Job, FileSink>();
-  readonly #finishing = new Set<Promise<void>>();
   #fatal: { readonly error: unknown } | undefined;
   #counts = { files: 0, same: 0, directories: 0, links: 0, bytes: 0, failed: 0 };
   #writtenBytes = 0;
@@ -78,20 +81,33 @@ class RestoreRun {
     try {
       const work = planWork(this.#request.vaultId, this.#request.items, (ids) => this.#fetch(ids));
       for await (const batch of batches(work, (ids) => this.#fetch(ids))) {
-        for (const step of batch.work) await this.#step(step, batch.items);
+        await this.#batch(batch);
       }
-      await Promise.all(this.#finishing);
-      this.#throwIfFatal();
     } finally {
-      await Promise.all(this.#finishing);
       for (const sink of this.#sinks.values()) await sink.abort();
       for (const { path, error } of await writer.finish()) this.#told(path, error);
     }
     return this.#counts;
   }
 
+  /** Several files side by side, each one's steps in order. Returns, or throws, when none of them is being worked on any more. */
+  async #batch({ work, items }: Batch): Promise<void> {
+    const jobs = byJob(work);
+    const worker = async (): Promise<void> => {
+      for (let steps = jobs.next(); steps.done !== true && this.#fatal === undefined; steps = jobs.next()) {
+        for (const step of steps.value) {
+          await this.#step(step, items).catch((error: unknown) => {
+            this.#fatal ??= { error };
+          });
+          if (this.#fatal !== undefined) return;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: FILES_AT_ONCE }, worker));
+    if (this.#fatal !== undefined) throw this.#fatal.error;
+  }
+
   async #step(step: Work, items: ReadonlyMap<string, Uint8Array>): Promise<void> {
-    this.#throwIfFatal();
     const { job } = step;
     if (job.failed) return;
     try {
@@ -130,24 +146,12 @@ class RestoreRun {
   async #end(job: Job): Promise<void> {
     const sink = this.#sinks.get(job);
     if (sink === undefined) return;
+    const outcome = await sink.finish();
     this.#sinks.delete(job);
-    while (this.#finishing.size >= FINISHING) await Promise.race(this.#finishing);
-    const finishing: Promise<void> = this.#finish(job, sink).finally(() => this.#finishing.delete(finishing));
-    this.#finishing.add(finishing);
-  }
-
-  async #finish(job: Job, sink: FileSink): Promise<void> {
-    try {
-      const outcome = await sink.finish();
-      this.#counts.files += 1;
-      this.#counts.bytes += job.item.entry.size;
-      if (outcome === 'same') this.#counts.same += 1;
-      this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes });
-    } catch (error) {
-      await this.#fail(job, error).catch((fatal: unknown) => {
-        this.#fatal ??= { error: fatal };
-      });
-    }
+    this.#counts.files += 1;
+    this.#counts.bytes += job.item.entry.size;
+    if (outcome === 'same') this.#counts.same += 1;
+    this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes });
   }
 
   /** One file has failed: told, and its temporary file taken away. Rethrows what must end the whole restore. */
@@ -165,15 +169,21 @@ class RestoreRun {
     this.#request.onFailure?.(path, error);
   }
 
-  #throwIfFatal(): void {
-    if (this.#fatal !== undefined) throw this.#fatal.error;
-  }
-
   async #fetch(ids: readonly ChunkId[]): Promise<Map<string, Uint8Array>> {
     const found = new Map<string, Uint8Array>();
     if (ids.length === 0) return found;
     for await (const { id, bytes } of this.#request.fetchChunks(ids)) found.set(idKey(id), bytes);
     return found;
+  }
+}
+
+/** The steps of a batch, one job after the other: those of one job stand together. */
+function* byJob(work: readonly Work[]): Generator<readonly Work[]> {
+  let from = 0;
+  for (let at = 1; at <= work.length; at += 1) {
+    if (at < work.length && work[at]?.job === work[from]?.job) continue;
+    yield work.slice(from, at);
+    from = at;
   }
 }
 
