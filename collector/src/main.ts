@@ -1,10 +1,12 @@
 import { runMain } from '@aliquot/shared/cli/run-main';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import type { CommandContext } from './commands/context.ts';
 import { buildProgram } from './commands/program.ts';
 import { readEnvironment } from './environment.ts';
 
-const program = buildProgram({
+const [, , command] = process.argv;
+const context: CommandContext = {
   environment: readEnvironment(),
   files: nodeFiles,
   clock: systemClock,
@@ -19,6 +21,6 @@ const program = buildProgram({
     new Promise((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
     }),
-});
+};
 
-await runMain(program, process.argv);
+await runMain(await buildProgram(context, command), process.argv);

@@ -1,43 +1,43 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
-import { registerAgents } from './agents.ts';
-import { registerCat } from './cat.ts';
-import { registerCheck } from './check.ts';
 import type { CommandContext } from './context.ts';
-import { registerDiff } from './diff.ts';
-import { registerEnroll } from './enroll.ts';
-import { registerFsck } from './fsck.ts';
-import { registerInit } from './init.ts';
-import { registerKit } from './kit.ts';
-import { registerList } from './list.ts';
-import { registerLog } from './log.ts';
-import { registerRestore } from './restore.ts';
-import { registerServe } from './serve.ts';
-import { registerStats } from './stats.ts';
-import { registerVault } from './vault.ts';
 
-/** The whole `aliquot` command. */
-export function buildProgram(context: CommandContext): Command {
+type Register = (program: Command, context: CommandContext) => void;
+
+/**
+ * Every command with the module that it is in, in the order of the help. Only the module of the command that is run is loaded:
+ * the server's libraries would cost each other command a third of a second.
+ */
+const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
+  ['init', async () => (await import('./init.ts')).registerInit],
+  ['serve', async () => (await import('./serve.ts')).registerServe],
+  ['kit', async () => (await import('./kit.ts')).registerKit],
+  ['vault', async () => (await import('./vault.ts')).registerVault],
+  ['enroll', async () => (await import('./enroll.ts')).registerEnroll],
+  ['agents', async () => (await import('./agents.ts')).registerAgents],
+  ['agent', async () => (await import('./agents.ts')).registerAgents],
+  ['ls', async () => (await import('./list.ts')).registerList],
+  ['versions', async () => (await import('./list.ts')).registerList],
+  ['restore', async () => (await import('./restore.ts')).registerRestore],
+  ['cat', async () => (await import('./cat.ts')).registerCat],
+  ['diff', async () => (await import('./diff.ts')).registerDiff],
+  ['check', async () => (await import('./check.ts')).registerCheck],
+  ['stats', async () => (await import('./stats.ts')).registerStats],
+  ['log', async () => (await import('./log.ts')).registerLog],
+  ['fsck', async () => (await import('./fsck.ts')).registerFsck],
+]);
+
+/** The `aliquot` command: all of it, or as much as `command` (the first argument) needs. */
+export async function buildProgram(context: CommandContext, command?: string): Promise<Command> {
   const program = new Command('aliquot')
     .description("Aliquot's collector and its operator: keep every result file that the lab's instruments write.")
     .version(VERSION, '--version', 'print the release')
     .helpOption('--help', 'print how it is used')
     .helpCommand(false)
     .showHelpAfterError(false);
-  registerInit(program, context);
-  registerServe(program, context);
-  registerKit(program, context);
-  registerVault(program, context);
-  registerEnroll(program, context);
-  registerAgents(program, context);
-  registerList(program, context);
-  registerRestore(program, context);
-  registerCat(program, context);
-  registerDiff(program, context);
-  registerCheck(program, context);
-  registerStats(program, context);
-  registerLog(program, context);
-  registerFsck(program, context);
+  const named = COMMANDS.get(command ?? '');
+  const loaders = named === undefined ? [...COMMANDS.values()] : [named];
+  for (const register of new Set(await Promise.all(loaders.map((load) => load())))) register(program, context);
   program.addHelpText(
     'after',
     '\nExample, from nothing to a first PC:\n' +

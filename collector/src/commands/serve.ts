@@ -1,31 +1,14 @@
-import { hostname } from 'node:os';
-import { createSecureContext } from 'node:tls';
-import { UsageError } from '@aliquot/shared/cli/errors';
-import { hex } from '@aliquot/shared/crypto/bytes';
-import { errnoOf } from '@aliquot/shared/durable/errors';
 import type { Command } from 'commander';
-import type { FastifyInstance } from 'fastify';
-import { type Logger, pino } from 'pino';
-import { SessionHub } from '../ingest/hub.ts';
-import { systemTimers } from '../ingest/timers.ts';
-import { attachIngest } from '../ingest/upgrade.ts';
-import { buildServer, type TlsFiles } from '../rest/server.ts';
-import { openCollector } from '../store/collector.ts';
-import { SOFTWARE } from '../version.ts';
-import { CommandError } from './command-error.ts';
-import { type CommandContext, outputOf } from './context.ts';
-import { baseUrl, type ListenAddress, parseListen } from './listen.ts';
-import { readText, withExample } from './options.ts';
+import type { CommandContext } from './context.ts';
+import { withExample } from './options.ts';
 
-interface ServeOptions {
+/** Options of `serve`, as they were given. */
+export interface ServeOptions {
   readonly data: string;
   readonly listen: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
 }
-
-const MAX_PEM_BYTES = 256 * 1024;
-const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'];
 
 export function registerServe(program: Command, context: CommandContext): void {
   const serve = program
@@ -42,84 +25,5 @@ export function registerServe(program: Command, context: CommandContext): void {
     'aliquot serve --data /srv/aliquot',
     'aliquot serve --data /srv/aliquot --listen 0.0.0.0:8480 --tls-cert server.pem --tls-key server.key',
   );
-  serve.action(async (options: ServeOptions) => serveCommand(context, options));
-}
-
-async function serveCommand(context: CommandContext, options: ServeOptions): Promise<void> {
-  const output = outputOf(context, { json: true });
-  const tls = await tlsOf(context, options);
-  const address = parseListen(options.listen, tls !== undefined);
-  const log = loggerOf(context);
-  const { files, clock, random } = context;
-  const store = await openCollector(options.data, { files, clock, random });
-  try {
-    const hub = new SessionHub(clock);
-    const app = buildServer({ store, sessions: hub, clock, log, software: SOFTWARE }, tls);
-    const ingest = attachIngest(app.server, { store, hub, clock, random, timers: systemTimers, log });
-    try {
-      // Before anybody can know that we listen, so that no signal finds us unprepared.
-      const stopRequested = context.stopRequested();
-      const port = await listen(app, address);
-      const url = baseUrl(tls !== undefined, address.host, port, hostname());
-      log.info({ url, collectorId: hex(store.collectorId), vaults: store.vaults().length }, 'listening');
-      await output.result({ event: 'listening', url });
-      log.info({ signal: await stopRequested }, 'stopping');
-    } finally {
-      await ingest.stop();
-      await app.close();
-    }
-  } finally {
-    await store.close();
-  }
-  log.info('stopped');
-}
-
-async function listen(app: FastifyInstance, { host, port }: ListenAddress): Promise<number> {
-  try {
-    await app.listen({ host, port });
-  } catch (cause) {
-    const errno = errnoOf(cause);
-    const where = `${host}:${port}`;
-    if (errno === 'EADDRINUSE') {
-      throw new CommandError(
-        'SERVE_PORT',
-        `cannot listen on ${where}: another program uses that port; end it, or choose another with --listen`,
-        { cause },
-      );
-    }
-    if (errno === 'EACCES')
-      throw new CommandError('SERVE_LISTEN', `cannot listen on ${where}: this user may not; choose a port above 1023`, { cause });
-    if (errno === 'EADDRNOTAVAIL' || errno === 'ENOTFOUND') {
-      throw new CommandError('SERVE_LISTEN', `cannot listen on ${where}: this machine has no such address; check --listen`, { cause });
-    }
-    throw cause;
-  }
-  const bound = app.server.address();
-  return typeof bound === 'object' && bound !== null ? bound.port : port;
-}
-
-async function tlsOf(context: CommandContext, { tlsCert, tlsKey }: ServeOptions): Promise<TlsFiles | undefined> {
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  if (tlsCert === undefined || tlsKey === undefined)
-    throw new UsageError('USAGE_MISSING', '--tls-cert and --tls-key go together; give both');
-  const cert = await readText(context, tlsCert, 'TLS certificate', MAX_PEM_BYTES);
-  const key = await readText(context, tlsKey, 'TLS key', MAX_PEM_BYTES);
-  try {
-    createSecureContext({ cert, key });
-  } catch (cause) {
-    throw new UsageError(
-      'USAGE_INVALID',
-      `the TLS certificate ${tlsCert} and key ${tlsKey} cannot be used together; check that both are PEM and belong together`,
-      { cause },
-    );
-  }
-  return { cert: Buffer.from(cert), key: Buffer.from(key) };
-}
-
-/** Logs to standard error, one JSON object a line. What is secret or names files is never passed to it. */
-function loggerOf(context: CommandContext): Logger {
-  const level = context.environment.logLevel ?? 'info';
-  if (!LOG_LEVELS.includes(level))
-    throw new UsageError('USAGE_INVALID', `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${LOG_LEVELS.join(', ')}`);
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line) => void context.stderr.write(line) });
+  serve.action(async (options: ServeOptions) => (await import('./run-server.ts')).serveCommand(context, options));
 }

@@ -59,7 +59,7 @@ export async function aliquot(args: readonly string[], options: CliOptions = {})
     writeBytes: async (bytes) => void stdout.write(bytes),
     stopRequested: () => options.stop ?? new Promise(() => undefined),
   };
-  const code = await runCommand(buildProgram(context), ['node', 'aliquot', ...args], { stderr, debug: false });
+  const code = await runCommand(await buildProgram(context, args[0]), ['node', 'aliquot', ...args], { stderr, debug: false });
   return {
     code,
     stdout: stdout.text,
