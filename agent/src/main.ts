@@ -1,4 +1,6 @@
-import { runMain } from '@aliquot/shared/cli/run-main';
-import { agentProgram } from './commands/program.ts';
+import { keepCompiledCode } from './compile-cache.ts';
 
+keepCompiledCode();
+// Imported after that, so that all of it comes from the cache.
+const [{ runMain }, { agentProgram }] = await Promise.all([import('@aliquot/shared/cli/run-main'), import('./commands/program.ts')]);
 await runMain(agentProgram(), process.argv);

@@ -7,18 +7,16 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { socketSurroundings } from '../environment.ts';
 import { type Agent, openAgent } from '../service/agent.ts';
-import { type AgentConfig, readConfig } from '../service/config.ts';
+import type { AgentConfig } from '../service/config.ts';
 import type { Request } from '../service/protocol.ts';
 import { operate } from '../service/service.ts';
 import { askService } from '../service/socket-client.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { WebSocketUplink } from '../uplink/ws-uplink.ts';
 import { presenter } from './present.ts';
+import { software } from './software.ts';
 
 const maxConfigBytes = 1 << 20;
-
-/** Program and version as the operator sees them. */
-export const software = 'aliquot-agent 0.1.0';
 
 /** Where a data folder's configuration is, unless `--config` says otherwise. */
 export function defaultConfigPath(dataDir: string): string {
@@ -32,6 +30,8 @@ export function defaultConfigPath(dataDir: string): string {
 export async function loadConfig(path: string, output: Output): Promise<AgentConfig | undefined> {
   const bytes = await readFileIfThere(nodeFiles, path, maxConfigBytes);
   if (bytes === undefined) return undefined;
+  // Loaded here: most folders of one-shot use have no configuration, and YAML is heavy.
+  const { readConfig } = await import('../service/config.ts');
   const read = readConfig(bytes.toString('utf8'));
   if ('config' in read) return read.config;
   for (const { line, message } of read.mistakes) output.note(`${path}:${line}: ${message}`);

@@ -3,10 +3,16 @@ import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import { parseTime } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
 import { Command } from 'commander';
-import { enroll } from './enroll.ts';
-import { fsck } from './fsck.ts';
-import { perform, software } from './open.ts';
-import { run } from './run.ts';
+import type { Request } from '../service/protocol.ts';
+import { software } from './software.ts';
+
+/*
+ * What a command needs is loaded when it runs: --help, mistakes and questions to a running service must not wait for all of it.
+ */
+
+async function perform(data: string, request: Request, shown: Output): Promise<void> {
+  return (await import('./open.ts')).perform(data, request, shown);
+}
 
 /** The executable's commands, as the command contract has them. */
 export function agentProgram(): Command {
@@ -21,7 +27,7 @@ export function agentProgram(): Command {
     'enroll <bundle>',
     'enrol this PC with the bundle that central IT made for it',
     'aliquot-agent enroll pc-7.bundle --data /var/lib/aliquot-agent',
-  ).action((bundle: string, options: Common) => enroll(bundle, options.data, output(options)));
+  ).action(async (bundle: string, options: Common) => (await import('./enroll.ts')).enroll(bundle, options.data, output(options)));
 
   command(
     program,
@@ -30,7 +36,7 @@ export function agentProgram(): Command {
     'aliquot-agent run --data /var/lib/aliquot-agent',
   )
     .option('--config <file>', 'what to watch (default: agent.yaml in the data folder)')
-    .action((options: Common & { config?: string }) => run(options.data, options.config, output(options)));
+    .action(async (options: Common & { config?: string }) => (await import('./run.ts')).run(options.data, options.config, output(options)));
 
   command(
     program,
@@ -82,7 +88,7 @@ export function agentProgram(): Command {
 
   command(program, 'fsck', 'prove, or rebuild, the queue', 'aliquot-agent fsck --data /var/lib/aliquot-agent')
     .option('--repair', 'mend what can be mended; asks that the service be stopped')
-    .action((options: Common & { repair?: boolean }) => fsck(options.data, options.repair === true, output(options)));
+    .action(async (options: Common & { repair?: boolean }) => (await import('./fsck.ts')).fsck(options.data, options.repair === true, output(options)));
 
   return program;
 }

@@ -22,7 +22,7 @@ import { forkWitness } from './fork-witness.ts';
 import { judgeReady } from './judge.ts';
 import { asUplinkError, Session } from './session.ts';
 import { commitSigner } from './signer.ts';
-import { type Connect, connectWebSocket } from './socket.ts';
+import type { Connect } from './socket.ts';
 import { systemTimers, type Timers } from './timers.ts';
 import type { TrustStore } from './trust.ts';
 import type { FetchedItem, HeartbeatCounts, Recover, StateCommit, Uplink, UplinkEvent, UplinkState, UplinkStatus } from './uplink.ts';
@@ -234,13 +234,16 @@ export class WebSocketUplink implements Uplink {
     const { identity, trust, random, software, queue, clock } = this.#options;
     this.#useful = false;
     this.#change('connecting', undefined, true);
+    // Loaded here: commands that never connect do not wait for it.
+    const connect = this.#options.connect ?? (await import('./socket.ts')).connectWebSocket;
+    if (this.#stopping) return new UplinkError('UPLINK_STOPPED', 'the agent is stopping');
     const session = new Session({
       identity,
       trust,
       random,
       software,
       timers: this.#timers,
-      connect: this.#options.connect ?? connectWebSocket,
+      connect,
       onSent: (bytes, content) => {
         this.#sentBytes += bytes;
         this.#sentContentBytes += content;
