@@ -3,14 +3,30 @@ import { defineConfig } from 'vitest/config';
 // Rooms import each other by package name; this condition leads to the sources, so that tests need no build.
 const conditions = ['aliquot-source', 'node', 'import', 'module', 'default'];
 
+/** No test asserts how long something takes; this only ends what hangs, also on a busy machine. */
+const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
+const resolve = { resolve: { conditions }, ssr: { resolve: { conditions } } };
+
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
+  ...resolve,
   test: {
-    include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts', 'test/**/*.test.ts'],
     reporters: ['default', './scripts/tally-reporter.ts'],
-    // No test asserts how long something takes; this only ends what hangs, also on a busy machine.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    projects: [
+      {
+        ...resolve,
+        test: {
+          ...patience,
+          name: 'rooms',
+          include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts'],
+          maxWorkers: '100%',
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        // Whole systems of several processes each: after the others, and two at a time.
+        ...resolve,
+        test: { ...patience, name: 'system', include: ['test/**/*.test.ts'], maxWorkers: 2, sequence: { groupOrder: 1 } },
+      },
+    ],
   },
 });

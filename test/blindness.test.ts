@@ -7,10 +7,10 @@ import { mustRun, Service } from '../demo/programs.ts';
 import { copyTree, makeTree, realData } from './trees.ts';
 import { World } from './world.ts';
 
-/** Every regular file below a folder. */
+/** Every regular file below a folder whose name is Unicode. */
 async function filesBelow(folder: string): Promise<string[]> {
   const items = await readdir(folder, { recursive: true, withFileTypes: true });
-  return items.filter((item) => item.isFile()).map((item) => join(item.parentPath, item.name));
+  return items.filter((item) => item.isFile() && !item.name.includes('\ufffd')).map((item) => join(item.parentPath, item.name));
 }
 
 /** Up to `count` byte strings that occur in the files and hardly anywhere else: 24 bytes of many different values. */
