@@ -4,8 +4,8 @@ export interface InboxFlow {
   resume(): void;
 }
 
-/** Enough for the granted window of chunks and a few control frames; the rest waits in TCP. */
-const INBOX_HIGH_BYTES = 24 * 1024 * 1024;
+/** What is worked on in a fraction of a second; the rest of the granted window waits in TCP, in the memory of the kernel. */
+const INBOX_HIGH_BYTES = 8 * 1024 * 1024;
 const INBOX_LOW_BYTES = INBOX_HIGH_BYTES / 2;
 /** What holding one message costs beside its bytes, so that a flood of tiny frames is bounded too. */
 const MESSAGE_OVERHEAD_BYTES = 512;
