@@ -1,7 +1,7 @@
 import { type CommitHash, decodeEntryDraft, type EntryDraft, MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { aeadOpen, CryptoError } from '@aliquot/shared/crypto/primitives';
-import { decodeCommitPlace, decodeUnsigned } from './apply.ts';
+import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from './apply.ts';
 import { QueueError } from './errors.ts';
 import { familyRange, numberInKey, numberKey } from './index-keys.ts';
 import type { QueueFiles } from './open-queue.ts';
@@ -13,6 +13,14 @@ const ENTRY_OVERHEAD_BYTES = 512;
 /** Room for header, wraps and signature. */
 const COMMIT_OVERHEAD_BYTES = 16 * 1024;
 
+/** Bytes that one commit has for its entries. */
+export const COMMIT_ROOM_BYTES: number = MAX_COMMIT_BYTES - COMMIT_OVERHEAD_BYTES;
+
+/** What an entry may take of that room, from its draft's length. */
+export function roomFor(draftBytes: number): number {
+  return draftBytes + ENTRY_OVERHEAD_BYTES;
+}
+
 export interface CutCommit {
   /** The payload of the `signed` record; undefined when nothing is queued. */
   readonly record: Uint8Array | undefined;
@@ -20,34 +28,48 @@ export interface CutCommit {
   readonly unreadable: readonly number[];
 }
 
+interface TakenVersion extends UnsignedEntry {
+  readonly entry: number;
+  readonly draft: EntryDraft;
+}
+
 /**
  * Takes the oldest unsigned versions, as many as one commit holds, and has them signed. Changes nothing: the caller makes
  * the record durable before anybody sees the commit (I-A4). Everything must be flushed before.
+ *
+ * Batches are taken whole: a batch that is cut in two would keep its key, and with it would keep open what is committed
+ * already, for as long as its rest waits (I-A3).
  */
 export async function cutCommit(files: QueueFiles, signer: CommitSigner): Promise<CutCommit> {
   const { index } = files;
-  const drafts: EntryDraft[] = [];
-  const entries: number[] = [];
+  const taken: TakenVersion[] = [];
   const unreadable: number[] = [];
-  let room = MAX_COMMIT_BYTES - COMMIT_OVERHEAD_BYTES;
-  let itemBytes = 0;
-  let oldestMs = Number.MAX_SAFE_INTEGER;
-  let holdSegment = Number.MAX_SAFE_INTEGER;
-  for await (const [key, value] of index.iterate(familyRange('q'), { limit: MAX_COMMIT_ENTRIES })) {
+  let room = COMMIT_ROOM_BYTES;
+  let waiting: number | undefined;
+  for await (const [key, value] of index.iterate(familyRange('q'))) {
     const place = decodeUnsigned(value);
+    if (taken.length === MAX_COMMIT_ENTRIES) waiting = place.batch;
+    if (waiting !== undefined || unreadable.length === MAX_COMMIT_ENTRIES) break;
     const opened = await openDraft(files, place.at);
     if (opened === undefined) {
       unreadable.push(numberInKey(key));
       continue;
     }
-    room -= opened.bytes + ENTRY_OVERHEAD_BYTES;
-    if (room < 0 && drafts.length > 0) break;
-    drafts.push(opened.draft);
-    entries.push(numberInKey(key));
-    itemBytes += place.itemBytes;
-    oldestMs = Math.min(oldestMs, place.capturedAtMs);
-    holdSegment = Math.min(holdSegment, place.holdSegment);
+    room -= roomFor(opened.bytes);
+    if (room < 0 && taken.length > 0) {
+      waiting = place.batch;
+      break;
+    }
+    taken.push({ ...place, entry: numberInKey(key), draft: opened.draft });
   }
+  const begun = taken.findIndex(({ batch }) => batch === waiting);
+  // At 0 the batch alone is more than a commit holds. This queue makes no such batch, but takes what it finds.
+  const whole = begun > 0 ? taken.slice(0, begun) : taken;
+  const drafts = whole.map(({ draft }) => draft);
+  const entries = whole.map(({ entry }) => entry);
+  const itemBytes = whole.reduce((sum, version) => sum + version.itemBytes, 0);
+  const oldestMs = whole.reduce((least, { capturedAtMs }) => Math.min(least, capturedAtMs), Number.MAX_SAFE_INTEGER);
+  const holdSegment = whole.reduce((least, version) => Math.min(least, version.holdSegment), Number.MAX_SAFE_INTEGER);
   if (drafts.length === 0) return { record: undefined, unreadable };
   const head = index.state.chainHead;
   const sequence = (head?.sequence ?? 0) + 1;

@@ -3,6 +3,7 @@ import {
   type EntryDraft,
   encodeEntryDraft,
   encodeSigned,
+  MAX_COMMIT_ENTRIES,
   MAX_SEALED_CHUNK_BYTES,
   type ReceiptBody,
   type Signed,
@@ -12,7 +13,7 @@ import { withFileErrors } from '@aliquot/shared/durable/errors';
 import { applyRecord, decodeCommitPlace, decodeItemPlace, decodeUnsigned } from './apply.ts';
 import { decodeCached } from './cache-codec.ts';
 import { type CaptureHost, QueueCapture } from './capture.ts';
-import { cutCommit, readSigned } from './commit-cut.ts';
+import { COMMIT_ROOM_BYTES, cutCommit, readSigned, roomFor } from './commit-cut.ts';
 import { QueueError } from './errors.ts';
 import { familyRange, numberInKey, numberKey, prefixRange, rawKey } from './index-keys.ts';
 import { openQueueFiles, type QueueFiles, type QueueOptions, queuePaths } from './open-queue.ts';
@@ -52,9 +53,17 @@ import { Serial } from './serial.ts';
 /** Staged index changes, or appended bytes, after which the queue syncs by itself: bounds memory and what a crash re-does. */
 const MAX_STAGED = 8192;
 const MAX_UNSYNCED_BYTES = 32 * 1024 * 1024;
-/** Versions under one batch key. */
-const BATCH_VERSIONS = 4096;
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
+
+/** Versions under one key. */
+interface Batch {
+  readonly number: number;
+  readonly key: Uint8Array;
+  /** How many it has sealed. */
+  used: number;
+  /** What is left of a commit's room. */
+  room: number;
+}
 
 /** The `Queue` over segments, chain log and LevelDB index. */
 export class DurableQueue implements Queue {
@@ -65,7 +74,7 @@ export class DurableQueue implements Queue {
   readonly #listeners = new Set<(event: QueueEvent) => void>();
   readonly #host: CaptureHost;
   readonly #damage: readonly string[];
-  #batch: { readonly number: number; readonly key: Uint8Array; used: number } | undefined;
+  #batch: Batch | undefined;
   #unsyncedBytes = 0;
   #unsyncedVersions = 0;
   #oldestMs: number | undefined;
@@ -301,11 +310,13 @@ export class DurableQueue implements Queue {
     if ((known === undefined) !== (draft.kind === 'gone') || (known !== undefined && !equalBytes(known.path, path))) {
       throw new QueueError('QUEUE_REFUSED', 'a version and what is known of its file do not fit');
     }
-    const batch = await this.#currentBatch();
+    const encoded = encodeEntryDraft(draft);
+    const batch = await this.#currentBatch(roomFor(encoded.length));
     const nonce = Buffer.alloc(12);
     // The key is new in every process and for every 4096 versions; the counter never repeats under it.
     nonce.writeBigUInt64BE(BigInt(batch.used), 4);
     batch.used += 1;
+    batch.room -= roomFor(encoded.length);
     const head = {
       entry: index.state.nextEntry,
       holdSegment: Math.min(capture.holdSegment ?? segments.activeNumber, segments.activeNumber),
@@ -317,7 +328,7 @@ export class DurableQueue implements Queue {
       known,
     };
     const clear = encodeVersionHead(head);
-    const sealed = aeadSeal(batch.key, nonce, encodeEntryDraft(draft), clear);
+    const sealed = aeadSeal(batch.key, nonce, encoded, clear);
     await this.#append('version', Buffer.concat([clear, sealed]));
     for (const { index: cacheIndex, value } of capture.cached()) index.put(rawKey('x', cacheIndex), value);
     this.#unsyncedVersions += 1;
@@ -367,10 +378,11 @@ export class DurableQueue implements Queue {
     });
   }
 
-  async #currentBatch(): Promise<{ readonly number: number; readonly key: Uint8Array; used: number }> {
-    if (this.#batch !== undefined && this.#batch.used < BATCH_VERSIONS) return this.#batch;
+  /** A batch holds no more than one commit does: its key goes when that commit is signed (I-A3). */
+  async #currentBatch(room: number): Promise<Batch> {
+    if (this.#batch !== undefined && this.#batch.used < MAX_COMMIT_ENTRIES && this.#batch.room >= room) return this.#batch;
     const number = Math.max(this.#files.index.state.lastBatch, this.#files.keys.highest) + 1;
-    this.#batch = { number, key: await this.#files.keys.create(number), used: 0 };
+    this.#batch = { number, key: await this.#files.keys.create(number), used: 0, room: COMMIT_ROOM_BYTES };
     return this.#batch;
   }
 
