@@ -27,7 +27,8 @@ export function parseListen(text: string, tls: boolean): ListenAddress {
   return { host, port };
 }
 
-function isLoopback(host: string): boolean {
+/** Whether only this machine hears what goes to a host. `host` is a name or an address, IPv6 without brackets. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 

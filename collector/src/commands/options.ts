@@ -4,6 +4,7 @@ import { errnoOf } from '@aliquot/shared/durable/errors';
 import type { Command } from 'commander';
 import type { CommandContext } from './context.ts';
 import type { Endpoint } from './http-client.ts';
+import { isLoopback } from './listen.ts';
 
 /** Options of every command that talks to a running collector. */
 export interface CollectorOptions {
@@ -77,10 +78,23 @@ function baseUrl(text: string | undefined): string {
   }
   if (!URL.canParse(text)) throw new UsageError('USAGE_INVALID', `"${text}" is no address; give one such as http://127.0.0.1:8480`);
   const url = new URL(text);
-  if ((url.protocol !== 'http:' && url.protocol !== 'https:') || url.search !== '' || url.hash !== '' || url.username !== '') {
+  if (
+    (url.protocol !== 'http:' && url.protocol !== 'https:') ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.username !== '' ||
+    url.password !== ''
+  ) {
     throw new UsageError(
       'USAGE_INVALID',
       `"${url.origin}" cannot be used; give a plain http or https address such as http://127.0.0.1:8480`,
+    );
+  }
+  // The token goes with every request, and the catalog key with `vault add`: neither may cross a network in clear.
+  if (url.protocol === 'http:' && !isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) {
+    throw new UsageError(
+      'USAGE_INVALID',
+      `will not send the operator's token to ${url.origin} in clear; give the collector's https address`,
     );
   }
   return url.href.replace(/\/+$/, '');
