@@ -1,11 +1,11 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { instruments } from './instruments.ts';
 import { Lab, type LabPc, type PcStatus } from './lab.ts';
 import { differences, pictureOf } from './picture.ts';
 import { mustRun } from './programs.ts';
+import { INTERRUPTED, onStage } from './stage.ts';
 
 /**
  * `npm run demo`: real processes on this machine. Instruments write, results become safe, the network goes away and
@@ -26,7 +26,7 @@ function say(text: string): void {
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 function describe(pc: LabPc, status: PcStatus): string {
-  const parts = [`${status.safe} of ${status.total} results safe`];
+  const parts = [`${String(status.safe).padStart(4)} of ${status.total} results safe`];
   if (status.settling > 0) parts.push(`${status.settling} still being written`);
   if (status.queued > 0) parts.push(`${status.queued} entries queued`);
   if (status.problems > 0) parts.push(`${status.problems} problems`);
@@ -77,15 +77,15 @@ async function play(lab: Lab): Promise<number> {
   const pcs = [await lab.addPc('hplc-1'), await lab.addPc('seq-1')];
   const [first] = pcs;
   if (!first) throw new Error('no PC');
-  say(`a collector and ${pcs.length} lab PCs are running; ${instruments.length} instruments start:`);
-  for (const { name, habit } of instruments) say(`  ${name}: ${habit}`);
+  say(`A COLLECTOR AND ${pcs.length} LAB PCS ARE RUNNING. Their instruments start:`);
+  for (const [index, { name, habit }] of instruments.entries()) say(`${pcs[index % pcs.length]?.name.padEnd(7)} ${name}: ${habit}`);
 
   let finished = await measure(pcs, 1);
   const quiet = (status: PcStatus): boolean => status.lastScanMs > finished && status.settling === 0 && status.total > 0;
   await watch(lab, pcs, (status) => quiet(status) && status.queued === 0);
 
   await lab.cable.pull();
-  say('THE NETWORK IS GONE. The instruments do not care:');
+  say('THE NETWORK IS GONE. The instruments write on, and the agents queue:');
   finished = await measure(pcs, 100);
   await watch(lab, pcs, (status) => quiet(status) && status.queued > 0 && status.connection !== 'ready');
   const doomed = join(first.source, 'chromatograph', 'run-100.dat');
@@ -98,10 +98,10 @@ async function play(lab: Lab): Promise<number> {
 
   finished = Date.now();
   await lab.cable.plug();
-  say('THE NETWORK IS BACK.');
+  say('THE NETWORK IS BACK. The agents send what they kept:');
   await watch(lab, pcs, (status) => quiet(status) && status.queued === 0);
 
-  say('restoring everything elsewhere and comparing …');
+  say('EVERYTHING IS RESTORED ELSEWHERE AND COMPARED:');
   let different = 0;
   for (const pc of pcs) {
     const target = join(lab.folder, `${pc.name}-restored`);
@@ -121,33 +121,26 @@ async function play(lab: Lab): Promise<number> {
   const raw = Number(stats?.['rawBytes']);
   const stored = Number(stats?.['storedBytes']);
   say(
-    `raw ${megabytes(raw)} (all versions), sent ${megabytes(lab.cable.sentBytes)}, stored ${megabytes(stored)} (${(stored / raw).toFixed(3)} of raw)`,
+    `IN FIGURES: raw ${megabytes(raw)} (all versions), sent ${megabytes(lab.cable.sentBytes)}, stored ${megabytes(stored)} (${(stored / raw).toFixed(3)} of raw)`,
   );
   return different;
 }
 
-async function main(): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'aliquot-demo-'));
-  const tidy = (): Promise<void> => rm(folder, { recursive: true, force: true });
-  let lab: Lab | undefined;
-  try {
-    lab = await Lab.open(folder);
-    const different = await play(lab);
-    const failed = await lab.close();
-    if (failed.length > 0) say(`not every process ended cleanly: exit codes ${failed.join(', ')}`);
-    say(different === 0 && failed.length === 0 ? 'everything came back, byte for byte' : 'SOMETHING IS WRONG: see above');
-    return different === 0 && failed.length === 0 ? 0 : 1;
-  } catch (error) {
-    await lab?.close();
-    throw error;
-  } finally {
-    await tidy();
-  }
+async function main(folder: string): Promise<number> {
+  const lab = await Lab.open(folder);
+  const different = await play(lab);
+  const failed = await lab.close();
+  if (failed.length > 0) say(`not every process ended cleanly: exit codes ${failed.join(', ')}`);
+  const fine = different === 0 && failed.length === 0;
+  say(fine ? 'everything came back, byte for byte' : 'SOMETHING IS WRONG: see above');
+  return fine ? 0 : 1;
 }
 
+let code = 1;
 try {
-  process.exitCode = await main();
+  code = await onStage('demo', main);
+  if (code === INTERRUPTED) process.stderr.write('demo: stopped; nothing is left running, and its folder is removed\n');
 } catch (error) {
   process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
 }
+process.exit(code);

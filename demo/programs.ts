@@ -15,11 +15,37 @@ export interface Finished {
   readonly lines: readonly JsonLine[];
 }
 
+/** How long a program may take to end by itself when everything is stopped. */
+const PATIENCE_MS = 10_000;
+const living = new Set<ChildProcess>();
+let stopping = false;
+
+function start(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv) {
+  if (stopping) throw new Error(`${name} ${args[0]} was not started: everything is being stopped`);
+  const child = spawn(launcher(name), args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  living.add(child);
+  child.once('close', () => living.delete(child));
+  return child;
+}
+
+/** Ends every program that was started here, and lets no other start. */
+export async function stopPrograms(): Promise<void> {
+  stopping = true;
+  await Promise.all(
+    [...living].map((child) => {
+      const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+      child.kill('SIGTERM');
+      const impatience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+      return closed.finally(() => clearTimeout(impatience));
+    }),
+  );
+}
+
 const launcher = (name: ProgramName): string => fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
 
 /** Runs a command to its end. Never throws for an exit code: that is the caller's to judge. Test only: the demo's own commands have to succeed. */
 export async function run(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
-  const child = spawn(launcher(name), args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = start(name, args, environment);
   const output: Buffer[] = [];
   const complaints: Buffer[] = [];
   child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
@@ -53,7 +79,7 @@ export class Service {
   #ended = false;
 
   constructor(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
-    const child = spawn(launcher(name), args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = start(name, args, environment);
     this.child = child;
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (line.startsWith('{')) this.#events.push(JSON.parse(line) as JsonLine);
