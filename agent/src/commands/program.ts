@@ -88,7 +88,9 @@ export function agentProgram(): Command {
 
   command(program, 'fsck', 'prove, or rebuild, the queue', 'aliquot-agent fsck --data /var/lib/aliquot-agent')
     .option('--repair', 'mend what can be mended; asks that the service be stopped')
-    .action(async (options: Common & { repair?: boolean }) => (await import('./fsck.ts')).fsck(options.data, options.repair === true, output(options)));
+    .action(async (options: Common & { repair?: boolean }) =>
+      (await import('./fsck.ts')).fsck(options.data, options.repair === true, output(options)),
+    );
 
   return program;
 }

@@ -18,6 +18,8 @@ export interface TlsOptions extends Pick<SecureContextOptions, 'ca'> {
  */
 export function tlsOptions(trust: ServerTrust): TlsOptions {
   const pinned = trust.tlsPinSha256.length > 0;
+  // Reading the system's store takes a third of a second: only for who needs it.
+  const chained = !pinned && /^(https|wss):/i.test(trust.url);
   const checkPin = (raw: Uint8Array | undefined): Error | undefined => {
     if (!pinned) return undefined;
     if (raw !== undefined && Buffer.compare(spkiSha256(raw), trust.tlsPinSha256) === 0) return undefined;
@@ -27,7 +29,7 @@ export function tlsOptions(trust: ServerTrust): TlsOptions {
     );
   };
   return {
-    ...(pinned ? {} : { ca: trust.tlsCa === '' ? knownAuthorities() : trust.tlsCa }),
+    ...(chained ? { ca: trust.tlsCa === '' ? knownAuthorities() : trust.tlsCa } : {}),
     // With a pin the chain and the name say nothing more; without checkPin being called this would trust anybody.
     rejectUnauthorized: !pinned,
     checkServerIdentity: (host, certificate) => (pinned ? checkPin(certificate.raw) : checkServerIdentity(host, certificate)),

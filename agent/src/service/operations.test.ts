@@ -243,6 +243,17 @@ for (const [what, op] of [
   });
 }
 
+test('P5: with somebody on the way who alters every session, a backup ends, names it, and keeps everything queued', async () => {
+  collector.bendWire = (message, index) => (index < 2 ? message : Buffer.from(message.map((byte, at) => (at === 20 ? byte ^ 1 : byte))));
+  write('a', noise('a', 50_000));
+  const { summary, events, code } = await backup();
+  expect(code).toBe('PARTIAL');
+  expect(summary).toMatchObject({ queued: 2, failed: 0 });
+  expect(events).toContainEqual(expect.objectContaining({ event: 'note', message: expect.stringMatching(/altered|authentic/) }));
+  collector.bendWire = (message) => message;
+  expect((await backup()).summary).toMatchObject({ queued: 0 });
+});
+
 test('a flush of nothing without a collector says so, and is no failure', async () => {
   await collector.stop();
   const { events, code } = await perform({ op: 'flush' });

@@ -13,12 +13,15 @@ async function reaching(
 ): Promise<'done' | 'unreachable'> {
   const giveUp = new AbortController();
   let failures = 0;
+  /** Sessions that ended because somebody alters what passes: those get ready, and would begin anew for ever. */
+  let altered = 0;
   const unsubscribe = uplink.subscribe((event) => {
-    if (event.type === 'receipt') failures = 0;
-    if (event.type !== 'state') return;
-    if (event.status.state === 'ready') failures = 0;
-    if (event.status.state === 'offline') failures += 1;
-    if (failures >= attemptsBeforeGivingUp) giveUp.abort();
+    if (event.type === 'receipt') altered = 0;
+    if (event.type === 'receipt' || (event.type === 'state' && event.status.state === 'ready')) failures = 0;
+    if (event.type !== 'state' || event.status.state !== 'offline') return;
+    failures += 1;
+    if (event.status.problem?.code === 'UPLINK_TAMPERED') altered += 1;
+    if (failures >= attemptsBeforeGivingUp || altered >= attemptsBeforeGivingUp) giveUp.abort();
   });
   try {
     await work(AbortSignal.any([signal, giveUp.signal]));
@@ -55,7 +58,7 @@ export async function connected(uplink: Uplink, signal: AbortSignal): Promise<vo
 export function unreachable(uplink: Uplink): AgentError {
   const { url, problem } = uplink.status();
   // The uplink's own words say why, and end with what it does about it, which a command that gives up does not.
-  const says = problem?.message.replace(/; trying again.*$/, '') ?? `the collector at ${url} cannot be reached`;
+  const says = problem?.message.replace(/; (trying|connect) again.*$/, '') ?? `the collector at ${url} cannot be reached`;
   return new AgentError('AGENT_UNREACHABLE', `${says}; check the network, and try again`, { retryable: true });
 }
 

@@ -28,6 +28,9 @@ export interface Uplink {
   /**
    * The agent's own live versions at a time (0: now) for self-restore, verified against the agent's own keys (signature, chain,
    * entries root). Commit by commit, in the collector's order.
+   *
+   * Read it to its end before asking anything else: a reader that pauses holds the whole connection back, and a `fetch` that it waits
+   * for meanwhile would never be answered.
    */
   state(atMs: number): AsyncIterable<StateCommit>;
   /** Sealed bytes by id, each checked against its id, in any order. `missing` items are reported, not thrown. */
