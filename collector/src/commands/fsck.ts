@@ -44,16 +44,17 @@ async function fsckCommand(context: CommandContext, options: FsckOptions): Promi
   }).finally(() => progress.done());
   await printed;
   const { vaults, packs, bytes, commits, items, faults, repaired } = summary;
-  const counted = `${vaults} vaults, ${packs} packs (${formatBytes(bytes)}), ${items} chunks and pages, ${commits} commits`;
+  const counted = `${count(vaults, 'vault')}, ${count(packs, 'pack')} (${formatBytes(bytes)}), ${items} chunks and pages, ${count(commits, 'commit')}`;
   await output.result(
     { event: 'summary', ...summary },
-    `${counted}: ${faults === 0 ? 'sound' : `${faults} faults`}${repaired > 0 ? `, ${repaired} repaired` : ''}`,
+    `${counted}: ${faults === 0 ? 'sound' : count(faults, 'fault')}${repaired > 0 ? `, ${repaired} repaired` : ''}`,
   );
   if (faults > 0)
-    throw new CommandError(
-      'COMMAND_FSCK',
-      `${options.data} has ${faults} ${faults === 1 ? 'fault' : 'faults'}; each is named above with its remedy`,
-    );
+    throw new CommandError('COMMAND_FSCK', `${options.data} has ${count(faults, 'fault')}; each is named above with its remedy`);
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
 function findingText({ severity, code, what, where, remedy }: Finding): string {

@@ -6,6 +6,8 @@ export type Severity = 'error' | 'warning' | 'info';
 export type FindingCode =
   /** A pack file is missing from the row. */
   | 'pack-missing'
+  /** The last pack has lost its end: the catalog knows of more. */
+  | 'pack-short'
   /** A pack's header is unreadable or belongs elsewhere. */
   | 'pack-header'
   /** A closed pack lacks its index or footer, or they do not fit its records. */

@@ -27,13 +27,16 @@ export interface PackReport {
 const RESTORE = 'put the file back from a copy of the collector';
 const SEND_AGAIN = 'the agents that have the content send it again when they next back it up; other versions need a copy of the collector';
 
+interface PackOptions {
+  readonly vaultId: VaultId;
+  readonly isLast: boolean;
+  /** The catalog says that everything before this was durable: what is broken there is damage, not a torn tail (I-C5). */
+  readonly durableTo: number;
+  readonly tell: (finding: Finding) => void;
+}
+
 /** Reads every byte of one pack and proves it: header, each record's checksum and SHA-256, index, footer. */
-export async function checkPack(
-  files: FilePort,
-  dir: string,
-  number: number,
-  options: { readonly vaultId: VaultId; readonly isLast: boolean; readonly tell: (finding: Finding) => void },
-): Promise<PackReport> {
+export async function checkPack(files: FilePort, dir: string, number: number, options: PackOptions): Promise<PackReport> {
   const pack = await ReadOnlyPack.open(files, join(dir, packFileName(number)), number);
   try {
     return await new PackCheck(pack, options).run();
@@ -46,16 +49,18 @@ class PackCheck {
   readonly #pack: ReadOnlyPack;
   readonly #vaultId: VaultId;
   readonly #isLast: boolean;
+  readonly #durableTo: number;
   readonly #tell: (finding: Finding) => void;
   readonly #rows: IndexRow[] = [];
   readonly #damaged: DamagedItem[] = [];
   #items = 0;
   #broken = false;
 
-  constructor(pack: ReadOnlyPack, options: { vaultId: VaultId; isLast: boolean; tell: (finding: Finding) => void }) {
+  constructor(pack: ReadOnlyPack, options: PackOptions) {
     this.#pack = pack;
     this.#vaultId = options.vaultId;
     this.#isLast = options.isLast;
+    this.#durableTo = options.durableTo;
     this.#tell = options.tell;
   }
 
@@ -118,7 +123,9 @@ class PackCheck {
       this.#error('record-unknown', `${item.why} is not known to this release`, item.offset, 'use the release that wrote it');
       return undefined;
     }
-    if (open && (await mayBeTorn(this.#pack, salt, item.offset))) {
+    // A pack that is too short is told as that, once.
+    const cut = this.#durableTo > this.#pack.size;
+    if (open && (cut || item.offset >= this.#durableTo) && (await mayBeTorn(this.#pack, salt, item.offset))) {
       this.#torn(item.offset);
       return undefined;
     }
@@ -130,7 +137,12 @@ class PackCheck {
       return item.offset + RECORD_HEADER_BYTES + known.length;
     }
     this.#broken = true;
-    this.#error('record-broken', `a ${known?.kind ?? 'record'} that was durable is broken`, item.offset, RESTORE);
+    this.#error(
+      'record-broken',
+      `${known?.kind === 'event' ? 'an' : 'a'} ${known?.kind ?? 'record'} that was durable is broken`,
+      item.offset,
+      RESTORE,
+    );
     return known === undefined ? undefined : item.offset + RECORD_HEADER_BYTES + known.length;
   }
 
@@ -140,6 +152,7 @@ class PackCheck {
   }
 
   #torn(offset: number): void {
+    if (this.#durableTo > this.#pack.size) return;
     const what = `the last pack ends in ${this.#pack.size - offset} bytes that are no complete record`;
     const remedy = 'nothing to do: no receipt covers them, and the next start cuts them (or a collector is writing them right now)';
     this.#tell({ code: 'torn-tail', severity: 'info', what, where: `${this.#pack.path}, byte ${offset}`, remedy });

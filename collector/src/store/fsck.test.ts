@@ -149,10 +149,31 @@ describe('fsck of a collector', () => {
     const place = await lab();
     truncateSync(join(place.vaultDir, 'packs', '00000001.pack'), endOnDisk(place.vaultDir).offset - 5);
     await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT', message: /lost its end/ });
-    expect(codes((await check(place)).findings)).toContain('catalog-differs');
-    expect(codes((await check(place, true)).findings)).toContain('repaired');
+    expect(codes((await check(place)).findings)).toEqual(['pack-short']);
+    expect(codes((await check(place, true)).findings)).toEqual(['pack-short', 'repaired']);
     expect((await check(place)).findings).toEqual([]);
     await (await openCollector(place.dir, place.world.ports())).close();
+  });
+
+  test.each([false, true])(
+    'I-C5 P1 a broken last record that was durable is no torn tail, and nobody cuts it (repair: %s)',
+    async (repair) => {
+      const place = await lab();
+      const size = endOnDisk(place.vaultDir);
+      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 4, 2)) + 200);
+      expect((await check(place, repair)).findings).toMatchObject([{ code: 'record-broken', what: 'a commit that was durable is broken' }]);
+      expect(endOnDisk(place.vaultDir)).toEqual(size);
+      await (await openCollector(place.dir, place.world.ports())).close();
+      expect(endOnDisk(place.vaultDir)).toEqual(size);
+    },
+  );
+
+  test.each(['the only pack', 'the last pack'])('P1 a repair does not make an empty store where %s is missing', async (which) => {
+    const place = await lab(which === 'the only pack' ? undefined : 4096);
+    const last = String(endOnDisk(place.vaultDir).pack).padStart(8, '0');
+    rmSync(join(place.vaultDir, 'packs', `${last}.pack`));
+    for (const repair of [false, true]) expect(codes((await check(place, repair)).findings)).toEqual(['pack-missing']);
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
   });
 
   test('I-C2 a catalog that says something else is found, and built anew by a repair', async () => {

@@ -18,7 +18,7 @@ import { checkPack, type DamagedItem, damageFinding } from './fsck-packs.ts';
 import { listPacks } from './journal-scan.ts';
 import type { VaultIdentity } from './journal-vault.ts';
 import { packFileName } from './pack-source.ts';
-import { comparePositions } from './position.ts';
+import { comparePositions, type Position } from './position.ts';
 import { replayInto } from './replay.ts';
 
 export type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
@@ -103,13 +103,67 @@ class Fsck {
       });
       return;
     }
-    const { damaged, broken } = await this.#packs(dir, vault, numbers);
+    const durable = await this.#durableEnd(join(dir, 'catalog'));
+    const loss = await this.#lostEnd(dir, numbers, durable);
+    const { damaged, broken } = await this.#packs(dir, vault, numbers, durable);
+    if (loss === 'packs') return;
     // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
-    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged);
+    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, loss === 'end');
     if (this.#options.repair === true && !broken) await this.#repair(dir, vault, catalogDiffers);
   }
 
-  async #packs(dir: string, vault: VaultIdentity, numbers: readonly number[]): Promise<{ damaged: DamagedItem[]; broken: boolean }> {
+  /** Up to where the journal was durable when the catalog was last written; `undefined` when that cannot be told. */
+  async #durableEnd(path: string): Promise<Position | undefined> {
+    if (this.#live || !(await exists(this.#options.files, path))) return undefined;
+    let catalog: Catalog | undefined;
+    try {
+      catalog = await Catalog.openExisting(path);
+      return catalog.checkpoint;
+    } catch {
+      return undefined; // told when the catalog is compared
+    } finally {
+      await catalog?.close();
+    }
+  }
+
+  /** Tells when whole packs, or the end of the last one, are gone although the catalog knows of them: receipts cover what was there. */
+  async #lostEnd(dir: string, numbers: readonly number[], durable: Position | undefined): Promise<'packs' | 'end' | undefined> {
+    if (durable === undefined) return undefined;
+    const packs = join(dir, 'packs');
+    const last = numbers.at(-1) ?? 0;
+    if (durable.pack > last) {
+      const [first, to] = [packFileName(last + 1), packFileName(durable.pack)];
+      const what = last + 1 === durable.pack ? `${to} is missing` : `${first} to ${to} are missing`;
+      const remedy = 'put them back from a copy of the collector; nothing is changed here meanwhile';
+      this.#tell({
+        code: 'pack-missing',
+        severity: 'error',
+        what: `${what}, and the catalog knows of what was there`,
+        where: packs,
+        remedy,
+      });
+      return 'packs';
+    }
+    const path = join(packs, packFileName(durable.pack));
+    const { size } = await this.#options.files.stat(path);
+    if (durable.pack < last || size >= durable.offset) return undefined;
+    this.#tell({
+      code: 'pack-short',
+      severity: 'error',
+      what: `the pack was ${durable.offset} bytes long and has lost its end, with what receipts were given for`,
+      where: `${path}, byte ${size}`,
+      remedy:
+        'put the file back from a copy of the collector; only if there is none, aliquot fsck --repair goes on without it, and the agents send again what they still have',
+    });
+    return 'end';
+  }
+
+  async #packs(
+    dir: string,
+    vault: VaultIdentity,
+    numbers: readonly number[],
+    durable: Position | undefined,
+  ): Promise<{ damaged: DamagedItem[]; broken: boolean }> {
     const { files, onProgress } = this.#options;
     const packs = join(dir, 'packs');
     let total = 0;
@@ -119,7 +173,12 @@ class Fsck {
     let done = 0;
     for (const number of numbers) {
       const isLast = number === numbers.at(-1);
-      const report = await checkPack(files, packs, number, { vaultId: vault.descriptor.vaultId, isLast, tell: this.#tell });
+      const report = await checkPack(files, packs, number, {
+        vaultId: vault.descriptor.vaultId,
+        isLast,
+        durableTo: durable?.pack === number ? durable.offset : 0,
+        tell: this.#tell,
+      });
       damaged.push(...report.damaged);
       broken ||= report.broken;
       done += report.bytes;
@@ -132,7 +191,7 @@ class Fsck {
   }
 
   /** Replays the journal into a catalog of its own, proving each step; true when the real catalog is not the same. */
-  async #history(dir: string, vault: VaultIdentity, damaged: readonly DamagedItem[]): Promise<boolean> {
+  async #history(dir: string, vault: VaultIdentity, damaged: readonly DamagedItem[], endLost: boolean): Promise<boolean> {
     const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
     let core: VaultCore | undefined;
     try {
@@ -140,7 +199,7 @@ class Fsck {
       for (const item of damaged) core.setDamaged(item.id);
       const audit = new LogAudit(vault, this.#tell);
       const pageLost = damaged.some((item) => item.kind === 'page');
-      const differs = await this.#replay(dir, core, audit, pageLost);
+      const differs = await this.#replay(dir, core, audit, pageLost, endLost);
       this.#summary.commits += audit.commits;
       await this.#tellDamage(dir, core, damaged);
       return differs;
@@ -160,7 +219,7 @@ class Fsck {
     }
   }
 
-  async #replay(dir: string, core: VaultCore, audit: LogAudit, pageLost: boolean): Promise<boolean> {
+  async #replay(dir: string, core: VaultCore, audit: LogAudit, pageLost: boolean, endLost: boolean): Promise<boolean> {
     const real = await this.#openCatalog(join(dir, 'catalog'), pageLost);
     if (real === 'broken' || real === undefined) {
       await replayInto(core, core.journal, START, { audit });
@@ -175,6 +234,7 @@ class Fsck {
         ? await compareCatalogs(core.catalog, real)
         : [`it stands at pack ${until.pack}, byte ${until.offset}, where no record ends`];
       for (const what of differences) {
+        if (endLost) break; // told already, with what it means
         this.#tell({
           code: 'catalog-differs',
           severity: 'error',
