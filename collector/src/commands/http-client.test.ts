@@ -63,6 +63,13 @@ describe('HTTP client', () => {
     expect(JSON.stringify(failure) + String(failure)).not.toContain(TOKEN);
   });
 
+  it('says that nobody answers in TLS where a plain collector listens', async () => {
+    const endpoint = await listening(createServer());
+    const url = endpoint.url.replace('http:', 'https:');
+    const says = expect.stringContaining('does not answer in TLS');
+    await expect(sendJson({ ...endpoint, url }, request)).rejects.toMatchObject({ code: 'COMMAND_TLS', message: says });
+  });
+
   it('names the address when the connection breaks off', async () => {
     const endpoint = await listening(createTcpServer((socket) => void socket.on('data', () => socket.destroy())));
     await expect(sendJson(endpoint, request)).rejects.toMatchObject({ code: 'COMMAND_UNREACHABLE', retryable: true });

@@ -115,11 +115,15 @@ function oneLine(text: string): string {
   return text.slice(0, 500);
 }
 
-const TLS_CODES = /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
+const TLS_CODES = /^(ERR_TLS|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 
 function networkError(endpoint: Endpoint, error: unknown): CommandError {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   const cause = error;
+  if (/^(EPROTO|ERR_SSL_)/.test(code)) {
+    const way = 'does it listen with a TLS certificate? Without one its address begins with http://';
+    return new CommandError('COMMAND_TLS', `${endpoint.url} does not answer in TLS (${code}): ${way}`, { cause });
+  }
   if (TLS_CODES.test(code)) {
     const way = 'give its authority with --tls-ca FILE, or mend its certificate';
     return new CommandError('COMMAND_TLS', `the TLS certificate of ${endpoint.url} is not trusted (${code}): ${way}`, { cause });

@@ -38,7 +38,10 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
   app.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setErrorHandler((error, request, reply) => answerError(context, error, request, reply));
   app.setNotFoundHandler((_request, reply) => {
-    const error = new RestError('REST_NO_ROUTE', 'no such endpoint: are the command and the collector of the same release?');
+    const error = new RestError(
+      'REST_NO_ROUTE',
+      'no such endpoint: is the address right, without a path behind it, and are command and collector of the same release?',
+    );
     return reply.code(statusOf(error.code)).send({ code: error.code, message: error.message });
   });
   app.addHook('onResponse', (request, reply, done) => {

@@ -40,6 +40,10 @@ export class TargetFolders {
     const nearest = await nearestReal(port, root);
     refuseForbidden(nearest, real);
     await makeAll(port, root); // with the usual mode: it is the person's own folder
+    if ((await port.stat(root)).kind !== 'directory') {
+      const says = `cannot restore into ${printable(pathText(Buffer.from(root)))}: it is no folder; choose another target`;
+      throw new RestoreError('RESTORE_TARGET', says);
+    }
     const folders = new TargetFolders(port, await port.realpath(root), real);
     refuseForbidden(folders.root, real);
     return folders;

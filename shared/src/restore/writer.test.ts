@@ -213,6 +213,13 @@ describe.runIf(process.platform !== 'win32')('folders and links', () => {
     expect(readdirSync(outside)).toEqual([]);
   });
 
+  it('a target that is a file is refused at once, and stays as it is', async () => {
+    const file = join(temporaryFolder(), 'file');
+    writeFileSync(file, 'mine');
+    for (const target of [file, join(file, 'below')]) await expect(open(target)).rejects.toMatchObject({ code: 'RESTORE_TARGET' });
+    expect(readFileSync(file, 'utf8')).toBe('mine');
+  });
+
   it('the target itself may be reached through a link', async () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, 'real'));
