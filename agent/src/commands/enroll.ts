@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder, createDataFolder, type DataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
-import { readFileIfThere } from '@aliquot/shared/durable/durable';
+import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
@@ -17,7 +17,10 @@ const maxBundleBytes = 1 << 20;
  * was. Errors: those of `enrol`, and `USAGE_INVALID` for a bundle that is not there.
  */
 export async function enroll(bundlePath: string, dataOption: string, output: Output): Promise<void> {
-  const bundle = await readFileIfThere(nodeFiles, resolve(bundlePath), maxBundleBytes);
+  const path = resolve(bundlePath);
+  if ((await exists(nodeFiles, path)) && (await nodeFiles.stat(path)).kind === 'directory')
+    throw new UsageError('USAGE_INVALID', `${bundlePath} is a folder; name the bundle, the file that central IT sent`);
+  const bundle = await readFileIfThere(nodeFiles, path, maxBundleBytes);
   if (bundle === undefined)
     throw new UsageError(
       'USAGE_INVALID',
