@@ -12,4 +12,4 @@ if not exist "%main%" (
   echo aliquot-agent: not built yet; run npm run build in "%root%" [NOT_BUILT] 1>&2
   exit /b 2
 )
-"%node%" --max-semi-space-size=2 --optimize-for-size "%main%" %*
+"%node%" --max-semi-space-size=4 "%main%" %*
