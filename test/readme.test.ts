@@ -1,29 +1,15 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { differences, pictureOf } from '../demo/picture.ts';
+import { freePort } from './ports.ts';
 import { makeTree } from './trees.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-
-/** A port that was free a moment ago, below the ephemeral range. */
-async function freePort(): Promise<number> {
-  for (let port = 20_000; port < 32_768; port += 1) {
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    await new Promise((resolve) => server.close(resolve));
-    if (free) return port;
-  }
-  throw new Error('no free port');
-}
 
 describe('the README', () => {
   it('its first real set-up works as it stands, with other paths and another port', async () => {

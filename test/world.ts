@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Finished, type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
+import { freePort } from './ports.ts';
 
 /** A whole Aliquot on loopback for one test: a collector, a vault, and as many agents as it asks for. */
 
@@ -48,7 +49,7 @@ export class World {
 
   /** Starts the collector; on the port it had before, when it had one. */
   async serve(data = this.collectorData): Promise<void> {
-    const port = this.#url === '' ? '0' : new URL(this.#url).port;
+    const port = this.#url === '' ? await freePort() : new URL(this.#url).port;
     this.#server = new Service('aliquot', ['serve', '--data', data, '--listen', `127.0.0.1:${port}`]);
     this.#url = String((await this.#server.event('listening'))['url']);
   }
