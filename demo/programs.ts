@@ -19,6 +19,10 @@ export interface Finished {
 const PATIENCE_MS = 10_000;
 const living = new Set<ChildProcess>();
 let stopping = false;
+// Whoever gave up (a test that took too long) leaves nothing behind.
+process.once('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
 
 function start(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv) {
   if (stopping) throw new Error(`${name} ${args[0]} was not started: everything is being stopped`);
