@@ -111,6 +111,9 @@ describe('a lab PC and a collector', () => {
     const paths = now.lines.map((line) => line['path']);
     expect(paths).toContain(join(folder, 'kept.txt'));
     expect(paths).not.toContain(doomed);
+    expect(paths).not.toContain(folder);
+    const withFolders = await world.aliquot(['ls', '--agent', 'deleting', '--folders', '--json']);
+    expect(withFolders.lines.map((line) => line['path'])).toContain(folder);
     const then = await world.aliquot(['ls', '--agent', 'deleting', '--at', before, '--json']);
     expect(then.lines.map((line) => line['path'])).toContain(doomed);
   }, 60_000);

@@ -5,6 +5,7 @@ import { checkDataFolder, createDataFolder, type DataFolder, openDataFolder } fr
 import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { openBundle } from '@aliquot/shared/keys/bundle';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { enrol } from '../identity/enrol.ts';
 import { enrolmentOf } from '../identity/identity.ts';
@@ -26,6 +27,7 @@ export async function enroll(bundlePath: string, dataOption: string, output: Out
       'USAGE_INVALID',
       `there is no bundle at ${bundlePath}; central IT makes one: aliquot enroll NAME --kit KIT --out BUNDLE`,
     );
+  openBundle(bundle.toString('utf8')); // a file that is no bundle must not leave a folder behind
   const dataDir = resolve(dataOption);
   const folder = await openOrCreate(dataDir);
   try {

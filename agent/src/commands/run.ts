@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { pathBytes } from '../capture/paths.ts';
 import { socketSurroundings } from '../environment.ts';
 import { Service } from '../service/service.ts';
+import { scanAt } from '../watch/scan-schedule.ts';
 import { nativeEvents } from '../watch/watcher.ts';
 import { defaultConfigPath, loadConfig, openRealAgent, untilInterrupted } from './open.ts';
 
@@ -31,13 +32,15 @@ export async function run(dataOption: string, configOption: string | undefined, 
   const agent = await openRealAgent(dataDir, config);
   try {
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
-    const { scanIntervalSeconds } = config;
+    const { scanIntervalSeconds, scanSchedule } = config;
     const service = await Service.start({ agent, events: nativeEvents, scanIntervalSeconds, place: socketSurroundings(), log });
+    const schedule = scanSchedule === undefined ? undefined : scanAt(scanSchedule, () => service.scanSoon());
     const sources = agent.sources.map(({ root }) => pathText(pathBytes(root)));
     // A line of JSON in any case: what starts the service waits for it.
     process.stdout.write(`${JSON.stringify({ event: 'running', pid: process.pid, data: dataDir, socket: service.socketPath, sources })}\n`);
     await aborted(stopped);
     log.info('stopping');
+    await schedule?.stop();
     await service.stop();
   } finally {
     await agent.close();

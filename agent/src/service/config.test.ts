@@ -44,7 +44,7 @@ for (const [what, text, expected] of [
   ['a missing path', 'sources:\n  - class: x', ['2: sources[0].path must be a folder’s absolute path']],
   ['a misspelt key', `${source}scanIntervalSecond: 5`, ['3: "scanIntervalSecond" is not a setting; did you mean "scanIntervalSeconds"?']],
   ['a misspelt key in a source', `${source}    excludes: []`, ['3: "excludes" is not a setting; did you mean "exclude"?']],
-  ['a strange key', `${source}colour: red`, ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, logLevel']],
+  ['a strange key', `${source}colour: red`, ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, logLevel']],
   ['a wrong class', `${source}    class: Big Data`, ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -']],
   [
     'text for a number',
@@ -52,6 +52,11 @@ for (const [what, text, expected] of [
     ['3: sources[0].quietPeriodSeconds must be a number of seconds from 0 to 86400'],
   ],
   ['a negative time', `${source}scanIntervalSeconds: -1`, ['3: scanIntervalSeconds must be 1 or more seconds']],
+  [
+    'no cron expression',
+    `${source}scanSchedule: at night`,
+    ['3: scanSchedule is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three'],
+  ],
   ['a wrong level', `${source}logLevel: loud`, ['3: logLevel must be one of fatal, error, warn, info, debug, trace']],
   [
     'a broken glob',

@@ -3,6 +3,7 @@ import { globMatcher } from '@aliquot/shared/cli/glob';
 import { z } from 'zod';
 import { defaultFolderResults } from '../capture/rules.ts';
 import { defaultClass } from '../capture/source.ts';
+import { isCronExpression } from '../watch/scan-schedule.ts';
 import { type Mistake, parseConfigText } from './config-text.ts';
 
 const glob = z
@@ -50,6 +51,11 @@ const config = z
         .min(1, 'must name at least one folder to watch'),
       /** Every source is scanned whole this often, because events alone lose files. */
       scanIntervalSeconds: seconds(1, 86_400).default(300),
+      /** Whole scans at fixed times besides, such as every night at three. */
+      scanSchedule: z
+        .string({ error: 'must be a cron expression in quotes, such as "0 3 * * *"' })
+        .refine(isCronExpression, 'is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three')
+        .optional(),
       logLevel: z
         .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'must be one of fatal, error, warn, info, debug, trace' })
         .default('info'),

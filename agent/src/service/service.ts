@@ -86,6 +86,11 @@ export class Service {
     return service;
   }
 
+  /** Scans all sources soon, whatever the interval says. */
+  scanSoon(): void {
+    this.#loop.scanSoon();
+  }
+
   get socketPath(): string {
     return this.#socket?.path ?? '';
   }

@@ -53,6 +53,12 @@ export class WatchLoop {
     this.#running = this.#run();
   }
 
+  /** Scans everything as soon as what is under way has ended. */
+  scanSoon(): void {
+    this.#scanAtMs = Number.NEGATIVE_INFINITY;
+    this.#wake();
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#wake();

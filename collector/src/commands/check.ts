@@ -75,9 +75,16 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   }
 }
 
+/** Every so many files from a random one on: as many as asked, and never none of an agent that has files. */
 async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentInfo, share: number, random: Random) {
+  const step = Math.max(share, 1 / Math.max(agent.files, 1));
+  let due = fraction(random);
   for await (const version of openVersions(vault.state(agent.agentId, undefined), kit, collector, certifiedAgent(kit, agent))) {
-    if (version.entry.kind === 'file' && (share === 1 || fraction(random) < share)) yield toRestoreItem(version);
+    if (version.entry.kind !== 'file') continue;
+    due += step;
+    if (due < 1) continue;
+    due -= 1;
+    yield toRestoreItem(version);
   }
 }
 

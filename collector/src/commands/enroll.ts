@@ -4,7 +4,7 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatInstant } from '@aliquot/shared/cli/format';
 import { parseDuration } from '@aliquot/shared/cli/time';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
-import { removeDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { eraseDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { sealBundle } from '@aliquot/shared/keys/bundle';
 import { issueEnrolment } from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
@@ -145,7 +145,8 @@ async function publish(context: CommandContext, file: string, text: string, regi
   try {
     await register();
   } catch (error) {
-    await removeDurably(context.files, file).catch(() => undefined);
+    // Its keys are those of the whole vault, so the bytes go too.
+    await eraseDurably(context.files, file).catch(() => undefined);
     throw error;
   }
 }

@@ -13,6 +13,7 @@ interface ListOptions extends CollectorOptions, KitOptions {
   readonly agent?: string;
   readonly path?: string;
   readonly at?: string;
+  readonly folders?: boolean;
   readonly json?: boolean;
 }
 
@@ -28,7 +29,8 @@ export function registerList(program: Command, context: CommandContext): void {
     .description('List the files as they were at a time: agent, size, time of the file, version, path.')
     .option('--agent <NAME>', 'one agent; all agents unless given')
     .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches')
-    .option('--at <TIME>', 'RFC 3339, a date, latest, or an age such as 3d', 'latest');
+    .option('--at <TIME>', 'RFC 3339, a date, latest, or an age such as 3d', 'latest')
+    .option('--folders', 'list folders too');
   withJson(withKit(withCollector(ls), 'for blind vaults'));
   ls.addHelpText('after', '\nThe version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.');
   withExample(ls, "aliquot ls --agent hplc-1 --path '/data/**/*.csv' --at 2026-11-20");
@@ -52,6 +54,7 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
   const agents = options.agent === undefined ? lineages((await source.vault.agents()).agents) : [await source.vault.agent(options.agent)];
   for (const agent of agents) {
     for await (const row of source.state(agent, atMs)) {
+      if (row.kind === 'directory' && options.folders !== true) continue;
       if (matches === undefined || matches(pathOf(row), row.platform)) await output.result(rowJson(row), rowText(row));
     }
   }

@@ -103,7 +103,7 @@ function bytesOf(request: FastifyRequest): Uint8Array {
 function answerError(context: RestContext, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toRestError(error);
   const route = request.routeOptions.url;
-  if (known === undefined) context.log.error({ route, err: error }, 'request failed');
+  if (known === undefined) context.log.error({ route, ...failureOf(error) }, 'request failed');
   else context.log.warn({ route, code: known.code }, 'request refused');
   const { code, message } = known ?? INTERNAL;
   return reply.code(statusOf(code)).send({ code, message });
@@ -112,7 +112,12 @@ function answerError(context: RestContext, error: unknown, request: FastifyReque
 /** An error after the first byte went out: too late for a status. */
 function describeLate(context: RestContext, error: unknown): { code: string; message: string } {
   const known = toRestError(error);
-  if (known === undefined) context.log.error({ err: error }, 'answer broke off');
+  if (known === undefined) context.log.error(failureOf(error), 'answer broke off');
   const { code, message } = known ?? INTERNAL;
   return { code, message };
+}
+
+/** What the log may know of an error that nobody expected: never its own properties, which could hold what was asked for. */
+function failureOf(error: unknown): { readonly error: string; readonly stack?: string | undefined } {
+  return error instanceof Error ? { error: `${error.name}: ${error.message}`, stack: error.stack } : { error: String(error) };
 }

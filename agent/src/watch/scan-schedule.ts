@@ -1,0 +1,15 @@
+import { schedule, validate } from 'node-cron';
+
+/** Whether `text` is a cron expression: five fields, or six with seconds first. */
+export function isCronExpression(text: string): boolean {
+  return validate(text);
+}
+
+/**
+ * Calls `scan` at every moment that the cron expression names, by this PC's local time, until `stop`. For whole scans at a
+ * fixed hour, beside those that come at every interval.
+ */
+export function scanAt(expression: string, scan: () => void): { readonly stop: () => Promise<void> } {
+  const task = schedule(expression, scan, { suppressMissedWarning: true });
+  return { stop: async () => task.destroy() };
+}
