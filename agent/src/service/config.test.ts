@@ -44,7 +44,11 @@ for (const [what, text, expected] of [
   ['a missing path', 'sources:\n  - class: x', ['2: sources[0].path must be a folder’s absolute path']],
   ['a misspelt key', `${source}scanIntervalSecond: 5`, ['3: "scanIntervalSecond" is not a setting; did you mean "scanIntervalSeconds"?']],
   ['a misspelt key in a source', `${source}    excludes: []`, ['3: "excludes" is not a setting; did you mean "exclude"?']],
-  ['a strange key', `${source}colour: red`, ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, logLevel']],
+  [
+    'a strange key',
+    `${source}colour: red`,
+    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, logLevel'],
+  ],
   ['a wrong class', `${source}    class: Big Data`, ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -']],
   [
     'text for a number',
