@@ -263,7 +263,7 @@ describe('bad input', () => {
       await world.unserve();
       await world.serve(before);
       try {
-        expectRefusal(await agentRun('enroll', bundle, '--data', join(world.folder, 'never')), 1, /\[ENROL_UNKNOWN\]$/);
+        expectRefusal(await agentRun('enroll', bundle, '--data', join(world.folder, 'never-announced')), 1, /\[ENROL_UNKNOWN\]$/);
       } finally {
         await world.unserve();
         await world.serve();
