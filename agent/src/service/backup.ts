@@ -73,32 +73,42 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
       seconds: Math.max(0, agent.clock.nowMs() - startedMs) / 1000,
     });
     if (sending?.error !== undefined) throw sending.error;
-    judge(agent, request, failed, queued);
+    judge(agent, request, failed, queued, sending?.gaveUp);
   } finally {
     unsubscribe();
   }
 }
 
-function judge(agent: Agent, request: BackupRequest, failed: number, queued: number): void {
+function judge(agent: Agent, request: BackupRequest, failed: number, queued: number, gaveUp: AgentError | undefined): void {
   const unsafe = !request.offline && queued > 0;
   const failures = failed === 0 ? '' : `${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`;
   if (unsafe) {
-    const waiting = `${queued} ${queued === 1 ? 'version is' : 'versions are'} queued, not yet safe: ${unreachable(agent.uplink).message}`;
+    const { message } = gaveUp ?? unreachable(agent.uplink);
+    const waiting = `${queued} ${queued === 1 ? 'version is' : 'versions are'} queued, not yet safe: ${message}`;
     throw new PartialError(failures === '' ? waiting : `${failures}; ${waiting}`);
   }
   if (failures !== '') throw new PartialError(failures);
+}
+
+interface Sending {
+  readonly heartbeat: boolean;
+  readonly error?: unknown;
+  /** Why nothing more was tried; an error only when something is queued. */
+  readonly gaveUp?: AgentError;
 }
 
 /**
  * Sends what is queued; with nothing to send it still connects, which finds a collector that lost something, and a heartbeat says that
  * the scan was finished. Errors come back, after the summary.
  */
-async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal): Promise<{ heartbeat: boolean; error?: unknown }> {
+async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal): Promise<Sending> {
   const { uplink, queue } = agent;
   try {
-    if ((await sendAll(uplink, signal)) === 'unreachable') {
-      await emit({ event: 'note', message: unreachable(uplink).message });
-      return { heartbeat: false };
+    const gaveUp = await sendAll(uplink, signal);
+    if (gaveUp !== undefined) {
+      // While something is queued the last line says it.
+      if (queue.pending().entries === 0) await emit({ event: 'note', message: gaveUp.message });
+      return { heartbeat: false, gaveUp };
     }
     if (tally.versions > 0) return { heartbeat: false };
     await uplink.heartbeat({ files: tally.files, bytes: tally.bytes, unprotected: agent.problems.size });

@@ -1,5 +1,6 @@
 import { PartialError } from '@aliquot/shared/cli/errors';
 import type { Agent } from './agent.ts';
+import type { AgentError } from './errors.ts';
 import type { Emit } from './protocol.ts';
 import { sendAll, unreachable } from './reach.ts';
 
@@ -22,10 +23,10 @@ export async function flush(agent: Agent, emit: Emit, signal: AbortSignal): Prom
     void emit({ event: 'sending', receipted, queued: entries, queuedBytes: bytes });
   });
   let error: unknown;
+  let gaveUp: AgentError | undefined;
   try {
-    if ((await sendAll(uplink, signal)) === 'unreachable' && queue.pending().entries === 0) {
-      await emit({ event: 'note', message: unreachable(uplink).message });
-    }
+    gaveUp = await sendAll(uplink, signal);
+    if (gaveUp !== undefined && queue.pending().entries === 0) await emit({ event: 'note', message: gaveUp.message });
   } catch (caught) {
     error = caught;
   } finally {
@@ -37,7 +38,7 @@ export async function flush(agent: Agent, emit: Emit, signal: AbortSignal): Prom
   await emit({ event: 'summary', versions: receipted, commits, sentBytes, queued, queuedBytes, failed: 0, seconds });
   if (error !== undefined) throw error;
   if (queued > 0) {
-    const { message } = unreachable(uplink);
+    const { message } = gaveUp ?? unreachable(uplink);
     throw new PartialError(`${queued} ${queued === 1 ? 'version is' : 'versions are'} still queued, not yet safe: ${message}`);
   }
 }

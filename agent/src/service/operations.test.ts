@@ -66,16 +66,22 @@ const at = (name: string) => join(bench.data, name);
 const write = (name: string, content: string | Uint8Array) => writeFileSync(at(name), content);
 
 /** The events of one operation, and the error it ended with. */
-async function perform(request: Request): Promise<{ events: AgentEvent[]; summary: AgentEvent | undefined; code: string | undefined }> {
+async function perform(
+  request: Request,
+): Promise<{ events: AgentEvent[]; summary: AgentEvent | undefined; code: string | undefined; message: string }> {
   const events: AgentEvent[] = [];
+  let message = '';
   const emit = async (event: AgentEvent) => {
     if (event.event !== 'progress') events.push(event);
   };
   const code = await operate({ ...agent, host: bench.host }, undefined, request, emit, new AbortController().signal).then(
     () => undefined,
-    (error: { code?: string }) => error.code ?? String(error),
+    (error: { code?: string; message?: string }) => {
+      message = error.message ?? '';
+      return error.code ?? String(error);
+    },
   );
-  return { events, summary: events.find(({ event }) => event === 'summary'), code };
+  return { events, summary: events.find(({ event }) => event === 'summary'), code, message };
 }
 
 const backup = (over: Partial<Extract<Request, { op: 'backup' }>> = {}) =>
@@ -246,13 +252,36 @@ for (const [what, op] of [
 test('P5: with somebody on the way who alters every session, a backup ends, names it, and keeps everything queued', async () => {
   collector.bendWire = (message, index) => (index < 2 ? message : Buffer.from(message.map((byte, at) => (at === 20 ? byte ^ 1 : byte))));
   write('a', noise('a', 50_000));
-  const { summary, events, code } = await backup();
+  const { summary, events, code, message } = await backup();
   expect(code).toBe('PARTIAL');
   expect(summary).toMatchObject({ queued: 2, failed: 0 });
-  expect(events).toContainEqual(expect.objectContaining({ event: 'note', message: expect.stringMatching(/altered|authentic/) }));
+  expect(message).toMatch(/altered|authentic/);
+  expect(events.filter(({ event }) => event === 'note')).toEqual([]);
   collector.bendWire = (message) => message;
   expect((await backup()).summary).toMatchObject({ queued: 0 });
 });
+
+for (const [what, op] of [
+  ['backup', () => backup()],
+  ['flush', () => perform({ op: 'flush' })],
+] as const) {
+  test(`P6: while the collector's disk is full a ${what} ends after three sessions, with its words, and keeps everything queued`, async () => {
+    write('a', noise('a', 50_000));
+    await backup({ offline: true });
+    collector.bend = (frame) =>
+      frame.type === 'receipt' ? { type: 'refused', requestId: frame.requestId, code: 'storage', message: 'the disk is full' } : frame;
+    const before = collector.connections;
+    const { summary, events, code, message } = await op();
+    expect(code).toBe('PARTIAL');
+    expect(message).toMatch(/not yet safe: the collector refused \(storage\): the disk is full; try again later$/);
+    expect(collector.connections - before).toBe(3);
+    expect(summary).toMatchObject({ queued: 2, failed: 0 });
+    expect(events.filter(({ event }) => event === 'note')).toEqual([]);
+    await agent.uplink.stop();
+    collector.bend = (frame) => frame;
+    expect((await perform({ op: 'flush' })).summary).toMatchObject({ queued: 0 });
+  });
+}
 
 test('a flush of nothing without a collector says so, and is no failure', async () => {
   await collector.stop();

@@ -5,38 +5,39 @@ import { AgentError } from './errors.ts';
 /** A command gives up after this many failed attempts in a row; the service goes on trying for ever. */
 const attemptsBeforeGivingUp = 3;
 
-/** Runs work that needs the collector; `unreachable` after some failed attempts to connect. */
+/** Runs work that needs the collector; the answer is why it gave up, after some failed attempts. */
 async function reaching(
   uplink: Uplink,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
-): Promise<'done' | 'unreachable'> {
+): Promise<AgentError | undefined> {
   const giveUp = new AbortController();
   let failures = 0;
-  /** Sessions that ended because somebody alters what passes: those get ready, and would begin anew for ever. */
-  let altered = 0;
+  let why: AgentError | undefined;
   const unsubscribe = uplink.subscribe((event) => {
-    if (event.type === 'receipt') altered = 0;
-    if (event.type === 'receipt' || (event.type === 'state' && event.status.state === 'ready')) failures = 0;
+    // Only a receipt is progress: with a full disk, or somebody who alters what passes, every session gets ready and ends for nothing.
+    if (event.type === 'receipt') failures = 0;
     if (event.type !== 'state' || event.status.state !== 'offline') return;
     failures += 1;
-    if (event.status.problem?.code === 'UPLINK_TAMPERED') altered += 1;
-    if (failures >= attemptsBeforeGivingUp || altered >= attemptsBeforeGivingUp) giveUp.abort();
+    if (failures < attemptsBeforeGivingUp || why !== undefined) return;
+    // Taken down now: the next attempt may wipe the problem before anybody asks.
+    why = unreachable(uplink);
+    giveUp.abort();
   });
   try {
     await work(AbortSignal.any([signal, giveUp.signal]));
-    return 'done';
+    return undefined;
   } catch (error) {
     if (signal.aborted) throw new AgentError('AGENT_INTERRUPTED', 'ended before everything was sent; what was captured stays queued');
-    if (giveUp.signal.aborted) return 'unreachable';
+    if (why !== undefined) return why;
     throw error;
   } finally {
     unsubscribe();
   }
 }
 
-/** Sends everything that is queued now. Rejects with the uplink's error when waiting does not help (revoked, rolled back …). */
-export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<'done' | 'unreachable'> {
+/** Sends everything that is queued now; the answer is why not, when it gave up. Rejects with the uplink's error when waiting does not help (revoked, rolled back …). */
+export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError | undefined> {
   return reaching(uplink, signal, async (both) => {
     uplink.start();
     uplink.nudge();
@@ -46,20 +47,22 @@ export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<'done' | '
 
 /** Waits for a session. Rejects with `AGENT_UNREACHABLE`, or the reason that waiting does not mend. */
 export async function connected(uplink: Uplink, signal: AbortSignal): Promise<void> {
-  const outcome = await reaching(uplink, signal, (both) => {
+  const gaveUp = await reaching(uplink, signal, (both) => {
     uplink.start();
     uplink.nudge();
     return untilReady(uplink, both);
   });
-  if (outcome === 'unreachable') throw unreachable(uplink);
+  if (gaveUp !== undefined) throw gaveUp;
 }
 
-/** The error for a collector that does not answer. */
+/** The error for a collector that does not answer, or takes nothing now. */
 export function unreachable(uplink: Uplink): AgentError {
   const { url, problem } = uplink.status();
   // The uplink's own words say why, and end with what it does about it, which a command that gives up does not.
   const says = problem?.message.replace(/; (trying|connect) again.*$/, '') ?? `the collector at ${url} cannot be reached`;
-  return new AgentError('AGENT_UNREACHABLE', `${says}; check the network, and try again`, { retryable: true });
+  // Who is short of room, or broken, was reached well enough.
+  const wayOut = problem?.code === 'UPLINK_COLLECTOR_STORAGE' ? 'try again later' : 'check the network, and try again';
+  return new AgentError('AGENT_UNREACHABLE', `${says}; ${wayOut}`, { retryable: true });
 }
 
 function untilReady(uplink: Uplink, signal: AbortSignal): Promise<void> {
