@@ -109,9 +109,18 @@ export class VaultCore {
     }
   }
 
-  /** The packs of `dir` over an empty catalog in `catalogDir`, nothing replayed yet: for fsck, which writes nothing to `dir`. */
-  static async inspect(dir: string, catalogDir: string, vaultId: VaultId, ports: JournalPorts): Promise<VaultCore> {
-    const journal = await Journal.inspect(join(dir, 'packs'), vaultId, ports);
+  /**
+   * The packs of `dir` up to `end` (as fsck has read them) over an empty catalog in `catalogDir`, nothing replayed yet: for fsck,
+   * which writes nothing to `dir`.
+   */
+  static async inspect(
+    dir: string,
+    catalogDir: string,
+    vaultId: VaultId,
+    ports: JournalPorts,
+    end: Position | undefined,
+  ): Promise<VaultCore> {
+    const journal = Journal.inspect(join(dir, 'packs'), vaultId, ports, end);
     const catalog = await Catalog.open(ports.files, catalogDir);
     return new VaultCore(await load(journal, catalog));
   }

@@ -18,7 +18,7 @@ export type FindingCode =
   | 'record-unknown'
   /** A chunk or page whose bytes have rotted. */
   | 'item-damaged'
-  /** The last pack ends in a torn record: the usual trace of a crash, cut at the next start. */
+  /** The last pack ends in a torn record: a crash's trace, cut at the next start. A warning when sound records stand in it. */
   | 'torn-tail'
   /** A commit's signature, certificate chain or entries do not verify. */
   | 'commit-invalid'

@@ -5,7 +5,16 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { StoreError } from './errors.ts';
 import type { Finding } from './fsck-finding.ts';
 import { isData } from './journal-scan.ts';
-import { mayBeTorn, packFileName, ReadOnlyPack, readFooter, readIndex, type Scanned, scanRecords } from './pack-source.ts';
+import {
+  mayBeTorn,
+  packFileName,
+  ReadOnlyPack,
+  readFooter,
+  readIndex,
+  type Scanned,
+  scanRecords,
+  soundRecordBehind,
+} from './pack-source.ts';
 import type { Position } from './position.ts';
 import { decodePackHeader, type IndexRow, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';
 
@@ -19,6 +28,8 @@ export interface DamagedItem {
 export interface PackReport {
   readonly bytes: number;
   readonly items: number;
+  /** Where what can be read of the records ends: at the index of a closed pack, or at a torn tail. */
+  readonly end: number;
   readonly damaged: DamagedItem[];
   /** True when a record other than an item is broken: the history behind it cannot be followed. */
   readonly broken: boolean;
@@ -32,6 +43,8 @@ interface PackOptions {
   readonly isLast: boolean;
   /** The catalog says that everything before this was durable: what is broken there is damage, not a torn tail (I-C5). */
   readonly durableTo: number;
+  /** A living process appends to the last pack: it cut every torn tail when it opened the folder, so there is none now. */
+  readonly live: boolean;
   readonly tell: (finding: Finding) => void;
 }
 
@@ -50,17 +63,22 @@ class PackCheck {
   readonly #vaultId: VaultId;
   readonly #isLast: boolean;
   readonly #durableTo: number;
+  readonly #live: boolean;
   readonly #tell: (finding: Finding) => void;
   readonly #rows: IndexRow[] = [];
   readonly #damaged: DamagedItem[] = [];
   #items = 0;
   #broken = false;
+  #end = PACK_HEADER_BYTES;
+  /** The bad record that is being read a second time. */
+  #again: number | undefined;
 
   constructor(pack: ReadOnlyPack, options: PackOptions) {
     this.#pack = pack;
     this.#vaultId = options.vaultId;
     this.#isLast = options.isLast;
     this.#durableTo = options.durableTo;
+    this.#live = options.live;
     this.#tell = options.tell;
   }
 
@@ -74,12 +92,13 @@ class PackCheck {
       else if (footer !== undefined && index === undefined)
         this.#error('pack-index', 'the index of a closed pack is damaged', footer.indexOffset, RESTORE);
       const open = this.#isLast && footer === undefined;
-      await this.#records(salt, footer?.indexOffset ?? pack.size, open, index);
+      this.#end = footer?.indexOffset ?? pack.size;
+      await this.#records(salt, this.#end, open, index);
       if (index !== undefined && !this.#broken && !sameRows(index, this.#rows)) {
         this.#error('pack-index', 'the index does not name the records of its pack', footer?.indexOffset ?? 0, RESTORE);
       }
     }
-    return { bytes: pack.size, items: this.#items, damaged: this.#damaged, broken: this.#broken };
+    return { bytes: pack.size, items: this.#items, end: this.#end, damaged: this.#damaged, broken: this.#broken };
   }
 
   async #salt(): Promise<number | undefined> {
@@ -88,7 +107,7 @@ class PackCheck {
       const header = decodePackHeader(await this.#pack.read(0, PACK_HEADER_BYTES), { path, number, vaultId: this.#vaultId });
       if (header !== undefined) return header.salt;
       if (this.#isLast && size <= PACK_HEADER_BYTES) {
-        this.#torn(0);
+        this.#torn(0, false);
         return undefined;
       }
       this.#error('pack-header', 'the pack has no sound header', 0, RESTORE);
@@ -125,8 +144,20 @@ class PackCheck {
     }
     // A pack that is too short is told as that, once.
     const cut = this.#durableTo > this.#pack.size;
-    if (open && (cut || item.offset >= this.#durableTo) && (await mayBeTorn(this.#pack, salt, item.offset))) {
-      this.#torn(item.offset);
+    if (open && this.#live) {
+      // It may have been read while it was being written: what is still bad at a second look is bad.
+      if (this.#again !== item.offset) {
+        this.#again = item.offset;
+        return item.offset;
+      }
+      if (await this.#mayBeUnderWay(item)) {
+        this.#end = item.offset;
+        this.#underWay(item.offset);
+        return undefined;
+      }
+    } else if (open && (cut || item.offset >= this.#durableTo) && (await mayBeTorn(this.#pack, salt, item.offset))) {
+      this.#end = item.offset;
+      this.#torn(item.offset, await soundRecordBehind(this.#pack, salt, item.offset));
       return undefined;
     }
     const known = item.type === 'record' ? item.header : index?.find((row) => row.offset === item.offset);
@@ -139,11 +170,20 @@ class PackCheck {
     this.#broken = true;
     this.#error(
       'record-broken',
-      `${known?.kind === 'event' ? 'an' : 'a'} ${known?.kind ?? 'record'} that was durable is broken`,
+      `${known?.kind === 'event' ? 'an' : 'a'} ${known?.kind ?? 'record'} ${this.#live ? 'that was written whole' : 'that was durable'} is broken`,
       item.offset,
       RESTORE,
     );
     return known === undefined ? undefined : item.offset + RECORD_HEADER_BYTES + known.length;
+  }
+
+  /**
+   * Whether the collector may be writing this record of the open pack, or have cut it after an append that failed. It appends in
+   * order, so a record that lay whole within the file when the file was opened, and is bad although it was read since, is damaged.
+   */
+  async #mayBeUnderWay(item: Exclude<Scanned, { type: 'unknown' }>): Promise<boolean> {
+    if (item.type === 'record' ? item.sound : item.why === 'incomplete') return true;
+    return (await this.#pack.currentSize()) < this.#pack.size;
   }
 
   #note({ kind, id, length }: Pick<RecordHeader, 'kind' | 'id' | 'length'>, offset: number): void {
@@ -151,11 +191,36 @@ class PackCheck {
     if (isData(kind)) this.#items += 1;
   }
 
-  #torn(offset: number): void {
+  /** Nothing says that these bytes were ever durable. Sound records among them may be a power cut's doing, or damage in front. */
+  #torn(offset: number, soundBehind: boolean): void {
+    if (this.#live) {
+      this.#underWay(offset);
+      return;
+    }
     if (this.#durableTo > this.#pack.size) return;
-    const what = `the last pack ends in ${this.#pack.size - offset} bytes that are no complete record`;
-    const remedy = 'nothing to do: no receipt covers them, and the next start cuts them (or a collector is writing them right now)';
-    this.#tell({ code: 'torn-tail', severity: 'info', what, where: `${this.#pack.path}, byte ${offset}`, remedy });
+    const bytes = this.#pack.size - offset;
+    const [severity, what, remedy] = soundBehind
+      ? ([
+          'warning',
+          `the last pack ends in ${bytes} bytes behind a broken record, and sound records among them`,
+          'after a power cut: nothing to do, the next start cuts them. Otherwise copy the pack aside before you start: they may be damaged, and receipts may cover them',
+        ] as const)
+      : ([
+          'info',
+          `the last pack ends in ${bytes} bytes that are no complete record`,
+          'nothing to do after a crash: the next start cuts them. Had a receipt covered them, the agents would report it (aliquot log status)',
+        ] as const);
+    this.#tell({ code: 'torn-tail', severity, what, where: `${this.#pack.path}, byte ${offset}`, remedy });
+  }
+
+  #underWay(offset: number): void {
+    this.#tell({
+      code: 'torn-tail',
+      severity: 'info',
+      what: `the last pack ends in ${this.#pack.size - offset} bytes that are not yet a complete record`,
+      where: `${this.#pack.path}, byte ${offset}`,
+      remedy: 'the collector seems to be writing them: run fsck again; if they stay, run it while the collector is stopped',
+    });
   }
 
   #error(code: Finding['code'], what: string, offset: number, remedy: string): void {

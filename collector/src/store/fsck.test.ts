@@ -214,6 +214,50 @@ describe('fsck of a collector', () => {
     await store.close();
   });
 
+  test('P6 in a folder in use, damage in the last synced group is damage and no torn tail', async () => {
+    const place = await lab();
+    const pack = join(place.vaultDir, 'packs', '00000001.pack');
+    const store = await openCollector(place.dir, place.world.ports());
+    await spoil(pack, (await recordAt(place.vaultDir, 1, 42)) + 60); // chunk "c", of the last commit
+    const { findings, faults } = await check(place);
+    expect(codes(findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
+    expect(faults).toBe(2);
+    await spoil(pack, (await recordAt(place.vaultDir, 4, 2)) + 200);
+    expect((await check(place)).findings).toContainEqual(
+      expect.objectContaining({ code: 'record-broken', what: 'a commit that was written whole is broken' }),
+    );
+    await store.close();
+  });
+
+  test('in a folder in use, a record that is not there whole may be under way: told, and no fault', async () => {
+    const place = await lab();
+    const store = await openCollector(place.dir, place.world.ports());
+    truncateSync(join(place.vaultDir, 'packs', '00000001.pack'), endOnDisk(place.vaultDir).offset - 5);
+    const { findings, faults } = await check(place);
+    expect(findings[0]).toMatchObject({ code: 'torn-tail', severity: 'info', remedy: expect.stringContaining('run fsck again') });
+    expect(faults).toBe(0);
+    await store.close();
+  });
+
+  test.each([false, true])(
+    'P1 a damaged chunk of the last group costs no commit when the collector is stopped (repair: %s)',
+    async (repair) => {
+      const place = await lab();
+      const size = endOnDisk(place.vaultDir);
+      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)) + 60);
+      expect(codes((await check(place, repair)).findings)).toEqual(['item-damaged', 'version-damaged']);
+      expect(endOnDisk(place.vaultDir)).toEqual(size);
+    },
+  );
+
+  test('a torn tail with sound records in it is a warning, as nobody can tell it from damage', async () => {
+    const place = await lab();
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)) + 60);
+    const { findings } = await check(place);
+    expect(findings[0]).toMatchObject({ code: 'torn-tail', severity: 'warning', remedy: expect.stringContaining('receipts may cover') });
+  });
+
   test('P5 I-C2 takes a commit that came back after a rollback without what is lost; a rebuild gives the same catalog', async () => {
     const place = await lab();
     const store = await openCollector(place.dir, place.world.ports());

@@ -105,10 +105,10 @@ class Fsck {
     }
     const durable = await this.#durableEnd(join(dir, 'catalog'));
     const loss = await this.#lostEnd(dir, numbers, durable);
-    const { damaged, broken } = await this.#packs(dir, vault, numbers, durable);
+    const { damaged, broken, end } = await this.#packs(dir, vault, numbers, durable);
     if (loss === 'packs') return;
     // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
-    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, loss === 'end');
+    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, { end, endLost: loss === 'end' });
     if (this.#options.repair === true && !broken) await this.#repair(dir, vault, catalogDiffers);
   }
 
@@ -163,13 +163,14 @@ class Fsck {
     vault: VaultIdentity,
     numbers: readonly number[],
     durable: Position | undefined,
-  ): Promise<{ damaged: DamagedItem[]; broken: boolean }> {
+  ): Promise<{ damaged: DamagedItem[]; broken: boolean; end: Position | undefined }> {
     const { files, onProgress } = this.#options;
     const packs = join(dir, 'packs');
     let total = 0;
     for (const number of numbers) total += (await files.stat(join(packs, packFileName(number)))).size;
     const damaged: DamagedItem[] = [];
     let broken = false;
+    let end: Position | undefined;
     let done = 0;
     for (const number of numbers) {
       const isLast = number === numbers.at(-1);
@@ -177,25 +178,32 @@ class Fsck {
         vaultId: vault.descriptor.vaultId,
         isLast,
         durableTo: durable?.pack === number ? durable.offset : 0,
+        live: this.#live,
         tell: this.#tell,
       });
       damaged.push(...report.damaged);
       broken ||= report.broken;
+      end = { pack: number, offset: report.end };
       done += report.bytes;
       this.#summary.packs += 1;
       this.#summary.bytes += report.bytes;
       this.#summary.items += report.items;
       onProgress?.(done, total);
     }
-    return { damaged, broken };
+    return { damaged, broken, end };
   }
 
   /** Replays the journal into a catalog of its own, proving each step; true when the real catalog is not the same. */
-  async #history(dir: string, vault: VaultIdentity, damaged: readonly DamagedItem[], endLost: boolean): Promise<boolean> {
+  async #history(
+    dir: string,
+    vault: VaultIdentity,
+    damaged: readonly DamagedItem[],
+    { end, endLost }: { readonly end: Position | undefined; readonly endLost: boolean },
+  ): Promise<boolean> {
     const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
     let core: VaultCore | undefined;
     try {
-      core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, this.#options);
+      core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, this.#options, end);
       for (const item of damaged) core.setDamaged(item.id);
       const audit = new LogAudit(vault, this.#tell);
       const pageLost = damaged.some((item) => item.kind === 'page');

@@ -118,25 +118,14 @@ export class Journal {
   }
 
   /**
-   * The packs as they lie, for fsck: nothing is cut, made or synced, and appending is a mistake. Ends where the last sound
-   * record of the last pack ends, so a collector may be writing at the same time.
+   * The packs as they lie, for fsck: nothing is cut, made or synced, and appending is a mistake. Ends at `end`, where fsck found
+   * the records to end, so a collector may be writing at the same time.
    */
-  static async inspect(dir: string, vaultId: VaultId, ports: JournalPorts): Promise<Journal> {
+  static inspect(dir: string, vaultId: VaultId, ports: JournalPorts, end: Position | undefined): Journal {
     const journal = new Journal(dir, vaultId, ports);
-    const last = (await listPacks(ports.files, dir)).at(-1) ?? 0;
-    journal.#lastNumber = last;
-    journal.#inspectedEnd = PACK_HEADER_BYTES;
-    if (last === 0) return journal;
-    const pack = await ReadOnlyPack.open(ports.files, journal.#path(last), last);
-    try {
-      if (pack.size <= PACK_HEADER_BYTES) return journal;
-      const { salt } = await journal.#header(pack);
-      const footer = await readFooter(pack, salt);
-      journal.#inspectedEnd = footer?.indexOffset ?? (await soundEnd(pack, salt, 0, () => undefined));
-      return journal;
-    } finally {
-      await pack.close();
-    }
+    journal.#lastNumber = end?.pack ?? 0;
+    journal.#inspectedEnd = end?.offset ?? PACK_HEADER_BYTES;
+    return journal;
   }
 
   /** Where the next record will stand, or (between two packs) where the last one ended. */

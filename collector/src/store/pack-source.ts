@@ -7,6 +7,7 @@ import {
   decodeRecordHeader,
   FOOTER_BYTES,
   type Footer,
+  type HeaderVerdict,
   type IndexRow,
   nextMagic,
   PACK_HEADER_BYTES,
@@ -49,6 +50,11 @@ export class ReadOnlyPack implements PackSource {
 
   read(position: number, length: number): Promise<Buffer> {
     return withFileErrors('read', this.path, () => readFully(this.#file, position, length));
+  }
+
+  /** Bytes of the file by now: it may have grown since, or been cut. */
+  currentSize(): Promise<number> {
+    return withFileErrors('read', this.path, async () => (await this.#file.facts()).size);
   }
 
   close(): Promise<void> {
@@ -169,13 +175,33 @@ export async function readIndex(source: PackSource, salt: number): Promise<Index
  * was written when `offset` had already been synced (I-C5). Searches byte by byte, as lengths can no longer be trusted.
  */
 export async function mayBeTorn(source: PackSource, salt: number, offset: number): Promise<boolean> {
+  for await (const { verdict } of headersBehind(source, salt, offset)) {
+    if (verdict.type === 'unknown' || verdict.header.syncedTo > offset) return false;
+  }
+  return true;
+}
+
+/** Whether a whole record that is sound, payload included, stands anywhere behind `offset`. */
+export async function soundRecordBehind(source: PackSource, salt: number, offset: number): Promise<boolean> {
+  for await (const { at, verdict } of headersBehind(source, salt, offset)) {
+    if (verdict.type === 'unknown') return true;
+    if (payloadIsSound(verdict.header, await source.read(at + RECORD_HEADER_BYTES, verdict.header.length))) return true;
+  }
+  return false;
+}
+
+/** Every header with a sound checksum behind `offset`, wherever it stands. */
+async function* headersBehind(
+  source: PackSource,
+  salt: number,
+  offset: number,
+): AsyncGenerator<{ readonly at: number; readonly verdict: Exclude<HeaderVerdict, { type: 'bad' }> }> {
   const step = 1024 * 1024;
   for (let start = offset + 1; start < source.size; start += step) {
     const bytes = await source.read(start, step + RECORD_HEADER_BYTES - 1);
     for (let at = nextMagic(bytes, 0); at >= 0 && at < step; at = nextMagic(bytes, at + 1)) {
       const verdict = decodeRecordHeader(bytes.subarray(at, at + RECORD_HEADER_BYTES), salt);
-      if (verdict.type === 'unknown' || (verdict.type === 'header' && verdict.header.syncedTo > offset)) return false;
+      if (verdict.type !== 'bad') yield { at: start + at, verdict };
     }
   }
-  return true;
 }
