@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -92,5 +93,42 @@ describe('TLS', () => {
   test('a self-made certificate without pin or authority is refused', async () => {
     expect(await dial({ tlsCa: '', tlsPinSha256: none })).toBe('UPLINK_TLS');
     expect(await ask({ tlsCa: '', tlsPinSha256: none })).toBe('ENROL_TLS');
+  });
+});
+
+describe('the end of a connection', () => {
+  async function endedWith(
+    reason: string | Uint8Array,
+  ): Promise<{ readonly code: string; readonly message: string; readonly retryable: boolean }> {
+    const plain = new WebSocketServer({ port: 0, host: '127.0.0.1', path: '/v1/agent' });
+    await once(plain, 'listening');
+    plain.on('connection', (socket) => socket.close(1008, Buffer.from(reason)));
+    try {
+      return await new Promise((resolve) => {
+        const at = `http://127.0.0.1:${(plain.address() as AddressInfo).port}`;
+        const nothing = () => undefined;
+        connectWebSocket(
+          { url: at, tlsCa: '', tlsPinSha256: new Uint8Array() },
+          { onOpen: nothing, onMessage: nothing, onSign: nothing, onClose: resolve },
+        );
+      });
+    } finally {
+      plain.close();
+    }
+  }
+
+  test('the reason that the other side gives is shown as an unsigned hint, and it is tried again', async () => {
+    const foreign = await endedWith('SESSION_UNKNOWN_VAULT');
+    expect(foreign).toMatchObject({ code: 'UPLINK_CLOSED', retryable: true });
+    expect(foreign.message).toMatch(
+      /ended; what answers there says, unsigned: SESSION_UNKNOWN_VAULT \(it does not hold this vault.*; trying again$/,
+    );
+    expect((await endedWith('STORE_NO_SPACE')).message).toMatch(/unsigned: STORE_NO_SPACE; trying again$/);
+  });
+
+  test('a reason is printable whatever it is made of, and nothing is added without one', async () => {
+    expect((await endedWith('')).message).toMatch(/ ended; trying again$/);
+    expect((await endedWith('\u001b[31mred\u0007\n\u202edeb')).message).toMatch(/unsigned: \[31mred deb; trying again$/);
+    expect((await endedWith('x'.repeat(123))).message.length).toBeLessThan(250);
   });
 });

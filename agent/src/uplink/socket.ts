@@ -32,6 +32,8 @@ export interface SocketListener {
 export type Connect = (trust: ServerTrust, listener: SocketListener) => MessageSocket;
 
 const CONNECT_MS = 20_000;
+/** RFC 6455 section 5.5 leaves 123 bytes for a reason. */
+const MAX_HINT_LENGTH = 123;
 
 /** Connects to `/v1/agent` below the collector's address, by `ws`. Throws `UplinkError` for an address that may not be used. */
 export const connectWebSocket: Connect = (trust, listener) => {
@@ -65,8 +67,8 @@ export const connectWebSocket: Connect = (trust, listener) => {
   socket.on('error', (error: Error) => {
     failure ??= connectionError(trust, error);
   });
-  socket.on('close', () =>
-    listener.onClose(failure ?? new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended; trying again`)),
+  socket.on('close', (_code: number, reason: Buffer) =>
+    listener.onClose(failure ?? new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended${hint(reason)}; trying again`)),
   );
   return {
     send: (message) =>
@@ -81,6 +83,18 @@ export const connectWebSocket: Connect = (trust, listener) => {
     terminate: () => socket.terminate(),
   };
 };
+
+/** What the other side gave as its reason for closing: nobody signed it, so it is shown, as a hint, and nothing is decided by it. */
+function hint(reason: Buffer): string {
+  const says = reason
+    .toString('utf8')
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+    .slice(0, MAX_HINT_LENGTH);
+  if (says === '') return '';
+  const meaning = says === 'SESSION_UNKNOWN_VAULT' ? ' (it does not hold this vault: is it another collector?)' : '';
+  return `; what answers there says, unsigned: ${says}${meaning}`;
+}
 
 function prepared(trust: ServerTrust) {
   try {
