@@ -107,7 +107,13 @@ function checkOpeningLeaf(opening: Signed, leaf: Uint8Array): void {
 }
 
 function rolledBack(seen: TreeHead | undefined, head: TreeHead): UplinkError {
-  const had = seen === undefined ? '' : `: it had ${seen.size} entries and now has ${head.size}`;
+  // Put back and gone on since, it may have as many entries as before, or more: others than those that were signed.
+  const had =
+    seen === undefined
+      ? ''
+      : head.size < seen.size
+        ? `: it had ${seen.size} entries and now has ${head.size}`
+        : `: its history differs from the ${seen.size} entries that it had signed`;
   return new UplinkError(
     'UPLINK_ROLLED_BACK',
     `the collector lost part of its log${had}; nothing is sent until central IT runs: aliquot log reopen`,

@@ -33,17 +33,38 @@ export function testIdentity(url: string, selfRestore = true): AgentIdentity {
   };
 }
 
+interface Waiting {
+  readonly milliseconds: number;
+  readonly action: () => void;
+}
+
 /** Timers that fire when the test says so. */
 export class ManualTimers implements Timers {
-  readonly waiting: { readonly milliseconds: number; readonly action: () => void }[] = [];
+  readonly waiting: Waiting[] = [];
+  readonly #watchers = new Set<() => void>();
 
   after(milliseconds: number, action: () => void): () => void {
     const timer = { milliseconds, action };
     this.waiting.push(timer);
+    for (const watch of [...this.#watchers]) watch();
     return () => {
       const at = this.waiting.indexOf(timer);
       if (at >= 0) this.waiting.splice(at, 1);
     };
+  }
+
+  /** Resolves with the first timer that waits for at least so long, now or later. */
+  longer(milliseconds: number): Promise<Waiting> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        const found = this.waiting.find((timer) => timer.milliseconds >= milliseconds);
+        if (found === undefined) return;
+        this.#watchers.delete(look);
+        resolve(found);
+      };
+      this.#watchers.add(look);
+      look();
+    });
   }
 
   /** Fires every timer that waits now. */
