@@ -166,6 +166,33 @@ describe('enrolling', () => {
     }
   });
 
+  test('after a definite refusal the folder takes another bundle; a bare status, or one that may pass, keeps what was begun', async () => {
+    const { answer } = desk();
+    const refusedWith = (status: number, body: string) => async () => ({ status, body: Buffer.from(body) });
+    for (const [status, code] of [
+      [403, 'ENROL_UNKNOWN'],
+      [403, 'ENROL_REVOKED'],
+      [409, 'ENROL_OTHER_KEYS'],
+      [410, 'ENROL_EXPIRED'],
+    ] as const) {
+      const body = JSON.stringify({ code, message: 'no' });
+      await expect(enrol(options(bundleFor('a').text, { post: refusedWith(status, body) }))).rejects.toMatchObject({ retryable: false });
+      expect(readdirSync(identityDir())).toEqual([]);
+    }
+    for (const [status, body] of [
+      [404, '<html>no such page</html>'],
+      [409, ''],
+      [429, '{"code":"ENROL_UNKNOWN"}'],
+      [503, '{"code":"ENROL_UNKNOWN"}'],
+    ] as const) {
+      await expect(enrol(options(bundleFor('a').text, { post: refusedWith(status, body) }))).rejects.toThrow();
+      await expect(enrol(options(bundleFor('b').text, { post: answer }))).rejects.toMatchObject({ code: 'ENROL_OTHER_BEGUN' });
+    }
+    const unknown = refusedWith(403, '{"code":"ENROL_UNKNOWN","message":"who?"}');
+    await expect(enrol(options(bundleFor('a').text, { post: unknown }))).rejects.toMatchObject({ code: 'ENROL_UNKNOWN' });
+    expect((await enrol(options(bundleFor('b').text, { post: answer }))).certificate.enrolment.name).toBe('b');
+  });
+
   test('a damaged identity is named and tells no secret', async () => {
     await enrol(options(bundleFor().text, { post: desk().answer }));
     const path = join(identityDir(), 'identity.json');

@@ -39,7 +39,7 @@ const IDLE_MS = 30_000;
  * Enrols this PC: makes its keys, has them bound to the bundle's enrolment, and keeps what is needed afterwards.
  *
  * The keys are durable before the collector hears of them, so a crash anywhere in between is mended by running the same
- * command again: same bundle, same keys, same answer. On success the one-time enrolment seed is gone: it is never written.
+ * command again: same bundle, same keys, same answer. A definite refusal erases them. On success the one-time enrolment seed is gone: it is never written.
  * Errors: `BundleError`, `IdentityError`.
  */
 export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
@@ -69,7 +69,11 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
   const trust = identity.server;
   const body = encodeEnrolRequest({ version: 1, enrolment: stored.enrolment, binding: stored.binding });
   const answer = await (options.post ?? post)(trust, '/v1/enrol', body);
-  if (answer.status !== 200) throw refusal(answer, bundle, trust);
+  if (answer.status !== 200) {
+    // Such keys are bound nowhere, and never will be: another bundle may have the folder. After a crash, or with no answer, they stay.
+    if (isDefinite(answer)) await eraseIdentity(port, paths.begun);
+    throw refusal(answer, bundle, trust);
+  }
   checkAnswer(answer.body, identity, trust);
   await writeIdentity(port, paths.identity, stored);
   await eraseIdentity(port, paths.begun);
@@ -128,6 +132,14 @@ function refusal(answer: HttpAnswer, bundle: OpenBundle, trust: ServerTrust): Id
     ? (['ENROL_REVOKED', `agent ${name} was revoked; ask central IT`] as const)
     : (known[answer.status] ?? ['ENROL_REFUSED', `the collector refused agent ${name}: ${told === '' ? `status ${answer.status}` : told}`]);
   return new IdentityError(code, says, { retryable: answer.status >= 500 });
+}
+
+/**
+ * Whether the collector itself refused for good. Something on the way that answers with a bare status does not count: the keys of a
+ * request whose answer was lost may be bound already, and without them the bundle is spent.
+ */
+function isDefinite(answer: HttpAnswer): boolean {
+  return [403, 404, 409, 410].includes(answer.status) && /^ENROL_[A-Z_]+(:|$)/.test(messageOf(answer.body));
 }
 
 /** The collector's own words, cut to one printable line. */
