@@ -2,7 +2,7 @@ import { decodeSigned, MAX_LOST_HEADS, type TreeHead } from '@aliquot/proto';
 import { formatInstant } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import { issueEpochOpening, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
+import { issueEpochOpening, verifyCollectorCertificate, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import type { Command } from 'commander';
 import { fromBase64 } from '../rest/base64.ts';
@@ -85,8 +85,14 @@ async function reopenCommand(context: CommandContext, options: LogOptions): Prom
 async function reopen(context: CommandContext, output: Output, { kit, vault, collector }: OpenVault): Promise<void> {
   const info = await vault.log();
   const { head: base } = verifyHead(decodeSigned(fromBase64(info.head)), collector);
-  // A head that this collector did not sign was not promised to anybody, so nothing is healed by naming it.
-  const lost = distinct(info.reported.map((reported) => verifyHead(decodeSigned(fromBase64(reported.signedHead)), collector).head));
+  // A head that no certified collector of this vault signed (this one, or one that it succeeds) was not promised to anybody.
+  const lost = distinct(
+    info.reported.map(({ signedHead, certificate }) => {
+      const issued = decodeSigned(fromBase64(certificate));
+      const signer = verifyCollectorCertificate(kit.authority.publicKey, kit.descriptor.vaultId, issued);
+      return verifyHead(decodeSigned(fromBase64(signedHead)), signer).head;
+    }),
+  );
   if (lost.length === 0) {
     await output.result(
       { event: 'reopened', opened: false },

@@ -19,6 +19,7 @@ export function logAnswer(context: RestContext, vault: VaultStore): LogInfo {
       timeMs: reported.timeMs,
       head: { logEpoch: reported.head.logEpoch, size: reported.head.size, root: toBase64(reported.head.root) },
       signedHead: toBase64(encodeSigned(reported.signedHead)),
+      certificate: toBase64(encodeSigned(reported.collectorCertificate)),
     })),
   };
 }

@@ -122,7 +122,8 @@ export const logInfo = z.object({
   /** Encoded `Signed` of a `TreeHeadBody`. */
   head: base64,
   openings: z.array(base64),
-  reported: z.array(z.object({ agent: z.string(), agentId: id16, timeMs, head: treeHead, signedHead: base64 })),
+  /** `signedHead` and `certificate` (of whoever signed it, which may be a predecessor): encoded `Signed`. */
+  reported: z.array(z.object({ agent: z.string(), agentId: id16, timeMs, head: treeHead, signedHead: base64, certificate: base64 })),
 });
 export type LogInfo = z.infer<typeof logInfo>;
 

@@ -240,7 +240,8 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
 
 /** What a `headReported` event says, with the time of its leaf. */
 export function reportedHeadOf(event: Extract<EventBody, { type: 'headReported' }>, timeMs: number): ReportedHead {
-  return { agentId: event.agentId, timeMs, head: decodeTreeHeadBody(event.head.body).head, signedHead: event.head };
+  const { agentId, head: signedHead, collectorCertificate } = event;
+  return { agentId, timeMs, head: decodeTreeHeadBody(signedHead.body).head, signedHead, collectorCertificate };
 }
 
 function putAgents(change: CatalogChange, rows: readonly AgentRow[]): Effect {

@@ -203,6 +203,8 @@ export interface ReportedHead {
   readonly timeMs: number;
   readonly head: TreeHead;
   readonly signedHead: Signed;
+  /** Of whoever signed the head: this collector, or one that it succeeds. */
+  readonly collectorCertificate: Signed;
 }
 
 export interface VaultStats {

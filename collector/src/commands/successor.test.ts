@@ -1,0 +1,74 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openBundle } from '@aliquot/shared/keys/bundle';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import { AGENT_PATH } from '../ingest/upgrade.ts';
+import { TestAgent } from '../testing/agent.ts';
+import { aliquot, type CliResult, serving } from '../testing/cli.ts';
+import { socketWire } from '../testing/wire.ts';
+
+let dir: string;
+let url: string;
+let token: string;
+let stop: (() => Promise<CliResult>) | undefined;
+const kit = () => join(dir, 'lab.kit');
+
+async function ok(...args: string[]): Promise<CliResult> {
+  const result = await aliquot(args, { url, token });
+  expect(result).toMatchObject({ code: 0 });
+  return result;
+}
+
+/** A collector with a new identity, which serves from then on. */
+async function collector(name: string): Promise<void> {
+  const data = join(dir, name);
+  await ok('init', '--data', data, '--name', name);
+  token = (await readFile(join(data, 'admin.token'), 'utf8')).trim();
+  ({ url, stop } = await serving(['--data', data, '--listen', '127.0.0.1:0']));
+}
+
+async function connected(agent: TestAgent) {
+  return agent.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
+}
+
+beforeEach(async () => {
+  vi.stubEnv('ALIQUOT_PASSPHRASE', 'correct horse battery staple');
+  dir = await mkdtemp(join(tmpdir(), 'aliquot-successor-'));
+});
+
+afterEach(async () => {
+  await stop?.();
+  stop = undefined;
+  await rm(dir, { recursive: true, force: true });
+  vi.unstubAllEnvs();
+});
+
+it('P5 P6 an agent of a lost collector goes on with its successor, once the loss of the head that the lost one signed is approved', async () => {
+  await collector('first');
+  await ok('kit', 'create', '--out', kit(), '--vault', 'lab');
+  await ok('vault', 'add', '--kit', kit());
+  const bundle = join(dir, 'hplc-1.bundle');
+  await ok('enroll', 'hplc-1', '--kit', kit(), '--out', bundle);
+  const agent = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
+  await agent.enrol(agent.bundle.url);
+  await connected(agent);
+  const content = new Uint8Array(Buffer.from('time;signal\n'));
+  const made = agent.commitOf([{ path: '/data/run1', bytes: content }]);
+  await agent.backUp([{ path: '/data/run0', bytes: content }]);
+  await stop?.();
+  await rm(join(dir, 'first'), { recursive: true });
+
+  await collector('second');
+  await ok('vault', 'add', '--kit', kit(), '--generation', '2');
+  expect((await connected(agent)).rolledBack).toBe(true);
+  expect((await ok('log', 'status')).stdout).toContain('ROLLED BACK  agent hplc-1');
+  expect((await ok('log', 'reopen', '--kit', kit())).stdout).toContain('goes on in epoch 2');
+  expect((await ok('log', 'reopen', '--kit', kit())).stdout).toContain('nothing to heal');
+  expect(await connected(agent)).toMatchObject({ rolledBack: false, chainHead: undefined });
+  await agent.upload(made.items);
+  expect(await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes)).toMatchObject({ type: 'receipt' });
+  await ok('restore', '--kit', kit(), '--agent', 'hplc-1', '--to', join(dir, 'back'));
+  expect(new Uint8Array(await readFile(join(dir, 'back/data/run1')))).toEqual(content);
+});
