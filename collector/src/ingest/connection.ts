@@ -6,6 +6,7 @@ import { SessionError } from '@aliquot/shared/session/errors';
 import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
 import type { CollectorStore } from '../store/collector-store.ts';
+import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
 import { type Channel, CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_TRY_AGAIN } from './channel.ts';
@@ -151,8 +152,10 @@ export class Connection {
   #fail(error: unknown): void {
     if (this.#ended) return;
     const { refusal, requestId, closeCode, code, message } = describe(error);
+    // A disk that is full or fails is foreseen, and met at every attempt: its one line is enough. What is not foreseen needs its stack.
+    const diskError = error instanceof StoreError && DISK_TROUBLE.has(error.code) ? { code, reason: error.message } : undefined;
     const ours = refusal === 'storage';
-    this.#log[ours ? 'error' : 'warn'](ours ? { code, err: error } : { code }, `session ended: ${message}`);
+    this.#log[ours ? 'error' : 'warn'](diskError ?? (ours ? { code, err: error } : { code }), `session ended: ${message}`);
     const told = this.#link?.send({ type: 'refused', requestId, code: refusal, message });
     this.#close(told, closeCode, code);
   }
@@ -171,6 +174,8 @@ export class Connection {
     );
   }
 }
+
+const DISK_TROUBLE: ReadonlySet<string> = new Set<StoreErrorCode>(['STORE_NO_SPACE', 'STORE_FAILED']);
 
 interface Ending {
   readonly refusal: RefusalCode;

@@ -478,6 +478,9 @@ describe('a disk that fails under a session', () => {
     await agent.open(front.connect().wire);
     await agent.backUp([{ path: '/data/a', bytes: text('in between') }]);
     expect(front.logged.join('')).toContain('STORE_FAILED');
+    // Foreseen, and met at every attempt: what and why, but no stack.
+    expect(front.logged.join('')).toMatch(/"reason":"EIO"/);
+    expect(front.logged.join('')).not.toContain('"stack"');
   });
 });
 
