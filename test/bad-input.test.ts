@@ -233,8 +233,7 @@ describe('bad input', () => {
         await world.write('data/three.txt', 'three');
         // Queued is not safe: done in part, and the way out is named.
         const backup = await agentRun('backup', tree, '--data', agent.data, '--json');
-        expect(backup.code).toBe(3);
-        expect(complaints(backup).at(-1)).toMatch(/not yet safe.*try again.* \[PARTIAL\]$/);
+        expectRefusal(backup, 3, /not yet safe.*unsigned: SESSION_UNKNOWN_VAULT.*try again.* \[PARTIAL\]$/);
         const target = newTarget();
         const operator = await run(
           'aliquot',
@@ -268,6 +267,8 @@ describe('bad input', () => {
         await world.unserve();
         await world.serve();
       }
+      // The refusal binds the folder to nothing: a bundle that is announced may have it.
+      await mustRun('aliquot-agent', ['enroll', await world.bundle('announced-here'), '--data', join(world.folder, 'never-announced')]);
     });
 
     it('a collector folder whose identity key was exchanged does not start, and fsck names the file', async () => {
@@ -423,6 +424,12 @@ describe('bad input', () => {
           'agent-pc/agent.yaml',
           `sources:\n  - path: ${JSON.stringify(folder)}\n    quietPeriodSeconds: 1\n`,
         );
+        // A command ends, with the collector's own words, and says that nothing more is safe; the service goes on trying.
+        for (const command of [['backup', folder], ['flush']]) {
+          const full = await agentRun(...command, '--data', agent.data, '--json');
+          expectRefusal(full, 3, /not yet safe.*collector's disk is full.*; try again later \[PARTIAL\]$/);
+          expect(Number(full.lines.at(-1)?.['queued'])).toBeGreaterThan(0);
+        }
         const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
         try {
           await service.event('running');

@@ -253,6 +253,7 @@ describe('a hostile or broken collector', () => {
     expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
     expect((await agent.queue.known(Buffer.from('/data/b')))?.state).toBe('queued');
     await collector.reopen([lost]);
+    await agent.timers.longer(1000);
     agent.timers.fire();
     await agent.until('ready');
     await agent.uplink.drained();
