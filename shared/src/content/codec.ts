@@ -1,5 +1,6 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { SealError } from './errors.ts';
+import { zstdFrameLength } from './zstd-frame.ts';
 
 /**
  * The codec byte in front of every encoded chunk: bits 0–3 compressor, bits 4–6 numeric filter, bit 7 padding.
@@ -97,20 +98,23 @@ function sampleShrinks(plain: Uint8Array): boolean {
 }
 
 function decompress(body: Uint8Array, maxPlain: number): Uint8Array {
+  if (zstdFrameLength(body) !== body.length) {
+    throw new SealError('SEAL_CODEC_CORRUPT', 'the compressed content is not one whole frame: cut off, or bytes follow it');
+  }
+  const plain = unfold(body, maxPlain);
+  if (plain.length > maxPlain) throw tooLarge(maxPlain);
+  return plain;
+}
+
+function unfold(body: Uint8Array, maxPlain: number): Uint8Array {
   try {
-    // With `info` the result says how many bytes were used; the types of node do not know that form.
-    const { buffer, engine } = zstdDecompressSync(body, {
-      info: true,
+    return zstdDecompressSync(body, {
       // One output buffer of the expected size; the byte to spare lets zstd see at once that it is done.
       chunkSize: Math.max(1024, maxPlain + 1),
       maxOutputLength: Math.max(1, maxPlain),
       params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
-    }) as unknown as { buffer: Uint8Array; engine: { bytesWritten: number } };
-    if (engine.bytesWritten !== body.length) throw new SealError('SEAL_CODEC_CORRUPT', 'bytes follow the compressed content');
-    if (buffer.length > maxPlain) throw tooLarge(maxPlain);
-    return buffer;
+    });
   } catch (error) {
-    if (error instanceof SealError) throw error;
     if (error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxPlain);
     throw new SealError('SEAL_CODEC_CORRUPT', 'the compressed content is damaged', { cause: error });
   }
