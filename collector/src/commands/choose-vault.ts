@@ -1,6 +1,5 @@
-import { inspectKit } from '@aliquot/shared/keys/kit';
 import type { CommandContext } from './context.ts';
-import { kitPath, kitText } from './kit-file.ts';
+import { inspectKitFile, kitPath } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 
@@ -11,5 +10,5 @@ import { CollectorClient, type VaultClient } from './vault-client.ts';
 export async function inspectedVault(context: CommandContext, options: CollectorOptions & KitOptions): Promise<VaultClient> {
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   if (options.vault !== undefined || kitPath(context, options) === undefined) return collector.vault({ name: options.vault });
-  return collector.vault({ vaultId: inspectKit((await kitText(context, options)).text).vaultId });
+  return collector.vault({ vaultId: (await inspectKitFile(context, options)).vaultId });
 }

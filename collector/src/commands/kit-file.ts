@@ -1,7 +1,7 @@
 import { MAX_KEY_FILE_BYTES } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { readPassphrase } from '@aliquot/shared/cli/passphrase';
-import { inspectKit, type OpenKit, openKit } from '@aliquot/shared/keys/kit';
+import { inspectKit, KitError, type OpenKit, openKit } from '@aliquot/shared/keys/kit';
 import type { CommandContext } from './context.ts';
 import { type KitOptions, readText } from './options.ts';
 
@@ -14,7 +14,7 @@ export function kitPath(context: CommandContext, options: KitOptions): string | 
 }
 
 /** The text of the kit that the command needs; names the way when none was given. */
-export async function kitText(context: CommandContext, options: KitOptions): Promise<{ path: string; text: string }> {
+async function kitText(context: CommandContext, options: KitOptions): Promise<{ path: string; text: string }> {
   const path = kitPath(context, options);
   if (path === undefined) {
     throw new UsageError('USAGE_MISSING', 'no recovery kit; give --kit FILE or set ALIQUOT_KIT (`aliquot kit create` made it)');
@@ -24,8 +24,25 @@ export async function kitText(context: CommandContext, options: KitOptions): Pro
 
 /** Asks for the passphrase (or takes ALIQUOT_PASSPHRASE) and opens the kit. */
 export async function openKitFile(context: CommandContext, options: KitOptions): Promise<OpenKit> {
-  const { text } = await kitText(context, options);
-  // A file that is no kit is named before anybody types a passphrase.
-  const { vaultName } = inspectKit(text);
-  return openKit(text, await readPassphrase({ purpose: `recovery kit of vault ${vaultName}` }));
+  const { path, text } = await kitText(context, options);
+  return naming(path, async () => {
+    // A file that is no kit is named before anybody types a passphrase.
+    const { vaultName } = inspectKit(text);
+    return openKit(text, await readPassphrase({ purpose: `recovery kit of vault ${vaultName}` }));
+  });
+}
+
+/** Which vault the kit is of, without its passphrase. */
+export async function inspectKitFile(context: CommandContext, options: KitOptions): Promise<ReturnType<typeof inspectKit>> {
+  const { path, text } = await kitText(context, options);
+  return naming(path, async () => inspectKit(text));
+}
+
+/** Whoever keeps several copies must hear which of them it was. */
+async function naming<T>(path: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw error instanceof KitError ? new KitError(error.code, `${path}: ${error.message}`, { cause: error }) : error;
+  }
 }

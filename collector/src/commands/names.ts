@@ -1,9 +1,9 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
-import { inspectKit, type OpenKit } from '@aliquot/shared/keys/kit';
+import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { AgentInfo, NameRow } from '../rest/messages.ts';
 import type { CommandContext } from './context.ts';
-import { kitPath, kitText, openKitFile } from './kit-file.ts';
+import { inspectKitFile, kitPath, openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import { pathCandidates } from './paths.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
@@ -23,7 +23,7 @@ export interface NameSource {
  * everyday listings ask for no passphrase.
  */
 export async function nameSource(context: CommandContext, options: CollectorOptions & KitOptions): Promise<NameSource> {
-  const known = kitPath(context, options) === undefined ? undefined : inspectKit((await kitText(context, options)).text);
+  const known = kitPath(context, options) === undefined ? undefined : await inspectKitFile(context, options);
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   const usesKit = known !== undefined && (options.kit !== undefined || options.vault === undefined);
   const vault = collector.vault(usesKit ? { vaultId: known.vaultId } : { name: options.vault });

@@ -215,7 +215,7 @@ describe('what is refused, in one line and with the way out', () => {
     vi.stubEnv('ALIQUOT_PASSPHRASE', 'wrong');
     expect(await tried('kit', 'verify', '--kit', kit())).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('KIT_WRONG_PASSPHRASE'),
+      stderr: expect.stringMatching(/lab\.kit: .*vault lab; check it .*KIT_WRONG_PASSPHRASE/),
     });
     vi.stubEnv('ALIQUOT_PASSPHRASE', 'correct horse battery staple');
     expect(await tried('kit', 'verify')).toMatchObject({ code: 2, stderr: expect.stringContaining('--kit') });

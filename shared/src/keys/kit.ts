@@ -210,7 +210,10 @@ export async function openKit(text: string, passphrase: string): Promise<OpenKit
     plaintext = aeadOpen(key, ZERO_NONCE, file.sealed, associatedData(file));
   } catch (cause) {
     if (!(cause instanceof CryptoError)) throw cause;
-    throw new KitError('KIT_WRONG_PASSPHRASE', `the passphrase does not open the recovery kit of vault ${file.vaultName}`, { cause });
+    const remedy = 'check it (the keyboard layout; ALIQUOT_PASSPHRASE, where that is set) and try again';
+    throw new KitError('KIT_WRONG_PASSPHRASE', `the passphrase does not open the recovery kit of vault ${file.vaultName}; ${remedy}`, {
+      cause,
+    });
   } finally {
     wipe(key);
   }
