@@ -1,7 +1,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeEpochOpeningBody, decodeTreeHeadBody } from '@aliquot/proto';
 import { openBundle } from '@aliquot/shared/keys/bundle';
+import { verifyConsistency } from '@aliquot/shared/log/proofs';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
@@ -29,6 +31,14 @@ async function collector(name: string): Promise<void> {
   ({ url, stop } = await serving(['--data', data, '--listen', '127.0.0.1:0']));
 }
 
+async function enrolled(name: string): Promise<TestAgent> {
+  const bundle = join(dir, `${name}.bundle`);
+  await ok('enroll', name, '--kit', kit(), '--out', bundle);
+  const agent = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
+  await agent.enrol(agent.bundle.url);
+  return agent;
+}
+
 async function connected(agent: TestAgent) {
   return agent.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
 }
@@ -49,14 +59,14 @@ it('P5 P6 an agent of a lost collector goes on with its successor, once the loss
   await collector('first');
   await ok('kit', 'create', '--out', kit(), '--vault', 'lab');
   await ok('vault', 'add', '--kit', kit());
-  const bundle = join(dir, 'hplc-1.bundle');
-  await ok('enroll', 'hplc-1', '--kit', kit(), '--out', bundle);
-  const agent = new TestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
-  await agent.enrol(agent.bundle.url);
+  const [agent, later] = [await enrolled('hplc-1'), await enrolled('hplc-2')];
   await connected(agent);
   const content = new Uint8Array(Buffer.from('time;signal\n'));
   const made = agent.commitOf([{ path: '/data/run1', bytes: content }]);
   await agent.backUp([{ path: '/data/run0', bytes: content }]);
+  await connected(later);
+  const laterMade = later.commitOf([{ path: '/data/run2', bytes: content }]);
+  await later.backUp([{ path: '/data/run0', bytes: content }]);
   await stop?.();
   await rm(join(dir, 'first'), { recursive: true });
 
@@ -71,4 +81,18 @@ it('P5 P6 an agent of a lost collector goes on with its successor, once the loss
   expect(await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes)).toMatchObject({ type: 'receipt' });
   await ok('restore', '--kit', kit(), '--agent', 'hplc-1', '--to', join(dir, 'back'));
   expect(new Uint8Array(await readFile(join(dir, 'back/data/run1')))).toEqual(content);
+
+  // One that had seen more than the first loss approved: it is led from the opening that names its own head.
+  expect((await connected(later)).rolledBack).toBe(true);
+  expect((await ok('log', 'reopen', '--kit', kit())).stdout).toContain('goes on in epoch 3');
+  const ready = await connected(later);
+  expect(ready.rolledBack).toBe(false);
+  const openings = ready.openings.map(({ opening }) => decodeEpochOpeningBody(opening.body));
+  expect(openings).toMatchObject([{ logEpoch: 3, lost: [later.head && decodeTreeHeadBody(later.head.signed.body).head] }]);
+  const { head } = decodeTreeHeadBody(ready.head.body);
+  const [base] = openings.map((opening) => opening.base);
+  if (base === undefined) throw new Error('no opening');
+  verifyConsistency(base.size, base.root, head.size, head.root, ready.consistency);
+  await later.upload(laterMade.items);
+  expect(await later.ask((requestId) => ({ type: 'commit', requestId }), laterMade.bytes)).toMatchObject({ type: 'receipt' });
 });

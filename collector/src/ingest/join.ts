@@ -1,4 +1,4 @@
-import type { ClientFrame, ServerFrame, TreeHead } from '@aliquot/proto';
+import { type ClientFrame, decodeEpochOpeningBody, type ServerFrame, type Signed, type TreeHead } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { type AgentCertificate, CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
@@ -97,7 +97,8 @@ export async function standing(store: VaultStore, agent: AgentRecord, auth: Auth
   if (rolledBack && shown !== undefined) await reportHead(store, agent, auth, shown, nowMs);
   const head = store.treeHead();
   const signedHead = store.head(nowMs);
-  const openings = await openingsAfter(store, shown?.logEpoch ?? 0, head.size);
+  const all = await openingsAfter(store, shown?.logEpoch ?? 0, head.size);
+  const openings = judgement === 'lost' && shown !== undefined ? fromNaming(all, shown) : all;
   const from = judgement === 'lost' ? (openings[0]?.baseSize ?? 0) : (shown?.size ?? 0);
   return {
     rolledBack,
@@ -124,6 +125,19 @@ async function openingsAfter(store: VaultStore, epoch: number, size: number) {
       inclusion: await store.inclusion(leafIndex, size),
     })),
   );
+}
+
+/**
+ * The openings from the one on that names this lost head, which is where the agent may start from: those before it approved what
+ * others had lost, and say nothing to an agent that had seen more.
+ */
+function fromNaming<Opening extends { readonly opening: Signed }>(openings: readonly Opening[], { logEpoch, size, root }: TreeHead) {
+  const first = openings.findIndex(({ opening }) =>
+    decodeEpochOpeningBody(opening.body).lost.some(
+      (lost) => lost.logEpoch === logEpoch && (lost.size > size || (lost.size === size && equalBytes(lost.root, root))),
+    ),
+  );
+  return openings.slice(Math.max(first, 0));
 }
 
 async function reportHead(store: VaultStore, agent: AgentRecord, auth: AuthFrame, shown: TreeHead, nowMs: number): Promise<void> {
