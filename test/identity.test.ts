@@ -2,9 +2,9 @@ import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { differences, pictureOf } from '../demo/picture.ts';
-import { mustRun, run } from '../demo/programs.ts';
+import { run } from '../demo/programs.ts';
 import { makeTree } from './trees.ts';
-import { World } from './world.ts';
+import { statusOf, World } from './world.ts';
 
 describe('who is who', () => {
   let world: World;
@@ -35,16 +35,18 @@ describe('who is who', () => {
     await world.write('data/third.txt', 'third');
     const noticed = await run('aliquot-agent', ['backup', tree, '--data', agent.data, '--json']);
     expect(noticed.code).not.toBe(0);
-    const status = await mustRun('aliquot-agent', ['status', '--data', agent.data, '--json']);
-    expect(status.stdout).toMatch(/rolled.?back/i);
-    const agents = await world.aliquot(['agents', '--json']);
-    expect(agents.stdout).toMatch(/rolled.?back/i);
+    expect(await statusOf(agent)).toMatchObject({ rolledBack: true, connectionProblem: { code: 'UPLINK_ROLLED_BACK' } });
+    const [named] = (await world.aliquot(['agents', '--json'])).lines;
+    expect(named?.['problems']).toMatchObject([{ code: 'log-rolled-back' }]);
 
     await world.aliquot(['log', 'reopen', '--kit', world.kit]);
     const healed = await world.backup(agent, [tree]);
     expect(healed).toMatchObject({ failed: 0, queued: 0 });
-    const after = await mustRun('aliquot-agent', ['status', '--data', agent.data, '--json']);
-    expect(after.stdout).not.toMatch(/"(problem|code)":"[^"]*rolled/i);
+    const after = await statusOf(agent);
+    expect(after).toMatchObject({ rolledBack: false, problems: 0, lost: 0, queue: { entries: 0 } });
+    expect(after).not.toHaveProperty('connectionProblem');
+    const [mended] = (await world.aliquot(['agents', '--json'])).lines;
+    expect(mended?.['problems']).toEqual([]);
     await world.aliquot(['fsck', '--data', world.collectorData]);
     const target = join(world.folder, 'healed');
     await world.aliquot(['restore', '--kit', world.kit, '--agent', 'witness', '--to', target]);

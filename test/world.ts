@@ -133,3 +133,11 @@ export function summaryOf(finished: Finished): JsonLine {
   if (!summary) throw new Error(`no summary line: ${finished.stdout}${finished.stderr}`);
   return summary;
 }
+
+/** The status event of an agent's folder. */
+export async function statusOf(agent: AgentPlace): Promise<JsonLine> {
+  const finished = await mustRun('aliquot-agent', ['status', '--data', agent.data, '--json']);
+  const status = finished.lines.find((line) => line['event'] === 'status');
+  if (!status) throw new Error(`no status line: ${finished.stdout}${finished.stderr}`);
+  return status;
+}
