@@ -84,7 +84,12 @@ export function agentProgram(): Command {
     'status',
     'connection, queue, last receipt, every result’s state, what is wrong',
     'aliquot-agent status --data /var/lib/aliquot-agent',
-  ).action((options: Common) => perform(options.data, { op: 'status', results: options.json === true }, output(options)));
+  )
+    .option('--acknowledge-lost', 'show what a collector lost once more, and then no longer')
+    .action((options: Common & { acknowledgeLost?: boolean }) => {
+      const acknowledgeLost = options.acknowledgeLost === true;
+      return perform(options.data, { op: 'status', results: options.json === true, acknowledgeLost }, output(options));
+    });
 
   command(program, 'fsck', 'prove, or rebuild, the queue', 'aliquot-agent fsck --data /var/lib/aliquot-agent')
     .option('--repair', 'mend what can be mended; asks that the service be stopped')

@@ -66,7 +66,10 @@ function troubles(status: Status): string[] {
     );
   }
   if (problems > 0) lines.push(`Not protected: ${n(problems)} ${problems === 1 ? 'path' : 'paths'}, each named below with what to do.`);
-  if (lost > 0) lines.push(`Lost by the collector: ${n(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT.`);
+  if (lost > 0)
+    lines.push(
+      `Lost by the collector: ${n(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT, then run status with --acknowledge-lost.`,
+    );
   if (trouble !== undefined) lines.push(`The last scan failed: ${trouble}`);
   for (const { path, eventsMissing } of sources) {
     if (eventsMissing !== undefined) lines.push(`No file events for ${path} (${eventsMissing}); changes are found by scans only.`);

@@ -15,7 +15,12 @@ export const requestSchema = z.discriminatedUnion('op', [
     dryRun: z.boolean(),
   }),
   z.strictObject({ op: z.literal('flush') }),
-  z.strictObject({ op: z.literal('status'), results: z.boolean() }),
+  z.strictObject({
+    op: z.literal('status'),
+    results: z.boolean(),
+    /** Shows once more what a collector lost, and then no longer. */
+    acknowledgeLost: z.boolean(),
+  }),
   z.strictObject({
     op: z.literal('restore'),
     paths: z.array(text).min(1),
@@ -28,6 +33,7 @@ export const requestSchema = z.discriminatedUnion('op', [
 
 export type Request = z.output<typeof requestSchema>;
 export type BackupRequest = Extract<Request, { op: 'backup' }>;
+export type StatusRequest = Extract<Request, { op: 'status' }>;
 export type RestoreRequest = Extract<Request, { op: 'restore' }>;
 
 /** One line of an answer that a person or script sees; `event` names what it is. */

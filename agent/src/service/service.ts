@@ -31,7 +31,7 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
     case 'restore':
       return selfRestore(agent, request, emit, signal);
     case 'status':
-      return status(agent, view, request.results, emit);
+      return status(agent, view, request, emit);
   }
 }
 

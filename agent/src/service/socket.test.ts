@@ -24,7 +24,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const request: Request = { op: 'status', results: false };
+const request: Request = { op: 'status', results: false, acknowledgeLost: false };
 const serve = async (run: Operation) => {
   open = await listenLocally(nodeFiles, folder, place, run);
 };

@@ -3,7 +3,7 @@ import { type BytePath, pathBytes } from '../capture/paths.ts';
 import { enrolmentOf } from '../identity/identity.ts';
 import type { FileProblem } from '../queue/queue.ts';
 import type { Agent } from './agent.ts';
-import type { Emit } from './protocol.ts';
+import type { Emit, StatusRequest } from './protocol.ts';
 import { results } from './results.ts';
 
 /** What only the running service knows. */
@@ -20,10 +20,10 @@ export interface ServiceView {
 const nothing = new Uint8Array(0);
 
 /**
- * `status`: one `status` event, then (with `withResults`) one `result` event for each result, then `lost` for what a collector
+ * `status`: one `status` event, then (with `results`) one `result` event for each result, then `lost` for what a collector
  * lost. `view` is undefined when no service runs. Nothing that is not protected is left out (P6).
  */
-export async function status(agent: Agent, view: ServiceView | undefined, withResults: boolean, emit: Emit): Promise<void> {
+export async function status(agent: Agent, view: ServiceView | undefined, request: StatusRequest, emit: Emit): Promise<void> {
   const problems: FileProblem[] = [];
   for await (const problem of agent.queue.problems()) problems.push(problem);
   const settling = [...(view?.settling() ?? [])];
@@ -46,7 +46,9 @@ export async function status(agent: Agent, view: ServiceView | undefined, withRe
     await emit({ event: 'problem', path: pathText(path), code, message, since: formatInstant(sinceMs) });
   }
   for (const { path, version } of lost) await emit({ event: 'lost', path: path ?? null, version });
-  if (!withResults) return;
+  // Only what has just been shown is taken as seen.
+  if (request.acknowledgeLost && lost.length > 0) await agent.queue.acknowledgeLost();
+  if (!request.results) return;
   for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), problems, settling)) {
     await emit({
       event: 'result',
