@@ -1,0 +1,37 @@
+import type { SeededRandom } from './random.ts';
+
+/** What a torture scenario gets from whoever runs it. */
+export interface TortureContext {
+  readonly seed: number;
+  /** Repeats with the seed. */
+  readonly random: SeededRandom;
+  /** Asked between two cases: true when time is up. */
+  readonly over: () => boolean;
+  readonly log: (line: string) => void;
+}
+
+/** What came of a scenario. */
+export interface TortureCounts {
+  /** Faults that were injected: one for each case. */
+  readonly injected: number;
+  readonly passed: number;
+  /** One line for each case that failed: how to repeat it, and what was wrong. */
+  readonly failed: readonly string[];
+  /** False when the time limit cut the run short. */
+  readonly whole: boolean;
+}
+
+export type PromiseId = 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6';
+
+/**
+ * One proof by enumeration or by random trials, as a plain function: a test file runs the short ones, `npm run test:torture`
+ * all of them. It makes its own folders below the system's temporary folder and removes them.
+ */
+export interface TortureScenario {
+  /** Lower case with hyphens; what `--only` names. */
+  readonly name: string;
+  /** One sentence: what is done to what, and what must hold. */
+  readonly about: string;
+  readonly proves: readonly PromiseId[];
+  run(context: TortureContext): Promise<TortureCounts>;
+}
