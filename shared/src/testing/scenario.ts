@@ -8,6 +8,8 @@ export interface TortureContext {
   /** Asked between two cases: true when time is up. */
   readonly over: () => boolean;
   readonly log: (line: string) => void;
+  /** Set when one failed case is to be run again: the number that its line in `failed` begins with (`case 17: …`). */
+  readonly onlyCase?: number;
 }
 
 /** What came of a scenario. */
@@ -15,7 +17,7 @@ export interface TortureCounts {
   /** Faults that were injected: one for each case. */
   readonly injected: number;
   readonly passed: number;
-  /** One line for each case that failed: how to repeat it, and what was wrong. */
+  /** One line for each case that failed, `case 17: …`: what was done, and what was wrong. */
   readonly failed: readonly string[];
   /** False when the time limit cut the run short. */
   readonly whole: boolean;
