@@ -152,7 +152,11 @@ export interface CommitHeader {
   readonly wrapsHash: Uint8Array;
   readonly chunkerVersion: number;
   readonly encoderVersion: number;
-  /** Set on the first commit of a chain that goes on from a frozen one. */
+  /**
+   * Set on the first commit under a new chain id that goes on from another chain. With a commit of its own before it
+   * (sequence above 1) it names exactly that commit: `forkedFrom.hash` is the predecessor, and the sequence goes on.
+   * With sequence 1 the installation had signed nothing yet, and it names the head that the collector told.
+   */
   readonly forkedFrom: ChainPoint | undefined;
 }
 
@@ -373,6 +377,9 @@ export interface EnrolAnswer {
   readonly collectorCertificate: Signed;
 }
 
+/** What an operator says of a history that is held apart: another PC with the same identity, or the same PC put back. */
+export type ForkDecision = 'clone' | 'restored';
+
 /** What the audit log records; each is one leaf. */
 export type EventBody =
   | { readonly type: 'vaultAdded'; readonly timeMs: number; readonly descriptor: Signed; readonly collectorCertificate: Signed }
@@ -387,7 +394,18 @@ export type EventBody =
       readonly collectorCertificate: Signed;
     }
   | { readonly type: 'epochOpened'; readonly timeMs: number; readonly opening: Signed }
-  | { readonly type: 'chainForked'; readonly timeMs: number; readonly agentId: AgentId; readonly at: ChainPoint };
+  /** `at` is the commit that opens the history held apart. */
+  | { readonly type: 'chainForked'; readonly timeMs: number; readonly agentId: AgentId; readonly at: ChainPoint }
+  | { readonly type: 'gcEpochAnnounced'; readonly timeMs: number; readonly gcEpoch: number }
+  | {
+      readonly type: 'forkDecided';
+      readonly timeMs: number;
+      readonly agentId: AgentId;
+      readonly historyId: LineageId;
+      readonly decision: ForkDecision;
+      /** The clone's own name; empty when restored. */
+      readonly name: string;
+    };
 
 // ---- the session, before keys are agreed -------------------------------------------------------------------------
 
@@ -439,7 +457,9 @@ export type ClientFrame =
   | { readonly type: 'heartbeat'; readonly requestId: number }
   /** The agent's own live versions at a time (0: now), for self-restore. */
   | { readonly type: 'state'; readonly requestId: number; readonly atMs: number }
-  | { readonly type: 'fetch'; readonly requestId: number; readonly ids: readonly ChunkId[] };
+  | { readonly type: 'fetch'; readonly requestId: number; readonly ids: readonly ChunkId[] }
+  /** Everything captured before this agent learnt the epoch has its receipt. No answer; may be repeated. */
+  | { readonly type: 'gcLearned'; readonly gcEpoch: number };
 
 export type RefusalCode =
   | 'bad-signature'
@@ -504,7 +524,9 @@ export type ServerFrame =
       readonly last: boolean;
       readonly missing: readonly ChunkId[];
     }
-  | { readonly type: 'notice'; readonly code: string; readonly message: string };
+  | { readonly type: 'notice'; readonly code: string; readonly message: string }
+  /** A new epoch of the sweep was announced while the session stood. */
+  | { readonly type: 'gcEpoch'; readonly gcEpoch: number };
 
 // ---- records at rest ---------------------------------------------------------------------------------------------
 

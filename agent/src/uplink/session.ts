@@ -254,6 +254,8 @@ export class Session {
       case 'notice':
         this.#parts.onNotice(frame.code, frame.message);
         return;
+      case 'gcEpoch':
+        return;
       case 'refused':
         if (frame.requestId === 0 || this.#onReady !== undefined) throw refusalError(frame.code, frame.message);
         break;

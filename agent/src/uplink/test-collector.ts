@@ -268,6 +268,8 @@ export class TestCollector {
         }
         reply({ type: 'credit', bytes: body.length });
         return proved;
+      case 'gcLearned':
+        return proved;
       case 'heartbeat':
         reply({ type: 'heartbeatAck', requestId: frame.requestId });
         return proved;

@@ -231,6 +231,9 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
         for (const [leafIndex] of healed) live.dropReported(leafIndex);
       };
     }
+    case 'gcEpochAnnounced':
+    case 'forkDecided':
+      return IDLE;
     case 'chainForked': {
       change.put(keys.fork(event.agentId, event.at.chainId), values.fork(leaf.timeMs, leaf.leafIndex));
       return (live) => live.addFork(event.agentId, event.at.chainId, leaf.timeMs);

@@ -42,6 +42,8 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
     case 'epochOpened':
       return admitOpening(core, descriptor, event);
     case 'chainForked':
+    case 'gcEpochAnnounced':
+    case 'forkDecided':
       throw bad('forks are recorded by the store itself');
   }
 }

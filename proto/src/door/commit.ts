@@ -8,7 +8,7 @@ import {
   MAX_WRAPS,
   WRAP_BOX_BYTES,
 } from '../limits.ts';
-import type { CommitHeader, EntrySlot, HeartbeatBody, SignedCommit, Wrap, WrapPurpose, WrapRecipient } from '../types.ts';
+import type { ChainPoint, CommitHeader, EntrySlot, HeartbeatBody, SignedCommit, Wrap, WrapPurpose, WrapRecipient } from '../types.ts';
 import { agentId, bytes, chainId, commitHash, hash, signature, vaultId, view } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, treeHead } from './common.ts';
@@ -42,12 +42,19 @@ export const { encode: encodeCommitHeader, decode: decodeCommitHeader } = codec<
       if (first !== header.predecessor.every((byte) => byte === 0)) {
         throw refusal('FORMAT_MALFORMED', label, 'must name a predecessor exactly when it is not the first of its chain');
       }
-      if (!first && header.forkedFrom !== undefined)
-        throw refusal('FORMAT_MALFORMED', label, 'may go on from another chain only as the first');
+      if (!first && header.forkedFrom !== undefined && !goesOn(header, header.forkedFrom)) {
+        throw refusal('FORMAT_MALFORMED', label, 'must follow the commit of the other chain that it goes on from');
+      }
     },
   ),
   { maxBytes: MAX_COMMIT_HEADER_BYTES },
 );
+
+/** A later commit under a new chain id: predecessor and sequence are those of the commit that it names. */
+function goesOn({ chainId: own, sequence, predecessor }: CommitHeader, from: ChainPoint): boolean {
+  const same = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, at) => byte === b[at]);
+  return from.sequence + 1 === sequence && same(from.hash, predecessor) && !same(from.chainId, own);
+}
 
 const wrap: Field<Wrap> = object<Wrap>('Wrap', {
   version,

@@ -35,16 +35,10 @@ import { codec } from './codec.ts';
 import { signed, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { flag, NAME, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
+import { AGENT_NAME, flag, NAME, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
 
 const vaultName = text(1, MAX_NAME_CHARS, NAME, 'printable and on one line');
-/** The name of an agent: also a file name, so neither hidden nor an option. */
-const agentName = text(
-  1,
-  MAX_AGENT_NAME_CHARS,
-  /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
-  'letters, digits, dot, underscore or hyphen, a letter or digit first',
-);
+const agentName = text(1, MAX_AGENT_NAME_CHARS, AGENT_NAME, 'letters, digits, dot, underscore or hyphen, a letter or digit first');
 const chunkBytes = uint(MIN_CHUNK_PLAIN_BYTES, MAX_CHUNK_PLAIN_BYTES);
 
 const parameters: Field<VaultParameters> = checked(

@@ -20,9 +20,17 @@ const entry = sample<proto.Entry>('Entry', (value) => value.kind === 'file');
 const draft = sample<proto.EntryDraft>('EntryDraft', (value) => value.kind === 'file');
 const list = sample<proto.ListPart>('ListPart', (value) => value.platform === 'posix');
 const windowsList = sample<proto.ListPart>('ListPart', (value) => value.platform === 'windows');
-const header = sample<proto.CommitHeader>('CommitHeader', (value) => value.sequence > 1);
+const header = sample<proto.CommitHeader>('CommitHeader', (value) => value.sequence > 1 && value.forkedFrom === undefined);
+/** Where a later commit under a new chain id goes on. */
+const elsewhere = { chainId: proto.asChainId(filled(16)), sequence: header.sequence - 1, hash: header.predecessor };
 const commit = sample<proto.SignedCommit>('SignedCommit', (value) => !value.headerOnly);
 const wrap = sample<proto.Wrap>('Wrap');
+const decided = {
+  type: 'forkDecided',
+  timeMs: 0,
+  agentId: header.agentId,
+  historyId: proto.asLineageId(filled(16)),
+} as const;
 const opening = sample<proto.EpochOpeningBody>('EpochOpeningBody');
 const descriptor = sample<proto.VaultDescriptorBody>('VaultDescriptorBody');
 const enrolment = sample<proto.EnrolmentCertificateBody>('EnrolmentCertificateBody');
@@ -308,9 +316,19 @@ describe('rules between fields', () => {
     ],
     ['a first commit with a predecessor', () => proto.encodeCommitHeader({ ...header, sequence: 1 })],
     [
-      'a later commit that goes on from another chain',
-      () => proto.encodeCommitHeader({ ...header, forkedFrom: { chainId: header.chainId, sequence: 1, hash: header.predecessor } }),
+      'a later commit that goes on from another place than its predecessor',
+      () => proto.encodeCommitHeader({ ...header, forkedFrom: { ...elsewhere, hash: proto.asCommitHash(filled(32)) } }),
     ],
+    [
+      'a later commit that goes on from another number than the one before',
+      () => proto.encodeCommitHeader({ ...header, forkedFrom: { ...elsewhere, sequence: header.sequence } }),
+    ],
+    [
+      'a later commit that goes on from its own chain',
+      () => proto.encodeCommitHeader({ ...header, forkedFrom: { ...elsewhere, chainId: header.chainId } }),
+    ],
+    ['a clone without a name', () => proto.encodeEventBody({ ...decided, decision: 'clone', name: '' })],
+    ['a restored agent with a new name', () => proto.encodeEventBody({ ...decided, decision: 'restored', name: 'a' })],
     ['a purged commit with entries', () => proto.encodeSignedCommit({ ...commit, headerOnly: true })],
     ['a commit without entries', () => proto.encodeSignedCommit({ ...commit, slots: [] })],
     [

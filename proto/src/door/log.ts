@@ -1,12 +1,12 @@
 /** FORMAT.md, "ReceiptBody" to "EventBody", and "TreeHead". */
-import { MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_LOST_HEADS, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
-import type { EpochOpeningBody, EventBody, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
-import { agentId, chainId, collectorId, commitHash, hash, vaultId } from './bytes.ts';
+import { MAX_AGENT_NAME_CHARS, MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_LOST_HEADS, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
+import type { EpochOpeningBody, EventBody, ForkDecision, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
+import { agentId, chainId, collectorId, commitHash, hash, lineageId, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';
 import { checked, list, object, refusal, union, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { choice, counter, positive, positive32, timeMs } from './scalar.ts';
+import { AGENT_NAME, choice, counter, positive, positive32, text, timeMs } from './scalar.ts';
 
 /** A tree head by itself, where one is kept at rest. */
 export const { encode: encodeTreeHead, decode: decodeTreeHead } = codec<TreeHead>('TreeHead', v1.TreeHead, treeHead, { maxBytes: 64 });
@@ -86,6 +86,19 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
       headReported: object('EventBody.HeadReported', { timeMs, agentId, head: signed, collectorCertificate: signed }),
       epochOpened: object('EventBody.EpochOpened', { timeMs, opening: signed }),
       chainForked: object('EventBody.ChainForked', { timeMs, agentId, at: chainPoint }),
+      gcEpochAnnounced: object('EventBody.GcEpochAnnounced', { timeMs, gcEpoch: positive }),
+      forkDecided: checked(
+        object('EventBody.ForkDecided', {
+          timeMs,
+          agentId,
+          historyId: lineageId,
+          decision: choice<ForkDecision>({ clone: 1, restored: 2 }),
+          name: text(0, MAX_AGENT_NAME_CHARS, new RegExp(`^$|${AGENT_NAME.source}`), 'the name of an agent'),
+        }),
+        (body, label) => {
+          if ((body.decision === 'clone') !== body.name.length > 0) throw refusal('FORMAT_MALFORMED', label, 'must name exactly a clone');
+        },
+      ),
     },
     { impliedVersion: true },
   ),

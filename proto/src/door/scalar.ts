@@ -91,6 +91,8 @@ export function text(min: number, max: number, pattern: RegExp, what: string): F
 export const LINE: RegExp = /^(?:[^\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]|[\u200c\u200d])*$/u;
 /** A line that neither begins nor ends with white space. */
 export const NAME: RegExp = /^(?!\s)(?:[^\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]|[\u200c\u200d])*(?<!\s)$/u;
+/** The name of an agent: also a file name, so neither hidden nor an option. */
+export const AGENT_NAME: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /** Indexes in strictly rising order, below `limit`: slots of a commit, ids of a question. */
 export function indexes(limit: number): Field<readonly number[]> {

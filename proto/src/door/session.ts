@@ -78,6 +78,7 @@ export const { encode: encodeClientFrame, decode: decodeClientFrame } = codec<Cl
     heartbeat: object('ClientFrame.Heartbeat', { requestId }),
     state: object('ClientFrame.State', { requestId, atMs: timeMs }),
     fetch: object('ClientFrame.Fetch', { requestId, ids: chunkIds(1, MAX_IDS) }),
+    gcLearned: object('ClientFrame.GcLearned', { gcEpoch: counter }),
   }),
   { maxBytes: MAX_FRAME_HEADER_BYTES },
 );
@@ -128,6 +129,7 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
     stateEnd: object('ServerFrame.StateEnd', { requestId }),
     chunkData: object('ServerFrame.ChunkData', { requestId, items: items(0), last: flag, missing: chunkIds(0, MAX_IDS) }),
     notice: object('ServerFrame.Notice', { code: text(1, 64, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens'), message: line }),
+    gcEpoch: object('ServerFrame.GcEpoch', { gcEpoch: counter }),
   }),
   { maxBytes: MAX_FRAME_HEADER_BYTES },
 );

@@ -94,8 +94,11 @@ describe('the vectors', () => {
 
   it('show every kind of frame and event', () => {
     const kinds = new Set(vectors.map(({ type, value }) => `${type}.${(value as { type?: string } | undefined)?.type}`));
-    for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch']) expect(kinds).toContain(`ClientFrame.${kind}`);
-    for (const kind of ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked']) {
+    for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch', 'gcLearned'])
+      expect(kinds).toContain(`ClientFrame.${kind}`);
+    for (const kind of ['notice', 'gcEpoch']) expect(kinds).toContain(`ServerFrame.${kind}`);
+    const events = ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked'];
+    for (const kind of [...events, 'gcEpochAnnounced', 'forkDecided']) {
       expect(kinds).toContain(`EventBody.${kind}`);
     }
   });

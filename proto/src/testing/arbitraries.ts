@@ -128,10 +128,11 @@ const commitHeader = fc
     encoderVersion: versionNumber,
     forkedFrom: maybe(chainPoint),
   })
-  .map(
-    (header): proto.CommitHeader =>
-      header.sequence === 1 ? { ...header, predecessor: proto.asCommitHash(new Uint8Array(32)) } : { ...header, forkedFrom: undefined },
-  );
+  .map((header): proto.CommitHeader => {
+    if (header.sequence === 1) return { ...header, predecessor: proto.asCommitHash(new Uint8Array(32)) };
+    const { forkedFrom, predecessor, sequence } = header;
+    return { ...header, forkedFrom: forkedFrom && { chainId: forkedFrom.chainId, sequence: sequence - 1, hash: predecessor } };
+  });
 
 const wrap = fc.record<proto.Wrap>({
   version,
@@ -178,6 +179,17 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('headReported' as const), timeMs, agentId, head: signed, collectorCertificate: signed }),
   fc.record({ type: fc.constant('epochOpened' as const), timeMs, opening: signed }),
   fc.record({ type: fc.constant('chainForked' as const), timeMs, agentId, at: chainPoint }),
+  fc.record({ type: fc.constant('gcEpochAnnounced' as const), timeMs, gcEpoch: positive }),
+  fc
+    .record({
+      type: fc.constant('forkDecided' as const),
+      timeMs,
+      agentId,
+      historyId: lineageId,
+      decision: fc.constantFrom<proto.ForkDecision>('clone', 'restored'),
+      name: agentName,
+    })
+    .map((body) => (body.decision === 'clone' ? body : { ...body, name: '' })),
 );
 
 const requestId = uint32;
@@ -209,6 +221,7 @@ const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
   fc.record({ type: fc.constant('heartbeat' as const), requestId }),
   fc.record({ type: fc.constant('state' as const), requestId, atMs: timeMs }),
   fc.record({ type: fc.constant('fetch' as const), requestId, ids }),
+  fc.record({ type: fc.constant('gcLearned' as const), gcEpoch: counter }),
 );
 
 const refusalCode = fc.constantFrom<proto.RefusalCode>(
@@ -256,6 +269,7 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
     missing: fc.array(chunkId, { maxLength: 4 }),
   }),
   fc.record({ type: fc.constant('notice' as const), code: fc.constantFrom('clock-skew', 'new-epoch'), message: line }),
+  fc.record({ type: fc.constant('gcEpoch' as const), gcEpoch: counter }),
 );
 
 /** One type's door with random values for it. Values are compared by the tests, so their type is not needed there. */
