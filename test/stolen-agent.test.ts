@@ -5,6 +5,7 @@ import { openCommitKeys } from '@aliquot/shared/commit/commit';
 import { entryKey, openRead } from '@aliquot/shared/commit/entry';
 import { sealChunk } from '@aliquot/shared/content/seal';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { type OpenBundle, openBundle } from '@aliquot/shared/keys/bundle';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
@@ -254,7 +255,7 @@ describe('P4: a stolen agent', () => {
     const database = join(folder, 'database');
     const repeated = Buffer.concat([Buffer.alloc(5000, 'compresses well'), key.subarray(0, 16), Buffer.alloc(9), key]);
     for (const step of ['put', 'del', 'nothing'] as const) {
-      const { store } = await IndexStore.open(database); // opening turns the log of the time before into a table
+      const { store } = await IndexStore.open(nodeFiles, database); // opening turns the log of the time before into a table
       if (step === 'put') store.put(Buffer.from('row'), repeated);
       if (step === 'del') store.del(Buffer.from('row'));
       await store.write();

@@ -1,6 +1,7 @@
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { IndexStore } from '../../agent/src/queue/index-store.ts';
 import { logPayload, tableRows } from './leveldb.ts';
 
@@ -68,7 +69,7 @@ async function logicalRows(database: string): Promise<Buffer[]> {
   const copy = await mkdtemp(join(tmpdir(), 'aliquot-thief-'));
   try {
     await cp(database, copy, { recursive: true });
-    const { store } = await IndexStore.open(copy);
+    const { store } = await IndexStore.open(nodeFiles, copy);
     const found: Buffer[] = [];
     for await (const [key, value] of store.iterate({ gte: new Uint8Array() })) found.push(Buffer.from(key), Buffer.from(value));
     await store.close();

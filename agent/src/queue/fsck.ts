@@ -136,7 +136,7 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
   await ensureDirectory(port, paths.index);
   let index: IndexStore;
   try {
-    index = (await IndexStore.open(paths.index)).store;
+    index = (await IndexStore.open(port, paths.index)).store;
   } catch (error) {
     if (isLocked(error)) {
       yield note(
@@ -154,7 +154,7 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
   const checkPath = join(dataDir, 'queue', CHECK_FOLDER);
   await removeIfThere(port, checkPath);
   await ensureDirectory(port, checkPath);
-  const fresh = (await IndexStore.open(checkPath)).store;
+  const fresh = (await IndexStore.open(port, checkPath)).store;
   let wrong: string | undefined;
   try {
     await replay(port, index, segments, paths.damaged);

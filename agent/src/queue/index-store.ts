@@ -1,4 +1,5 @@
-import { Level } from 'level';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Level } from 'level';
 import { QueueError } from './errors.ts';
 import { META_KEY } from './index-keys.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
@@ -21,15 +22,14 @@ export class IndexStore {
   }
 
   /** `found` is false when the database holds no state of this release: replay everything. Throws what LevelDB throws. */
-  static async open(path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
-    const level = new Level<Uint8Array, Uint8Array>(path, {
+  static async open(port: FilePort, path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
+    const level = await port.openLevel<Uint8Array, Uint8Array>(path, {
       keyEncoding: 'view',
       valueEncoding: 'view',
       cacheSize: 2 * 1024 * 1024,
       writeBufferSize: 2 * 1024 * 1024,
       maxOpenFiles: 64,
     });
-    await level.open();
     try {
       const bytes = await level.get(META_KEY);
       const state = bytes === undefined ? undefined : decodeState(bytes);

@@ -136,7 +136,7 @@ function covers(index: IndexStore, segments: RecordLog, chain: RecordLog): boole
 
 async function openIndex(port: FilePort, path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
   try {
-    return await IndexStore.open(path);
+    return await IndexStore.open(port, path);
   } catch (error) {
     if (!isDamage(error)) {
       throw new QueueError('QUEUE_STORAGE', `the queue index ${path} cannot be opened: ${says(error)}`, { cause: error, retryable: true });
@@ -144,7 +144,7 @@ async function openIndex(port: FilePort, path: string): Promise<{ readonly store
   }
   await removeTree(port, path);
   await ensureDirectory(port, path);
-  return IndexStore.open(path);
+  return IndexStore.open(port, path);
 }
 
 function says(error: unknown): string {

@@ -50,7 +50,7 @@ async function eventful(segmentBytes = 8192): Promise<void> {
 
 /** Everything in the index but the cache and the checkpoint. */
 async function contents(dir: string): Promise<string[]> {
-  const { store } = await IndexStore.open(queuePaths(dir).index);
+  const { store } = await IndexStore.open(nodeFiles, queuePaths(dir).index);
   const all: string[] = [];
   for (const family of ['q', 'h', 'i', 'k', 'p', 'c', 'l'] satisfies Family[]) {
     for await (const [key, value] of store.iterate(familyRange(family))) {
@@ -238,7 +238,7 @@ describe('fsck', () => {
   test('an index that lies is found, removed by repair, and right after the next start', async () => {
     await eventful();
     const before = await contents(folder.dir);
-    const { store } = await IndexStore.open(queuePaths(folder.dir).index);
+    const { store } = await IndexStore.open(nodeFiles, queuePaths(folder.dir).index);
     store.del((await store.firstKey(familyRange('i'))) ?? new Uint8Array());
     await store.write();
     await store.close();

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { exists, removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { type BatchOperation, Level } from 'level';
+import type { BatchOperation, Level } from 'level';
 import { CATALOG_VERSION, keys, NOTES_BEGIN, type Range, ranges } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
 import { StoreError } from './errors.ts';
@@ -61,9 +61,8 @@ export class Catalog {
   }
 
   /** Opens what exists for reading only; throws when there is nothing or when a living process holds it. */
-  static async openExisting(dir: string): Promise<Catalog> {
-    const db: Db = new Level(dir, { ...encodings, createIfMissing: false, cacheSize: CACHE_BYTES });
-    await db.open();
+  static async openExisting(files: FilePort, dir: string): Promise<Catalog> {
+    const db: Db = await files.openLevel<Buffer, Buffer>(dir, { ...encodings, createIfMissing: false, cacheSize: CACHE_BYTES });
     const checkpoint = await db.get(keys.checkpoint);
     return new Catalog(db, checkpoint === undefined ? undefined : read.position(checkpoint));
   }
@@ -203,10 +202,8 @@ export class CatalogChange {
 
 async function openLevel(files: FilePort, dir: string): Promise<Db> {
   const options = { ...encodings, cacheSize: CACHE_BYTES, writeBufferSize: WRITE_BUFFER_BYTES };
-  const db: Db = new Level(dir, options);
   try {
-    await db.open();
-    return db;
+    return await files.openLevel<Buffer, Buffer>(dir, options);
   } catch (error) {
     if (hasCode(error, 'LEVEL_LOCKED')) {
       throw new StoreError('STORE_FOLDER', `${dir} is in use by a living process; stop it first`, { cause: error, retryable: true });
@@ -218,9 +215,7 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
     }
   }
   await removeCatalog(files, dir);
-  const fresh: Db = new Level(dir, options);
-  await fresh.open();
-  return fresh;
+  return files.openLevel<Buffer, Buffer>(dir, options);
 }
 
 /** Removes all files of a catalog: it follows from the packs again. */

@@ -117,7 +117,7 @@ class Fsck {
     if (this.#live || !(await exists(this.#options.files, path))) return undefined;
     let catalog: Catalog | undefined;
     try {
-      catalog = await Catalog.openExisting(path);
+      catalog = await Catalog.openExisting(this.#options.files, path);
       return catalog.checkpoint;
     } catch {
       return undefined; // told when the catalog is compared
@@ -266,7 +266,7 @@ class Fsck {
     if (this.#live) return skip('a living process has it open', 'run fsck again while the collector is stopped');
     if (pageLost) return skip('what a damaged page referred to cannot be told', 'none: see the damaged page');
     try {
-      if (await exists(this.#options.files, path)) return await Catalog.openExisting(path);
+      if (await exists(this.#options.files, path)) return await Catalog.openExisting(this.#options.files, path);
       this.#tell({
         code: 'catalog-broken',
         severity: 'warning',

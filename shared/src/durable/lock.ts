@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Level } from 'level';
+import type { Level } from 'level';
 import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from './durable.ts';
 import { FolderError } from './errors.ts';
 import type { FilePort } from './file-port.ts';
@@ -18,9 +18,9 @@ export interface FolderLock {
 export async function lockDirectory(port: FilePort, dir: string, what: string): Promise<FolderLock> {
   const holderFile = join(dir, 'lock.json');
   await ensureDirectory(port, join(dir, 'lock'));
-  const level = new Level(join(dir, 'lock'), { writeBufferSize: 64 * 1024, cacheSize: 0 });
+  let level: Level<string, string>;
   try {
-    await level.open();
+    level = await port.openLevel(join(dir, 'lock'), { writeBufferSize: 64 * 1024, cacheSize: 0 });
   } catch (error) {
     if (!isLocked(error)) throw error;
     const holder = await holderPid(port, holderFile);

@@ -86,5 +86,7 @@ export function faultyFiles(port: FilePort, fate: (step: Step) => Fate): FaultyF
     setLinkTimes: through('setLinkTimes', (path, atimeNs: bigint, mtimeNs: bigint) => port.setLinkTimes(path, atimeNs, mtimeNs)),
     syncDirectory: through('syncDirectory', (path) => port.syncDirectory(path)),
     freeBytes: through('freeBytes', (path) => port.freeBytes(path)),
+    // What LevelDB does is counted and failed by `simulatedDisk` only.
+    openLevel: (path, options) => port.openLevel(path, options),
   };
 }

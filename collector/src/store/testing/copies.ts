@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FilePort, OpenFile, RawPath } from '@aliquot/shared/durable/file-port';
+import { type FilePort, nodeFiles, type OpenFile, type RawPath } from '@aliquot/shared/durable/file-port';
 import { Catalog } from '../catalog.ts';
 import { ranges } from '../catalog-keys.ts';
 import { packFileName, packNumberOf, ReadOnlyPack, readFooter, scanRecords } from '../pack-source.ts';
@@ -51,7 +51,7 @@ export async function boundaries(files: FilePort, dir: string): Promise<Position
 
 /** All rows of a closed vault's catalog that follow from the journal, as text. */
 export async function catalogRows(dir: string): Promise<string[]> {
-  const catalog = await Catalog.openExisting(join(dir, 'catalog'));
+  const catalog = await Catalog.openExisting(nodeFiles, join(dir, 'catalog'));
   const rows: string[] = [];
   for await (const [key, value] of catalog.scan(ranges.journal)) rows.push(`${key.toString('hex')} ${value.toString('hex')}`);
   await catalog.close();
