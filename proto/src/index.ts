@@ -1,5 +1,6 @@
 /** The formats: typed values, limits, and the door through which bytes become them. */
 export * from './brand.ts';
+export * from './door/carry.ts';
 export * from './door/commit.ts';
 export { decodeSigned, encodeSigned } from './door/common.ts';
 export * from './door/entry.ts';

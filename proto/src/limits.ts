@@ -103,6 +103,11 @@ export const MAX_OPENINGS = 64;
 /** A session's id. */
 export const MAX_SESSION_ID_BYTES = 32;
 
+/** Commits in one carried queue: each holds up to 4,096 versions, and the answer repeats a receipt for each. */
+export const MAX_CARRIED_COMMITS = 65_536;
+/** A part of a carried queue as it is handed to the collector: one of the largest frames, the question, and room. */
+export const MAX_CARRIED_PART_BYTES = MAX_FRAME_BYTES + MIB;
+
 /** Ids in one record of uploads at rest. */
 export const MAX_UPLOAD_IDS = 65_536;
 /** A stored commit or a state record: a commit with its leaf, receipt and certificates. */

@@ -560,3 +560,22 @@ export interface StateRecord {
   /** The version time of each slot in `live`, in the same order. */
   readonly versionTimesMs: readonly number[];
 }
+
+// ---- carried by hand ---------------------------------------------------------------------------------------------
+
+/** `queue`: from an agent to its collector. `receipts`: the answer. */
+export type CarriedKind = 'queue' | 'receipts';
+
+/** The last bytes of a carried file: SHA-256 of all before, and the sender's signature over it. */
+export interface CarriedTrailer {
+  readonly digest: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** A carried file as a whole. */
+export interface CarriedFile {
+  readonly kind: CarriedKind;
+  /** Encoded frames (header and body). */
+  readonly frames: readonly Uint8Array[];
+  readonly trailer: CarriedTrailer;
+}

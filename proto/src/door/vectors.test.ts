@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { decodePage, encodePage } from '../index.ts';
+import { decodePage, encodeCarriedFile, encodePage, splitCarriedFile } from '../index.ts';
 import { doors } from '../testing/arbitraries.ts';
 import { refusalOf } from '../testing/damage.ts';
 
@@ -39,6 +39,7 @@ function plain(value: unknown): unknown {
 
 function decode(vector: Vector): unknown {
   if (vector.type === 'Page') return decodePage(bytesOf(vector));
+  if (vector.type === 'CarriedFile') return splitCarriedFile(bytesOf(vector));
   const door = doors[vector.type];
   if (door === undefined) throw new Error(`no door for ${vector.type}`);
   return door.decode(bytesOf(vector));
@@ -49,6 +50,7 @@ function encode(type: string, value: unknown): Uint8Array {
     const { content, sealedKeys } = value as ReturnType<typeof decodePage>;
     return encodePage(content, sealedKeys);
   }
+  if (type === 'CarriedFile') return encodeCarriedFile(value as ReturnType<typeof splitCarriedFile>);
   return doors[type]?.encode(value as never) ?? new Uint8Array(0);
 }
 
@@ -74,7 +76,7 @@ describe('refused vectors', () => {
 
 describe('the vectors', () => {
   it('cover every type both ways', () => {
-    for (const type of [...Object.keys(doors), 'Page']) {
+    for (const type of [...Object.keys(doors), 'Page', 'CarriedFile']) {
       const own = vectors.filter((vector) => vector.type === type);
       expect(
         own.some(({ error }) => error === undefined),
