@@ -6,7 +6,7 @@ import { QueueError } from './errors.ts';
 import { familyRange, numberInKey, numberKey } from './index-keys.ts';
 import type { QueueFiles } from './open-queue.ts';
 import { decodeSignedRecord, decodeVersion, encodeSignedRecord } from './payloads.ts';
-import type { CommitSigner, QueuedCommit } from './queue.ts';
+import type { Chain, CommitSigner, QueuedCommit } from './queue.ts';
 
 /** What an entry may be larger than its draft: salts, tags, field headers. */
 const ENTRY_OVERHEAD_BYTES = 512;
@@ -40,7 +40,7 @@ interface TakenVersion extends UnsignedEntry {
  * Batches are taken whole: a batch that is cut in two would keep its key, and with it would keep open what is committed
  * already, for as long as its rest waits (I-A3).
  */
-export async function cutCommit(files: QueueFiles, signer: CommitSigner): Promise<CutCommit> {
+export async function cutCommit(files: QueueFiles, chain: Chain, signer: CommitSigner): Promise<CutCommit> {
   const { index } = files;
   const taken: TakenVersion[] = [];
   const unreadable: number[] = [];
@@ -74,7 +74,7 @@ export async function cutCommit(files: QueueFiles, signer: CommitSigner): Promis
   const head = index.state.chainHead;
   const sequence = (head?.sequence ?? 0) + 1;
   const predecessor = head === undefined ? NO_PREDECESSOR : (new Uint8Array(Buffer.from(head.hash, 'hex')) as CommitHash);
-  const { bytes, hash } = signer.sign({ sequence, predecessor, drafts });
+  const { bytes, hash } = signer.sign({ chainId: chain.chainId, sequence, predecessor, forkedFrom: undefined, drafts });
   const record = encodeSignedRecord({ sequence, hash, itemBytes, oldestMs, holdSegment, entries, commit: bytes });
   return { record, unreadable };
 }

@@ -1,4 +1,5 @@
 import {
+  type ChainPoint,
   type ChunkId,
   type EntryDraft,
   encodeEntryDraft,
@@ -32,9 +33,10 @@ import {
 import type {
   CachedChunk,
   Capture,
-  ChainHead,
+  Chain,
   CommitSigner,
   FileProblem,
+  FileReference,
   KnownFile,
   KnownStat,
   LastReceipt,
@@ -45,6 +47,9 @@ import type {
   QueuedCommit,
   QueuedItem,
   QueueEvent,
+  QueueUsage,
+  ReferenceTotals,
+  Room,
 } from './queue.ts';
 import { digestOf, type RecordKind } from './record.ts';
 import { dropKeptSegments, firstHeldSegment } from './retention.ts';
@@ -184,7 +189,7 @@ export class DurableQueue implements Queue {
       await this.#flush();
       // Versions that arrive from here on get another key, so that this commit's can be erased at once.
       if (this.#batch !== undefined && this.#batch.used > 0) this.#batch = undefined;
-      const cut = await cutCommit(this.#files, signer);
+      const cut = await cutCommit(this.#files, this.chain(), signer);
       if (cut.unreadable.length > 0) await this.#recordLostEntries(cut.unreadable);
       if (cut.record === undefined) return undefined;
       await this.#appendChain('signed', cut.record);
@@ -238,11 +243,57 @@ export class DurableQueue implements Queue {
     });
   }
 
-  chainHead(): ChainHead | undefined {
+  chainHead(): ChainPoint | undefined {
     const head = this.#files.index.state.chainHead;
     return head === undefined
       ? undefined
-      : { sequence: head.sequence, hash: Buffer.from(head.hash, 'hex') as Uint8Array as ChainHead['hash'] };
+      : {
+          chainId: this.#options.chainId,
+          sequence: head.sequence,
+          hash: Buffer.from(head.hash, 'hex') as Uint8Array as ChainPoint['hash'],
+        };
+  }
+
+  async room(): Promise<Room> {
+    return { bytes: Number.MAX_SAFE_INTEGER, why: undefined };
+  }
+
+  async usage(): Promise<QueueUsage> {
+    return { usedBytes: 0, keptBytes: 0, freeBytes: 0, budget: undefined, classes: {} };
+  }
+
+  async putReference(): Promise<void> {}
+
+  async dropReference(): Promise<void> {}
+
+  async loseReference(): Promise<void> {}
+
+  async *references(): AsyncGenerator<FileReference, void, void> {}
+
+  referenceTotals(): ReferenceTotals {
+    return { files: 0, bytes: 0 };
+  }
+
+  async signAll(): Promise<number> {
+    return 0;
+  }
+
+  async *unreceipted(): AsyncGenerator<QueuedCommit, void, void> {}
+
+  chain(): Chain {
+    return { chainId: this.#options.chainId, forkedFrom: undefined };
+  }
+
+  async forkChain(): Promise<void> {}
+
+  gcEpoch(): number {
+    return 0;
+  }
+
+  async learnGcEpoch(): Promise<void> {}
+
+  async gcAnswer(): Promise<number | undefined> {
+    return undefined;
   }
 
   receiptedSequence(): number {
@@ -255,12 +306,12 @@ export class DurableQueue implements Queue {
 
   async recordLost(sequence: number, slots: readonly number[]): Promise<void> {
     await this.#change(async () => this.#recordLostEntries(await this.#entriesOf(sequence, slots)));
-    this.#tell({ type: 'lost', sequence });
+    this.#tell({ type: 'lost' });
   }
 
   async *lost(): AsyncGenerator<LostVersion, void, void> {
     for await (const [key, path] of this.#files.index.iterate(familyRange('l'))) {
-      yield { entry: numberInKey(key), path: path.length === 0 ? undefined : path };
+      yield { entry: numberInKey(key), path: path.length === 0 ? undefined : path, why: 'version' };
     }
   }
 

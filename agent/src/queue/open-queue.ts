@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { ChainId } from '@aliquot/proto';
 import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
@@ -7,6 +8,7 @@ import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
 import { familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
+import type { QueueBudget } from './queue.ts';
 import { type Position, RecordLog } from './record-log.ts';
 
 export const SEGMENT_BYTES = 16 * 1024 * 1024;
@@ -21,6 +23,10 @@ export interface QueueOptions {
   readonly dataDir: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** The chain of the enrolment; commits go on it until `forkChain`. */
+  readonly chainId: ChainId;
+  /** Unlimited unless given. */
+  readonly budget?: QueueBudget;
   /** Sealed bytes that stay after their receipts, to be sent again if the collector loses them. 256 MiB unless told. */
   readonly keptBytes?: number;
   /** Where segments and chain files rotate. 16 MiB unless told. */

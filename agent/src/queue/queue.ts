@@ -1,4 +1,4 @@
-import type { ChunkId, CommitHash, EntryDraft, EntryKind, ReceiptBody, Signed, StoredKind } from '@aliquot/proto';
+import type { ChainId, ChainPoint, ChunkId, CommitHash, EntryDraft, EntryKind, ReceiptBody, Signed, StoredKind } from '@aliquot/proto';
 
 /**
  * The agent's queue: everything that is captured and not yet covered by a receipt, in order, plus what the agent knows
@@ -16,11 +16,18 @@ import type { ChunkId, CommitHash, EntryDraft, EntryKind, ReceiptBody, Signed, S
  *
  * **Errors.** `QueueError`, and `FileError` of the durability module as it is. A `FILE_NO_SPACE` from putting something
  * leaves no trace: free space and put it again in a new capture. After a failed flush nobody knows what the disk holds, so
- * every later change is refused with `QUEUE_POISONED` until the queue is opened again.
+ * every later change is refused with `QUEUE_POISONED`: for want of space until there is some again (the queue then starts again
+ * from what the disk says, and open captures have ended: `QUEUE_CLOSED`), else until the queue is opened again.
+ *
+ * **Budget.** With `QueueOptions.budget`, what would pass it is refused with `QUEUE_FULL` (I-A10). Facts without bytes are always
+ * taken: gone, problems, references, signed commits, receipts. So a full queue can always be drained.
  */
 export interface Queue {
-  /** Starts capturing one version. See `Capture`. */
-  capture(): Capture;
+  /**
+   * Starts capturing one version of this policy class (`default` unless told). See `Capture`. Whoever uses what the cache said keeps a
+   * capture open from the first question to the cache until the version is put; an otherwise unused one will do (I-A9).
+   */
+  capture(className?: string): Capture;
   /** Forgets a known file without recording a fact (its source was taken out of the configuration). */
   forget(path: Uint8Array): Promise<void>;
   /** Records changed stat fields of a known file whose newest version (`entry`) still says all else; makes no version. */
@@ -41,6 +48,27 @@ export interface Queue {
   hasItem(id: ChunkId): Promise<boolean>;
 
   pending(): PendingCounts;
+  /** What a capture of this class may still add, right now; asks the disk. Tells `room` if it had been full. */
+  room(className?: string): Promise<Room>;
+  /** What the queue takes on the disk, for people. */
+  usage(): Promise<QueueUsage>;
+
+  /**
+   * Notes that a settled result could not be captured for want of room, and is only at its source (P6). Durable with the next `sync`.
+   * Replaces an earlier reference of the path. A version of the path removes it.
+   */
+  putReference(reference: FileReference): Promise<void>;
+  /** Removes a reference without a version: its file is known as it is, or left the configuration. Durable with the next `sync`. */
+  dropReference(path: Uint8Array): Promise<void>;
+  /**
+   * Turns a reference into an entry of `lost`, durably and in one step: the state that it stood for can no longer be had. Nothing happens when there
+   * is no reference of the path.
+   */
+  loseReference(path: Uint8Array, why: LostReason): Promise<void>;
+  /** Oldest settled first. Snapshot of what is durable; memory independent of the number. */
+  references(): AsyncIterable<FileReference>;
+  referenceTotals(): ReferenceTotals;
+
   /** Calls back after changes; returns the way to stop it. A listener must not throw. */
   subscribe(listener: (event: QueueEvent) => void): () => void;
 
@@ -48,7 +76,14 @@ export interface Queue {
 
   /** The commit to send: the oldest signed one without a receipt, else a new one from the oldest entries, else undefined. */
   nextCommit(signer: CommitSigner): Promise<QueuedCommit | undefined>;
-  /** A signed commit of this chain by sequence, byte for byte as it was first sent. */
+  /**
+   * Signs everything that is queued now, in as many commits as it takes, without waiting for receipts; each commit is durable before
+   * the next is made (I-A4). The answer is how many were made.
+   */
+  signAll(signer: CommitSigner): Promise<number>;
+  /** Every signed commit without a receipt, in order; one is held at a time. */
+  unreceipted(): AsyncIterable<QueuedCommit>;
+  /** A signed commit by sequence, byte for byte as it was first sent. Sequences go on across the chains of an installation. */
   signedCommit(sequence: number): Promise<QueuedCommit | undefined>;
   /** An item's sealed bytes while a queued or kept segment holds it; checked against the id. */
   readItem(id: ChunkId): Promise<QueuedItem | undefined>;
@@ -59,8 +94,27 @@ export interface Queue {
    * commits are given by `nextCommit` once more, byte for byte. Does nothing when nothing later was receipted.
    */
   unreceipt(sequence: number): Promise<void>;
-  /** Newest signed commit of this chain, receipted or not. */
-  chainHead(): ChainHead | undefined;
+  /** Newest signed commit of this installation, receipted or not, with the chain that it is on. */
+  chainHead(): ChainPoint | undefined;
+  /** The chain that the next new commit goes on, and where that chain began. */
+  chain(): Chain;
+  /**
+   * Goes on under a new chain, durably (I-A8): the collector knows another history under the old chain id. What is signed stays as it is; the next new
+   * commit is the first of the new chain. Does nothing when this is the present chain.
+   */
+  forkChain(fork: ChainFork): Promise<void>;
+  /** The newest epoch that was learnt, 0 when none. */
+  gcEpoch(): number;
+  /**
+   * Learns durably that chunks which only older versions use may be swept: from here on nothing that the cache knew is used (I-A9). An
+   * epoch that is not newer changes nothing.
+   */
+  learnGcEpoch(epoch: number): Promise<void>;
+  /**
+   * The epoch to answer the collector with, once everything that was captured before it was learnt is receipted (I-A9); undefined until then. The event
+   * `gcReady` tells when that comes.
+   */
+  gcAnswer(): Promise<number | undefined>;
   /** Sequence of the newest commit with a durable receipt (0: none). */
   receiptedSequence(): number;
   lastReceipt(): LastReceipt | undefined;
@@ -82,7 +136,10 @@ export interface Queue {
  * Until then the queue holds every segment that the items lie in. Items of an aborted capture are dropped with their segment.
  */
 export interface Capture {
-  /** Appends a sealed chunk or page unless the queue holds it. The bytes are written or copied before it resolves. */
+  /**
+   * Appends a sealed chunk or page unless the queue holds it. The bytes are written or copied before it resolves. `QUEUE_FULL` when it
+   * would pass the budget: the capture has then ended as if aborted.
+   */
   putItem(item: QueuedItem): Promise<void>;
   /** Remembers a chunk for later captures; takes effect with `putVersion`, so a hit always names a chunk that some version protects. */
   cachePut(index: Uint8Array, chunk: CachedChunk): void;
@@ -155,22 +212,83 @@ export interface PendingCounts {
   readonly oldestMs: number | undefined;
 }
 
+/** How much the queue may take. */
+export interface QueueBudget {
+  /** Bytes of what has no receipt yet. */
+  readonly maxBytes: number;
+  /** Bytes that stay free on the disk, as long as that is in the queue's hands. */
+  readonly minFreeBytes: number;
+  /** Share of `maxBytes`, 0 to 1, that a policy class may fill; 1 for classes that are not named. */
+  readonly classes: Readonly<Record<string, number>>;
+}
+
+/** Why there is not more room: the budget (of all or of the class), or the disk's floor. */
+export type RoomLimit = 'budget' | 'disk';
+
+export interface Room {
+  /** Bytes that a capture may add. Below 1: `QUEUE_FULL`. */
+  readonly bytes: number;
+  /** What says no; undefined while there is room. */
+  readonly why: RoomLimit | undefined;
+}
+
+export interface QueueUsage {
+  /** What counts against the budget: segments that are needed until a receipt comes, and signed commits without one. */
+  readonly usedBytes: number;
+  /** Segments that stay after their receipts; they go first. */
+  readonly keptBytes: number;
+  readonly freeBytes: number;
+  /** Undefined: no budget. */
+  readonly budget: QueueBudget | undefined;
+  /** Sealed bytes without a receipt by policy class. */
+  readonly classes: Readonly<Record<string, number>>;
+}
+
+/** A settled result that is only at its source, because the queue had no room for it. */
+export interface FileReference {
+  readonly path: Uint8Array;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly class: string;
+  /** As in `ListPart`. */
+  readonly resultPathLength: number;
+  readonly settledAtMs: number;
+}
+
+export interface ReferenceTotals {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export interface Chain {
+  readonly chainId: ChainId;
+  /** The commit that this chain goes on from: ours, or one that the collector named. Undefined for the chain of the enrolment. */
+  readonly forkedFrom: ChainPoint | undefined;
+}
+
+export interface ChainFork {
+  /** Fresh and random. */
+  readonly chainId: ChainId;
+  /** The head that the collector told, for an installation that has signed nothing itself. */
+  readonly named: ChainPoint;
+}
+
 export interface LastReceipt {
   readonly sequence: number;
   readonly receivedAtMs: number;
   readonly copies: number;
 }
 
-export interface ChainHead {
-  readonly sequence: number;
-  readonly hash: CommitHash;
-}
+/** Why the state that a reference stood for can no longer be had: its file changed, or went, before there was room. */
+export type LostReason = 'reference-changed' | 'reference-gone';
 
 export interface LostVersion {
   /** Number of the version in queue order. */
   readonly entry: number;
   /** The path, where a known file still named it. */
   readonly path: Uint8Array | undefined;
+  /** `version`: it was captured, and neither collector nor queue nor source has it any more. */
+  readonly why: 'version' | LostReason;
 }
 
 export interface QueuedCommit {
@@ -186,7 +304,11 @@ export type QueueEvent =
   | { readonly type: 'queued' }
   /** Versions became safe. */
   | { readonly type: 'receipted'; readonly sequence: number; readonly entries: number }
-  | { readonly type: 'lost'; readonly sequence: number };
+  | { readonly type: 'lost' }
+  /** There may be room again, after `QUEUE_FULL` or while there are references. */
+  | { readonly type: 'room' }
+  /** `gcAnswer` has an answer. */
+  | { readonly type: 'gcReady' };
 
 /** Turns drafts into a signed commit; the queue chooses drafts, sequence and predecessor. */
 export interface CommitSigner {
@@ -195,7 +317,10 @@ export interface CommitSigner {
 }
 
 export interface CommitRequest {
+  readonly chainId: ChainId;
   readonly sequence: number;
   readonly predecessor: CommitHash;
+  /** Set on the first commit of a chain that goes on from another. */
+  readonly forkedFrom: ChainPoint | undefined;
   readonly drafts: readonly EntryDraft[];
 }

@@ -28,7 +28,15 @@ export function temporaryFolder(): { readonly dir: string; remove(): void } {
 
 /** A queue option set over the real file system, with a clock that stands still and seeded randomness. */
 export function queueOptions(dataDir: string, changes: Partial<QueueOptions> = {}): QueueOptions {
-  return { port: nodeFiles, dataDir, clock: { nowMs: () => FIXTURE_TIME_MS }, random: seededRandom(`queue ${dataDir}`), ...changes };
+  const chainId = new Uint8Array(16).fill(2) as ChainId;
+  return {
+    port: nodeFiles,
+    dataDir,
+    chainId,
+    clock: { nowMs: () => FIXTURE_TIME_MS },
+    random: seededRandom(`queue ${dataDir}`),
+    ...changes,
+  };
 }
 
 export function openQueue(dataDir: string, changes: Partial<QueueOptions> = {}): Promise<DurableQueue> {
@@ -115,19 +123,19 @@ export async function putGone(queue: Queue, file: SampleFile): Promise<void> {
 /** Signs with a fixture key: for tests that need no uplink. */
 export function testSigner(random = seededRandom('signer')): CommitSigner {
   return {
-    sign: ({ sequence, predecessor, drafts }) =>
+    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts }) =>
       buildCommit(
         {
           vaultId: vault.descriptor.vaultId,
           agentId: new Uint8Array(16).fill(1) as AgentId,
-          chainId: new Uint8Array(16).fill(2) as ChainId,
+          chainId,
           sequence,
           predecessor,
           agentTimeMs: FIXTURE_TIME_MS,
           treeHead: undefined,
           chunkerVersion: 1,
           encoderVersion: 1,
-          forkedFrom: undefined,
+          forkedFrom,
           drafts,
           recipients: [
             { recipient: 'vault', key: vault.descriptor.vaultKey },

@@ -75,7 +75,7 @@ async function openIn(
 ): Promise<Agent> {
   const identity = await loadIdentity(port, dataDir);
   const ownFolders = [...new Set([fromText(dataDir, '/'), bytePath(await port.realpath(dataDir))])];
-  const queue = await DurableQueue.open({ port, dataDir, clock, random });
+  const queue = await DurableQueue.open({ port, dataDir, clock, random, chainId: identity.chainId });
   try {
     const host = new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret });
     const uplink = await makeUplink({ identity, queue, dataDir, recover: recoverFrom(host) });

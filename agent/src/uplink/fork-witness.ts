@@ -36,5 +36,5 @@ export function forkWitness(
     list: { platform: 'posix', path: NAME, resultPathLength: 0, mtimeNs: 0n, mode: 0, attributes: 0, linkTarget: new Uint8Array(0) },
     read: undefined,
   };
-  return signer.sign({ sequence: theirs.sequence + 1, predecessor, drafts: [draft] }).bytes;
+  return signer.sign({ chainId: identity.chainId, sequence: theirs.sequence + 1, predecessor, forkedFrom: undefined, drafts: [draft] }).bytes;
 }

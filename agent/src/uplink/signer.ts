@@ -14,19 +14,19 @@ export function commitSigner(
   const { vaultId, agentId } = identity.certificate.binding;
   const { chunkerVersion, encoderVersion } = identity.keys.parameters;
   return {
-    sign: ({ sequence, predecessor, drafts }) =>
+    sign: ({ chainId, sequence, predecessor, forkedFrom, drafts }) =>
       buildCommit(
         {
           vaultId,
           agentId,
-          chainId: identity.chainId,
+          chainId,
           sequence,
           predecessor,
           agentTimeMs: Math.max(0, Math.trunc(clock.nowMs())),
           treeHead: verifiedHead(),
           chunkerVersion,
           encoderVersion,
-          forkedFrom: undefined,
+          forkedFrom,
           drafts,
           recipients: recipientsOf(identity),
           signKey: identity.signKey,

@@ -98,7 +98,7 @@ export async function startAgent(
   const made = options.dir === undefined ? temporaryFolder() : undefined;
   const dir = options.dir ?? made?.dir ?? '';
   const identity = testIdentity(url, options.selfRestore);
-  const queue = await DurableQueue.open(queueOptions(dir, options.queue));
+  const queue = await DurableQueue.open(queueOptions(dir, { chainId: identity.chainId, ...options.queue }));
   const trust = await TrustStore.open(nodeFiles, dir, identity);
   const timers = new ManualTimers();
   const clock = { nowMs: () => FIXTURE_TIME_MS };

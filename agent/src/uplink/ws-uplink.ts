@@ -161,7 +161,7 @@ export class WebSocketUplink implements Uplink {
       timeMs: Math.max(0, Math.trunc(clock.nowMs())),
       ...counts,
       queuedEntries: queue.pending().entries,
-      chainHead: head && { chainId: identity.chainId, ...head },
+      chainHead: head,
       treeHead: trust.verified?.head,
     });
     const answer = await session.request((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(signed));
