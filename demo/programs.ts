@@ -24,9 +24,10 @@ process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });
 
-function start(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv) {
+function start(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv, under: readonly string[]) {
   if (stopping) throw new Error(`${name} ${args[0]} was not started: everything is being stopped`);
-  const child = spawn(launcher(name), args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program = launcher(name), ...rest] = [...under, launcher(name), ...args];
+  const child = spawn(program, rest, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   living.add(child);
   child.once('close', () => living.delete(child));
   return child;
@@ -47,9 +48,18 @@ export async function stopPrograms(): Promise<void> {
 
 const launcher = (name: ProgramName): string => fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
 
-/** Runs a command to its end. Never throws for an exit code: that is the caller's to judge. Test only: the demo's own commands have to succeed. */
-export async function run(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
-  const child = start(name, args, environment);
+/**
+ * Runs a command to its end. Never throws for an exit code: that is the caller's to judge. Test only: the demo's own commands have to succeed.
+ *
+ * @param under another program with its arguments, which runs ours (a tracer, say)
+ */
+export async function run(
+  name: ProgramName,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+  under: readonly string[] = [],
+): Promise<Finished> {
+  const child = start(name, args, environment, under);
   const output: Buffer[] = [];
   const complaints: Buffer[] = [];
   child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
@@ -82,8 +92,8 @@ export class Service {
   #complaint = '';
   #ended = false;
 
-  constructor(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
-    const child = start(name, args, environment);
+  constructor(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv = {}, under: readonly string[] = []) {
+    const child = start(name, args, environment, under);
     this.child = child;
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (line.startsWith('{')) this.#events.push(JSON.parse(line) as JsonLine);
