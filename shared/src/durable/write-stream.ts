@@ -1,0 +1,60 @@
+import { type Random, systemRandom } from '../ports.ts';
+import { parentOf, place, temporaryBeside, writeFully } from './durable.ts';
+import { withFileErrors } from './errors.ts';
+import type { FilePort } from './file-port.ts';
+
+/** Small pieces are gathered into writes of about this size. */
+const WRITE_BYTES = 1024 * 1024;
+
+export interface StreamOptions {
+  /** Permission bits of the new file; 0o600 unless told. */
+  readonly mode?: number;
+  readonly random?: Random;
+  /** Told after each write how many bytes are written. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/**
+ * Puts what arrives piece by piece under `path`, all or nothing (D1), as `writeFileDurably` does for what is in memory. An error of
+ * the source, or of the disk, leaves what was there before. The answer is the file's size.
+ */
+export async function writeStreamDurably(
+  port: FilePort,
+  path: string,
+  pieces: AsyncIterable<Uint8Array>,
+  options: StreamOptions = {},
+): Promise<number> {
+  const disk = <T>(step: () => Promise<T>): Promise<T> => withFileErrors('write', path, step);
+  const temporary = temporaryBeside(path, options.random ?? systemRandom);
+  const file = await disk(() => port.open(temporary, 'createNew', options.mode ?? 0o600));
+  try {
+    let written = 0;
+    let gathered: Uint8Array[] = [];
+    let size = 0;
+    const flush = async (): Promise<void> => {
+      const bytes = Buffer.concat(gathered, size);
+      gathered = [];
+      size = 0;
+      await disk(() => writeFully(file, bytes, written));
+      written += bytes.length;
+      options.onProgress?.(written);
+    };
+    try {
+      for await (const piece of pieces) {
+        gathered.push(piece);
+        size += piece.length;
+        if (size >= WRITE_BYTES) await flush();
+      }
+      await flush();
+      await disk(() => file.sync());
+    } finally {
+      await file.close();
+    }
+    await disk(() => place(port, temporary, path, false));
+    await disk(() => port.syncDirectory(parentOf(path)));
+    return written;
+  } catch (error) {
+    await port.unlink(temporary).catch(() => undefined); // best effort: the first error is the one to tell
+    throw error;
+  }
+}
