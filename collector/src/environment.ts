@@ -1,3 +1,5 @@
+import { posix, win32 } from 'node:path';
+
 /** The one place where `aliquot` reads its environment (the passphrase is read by shared/cli, where it is asked for). */
 export interface Environment {
   /** `ALIQUOT_URL`: stands for `--url`. */
@@ -10,6 +12,8 @@ export interface Environment {
   readonly tlsCa: string | undefined;
   /** `ALIQUOT_LOG_LEVEL`: how much `aliquot serve` logs; info unless set. */
   readonly logLevel: string | undefined;
+  /** `ALIQUOT_STATE`, or the platform's usual place: where this user's witness of the log is kept. Undefined where there is no home. */
+  readonly stateFolder: string | undefined;
 }
 
 /** Empty variables count as unset. */
@@ -20,5 +24,16 @@ export function readEnvironment(): Environment {
     kit: process.env['ALIQUOT_KIT'] || undefined,
     tlsCa: process.env['ALIQUOT_TLS_CA'] || undefined,
     logLevel: process.env['ALIQUOT_LOG_LEVEL'] || undefined,
+    stateFolder: process.env['ALIQUOT_STATE'] || usualStateFolder(process.platform, process.env),
   };
+}
+
+/** Where programs keep what they remember: the XDG base directories, macOS' and Windows' own places. */
+export function usualStateFolder(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): string | undefined {
+  if (platform === 'win32') return env['LOCALAPPDATA'] ? win32.join(env['LOCALAPPDATA'], 'Aliquot', 'state') : undefined;
+  const home = env['HOME'];
+  if (platform === 'darwin') return home ? posix.join(home, 'Library', 'Application Support', 'Aliquot', 'state') : undefined;
+  // The specification has relative paths ignored.
+  if (env['XDG_STATE_HOME']?.startsWith('/')) return posix.join(env['XDG_STATE_HOME'], 'aliquot');
+  return home ? posix.join(home, '.local', 'state', 'aliquot') : undefined;
 }

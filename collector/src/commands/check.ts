@@ -1,3 +1,4 @@
+import type { CommitHeader, ReceiptBody } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, pathText } from '@aliquot/shared/cli/format';
 import type { Random } from '@aliquot/shared/ports';
@@ -13,6 +14,7 @@ import { type CollectorOptions, type KitOptions, withCollector, withExample, wit
 import { proofTarget } from './proof-target.ts';
 import { toRestoreItem } from './restore-item.ts';
 import { certifiedAgent, openVersions } from './verified.ts';
+import { HeadCollection } from './witness-heads.ts';
 
 interface CheckOptions extends CollectorOptions, KitOptions {
   readonly sample: string;
@@ -23,7 +25,9 @@ interface CheckOptions extends CollectorOptions, KitOptions {
 export function registerCheck(program: Command, context: CommandContext): void {
   const check = program
     .command('check')
-    .description('Read back every file as it is now, open it and compare it with the hash that its PC signed. Nothing is written.')
+    .description(
+      'Read back every file as it is now, open it and compare it with the hash that its PC signed; and hold the log heads in commits and receipts against the log. No file is written.',
+    )
     .option('--sample <N%>', 'only so many of a hundred files, drawn anew each time', '100%')
     .option('--agent <NAME>', 'only one agent; all agents unless given');
   withJson(withKit(withCollector(check), 'needed'));
@@ -39,12 +43,13 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   const progress = output.progress('checked');
   const totals = share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
   const all = { files: 0, bytes: 0, failed: 0 };
+  const heads = new HeadCollection();
   try {
     for (const agent of agents) {
       const failures: { path: string; code: string; message: string }[] = [];
       const done = await restoreFiles({
         vaultId: open.kit.descriptor.vaultId,
-        items: drawn(open, agent, share, context.random),
+        items: drawn(open, agent, share, context.random, heads),
         fetchChunks: (ids) => fetchItems(open.vault, ids),
         writer: proofTarget(async () => undefined),
         onProgress: (now) => progress.update({ files: all.files + now.files, bytes: all.bytes + now.bytes, ...totals }),
@@ -63,10 +68,14 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   } finally {
     progress.done();
   }
+  const contradictions = await heads.contradictions(open.vault);
+  for (const { code, message } of contradictions) await output.result({ event: 'forked', code, message }, `FORKED  ${message} [${code}]`);
   await output.result(
-    { event: 'summary', ...all },
+    { event: 'summary', ...all, heads: heads.size, forked: contradictions.length },
     `${all.files} files, ${formatBytes(all.bytes)} read back, opened and equal to what was signed`,
   );
+  const [forked] = contradictions;
+  if (forked !== undefined) throw forked;
   if (all.failed > 0) {
     throw new CommandError(
       'COMMAND_DAMAGED',
@@ -76,10 +85,12 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
 }
 
 /** Every so many files from a random one on: as many as asked, and never none of an agent that has files. */
-async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentInfo, share: number, random: Random) {
+async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentInfo, share: number, random: Random, heads: HeadCollection) {
   const step = Math.max(share, 1 / Math.max(agent.files, 1));
   let due = fraction(random);
-  for await (const version of openVersions(vault.state(agent.agentId, undefined), kit, collector, certifiedAgent(kit, agent))) {
+  const records = vault.state(agent.agentId, undefined);
+  const noteHeads = (header: CommitHeader, receipt: ReceiptBody) => heads.note(agent.name, header, receipt);
+  for await (const version of openVersions(records, kit, collector, certifiedAgent(kit, agent), noteHeads)) {
     if (version.entry.kind !== 'file') continue;
     due += step;
     if (due < 1) continue;

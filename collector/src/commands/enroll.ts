@@ -16,6 +16,7 @@ import { openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent } from './verified.ts';
+import { demandContinuation } from './witness.ts';
 
 interface EnrollOptions extends CollectorOptions, KitOptions {
   readonly out: string;
@@ -74,6 +75,7 @@ async function enrollCommand(context: CommandContext, name: string, options: Enr
   const collector = await CollectorClient.connect(endpoint);
   const vault = collector.vault({ vaultId: kit.descriptor.vaultId });
   vault.certificate(kit.authority.publicKey);
+  await demandContinuation(context, vault);
   const line = await lineOf(context, vault, kit, options.replaces);
   const enrolmentKey = newSigningKey(context.random);
   const dedupEpoch = Math.max(...kit.dedupSecrets.map((secret) => secret.epoch));

@@ -7,10 +7,12 @@ import { verifyHead } from '@aliquot/shared/log/receipt';
 import type { Command } from 'commander';
 import { fromBase64 } from '../rest/base64.ts';
 import { RestError } from '../rest/rest-error.ts';
-import { inspectedVault } from './choose-vault.ts';
+import { chosenVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
-import { type OpenVault, openVault } from './open-vault.ts';
+import { type OpenVault, openUnwitnessed } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { headText, type Witnessed, witnessed } from './witness.ts';
+import type { SeenHead, Witness } from './witness-book.ts';
 
 const REOPEN_ATTEMPTS = 10;
 
@@ -35,8 +37,9 @@ export function registerLog(program: Command, context: CommandContext): void {
 
 async function statusCommand(context: CommandContext, options: LogOptions): Promise<void> {
   const output = outputOf(context, options);
-  const vault = await inspectedVault(context, options);
+  const vault = await chosenVault(context, options);
   const { authorityKey } = vault.descriptor;
+  const witness = await witnessed(context, vault);
   const info = await vault.log();
   const head = verifyHead(decodeSigned(fromBase64(info.head)), vault.certificate(authorityKey)).head;
   const openings = info.openings.map((opening) =>
@@ -62,16 +65,45 @@ async function statusCommand(context: CommandContext, options: LogOptions): Prom
         `ROLLED BACK  agent ${one.agent} holds a signed head of ${one.size} leaves that the log does not contain (reported ${one.reported})`,
     ),
     ...(lost.length > 0 ? ['heal it with `aliquot log reopen --kit KIT`'] : []),
+    `witness    ${witnessText(witness)}`,
   ];
   await output.result(
-    { vault: vault.info.name, logEpoch: head.logEpoch, size: head.size, root: hex(head.root), rolledBack: lost.length > 0, lost },
+    {
+      vault: vault.info.name,
+      logEpoch: head.logEpoch,
+      size: head.size,
+      root: hex(head.root),
+      rolledBack: lost.length > 0,
+      lost,
+      witness: witnessJson(witness),
+    },
     lines.join('\n'),
   );
+  if (witness.failure !== undefined) throw witness.failure;
+}
+
+function witnessText({ before, failure }: Witnessed): string {
+  if (failure !== undefined) return failure.code === 'WITNESS_FORKED' ? 'TWO HISTORIES: see below' : 'ROLLED BACK: see below';
+  if (before === undefined) return 'nothing was seen before';
+  const seen = `continues ${headText(before.newest.head)}, seen ${formatInstant(before.newest.seenAtMs)}`;
+  return before.contradicted === undefined
+    ? seen
+    : `${seen}; earlier TWO HISTORIES were told, the other is ${headText(before.contradicted.head)}`;
+}
+
+function witnessJson({ before, failure }: Witnessed): object {
+  const plain = ({ head, seenAtMs }: SeenHead) => ({ ...head, root: hex(head.root), seen: formatInstant(seenAtMs) });
+  return {
+    continues: failure === undefined,
+    ...(failure === undefined ? {} : { code: failure.code }),
+    ...(before === undefined ? {} : { before: plain(before.newest) }),
+    ...(before?.contradicted === undefined ? {} : { contradicted: plain(before.contradicted) }),
+  };
 }
 
 async function reopenCommand(context: CommandContext, options: LogOptions): Promise<void> {
   const output = outputOf(context, options);
-  const open = await openVault(context, options);
+  const open = await openUnwitnessed(context, options);
   for (let attempt = 1; ; attempt++) {
     try {
       return await reopen(context, output, open);
@@ -83,20 +115,23 @@ async function reopenCommand(context: CommandContext, options: LogOptions): Prom
 }
 
 async function reopen(context: CommandContext, output: Output, { kit, vault, collector }: OpenVault): Promise<void> {
+  const { before, failure } = await witnessed(context, vault);
   const info = await vault.log();
   const { head: base } = verifyHead(decodeSigned(fromBase64(info.head)), collector);
   // A head that no certified collector of this vault signed (this one, or one that it succeeds) was not promised to anybody.
-  const lost = distinct(
-    info.reported.map(({ signedHead, certificate }) => {
+  const lost = distinct([
+    // What this operator saw and the log does not continue was promised as well.
+    ...promisedHere(before, failure !== undefined),
+    ...info.reported.map(({ signedHead, certificate }) => {
       const issued = decodeSigned(fromBase64(certificate));
       const signer = verifyCollectorCertificate(kit.authority.publicKey, kit.descriptor.vaultId, issued);
       return verifyHead(decodeSigned(fromBase64(signedHead)), signer).head;
     }),
-  );
+  ]);
   if (lost.length === 0) {
     await output.result(
       { event: 'reopened', opened: false },
-      'No agent holds a head that the log does not contain; there is nothing to heal.',
+      'Neither an agent nor this operator holds a head that the log does not contain; there is nothing to heal.',
     );
     return;
   }
@@ -115,8 +150,14 @@ async function reopen(context: CommandContext, output: Output, { kit, vault, col
   await output.result(
     { event: 'reopened', opened: true, logEpoch, base: base.size, lostUpTo: lost[0]?.size, agents },
     `The log goes on in epoch ${logEpoch} from ${base.size} leaves; agents hold heads of up to ${lost[0]?.size ?? 0}.\n` +
-      `Agents send what was lost again by themselves when they connect (${agents.join(', ')} reported it); what they no longer have is named in their status.`,
+      `Agents send what was lost again by themselves when they connect (reported by ${agents.join(', ') || 'no agent yet'}); what they no longer have is named in their status.`,
   );
+}
+
+/** The head that this operator saw and the log does not continue: the newest one, or the one that once contradicted it. */
+function promisedHere(before: Witness | undefined, broken: boolean): TreeHead[] {
+  const seen = broken ? before?.newest : before?.contradicted;
+  return seen === undefined ? [] : [seen.head];
 }
 
 /** Newest first, each once. */

@@ -8,6 +8,7 @@ import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts
 import { pathCandidates } from './paths.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent, openVersions } from './verified.ts';
+import { demandContinuation } from './witness.ts';
 
 /** Where a listing's names come from: opened here with the kit (and verified), or by the collector with its catalog key. */
 export interface NameSource {
@@ -27,6 +28,7 @@ export async function nameSource(context: CommandContext, options: CollectorOpti
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   const usesKit = known !== undefined && (options.kit !== undefined || options.vault === undefined);
   const vault = collector.vault(usesKit ? { vaultId: known.vaultId } : { name: options.vault });
+  await demandContinuation(context, vault);
   if (options.kit === undefined && !vault.info.blind) return serverNames(vault);
   if (known === undefined) {
     throw new UsageError(

@@ -4,6 +4,7 @@ import type { CommandContext } from './context.ts';
 import { openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
+import { demandContinuation } from './witness.ts';
 
 /** A vault at its collector with its kit open: what every command that reads content needs. */
 export interface OpenVault {
@@ -13,7 +14,15 @@ export interface OpenVault {
   readonly collector: CollectorCertificateBody;
 }
 
+/** The vault, whose log must continue what this operator has seen of it. */
 export async function openVault(context: CommandContext, options: CollectorOptions & KitOptions): Promise<OpenVault> {
+  const open = await openUnwitnessed(context, options);
+  await demandContinuation(context, open.vault);
+  return open;
+}
+
+/** The same without a look at its log: for `log reopen`, which heals it. */
+export async function openUnwitnessed(context: CommandContext, options: CollectorOptions & KitOptions): Promise<OpenVault> {
   const endpoint = await endpointOf(context, options);
   const kit = await openKitFile(context, options);
   const vault = (await CollectorClient.connect(endpoint)).vault({ vaultId: kit.descriptor.vaultId });

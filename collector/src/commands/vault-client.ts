@@ -7,6 +7,7 @@ import {
   encodeSigned,
   type Signed,
   type StateRecord,
+  type TreeHead,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
@@ -22,8 +23,10 @@ import {
   type CollectorInfo,
   collectorInfo,
   type LogInfo,
+  type LogProofs,
   leafAnswer,
   logInfo,
+  logProofs,
   type NameRow,
   nameRow,
   type StatsAnswer,
@@ -154,6 +157,12 @@ export class VaultClient {
 
   async log(): Promise<LogInfo> {
     return (await this.#get(logInfo, '/log')).value;
+  }
+
+  /** Proofs that the log continues heads that were seen before. */
+  async logProofs(heads: readonly TreeHead[]): Promise<LogProofs> {
+    const asked = heads.map(({ logEpoch, size, root }) => ({ logEpoch, size, root: toBase64(root) }));
+    return (await this.#post(logProofs, '/log/proofs', { heads: asked })).value;
   }
 
   async openEpoch(opening: Signed): Promise<void> {

@@ -3,12 +3,14 @@ import {
   AliquotError,
   asLineageId,
   type CollectorCertificateBody,
+  type CommitHeader,
   decodeSigned,
   type EnrolmentCertificateBody,
   type Entry,
   type LineageId,
   type ListPart,
   type ReadPart,
+  type ReceiptBody,
   type StateRecord,
 } from '@aliquot/proto';
 import { openCommitKeys, verifyCommit } from '@aliquot/shared/commit/commit';
@@ -48,15 +50,17 @@ export function certifiedAgent(kit: OpenKit, info: AgentInfo): CertifiedAgent {
 
 /**
  * Verifies records of one lineage and opens them with the kit: authority → enrolment → binding → commit signature → entries
- * root; the receipt by the certified collector; the lineage that was asked for. Content is not touched here.
+ * root; the receipt by the certified collector; the lineage that was asked for. Content is not touched here. `onCommit` is told
+ * of each commit and its receipt, for what they say about the log.
  */
 export async function* openVersions(
   records: AsyncIterable<StateRecord>,
   kit: OpenKit,
   collector: CollectorCertificateBody,
   agent: CertifiedAgent,
+  onCommit: (header: CommitHeader, receipt: ReceiptBody) => void = () => undefined,
 ): AsyncGenerator<OpenVersion> {
-  for await (const record of records) yield* openRecord(record, kit, collector, agent);
+  for await (const record of records) yield* openRecord(record, kit, collector, agent, onCommit);
 }
 
 function* openRecord(
@@ -64,6 +68,7 @@ function* openRecord(
   kit: OpenKit,
   collector: CollectorCertificateBody,
   agent: CertifiedAgent,
+  onCommit: (header: CommitHeader, receipt: ReceiptBody) => void,
 ): Generator<OpenVersion> {
   const { commit, receivedAtMs } = evidence(() => {
     const certificate = verifyAgent(kit.authority.publicKey, kit.descriptor.vaultId, record.enrolment, record.binding);
@@ -71,6 +76,7 @@ function* openRecord(
     const verified = verifyCommit(record.commit, { vaultId: kit.descriptor.vaultId, agent: certificate });
     const receipt = verifyReceipt(record.receipt, collector);
     requireReceiptFor(receipt, verified.header, verified.hash);
+    onCommit(verified.header, receipt);
     return { commit: verified, receivedAtMs: receipt.receivedAtMs };
   });
   const keys = openCommitKeys(commit.wraps, kit.vaultKey, 'vault', commit.header);

@@ -128,3 +128,21 @@ export const logInfo = z.object({
 export type LogInfo = z.infer<typeof logInfo>;
 
 export const openEpochRequest = z.strictObject({ opening: base64 });
+
+/** Heads that somebody has seen and wants proofs for, at once. */
+export const MAX_PROOF_HEADS = 256;
+export const logProofsRequest = z.strictObject({ heads: z.array(treeHead).min(1).max(MAX_PROOF_HEADS) });
+
+const hashes = z.array(base64).max(64);
+export const logProofs = z.object({
+  /** Encoded `Signed` of a `TreeHeadBody`: all proofs lead to it. */
+  head: base64,
+  /** Every epoch opening, oldest first, each with its leaf and the proof that the log contains it. */
+  openings: z.array(z.object({ opening: base64, leaf: base64, inclusion: hashes })),
+  /**
+   * For each head asked for, in order: whether the collector says that its log continues it, with the proof from it (or across a loss
+   * from the base of opening number `firstOpening`, which names it).
+   */
+  proofs: z.array(z.object({ continues: z.boolean(), firstOpening: count, consistency: hashes })),
+});
+export type LogProofs = z.infer<typeof logProofs>;

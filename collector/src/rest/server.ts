@@ -6,6 +6,7 @@ import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
 import { itemRecords, nameRecords, stateRecords, versionRecords } from './history.ts';
 import { logAnswer, openEpoch } from './log.ts';
+import { logProofsAnswer } from './log-proofs.ts';
 import { OperatorGate } from './operator-token.ts';
 import { frameRecords } from './record-stream.ts';
 import { RestError, statusOf } from './rest-error.ts';
@@ -91,6 +92,7 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults/:vault/items', async (request, reply) => stream(reply, itemRecords(vault(request), bytesOf(request))));
   app.post('/vaults/:vault/names', async (request, reply) => stream(reply, nameRecords(vault(request), request.body)));
   app.get('/vaults/:vault/log', async (request) => logAnswer(context, vault(request)));
+  app.post('/vaults/:vault/log/proofs', async (request) => logProofsAnswer(context, vault(request), request.body));
   app.post('/vaults/:vault/log/openings', async (request) => openEpoch(context, vault(request), request.body));
 }
 

@@ -18,6 +18,8 @@ export interface CliOptions {
   readonly url?: string;
   readonly token?: string;
   readonly kit?: string;
+  /** Where the witness is kept; none unless given. */
+  readonly state?: string;
   readonly stop?: Promise<string>;
   /** Called with everything printed so far, whenever something is printed. */
   readonly onOutput?: (stdout: string) => void;
@@ -50,7 +52,14 @@ export async function aliquot(args: readonly string[], options: CliOptions = {})
   const stdout = new Sink(options.onOutput);
   const stderr = new Sink();
   const context: CommandContext = {
-    environment: { url: options.url, token: options.token, kit: options.kit, tlsCa: undefined, logLevel: undefined },
+    environment: {
+      url: options.url,
+      token: options.token,
+      kit: options.kit,
+      tlsCa: undefined,
+      logLevel: undefined,
+      stateFolder: options.state,
+    },
     files: nodeFiles,
     clock: systemClock,
     random: systemRandom,
