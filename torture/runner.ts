@@ -1,0 +1,89 @@
+import { seededSource } from '@aliquot/shared/testing/random';
+import type { TortureCounts, TortureScenario } from '@aliquot/shared/testing/scenario';
+
+/** What the runner needs from outside. */
+export interface RunnerPorts {
+  readonly nowMs: () => number;
+  readonly print: (line: string) => void;
+}
+
+export interface RunnerOptions {
+  readonly seed: number;
+  readonly minutes: number | undefined;
+  readonly onlyCase: number | undefined;
+}
+
+/** One line of the table at the end. */
+export interface Outcome extends TortureCounts {
+  readonly name: string;
+  readonly seconds: number;
+}
+
+/**
+ * Runs scenarios one after another. Under a time limit each gets the same part of what is left, so what one leaves goes to
+ * those after it; each does at least its first case, however late it is. A scenario that throws has one failure more.
+ */
+export async function runScenarios(
+  scenarios: readonly TortureScenario[],
+  { seed, minutes, onlyCase }: RunnerOptions,
+  { nowMs, print }: RunnerPorts,
+): Promise<Outcome[]> {
+  const endMs = minutes === undefined ? Number.POSITIVE_INFINITY : nowMs() + minutes * 60_000;
+  const outcomes: Outcome[] = [];
+  for (const [index, scenario] of scenarios.entries()) {
+    const startMs = nowMs();
+    const shareMs = (endMs - startMs) / (scenarios.length - index);
+    print(
+      `[${index + 1}/${scenarios.length}] ${scenario.name}${Number.isFinite(shareMs) ? `, ${Math.max(0, Math.round(shareMs / 1000))} s` : ''}: ${scenario.about}`,
+    );
+    let asked = 0;
+    const over = (): boolean => {
+      asked += 1;
+      // Scenarios ask before a case or after it: the first answer lets one case happen either way.
+      return asked > 1 && nowMs() - startMs >= shareMs;
+    };
+    const log = (line: string): void => print(`    ${line}`);
+    const random = seededSource(seed).derive(scenario.name);
+    let counts: TortureCounts;
+    try {
+      counts = await scenario.run({ seed, random, over, log, ...(onlyCase === undefined ? {} : { onlyCase }) });
+    } catch (error) {
+      const says = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      counts = { injected: 0, passed: 0, failed: [`the scenario itself failed: ${says}`], whole: false };
+    }
+    const seconds = Math.round((nowMs() - startMs) / 1000);
+    outcomes.push({ name: scenario.name, seconds, ...counts });
+    for (const line of counts.failed) {
+      const [, number] = /^case (\d+)\b/.exec(line) ?? [];
+      print(`    FAILED ${line}`);
+      print(
+        `      again: npm run test:torture -- --seed ${seed} --only ${scenario.name}${number === undefined ? '' : ` --case ${number}`}`,
+      );
+    }
+    print(`    ${counts.injected} injected, ${counts.passed} passed, ${counts.failed.length} failed, ${extent(counts)}, ${seconds} s`);
+  }
+  return outcomes;
+}
+
+function extent({ whole }: TortureCounts): string {
+  return whole ? 'whole' : 'cut by time';
+}
+
+/** What all came to: a table, and the plain last line for machines. */
+export function summary(outcomes: readonly Outcome[]): { readonly lines: readonly string[]; readonly failed: number } {
+  const rows = [
+    ['scenario', 'injected', 'passed', 'failed', 'extent', 'seconds'],
+    ...outcomes.map((one) => [one.name, one.injected, one.passed, one.failed.length, extent(one), one.seconds].map(String)),
+  ];
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const sides = [true, false, false, false, true, false];
+  const table = rows.map((row) =>
+    row
+      .map((cell, column) => (sides[column] ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
+  const passed = outcomes.reduce((sum, one) => sum + one.passed, 0);
+  const failed = outcomes.reduce((sum, one) => sum + one.failed.length, 0);
+  return { lines: ['', ...table, '', `${passed} passed, ${failed} failed`], failed };
+}

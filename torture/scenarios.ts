@@ -1,0 +1,5 @@
+import type { TortureScenario } from '@aliquot/shared/testing/scenario';
+import { killScenarios } from './scenarios/kill-at-random.ts';
+
+/** Every scenario of `npm run test:torture`, in the order in which they run. Each has its row in docs/reliability.md. */
+export const scenarios: readonly TortureScenario[] = [...killScenarios];
