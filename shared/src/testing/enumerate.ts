@@ -1,0 +1,190 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AliquotError } from '@aliquot/proto';
+import { type FilePort, nodeFiles } from '../durable/file-port.ts';
+import { type FatePlan, fatesOf } from './fates.ts';
+import type { Step } from './faulty-files.ts';
+import { type SeededRandom, seededSource } from './random.ts';
+import type { PromiseId, TortureContext, TortureCounts, TortureScenario } from './scenario.ts';
+import { NOTHING_SURVIVES, SimulatedDisk, type SimulatedProcess } from './simulated-disk.ts';
+
+/** One thing that the life does; done again after a crash or an error if it did not end well, so it must bear repetition. */
+export interface LifeStep<Session> {
+  readonly name: string;
+  run(session: Session): Promise<void>;
+}
+
+/** What a test case does with the system, and what it remembers of the system's promises. */
+export interface Life<Session> {
+  /** Starts the system; also after each crash. */
+  open(files: FilePort): Promise<Session>;
+  readonly steps: readonly LifeStep<Session>[];
+  close(session: Session): Promise<void>;
+  /** Nothing is open. Throws unless fsck finds nothing wrong and everything that was promised so far is there, byte for byte. */
+  judge(files: FilePort, whole: boolean): Promise<void>;
+  /** An error with which the step may be tried again at once; what `AliquotError` says of itself unless told. */
+  retryable?(error: unknown): boolean;
+}
+
+export interface CrashScenario {
+  readonly name: string;
+  readonly about: string;
+  readonly proves: readonly PromiseId[];
+  /** A new life in an empty folder. What it writes here by itself is durable; randomness must come from what is given. */
+  // biome-ignore lint/suspicious/noExplicitAny: each life knows its own session, nobody else looks at it
+  begin(root: string, random: SeededRandom): Promise<Life<any>>;
+}
+
+export interface EnumerateOptions {
+  readonly seed: number;
+  readonly over?: () => boolean;
+  readonly log?: (line: string) => void;
+  /** Only every so-manyth case, for a quick part; 1 unless told. */
+  readonly every?: number;
+  /** Only the case of this number: as its failure names it. */
+  readonly onlyCase?: number | undefined;
+}
+
+export interface EnumerationCounts extends TortureCounts {
+  /** Calls that the life makes when nothing goes wrong. */
+  readonly operations: number;
+}
+
+/** Processes that one case may need; more means that it never recovers. */
+const MAX_STARTS = 6;
+const MAX_TRIES = 3;
+/** Ends what hangs; no case takes a hundredth of it. */
+const HANG_MS = 120_000;
+
+/**
+ * Runs a life once counting its calls, then once for each call and each way in which that call can go wrong. After the fault the life
+ * goes on (in the same process when the error says that it may, else in a new one), is judged, comes to its end, is judged, loses power,
+ * and is judged again.
+ */
+export async function enumerate(scenario: CrashScenario, options: EnumerateOptions): Promise<EnumerationCounts> {
+  const every = options.every ?? 1;
+  const failed: string[] = [];
+  const steps = await new Case(scenario, options.seed).run(undefined).catch((error: unknown) => {
+    failed.push(`case 0: no fault but the last power failure: ${says(error)}`);
+    return [];
+  });
+  let [injected, passed, number, whole] = [0, 0, 0, true];
+  cases: for (const step of steps) {
+    for (const plan of fatesOf(step)) {
+      number += 1;
+      if (options.onlyCase === undefined ? number % every !== 0 : options.onlyCase !== number) continue;
+      if (options.over?.() === true) {
+        whole = false;
+        break cases;
+      }
+      injected += 1;
+      try {
+        await new Case(scenario, options.seed).run({ at: step.index, plan });
+        passed += 1;
+      } catch (error) {
+        const where = step.path.split('/').slice(-2).join('/');
+        const line = `case ${number}: operation ${step.index} (${step.operation} ${where}), ${plan.name}: ${says(error)}`;
+        failed.push(line);
+        options.log?.(line);
+      }
+    }
+  }
+  options.log?.(`${scenario.name}: ${steps.length} operations, ${injected} faults, ${passed} passed`);
+  return { operations: steps.length, injected, passed, failed, whole };
+}
+
+/** The whole enumeration as a torture scenario. */
+export function tortureOf(scenario: CrashScenario): TortureScenario {
+  const { name, about, proves } = scenario;
+  const run = ({ seed, over, log, onlyCase }: TortureContext) => enumerate(scenario, { seed, over, log, onlyCase });
+  return { name, about, proves, run };
+}
+
+class Case {
+  readonly #scenario: CrashScenario;
+  readonly #seed: number;
+
+  constructor(scenario: CrashScenario, seed: number) {
+    this.#scenario = scenario;
+    this.#seed = seed;
+  }
+
+  /** Gives the steps of the first process. Throws what a promise was broken by. */
+  async run(fault: { readonly at: number; readonly plan: FatePlan } | undefined): Promise<readonly Step[]> {
+    // In memory where the system has it: flushes cost nothing there, and the simulated disk knows what a real one would have.
+    const root = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'aliquot-case-'));
+    const random = seededSource(this.#seed);
+    let timer: NodeJS.Timeout | undefined;
+    const hangs = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('hangs')), HANG_MS);
+    });
+    try {
+      return await Promise.race([this.#live(root, random, fault), hangs]);
+    } catch (cause) {
+      throw new Error(says(cause).replaceAll(root, 'DIR'), { cause });
+    } finally {
+      clearTimeout(timer);
+      rmSync(root, { recursive: true, force: true });
+    }
+  }
+
+  async #live(root: string, random: SeededRandom, fault: { at: number; plan: FatePlan } | undefined): Promise<readonly Step[]> {
+    const life: Life<unknown> = await this.#scenario.begin(root, random.derive('life'));
+    const disk = new SimulatedDisk(root, nodeFiles);
+    const first = disk.process((step) => (step.index === fault?.at ? fault.plan.fate : undefined));
+    let process: SimulatedProcess = first;
+    let done = 0;
+    try {
+      for (let start = 1; ; start += 1) {
+        try {
+          const session = await life.open(process.files);
+          for (; done < life.steps.length; done += 1) await this.#step(life, session, done, process);
+          await life.close(session);
+          break;
+        } catch (error) {
+          if (fault === undefined || !first.struck || start === MAX_STARTS) throw error;
+          await process.end();
+          if (start === 1 && fault.plan.survival !== undefined) await disk.powerFails(fault.plan.survival(random.derive('survival')));
+          // Every other time the system starts again before anybody has looked.
+          if (fault.at % 2 === 0) await judged(`after the fault (${says(error)})`, life, disk, false);
+          process = disk.process();
+        }
+      }
+      await process.end();
+      await judged('at the end', life, disk, true);
+      await disk.powerFails(NOTHING_SURVIVES);
+      await judged('after a last power failure', life, disk, true);
+      return first.steps;
+    } finally {
+      await process.end();
+    }
+  }
+
+  async #step(life: Life<unknown>, session: unknown, at: number, process: SimulatedProcess): Promise<void> {
+    const step = life.steps[at];
+    for (let tried = 1; ; tried += 1) {
+      try {
+        return await step?.run(session);
+      } catch (error) {
+        const again = life.retryable?.(error) ?? (error instanceof AliquotError && error.retryable);
+        if (process.crashed || !again || tried === MAX_TRIES) throw error;
+      }
+    }
+  }
+}
+
+async function judged(when: string, life: Life<unknown>, disk: SimulatedDisk, whole: boolean): Promise<void> {
+  const process = disk.process();
+  try {
+    await life.judge(process.files, whole);
+  } catch (cause) {
+    throw new Error(`${when}: ${says(cause)}`, { cause });
+  } finally {
+    await process.end();
+  }
+}
+
+function says(error: unknown): string {
+  return error instanceof Error ? error.message.split('\n').slice(0, 12).join(' | ') : String(error);
+}
