@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import type { TLSSocket } from 'node:tls';
+import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { MAX_FRAME_BYTES } from '@aliquot/proto';
 import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { WebSocket } from 'ws';
@@ -7,6 +8,7 @@ import { IdentityError } from '../identity/errors.ts';
 import type { ServerTrust } from '../identity/identity.ts';
 import { serverAddress, tlsOptions } from '../identity/tls.ts';
 import { UplinkError } from './errors.ts';
+import { hurry } from './tcp.ts';
 
 /** Messages over one connection, in order. */
 export interface MessageSocket {
@@ -23,7 +25,7 @@ export interface SocketListener {
   /** TLS is checked, messages may go. */
   onOpen(): void;
   onMessage(message: Uint8Array): void;
-  /** Anything was heard, pings too. */
+  /** Anything was heard: a part of a message, a ping. */
   onSign(): void;
   /** Once, last. */
   onClose(error: UplinkError): void;
@@ -39,17 +41,23 @@ const MAX_HINT_LENGTH = 123;
 export const connectWebSocket: Connect = (trust, listener) => {
   const { url, tls } = prepared(trust);
   let failure: UplinkError | undefined;
+  let line: Socket | undefined;
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
     maxPayload: MAX_FRAME_BYTES + FRAME_OVERHEAD_BYTES,
     handshakeTimeout: CONNECT_MS,
     skipUTF8Validation: true,
     followRedirects: false,
+    createConnection: (options: unknown) =>
+      hurry(dial(options as TcpNetConnectOpts & ConnectionOptions, url.protocol === 'wss:'), (error) => {
+        failure ??= connectionError(trust, error);
+      }),
     ...(url.protocol === 'wss:'
       ? { ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized, checkServerIdentity: tls.checkServerIdentity as never }
       : {}),
   });
   socket.on('upgrade', (response: IncomingMessage) => {
+    line = response.socket;
     if (url.protocol !== 'wss:') return;
     const wrong = tls.checkPin((response.socket as TLSSocket).getPeerCertificate().raw);
     if (wrong === undefined) return;
@@ -57,13 +65,11 @@ export const connectWebSocket: Connect = (trust, listener) => {
     socket.terminate();
   });
   socket.on('open', () => {
+    // A part of a message is a sign of life too: on a slow line a whole one takes minutes.
+    line?.on('data', () => listener.onSign());
     if (failure === undefined) listener.onOpen();
   });
-  socket.on('message', (data: Buffer) => {
-    listener.onSign();
-    listener.onMessage(data);
-  });
-  socket.on('ping', () => listener.onSign());
+  socket.on('message', (data: Buffer) => listener.onMessage(data));
   socket.on('error', (error: Error) => {
     failure ??= connectionError(trust, error);
   });
@@ -83,6 +89,14 @@ export const connectWebSocket: Connect = (trust, listener) => {
     terminate: () => socket.terminate(),
   };
 };
+
+/** As `ws` does it by itself. */
+function dial(options: TcpNetConnectOpts & ConnectionOptions, secure: boolean) {
+  const { path: _request, ...address } = options;
+  if (!secure) return connectTcp(address);
+  const servername = options.servername ?? (isIP(options.host ?? '') === 0 ? options.host : '');
+  return connectTls({ ...address, servername });
+}
 
 /** What the other side gave as its reason for closing: nobody signed it, so it is shown, as a hint, and nothing is decided by it. */
 function hint(reason: Buffer): string {
@@ -114,5 +128,9 @@ function connectionError(trust: ServerTrust, error: Error): UplinkError {
       error,
     );
   }
+  // Somebody is there, so it is no matter of the network: a collector with too many at its door, or a proxy without a collector.
+  const answer = /^Unexpected server response: (\d+)/.exec(error.message)?.[1];
+  if (answer !== undefined)
+    return new UplinkError('UPLINK_CLOSED', `what answers at ${trust.url} opens no session now (HTTP ${answer}); trying again`, error);
   return new UplinkError('UPLINK_UNREACHABLE', `the collector at ${trust.url} cannot be reached: ${error.message}; trying again`, error);
 }
