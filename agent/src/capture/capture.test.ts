@@ -170,7 +170,7 @@ test('P6: what lies below a folder that cannot be listed is unknown, not gone', 
   write('d/a', 'alpha');
   write('d!', 'sorts between d and d/a');
   await bench.backup();
-  const blind = (path: Buffer): string[] => {
+  const blind = (path: Buffer): Iterable<string> => {
     if (bytePath(path).endsWith('/d')) throw systemError('EACCES');
     return nodeSource.readdir(path);
   };

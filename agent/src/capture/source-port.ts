@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, opendirSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 
 /** What the file system says about one path; times are nanoseconds since 1970. */
 export interface SourceStat {
@@ -21,8 +21,11 @@ export interface SourceStat {
  */
 export interface SourcePort {
   lstat(path: Buffer): SourceStat;
-  /** Names in one folder, in no order, each as a binary string (see `paths.ts`). */
-  readdir(path: Buffer): string[];
+  /**
+   * Names in one folder, in no order, each as a binary string (see `paths.ts`); a few at a time are in memory. A name that
+   * stays in the folder meanwhile comes at least once. Errors come with the first name, or at any later one.
+   */
+  readdir(path: Buffer): Iterable<string>;
   readlink(path: Buffer): Buffer;
   /** Opens for reading only, never follows a symbolic link that took the file's place where the system can refuse it. */
   open(path: Buffer): number;
@@ -40,13 +43,21 @@ function statWithBigint(path: Buffer | string) {
   return lstatSync(path, { bigint: true });
 }
 
+/** The formats keep times as signed 64-bit nanoseconds: from 1677 to 2262. File systems can hold stranger ones. */
+const earliestNs = -(2n ** 63n);
+const latestNs = 2n ** 63n - 1n;
+
+function withinFormat(timeNs: bigint): bigint {
+  return timeNs < earliestNs ? earliestNs : timeNs > latestNs ? latestNs : timeNs;
+}
+
 function toStat(stat: BigStat): SourceStat {
   const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isSymbolicLink() ? 'symlink' : 'special';
   return {
     kind,
     size: Number(stat.size),
-    mtimeNs: stat.mtimeNs,
-    ctimeNs: stat.ctimeNs,
+    mtimeNs: withinFormat(stat.mtimeNs),
+    ctimeNs: withinFormat(stat.ctimeNs),
     ino: stat.ino,
     dev: stat.dev,
     mode: windows ? 0 : Number(stat.mode & 0o7777n),
@@ -58,13 +69,28 @@ function native(path: Buffer): Buffer | string {
   return windows ? path.toString('utf8') : path;
 }
 
+const namesAtOnce = 1024;
+
+function* namesIn(path: Buffer): Generator<string, void, void> {
+  const folder = native(path);
+  const listing = opendirSync(folder, { encoding: windows ? 'utf8' : 'latin1', bufferSize: namesAtOnce });
+  try {
+    for (let entry = listing.readSync(); entry !== null; entry = listing.readSync()) {
+      yield windows ? Buffer.from(entry.name, 'utf8').toString('latin1') : entry.name;
+    }
+  } catch (error) {
+    // Where a file system tells no kinds, Node looks at every name, by wrong bytes too, and fails: names alone are enough.
+    if (!(error instanceof Error && 'syscall' in error && error.syscall === 'lstat')) throw error;
+    for (const name of readdirSync(folder, { encoding: 'buffer' })) yield name.toString('latin1');
+  } finally {
+    listing.closeSync();
+  }
+}
+
 /** The real file system. */
 export const nodeSource: SourcePort = {
   lstat: (path) => toStat(statWithBigint(native(path))),
-  readdir: (path) =>
-    windows
-      ? readdirSync(path.toString('utf8')).map((name) => Buffer.from(name, 'utf8').toString('latin1'))
-      : readdirSync(path, { encoding: 'latin1' }),
+  readdir: namesIn,
   readlink: (path) => (windows ? Buffer.from(readlinkSync(path.toString('utf8')), 'utf8') : readlinkSync(path, { encoding: 'buffer' })),
   // O_NONBLOCK: a fifo that took the file's place must not hang the worker; it has no effect on regular files.
   open: (path) => openSync(native(path), windows ? 'r' : constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),

@@ -1,6 +1,7 @@
 import { type BytePath, join, pathBytes, separator } from './paths.ts';
 import { type Problem, problemOf, specialProblem } from './problem.ts';
 import type { CompiledRules } from './rules.ts';
+import { SortedNames } from './sorted-names.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
 
 /** One thing that a walk came by. */
@@ -19,24 +20,34 @@ export type Found =
 
 interface Frame {
   readonly folder: BytePath;
-  /** Names, sorted. */
-  readonly names: string[];
-  next: number;
+  readonly names: SortedNames;
+  /** What `names` may hold. */
+  readonly budgetBytes: number;
   /** Folders that were named already and whose content is still to come, as `name/`, sorted. */
   readonly pending: string[];
   readonly resultPathLength: number;
 }
 
+/** What the names of all open folders together may hold in memory, and what one folder always may. */
+const namesBytes = 6 << 20;
+const leastNamesBytes = 64 << 10;
+
 /**
  * Walks a file or folder without following links. Everything comes in the byte order of whole paths, so that the result can
- * be merged with another sorted list and no memory depends on the number of files (only on the names of one folder).
+ * be merged with another sorted list. No memory depends on the number of files, or of names in one folder.
  *
  * That order is subtle: `run`, `run.txt`, `run/a` — a folder's content comes after siblings that continue its name with a
  * byte below the separator. So a folder is named when it is met, and entered when its turn as `name/` has come.
  *
  * A root that is missing yields one problem `root-missing`. Names that disappear between listing and looking are skipped.
  */
-export function* walk(port: SourcePort, root: BytePath, rules: CompiledRules, resultRoot = root): Generator<Found, void, void> {
+export function* walk(
+  port: SourcePort,
+  root: BytePath,
+  rules: CompiledRules,
+  resultRoot = root,
+  budgetBytes = namesBytes,
+): Generator<Found, void, void> {
   let rootStat: SourceStat;
   try {
     rootStat = port.lstat(pathBytes(root));
@@ -56,26 +67,44 @@ export function* walk(port: SourcePort, root: BytePath, rules: CompiledRules, re
   if (rootStat.kind !== 'directory') return;
 
   const stack: Frame[] = [];
-  const first = yield* enter(port, root, rootLength);
-  if (first !== undefined) stack.push(first);
+  let freeBytes = budgetBytes;
+  const open = function* (folder: BytePath, resultPathLength: number): Generator<Found, void, void> {
+    // Half of what is left, so that the deepest tree stays within the whole.
+    const share = Math.max(Math.min(leastNamesBytes, budgetBytes), freeBytes >> 1);
+    const frame = yield* enter(port, folder, resultPathLength, share);
+    if (frame === undefined) return;
+    freeBytes -= share;
+    stack.push(frame);
+  };
+  const close = (): void => {
+    freeBytes += stack.pop()?.budgetBytes ?? 0;
+  };
+  yield* open(root, rootLength);
   for (;;) {
     const frame = stack.at(-1);
     if (frame === undefined) return;
-    const name = frame.names[frame.next];
+    let name: string | undefined;
+    try {
+      name = frame.names.peek();
+    } catch (error) {
+      // Between two listings of a very large folder: what was not seen yet is unknown.
+      yield { type: 'problem', path: frame.folder, problem: problemOf(error, 'folder') };
+      close();
+      continue;
+    }
     const waiting = frame.pending[0];
     if (waiting !== undefined && (name === undefined || waiting < name)) {
       frame.pending.shift();
       const folder = join(frame.folder, waiting.slice(0, -1));
       const length = frame.resultPathLength > 0 ? frame.resultPathLength : rules.folderResult(folder) ? folder.length : 0;
-      const inner = yield* enter(port, folder, length);
-      if (inner !== undefined) stack.push(inner);
+      yield* open(folder, length);
       continue;
     }
     if (name === undefined) {
-      stack.pop();
+      close();
       continue;
     }
-    frame.next += 1;
+    frame.names.pass();
     const path = join(frame.folder, name);
     if (rules.excluded(path)) continue;
     let stat: SourceStat;
@@ -110,19 +139,21 @@ function* describe(port: SourcePort, path: BytePath, stat: SourceStat, resultPat
   yield { type: 'item', path, stat, linkTarget, resultPathLength };
 }
 
-function* enter(port: SourcePort, folder: BytePath, resultPathLength: number): Generator<Found, Frame | undefined, void> {
+function* enter(
+  port: SourcePort,
+  folder: BytePath,
+  resultPathLength: number,
+  budgetBytes: number,
+): Generator<Found, Frame | undefined, void> {
   try {
-    const names = port.readdir(pathBytes(folder)).sort(byBytes);
-    return { folder, names, next: 0, pending: [], resultPathLength };
+    const path = pathBytes(folder);
+    const names = new SortedNames(() => port.readdir(path), budgetBytes);
+    return { folder, names, budgetBytes, pending: [], resultPathLength };
   } catch (error) {
     // A folder that went away after it was named: its known content is judged by the parent's next listing.
     yield { type: 'problem', path: folder, problem: problemOf(error, 'folder') };
     return undefined;
   }
-}
-
-function byBytes(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function insertSorted(list: string[], value: string): void {

@@ -15,6 +15,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 import { quietTime } from '../watch/proof.ts';
 import type { AgentConfig } from './config.ts';
+import { defaultQueueBudget } from './queue-budget.ts';
 
 /** An open data folder with everything that works on it. One per folder and process. */
 export interface Agent {
@@ -75,7 +76,14 @@ async function openIn(
 ): Promise<Agent> {
   const identity = await loadIdentity(port, dataDir);
   const ownFolders = [...new Set([fromText(dataDir, '/'), bytePath(await port.realpath(dataDir))])];
-  const queue = await DurableQueue.open({ port, dataDir, clock, random, chainId: identity.chainId });
+  const queue = await DurableQueue.open({
+    port,
+    dataDir,
+    clock,
+    random,
+    chainId: identity.chainId,
+    budget: config?.queue ?? defaultQueueBudget,
+  });
   try {
     const host = new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret });
     const uplink = await makeUplink({ identity, queue, dataDir, recover: recoverFrom(host) });

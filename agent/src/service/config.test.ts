@@ -24,9 +24,16 @@ test('a configuration is read with its defaults', () => {
         { path: '/data/ms', class: 'default', quietPeriodSeconds: 10, exclude: [], folderResults: ['*.D', '*.d', '*.raw', '*.RAW'] },
       ],
       scanIntervalSeconds: 300,
+      queue: { maxBytes: 50 * 2 ** 30, minFreeBytes: 2 ** 30, classes: {} },
       logLevel: 'info',
     },
   });
+});
+
+test('the queue has limits, and a class its share', () => {
+  const text = `${good}queue:\n  maxBytes: 1000000000\n  minFreeBytes: 0\n  classes: {chromatography: 0.25}\n`;
+  const read = readConfig(text);
+  expect('config' in read && read.config.queue).toEqual({ maxBytes: 1_000_000_000, minFreeBytes: 0, classes: { chromatography: 0.25 } });
 });
 
 const mistakesOf = (text: string) => {
@@ -47,7 +54,7 @@ for (const [what, text, expected] of [
   [
     'a strange key',
     `${source}colour: red`,
-    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, logLevel'],
+    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, logLevel'],
   ],
   ['a wrong class', `${source}    class: Big Data`, ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -']],
   [
@@ -66,6 +73,23 @@ for (const [what, text, expected] of [
     'a broken glob',
     `${source}    exclude: ["[a"]`,
     ['3: sources[0].exclude[0] is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"'],
+  ],
+  ['a misspelt limit', `${source}queue: {maxByte: 5}`, ['3: "maxByte" is not a setting; did you mean "maxBytes"?']],
+  [
+    'a limit that is no number',
+    `${source}queue:\n  maxBytes: 5 GB`,
+    ['4: queue.maxBytes must be a whole number of bytes, 1048576 or more'],
+  ],
+  ['a limit too small', `${source}queue:\n  maxBytes: 5`, ['4: queue.maxBytes must be 1048576 or more bytes']],
+  [
+    'a share above 1',
+    `${source}queue:\n  classes:\n    default: 50`,
+    ['5: queue.classes.default must be a share from 0 to 1, such as 0.5 for half of maxBytes'],
+  ],
+  [
+    'a share of a class that nothing has',
+    `${source}queue:\n  classes:\n    raw: 0.5`,
+    ['5: queue.classes.raw is the class of no source; there is default'],
   ],
   ['one folder twice', 'sources:\n  - path: /data\n  - path: /data/', ['3: sources[1].path is watched already by entry 1']],
 ] as const) {

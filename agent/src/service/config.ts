@@ -5,6 +5,7 @@ import { defaultFolderResults } from '../capture/rules.ts';
 import { defaultClass } from '../capture/source.ts';
 import { isCronExpression } from '../watch/scan-schedule.ts';
 import { type Mistake, parseConfigText } from './config-text.ts';
+import { defaultQueueBudget } from './queue-budget.ts';
 
 const glob = z
   .string({ error: 'must be a glob such as "*.tmp"' })
@@ -25,15 +26,43 @@ const folder = z
     return tidy.length > 1 && /[\\/]$/.test(tidy) && !/^[A-Za-z]:\\$/.test(tidy) ? tidy.slice(0, -1) : tidy;
   });
 
+const className = z
+  .string({ error: 'must be a name of 1 to 64 of a-z, 0-9 and -' })
+  .regex(/^[a-z0-9-]{1,64}$/, 'must be a name of 1 to 64 of a-z, 0-9 and -');
+
+const bytes = (least: number) =>
+  z.int({ error: `must be a whole number of bytes, ${least} or more` }).min(least, `must be ${least} or more bytes`);
+
+const mebibyte = 1 << 20;
+
+/** How much may wait for the collector. What finds no room stays at its source, and is named in `status` until there is some. */
+const queue = z.strictObject(
+  {
+    /** Bytes of what has no receipt yet. */
+    maxBytes: bytes(mebibyte).default(defaultQueueBudget.maxBytes),
+    /** Bytes that the queue leaves free on its disk. */
+    minFreeBytes: bytes(0).default(defaultQueueBudget.minFreeBytes),
+    /** The share of `maxBytes` that a class may fill, so that one instrument leaves room for the others. */
+    classes: z
+      .record(
+        className,
+        z
+          .number({ error: 'must be a share from 0 to 1' })
+          .min(0, 'must be a share from 0 to 1')
+          .max(1, 'must be a share from 0 to 1, such as 0.5 for half of maxBytes'),
+        { error: 'must be a map from a class to a share, as in "raw: 0.5"' },
+      )
+      .default({}),
+  },
+  { error: 'must be a map of "maxBytes", "minFreeBytes" and "classes"' },
+);
+
 const source = z.strictObject(
   {
     /** The watched folder. */
     path: folder,
     /** Policy class: what later decides how long things are kept. */
-    class: z
-      .string({ error: 'must be a name of 1 to 64 of a-z, 0-9 and -' })
-      .regex(/^[a-z0-9-]{1,64}$/, 'must be a name of 1 to 64 of a-z, 0-9 and -')
-      .default(defaultClass),
+    class: className.default(defaultClass),
     /** A result counts as finished when nothing about it changed for this long. */
     quietPeriodSeconds: seconds(0, 86_400).default(10),
     exclude: z.array(glob, { error: 'must be a list of globs' }).default([]),
@@ -56,13 +85,20 @@ const config = z
         .string({ error: 'must be a cron expression in quotes, such as "0 3 * * *"' })
         .refine(isCronExpression, 'is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three')
         .optional(),
+      queue: queue.prefault({}),
       logLevel: z
         .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'must be one of fatal, error, warn, info, debug, trace' })
         .default('info'),
     },
     { error: 'must be a map with at least "sources"' },
   )
-  .superRefine(({ sources }, context) => {
+  .superRefine(({ sources, queue }, context) => {
+    const classes = [...new Set([defaultClass, ...sources.map((source) => source.class)])];
+    for (const name of Object.keys(queue.classes)) {
+      if (classes.includes(name)) continue;
+      const message = `is the class of no source; there ${classes.length === 1 ? 'is' : 'are'} ${classes.join(', ')}`;
+      context.addIssue({ code: 'custom', path: ['queue', 'classes', name], message });
+    }
     for (const [at, { path }] of sources.entries()) {
       const first = sources.findIndex((other) => other.path === path);
       if (first < at)
@@ -85,15 +121,14 @@ export function readConfig(text: string): { readonly config: AgentConfig } | { r
   const mistakes: Mistake[] = [];
   for (const issue of checked.error.issues) {
     if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys)
-        mistakes.push({ line: parsed.lineOfKey(issue.path, key), message: unknownKey(key, issue.path.length === 0) });
+      for (const key of issue.keys) mistakes.push({ line: parsed.lineOfKey(issue.path, key), message: unknownKey(key, issue.path) });
     } else mistakes.push({ line: parsed.lineOf(issue.path), message: `${spoken(issue.path)} ${issue.message}` });
   }
   return { mistakes: mistakes.sort((a, b) => a.line - b.line) };
 }
 
-function unknownKey(key: string, top: boolean): string {
-  const accepted = Object.keys(top ? config.shape : source.shape);
+function unknownKey(key: string, path: readonly PropertyKey[]): string {
+  const accepted = Object.keys(path.length === 0 ? config.shape : path[0] === 'queue' ? queue.shape : source.shape);
   const near = accepted.map((name) => ({ name, away: distance(key.toLowerCase(), name.toLowerCase()) })).sort((a, b) => a.away - b.away)[0];
   const hint =
     near !== undefined && near.away <= Math.max(2, near.name.length / 3)
