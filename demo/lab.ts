@@ -52,6 +52,7 @@ export class Lab {
     const environment = {
       ALIQUOT_URL: cable.url,
       ALIQUOT_TOKEN: (await readFile(join(data, 'admin.token'), 'utf8')).trim(),
+      ALIQUOT_STATE: join(folder, 'operator'),
       ALIQUOT_PASSPHRASE: randomBytes(16).toString('hex'),
     };
     const lab = new Lab(folder, environment, cable, server);

@@ -72,6 +72,7 @@ export class World {
       ALIQUOT_KIT: undefined,
       ALIQUOT_URL: url,
       ALIQUOT_TOKEN_FILE: undefined,
+      ALIQUOT_STATE: join(this.folder, 'operator'),
     };
   }
 

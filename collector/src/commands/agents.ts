@@ -1,10 +1,12 @@
 import { formatBytes, formatInstant, formatTable, formatTime } from '@aliquot/shared/cli/format';
+import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
 import type { AgentInfo } from '../rest/messages.ts';
 import { problemsOf } from './agent-problems.ts';
-import { inspectedVault } from './choose-vault.ts';
+import { chosenVault, inspectedVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
+import { demandContinuation } from './witness.ts';
 
 interface AgentsOptions extends CollectorOptions, KitOptions {
   readonly json?: boolean;
@@ -38,8 +40,14 @@ export function registerAgents(program: Command, context: CommandContext): void 
 
 async function listAgents(context: CommandContext, options: AgentsOptions): Promise<void> {
   const output = outputOf(context, options);
-  const vault = await inspectedVault(context, options);
+  const vault = await chosenVault(context, options);
   const { agents, timeMs } = await vault.agents();
+  await tellAgents(output, agents, timeMs);
+  // Last: what a collector that was put back says of its agents is worth seeing all the same.
+  await demandContinuation(context, vault);
+}
+
+async function tellAgents(output: Output, agents: readonly AgentInfo[], timeMs: number): Promise<void> {
   if (output.json) {
     for (const agent of agents) await output.result(agentJson(agent, timeMs));
     return;

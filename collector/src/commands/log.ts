@@ -82,22 +82,22 @@ async function statusCommand(context: CommandContext, options: LogOptions): Prom
   if (witness.failure !== undefined) throw witness.failure;
 }
 
-function witnessText({ before, failure }: Witnessed): string {
+function witnessText({ before, after, failure }: Witnessed): string {
   if (failure !== undefined) return failure.code === 'WITNESS_FORKED' ? 'TWO HISTORIES: see below' : 'ROLLED BACK: see below';
   if (before === undefined) return 'nothing was seen before';
   const seen = `continues ${headText(before.newest.head)}, seen ${formatInstant(before.newest.seenAtMs)}`;
-  return before.contradicted === undefined
+  return after.contradicted === undefined
     ? seen
-    : `${seen}; earlier TWO HISTORIES were told, the other is ${headText(before.contradicted.head)}`;
+    : `${seen}; earlier TWO HISTORIES were told, the other is ${headText(after.contradicted.head)}`;
 }
 
-function witnessJson({ before, failure }: Witnessed): object {
+function witnessJson({ before, after, failure }: Witnessed): object {
   const plain = ({ head, seenAtMs }: SeenHead) => ({ ...head, root: hex(head.root), seen: formatInstant(seenAtMs) });
   return {
     continues: failure === undefined,
     ...(failure === undefined ? {} : { code: failure.code }),
     ...(before === undefined ? {} : { before: plain(before.newest) }),
-    ...(before?.contradicted === undefined ? {} : { contradicted: plain(before.contradicted) }),
+    ...(after.contradicted === undefined ? {} : { contradicted: plain(after.contradicted) }),
   };
 }
 

@@ -23,9 +23,9 @@ import { WitnessError } from './witness-error.ts';
 
 /** What the log shows now, judged by what this operator has seen of it before. */
 export interface Witnessed {
-  readonly head: TreeHead;
   /** From before this command; undefined at first sight, and where no state folder is. */
   readonly before: Witness | undefined;
+  readonly after: Witness;
   /** Why the collector is not to be trusted; undefined when its log continues what was seen. */
   readonly failure: WitnessError | undefined;
 }
@@ -34,10 +34,10 @@ const NOTHING: TreeHead = { logEpoch: 0, size: 0, root: EMPTY_ROOT };
 
 /** Demands that the log continues what this operator has seen, and remembers the newest head. Throws `WitnessError`. */
 export async function demandContinuation(context: CommandContext, vault: VaultClient): Promise<void> {
-  const { before, failure } = await witnessed(context, vault);
+  const { after, failure } = await witnessed(context, vault);
   if (failure !== undefined) throw failure;
-  if (before?.contradicted !== undefined)
-    outputOf(context, {}).note(`beware: ${contradiction(vault, before, before.contradicted).message}`);
+  const { contradicted } = after;
+  if (contradicted !== undefined) outputOf(context, {}).note(`beware: ${contradiction(vault, after, contradicted).message}`);
 }
 
 /** The same without throwing for what the witness says against the collector, for commands that show or heal it. */
@@ -53,7 +53,7 @@ export async function witnessed(context: CommandContext, vault: VaultClient): Pr
   const failure = before && judge(vault, before, now, () => shown.prove(0, authority));
   const after = remembered(before, now, failure);
   if (book !== undefined && after !== before) await keep(context, () => book.write(after, vault.signedCertificate, collector));
-  return { head: shown.head, before, failure };
+  return { before, after, failure };
 }
 
 interface ShownLog {
