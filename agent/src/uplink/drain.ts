@@ -31,7 +31,7 @@ export interface DrainParts {
   readonly certificate: Signed;
   /** The head that `ready` proved. */
   readonly head: TreeHead;
-  /** The collector's newest commit of our chain, checked by `checkChain`. */
+  /** The collector's newest commit of our chain, settled by `Welcome`: undefined when it has none of this chain id yet. */
   readonly chainHead: ChainPoint | undefined;
   readonly onReceipt: (sequence: number, entries: number, receivedAtMs: number) => void;
 }
@@ -51,7 +51,7 @@ export class Drain {
     this.#parts = parts;
     this.#uploader = new Uploader(parts.session, parts.queue);
     this.#head = parts.head;
-    this.#confirmed = Math.min(parts.chainHead?.sequence ?? 0, parts.queue.receiptedSequence());
+    this.#confirmed = Math.min(parts.chainHead?.sequence ?? Number.MAX_SAFE_INTEGER, parts.queue.receiptedSequence());
   }
 
   /** Whether every signed commit is confirmed; more may be queued unsigned. */
@@ -159,16 +159,4 @@ function withoutEntries(bytes: Uint8Array, slots: readonly number[]): Uint8Array
     return gone.has(number) && slot.type === 'entry' ? { type: 'purged', leafHash: leafHash(slot.bytes) } : slot;
   });
   return encodeSignedCommit({ ...commit, slots: kept });
-}
-
-/**
- * Whether what the collector has of our chain is ours. Throws `UPLINK_CHAIN_FORKED` when it has commits that this folder
- * never made: a copy of the folder is at work elsewhere, or this one is an old copy.
- */
-export async function checkChain(queue: Queue, chainHead: ChainPoint | undefined, chainId: Uint8Array): Promise<void> {
-  if (chainHead === undefined) return;
-  const ours = await queue.signedCommit(chainHead.sequence);
-  if (equalBytes(chainHead.chainId, chainId) && ours !== undefined && equalBytes(ours.hash, chainHead.hash)) return;
-  const says = `the collector has a commit ${chainHead.sequence} that this folder did not make: it was copied, or put back from a backup`;
-  throw new UplinkError('UPLINK_CHAIN_FORKED', `${says}; stop the other one, or enrol this PC anew with --replaces`);
 }

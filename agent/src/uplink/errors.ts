@@ -5,6 +5,8 @@ export type UplinkErrorCode =
   | 'UPLINK_OFFLINE'
   /** The session ended before the answer came. */
   | 'UPLINK_CLOSED'
+  /** Nothing was heard of the collector for too long, so the line was given up. */
+  | 'UPLINK_SILENT'
   /** The uplink was stopped. */
   | 'UPLINK_STOPPED'
   /** The collector's address does not answer, or not as a collector. */
@@ -23,8 +25,10 @@ export type UplinkErrorCode =
   | 'UPLINK_LOG_FORKED'
   /** A receipt that does not prove what a receipt must. */
   | 'UPLINK_BAD_RECEIPT'
-  /** The collector holds commits of this agent's chain that this folder never made. */
+  /** The collector holds commits of this agent's chain that this folder never made, and a new chain does not help. */
   | 'UPLINK_CHAIN_FORKED'
+  /** The collector holds commits of this agent's chain that this folder never made: a new chain has been begun. */
+  | 'UPLINK_CHAIN_RENEWED'
   /** Central IT revoked this agent, or replaced it by another. */
   | 'UPLINK_REVOKED'
   /** The collector does not know this agent, or not with these keys. */
@@ -43,6 +47,8 @@ export type UplinkErrorCode =
 const RETRYABLE: ReadonlySet<UplinkErrorCode> = new Set<UplinkErrorCode>([
   'UPLINK_OFFLINE',
   'UPLINK_CLOSED',
+  'UPLINK_CHAIN_RENEWED',
+  'UPLINK_SILENT',
   'UPLINK_UNREACHABLE',
   'UPLINK_TAMPERED',
   'UPLINK_COLLECTOR_STORAGE',

@@ -1,5 +1,6 @@
 import {
   AliquotError,
+  type ChainId,
   type ClientFrame,
   type CollectorCertificateBody,
   checkServerBody,
@@ -18,6 +19,7 @@ import { ClientHandshake, type AgentIdentity as HandshakeIdentity } from '@aliqu
 import type { AgentIdentity } from '../identity/identity.ts';
 import { refusalError, UplinkError } from './errors.ts';
 import { FrameStream } from './frame-stream.ts';
+import { LineWatch } from './line-watch.ts';
 import type { Connect, MessageSocket } from './socket.ts';
 import type { Timers } from './timers.ts';
 import type { TrustStore } from './trust.ts';
@@ -25,8 +27,6 @@ import type { TrustStore } from './trust.ts';
 const EMPTY = new Uint8Array(0);
 /** Hello to `ready`: two round trips, on the slowest line that can carry a backup. */
 const HANDSHAKE_MS = 30_000;
-/** The collector pings every half minute; a line that says nothing for three times as long is dead. */
-const SILENCE_MS = 90_000;
 
 export interface Received {
   readonly frame: ServerFrame;
@@ -35,14 +35,20 @@ export interface Received {
 
 export interface SessionParts {
   readonly identity: AgentIdentity;
+  /** The chain that new commits go on: what `ready` tells the newest commit of. */
+  readonly chainId: ChainId;
   readonly trust: TrustStore;
   readonly random: Random;
   readonly timers: Timers;
   readonly connect: Connect;
   readonly software: string;
+  /** How long the line may say nothing while something is awaited. */
+  readonly patienceMs: number;
   /** Every message handed to the network, with how much of it was sealed content. */
   readonly onSent: (bytes: number, content: number) => void;
   readonly onNotice: (code: string, message: string) => void;
+  /** The collector announced a new epoch of the sweep. */
+  readonly onGcEpoch: (gcEpoch: number) => void;
 }
 
 /** What `open` learnt. */
@@ -74,7 +80,7 @@ export class Session {
   #credit = 0;
   #creditWaiters: (() => void)[] = [];
   #requestId = 0;
-  #cancelSilence: () => void = () => undefined;
+  readonly #watch: LineWatch;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -87,6 +93,9 @@ export class Session {
     });
     this.#closed = new Promise((resolve) => {
       this.#close = resolve;
+    });
+    this.#watch = new LineWatch(parts.timers, parts.patienceMs, () => {
+      this.end(new UplinkError('UPLINK_SILENT', 'the collector has gone silent; connecting again'));
     });
   }
 
@@ -126,13 +135,14 @@ export class Session {
       return Promise.reject(new UplinkError('UPLINK_OFFLINE', 'no session yet'));
     const message = this.#sealer.seal(encodeFrame(encodeClientFrame(frame), body));
     this.#parts.onSent(message.length, frame.type === 'chunks' ? body.length : 0);
-    return this.#socket.send(message);
+    const socket = this.#socket;
+    return this.#watch.during(() => socket.send(message));
   }
 
   /** Sends sealed items once the collector has room for them. The body must fit the collector's whole credit. */
   async sendItems(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
     while (this.#credit < body.length && this.#ended === undefined) {
-      await new Promise<void>((resolve) => this.#creditWaiters.push(resolve));
+      await this.#watch.during(() => new Promise<void>((resolve) => this.#creditWaiters.push(resolve)));
     }
     this.#credit -= body.length;
     await this.send(frame, body);
@@ -147,7 +157,7 @@ export class Session {
     answer.catch(() => undefined); // awaited below, unless sending fails first
     try {
       await this.send(make(requestId), body);
-      return (await answer).frame;
+      return (await this.#watch.during(() => answer)).frame;
     } finally {
       this.#waiters.delete(requestId);
     }
@@ -157,14 +167,14 @@ export class Session {
   async *stream(make: (requestId: number) => ClientFrame): AsyncGenerator<Received, void, void> {
     const requestId = this.#nextRequest();
     const stream = new FrameStream(
-      () => this.#socket?.pause(),
-      () => this.#socket?.resume(),
+      () => this.#listen(false),
+      () => this.#listen(true),
     );
     if (this.#ended !== undefined) throw this.#ended;
     this.#streams.set(requestId, stream);
     try {
       await this.send(make(requestId));
-      for (;;) yield await stream.next();
+      for (;;) yield await this.#watch.during(() => stream.next());
     } finally {
       stream.stop();
       this.#streams.delete(requestId);
@@ -174,7 +184,7 @@ export class Session {
   end(reason: UplinkError): void {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
-    this.#cancelSilence();
+    this.#watch.stop();
     this.#socket?.terminate();
     this.#onReady?.reject(reason);
     for (const waiter of this.#waiters.values()) waiter.reject(reason);
@@ -188,11 +198,11 @@ export class Session {
     try {
       this.#socket = this.#parts.connect(this.#parts.identity.server, {
         onOpen: () => {
-          this.#heard();
+          this.#watch.heard();
           this.#deliver(this.#handshake.start());
         },
         onMessage: (message) => this.#guard(() => this.#message(message)),
-        onSign: () => this.#heard(),
+        onSign: () => this.#watch.heard(),
         onClose: (error) => this.end(error),
       });
     } catch (error) {
@@ -230,7 +240,7 @@ export class Session {
       enrolment: identity.enrolment,
       binding: identity.binding,
       signKey: identity.signKey,
-      chainId: identity.chainId,
+      chainId: this.#parts.chainId,
       software,
       treeHead: known?.head,
       signedHead: known?.signed,
@@ -255,6 +265,7 @@ export class Session {
         this.#parts.onNotice(frame.code, frame.message);
         return;
       case 'gcEpoch':
+        this.#parts.onGcEpoch(frame.gcEpoch);
         return;
       case 'refused':
         if (frame.requestId === 0 || this.#onReady !== undefined) throw refusalError(frame.code, frame.message);
@@ -278,12 +289,10 @@ export class Session {
     }
   }
 
-  #heard(): void {
-    this.#cancelSilence();
-    if (this.#ended !== undefined) return;
-    this.#cancelSilence = this.#parts.timers.after(SILENCE_MS, () => {
-      this.end(new UplinkError('UPLINK_CLOSED', 'the collector has gone silent; connecting again'));
-    });
+  #listen(yes: boolean): void {
+    if (yes) this.#socket?.resume();
+    else this.#socket?.pause();
+    this.#watch.deaf(!yes);
   }
 
   #wakeCredit(): void {

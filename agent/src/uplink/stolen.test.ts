@@ -80,7 +80,7 @@ test('P4: wraps of a commit go to vault and catalog only, unless the authority a
     const one = await startAgent(url, { selfRestore, start: false });
     await put(one.queue, sample('/data/a'));
     await one.queue.sync();
-    collector.putBack({ leaves: [], items: new Map(), commits: [], epoch: 0, openings: [] });
+    collector.putBack({ leaves: [], items: new Map(), commits: [], apart: [], epoch: 0, openings: [] });
     one.uplink.start();
     await one.uplink.drained();
     const recipients = new Set(collector.commits[0]?.wraps.map(({ recipient }) => recipient));

@@ -36,16 +36,35 @@ interface Opening {
   readonly index: number;
 }
 
+interface HeldCommit {
+  readonly hash: CommitHash;
+  readonly bytes: Uint8Array;
+  readonly verified: VerifiedCommit;
+  readonly receipt: Signed;
+}
+
 /** Everything that a collector has on disk: copied aside and put back, it is a rollback. */
 interface Held {
   leaves: Uint8Array[];
   items: Map<string, { readonly kind: 'chunk' | 'page'; readonly bytes: Uint8Array }>;
-  commits: { readonly hash: CommitHash; readonly bytes: Uint8Array; readonly verified: VerifiedCommit; readonly receipt: Signed }[];
+  /** The agent's trunk. */
+  commits: HeldCommit[];
+  /** Histories that are held apart. */
+  apart: HeldCommit[][];
   epoch: number;
   openings: Opening[];
 }
 
 type Reply = (frame: ServerFrame, body?: Uint8Array) => void;
+
+/** A session after its `auth`. */
+interface Joined {
+  readonly agent: AgentCertificate;
+  readonly chainId: string;
+  /** The head that the last frame proved. */
+  readonly proved: TreeHead;
+  readonly reply: Reply;
+}
 
 export class TestCollector {
   readonly vault: FixtureVault;
@@ -64,9 +83,12 @@ export class TestCollector {
   /** Whether it notices that agents know more than it. */
   admitsRollback = true;
   connections = 0;
-  /** Commits that contradicted the chain. */
-  forks = 0;
-  #held: Held = { leaves: [], items: new Map(), commits: [], epoch: 0, openings: [] };
+  /** The newest epoch of the sweep. */
+  gcEpoch = 0;
+  /** What agents answered to it, oldest first. */
+  readonly learned: { readonly chainId: string; readonly gcEpoch: number }[] = [];
+  #held: Held = { leaves: [], items: new Map(), commits: [], apart: [], epoch: 0, openings: [] };
+  #sessions = new Set<Reply>();
   #server: WebSocketServer | undefined;
   #sockets = new Set<WebSocket>();
   #waiting: { readonly when: () => boolean; readonly resolve: () => void }[] = [];
@@ -103,12 +125,25 @@ export class TestCollector {
 
   /** A copy of all that is held, to be put back later. */
   snapshot(): Held {
-    const { leaves, items, commits, epoch, openings } = this.#held;
-    return { leaves: [...leaves], items: new Map(items), commits: [...commits], epoch, openings: [...openings] };
+    const { leaves, items, commits, apart, epoch, openings } = this.#held;
+    const lines = apart.map((line) => [...line]);
+    return { leaves: [...leaves], items: new Map(items), commits: [...commits], apart: lines, epoch, openings: [...openings] };
   }
 
   putBack(held: Held): void {
-    this.#held = { ...held, leaves: [...held.leaves], items: new Map(held.items), commits: [...held.commits] };
+    const apart = held.apart.map((line) => [...line]);
+    this.#held = { ...held, leaves: [...held.leaves], items: new Map(held.items), commits: [...held.commits], apart };
+  }
+
+  /** The histories that are held apart from the trunk. */
+  get apart(): readonly (readonly VerifiedCommit[])[] {
+    return this.#held.apart.map((line) => line.map(({ verified }) => verified));
+  }
+
+  /** Tells every session of a new epoch of the sweep. */
+  announce(gcEpoch: number): void {
+    this.gcEpoch = gcEpoch;
+    for (const reply of this.#sessions) reply({ type: 'gcEpoch', gcEpoch });
   }
 
   get commits(): readonly VerifiedCommit[] {
@@ -179,8 +214,7 @@ export class TestCollector {
       random: seededRandom(`collector ${this.connections}`),
     });
     let keys: { readonly sealer: FrameSealer; readonly opener: FrameOpener } | undefined;
-    let agent: AgentCertificate | undefined;
-    let proved: TreeHead = { logEpoch: 0, size: 0, root: new Uint8Array(32) };
+    let joined: Joined | undefined;
     let sent = 0;
     let turn: Promise<void> = Promise.resolve();
     const out = (message: Uint8Array): void => {
@@ -207,11 +241,15 @@ export class TestCollector {
         return;
       }
       if (frame.type === 'auth') {
-        agent = handshake.verifyAuth(frame);
-        if (this.refuse !== undefined) reply(this.refuse);
-        else proved = await this.#ready(frame, reply);
-      } else if (agent !== undefined) {
-        proved = await this.#answer(frame, body.slice(), agent, proved, reply);
+        const agent = handshake.verifyAuth(frame);
+        if (this.refuse !== undefined) {
+          reply(this.refuse);
+          return;
+        }
+        joined = { agent, chainId: hex(frame.chainId), proved: await this.#ready(frame, reply), reply };
+        this.#sessions.add(reply);
+      } else if (joined !== undefined) {
+        joined = { ...joined, proved: await this.#answer(frame, body.slice(), joined) };
       }
     };
     socket.on('message', (data: Buffer) => {
@@ -220,6 +258,7 @@ export class TestCollector {
     });
     socket.on('close', () => {
       this.#sockets.delete(socket);
+      this.#sessions.delete(reply);
       this.#check();
     });
     socket.on('error', () => undefined);
@@ -233,8 +272,6 @@ export class TestCollector {
     const base = openings[0]?.index;
     const ahead = seen !== undefined && base === undefined && (seen.logEpoch > head.logEpoch || seen.size > head.size);
     const from = seen === undefined ? 0 : base !== undefined && seen.size > base ? base : Math.min(seen.size, head.size);
-    const last = this.#held.commits[this.#held.commits.length - 1];
-    const chainHead: ChainPoint | undefined = last && { chainId: auth.chainId, sequence: last.verified.header.sequence, hash: last.hash };
     reply({
       type: 'ready',
       sessionId: new Uint8Array(16),
@@ -245,14 +282,26 @@ export class TestCollector {
       openings: await Promise.all(
         openings.map(async ({ opening, leaf, index }) => ({ opening, leaf, inclusion: await log.inclusionProof(index, head.size) })),
       ),
-      chainHead,
-      gcEpoch: 0,
+      chainHead: this.#chainHead(auth.chainId),
+      gcEpoch: this.gcEpoch,
       rolledBack: ahead && this.admitsRollback,
     });
+    const isApart = this.#held.apart.some((line) => line.some(({ verified }) => hex(verified.header.chainId) === hex(auth.chainId)));
+    if (isApart) reply({ type: 'notice', code: 'chain-held', message: 'two histories under one identity; central IT decides' });
     return head;
   }
 
-  async #answer(frame: ClientFrame, body: Uint8Array, agent: AgentCertificate, proved: TreeHead, reply: Reply): Promise<TreeHead> {
+  /** The newest commit under a chain id, on the trunk if it is there. */
+  #chainHead(chainId: Uint8Array): ChainPoint | undefined {
+    for (const line of this.#lines) {
+      const last = line.findLast(({ verified }) => hex(verified.header.chainId) === hex(chainId));
+      if (last !== undefined) return { chainId: last.verified.header.chainId, sequence: last.verified.header.sequence, hash: last.hash };
+    }
+    return undefined;
+  }
+
+  async #answer(frame: ClientFrame, body: Uint8Array, session: Joined): Promise<TreeHead> {
+    const { proved, reply } = session;
     switch (frame.type) {
       case 'have':
         reply({
@@ -269,14 +318,15 @@ export class TestCollector {
         reply({ type: 'credit', bytes: body.length });
         return proved;
       case 'gcLearned':
+        this.learned.push({ chainId: session.chainId, gcEpoch: frame.gcEpoch });
         return proved;
       case 'heartbeat':
         reply({ type: 'heartbeatAck', requestId: frame.requestId });
         return proved;
       case 'commit':
-        return this.#commit(frame.requestId, body, agent, proved, reply);
+        return this.#commit(frame.requestId, body, session);
       case 'state':
-        for (const { bytes, verified } of this.#held.commits) {
+        for (const { bytes, verified } of this.#lines.flat()) {
           const live = [...verified.slots.keys()];
           reply({ type: 'commitData', requestId: frame.requestId, live, receivedAtMs: FIXTURE_TIME_MS }, bytes);
         }
@@ -300,32 +350,28 @@ export class TestCollector {
     }
   }
 
-  async #commit(requestId: number, bytes: Uint8Array, agent: AgentCertificate, proved: TreeHead, reply: Reply): Promise<TreeHead> {
+  async #commit(requestId: number, bytes: Uint8Array, { agent, proved, reply }: Joined): Promise<TreeHead> {
     const verified = verifyCommit(bytes, { vaultId: this.vault.descriptor.vaultId, agent });
-    const { sequence } = verified.header;
-    const known = this.#held.commits[sequence - 1];
-    const before = this.#held.commits[sequence - 2];
-    if (before !== undefined && hex(before.hash) !== hex(verified.header.predecessor)) {
-      this.forks += 1;
-      reply({ type: 'refused', requestId, code: 'chain-forked', message: 'two PCs use one identity' });
-      return proved;
-    }
-    if (known === undefined) {
+    let stored = this.#commitOf(verified.hash);
+    if (stored === undefined) {
+      const line = this.#lineFor(verified);
+      if (line === undefined) {
+        reply({ type: 'refused', requestId, code: 'bad-predecessor', message: 'nobody knows what this goes on from' });
+        return proved;
+      }
       const ids = verified.slots.flatMap((slot) => (slot.type === 'entry' ? slot.entry.content.refs.map(({ id }) => id) : []));
       const missing = ids.filter((id) => !this.#held.items.has(hex(id)));
       if (missing.length > 0) {
         reply({ type: 'commitMissing', requestId, ids: missing });
         return proved;
       }
-      if (sequence !== this.#held.commits.length + 1) throw new Error('out of sequence');
       this.#held.leaves.push(commitLeaf(verified.hash, FIXTURE_TIME_MS));
-      const receipt = await this.#receipt(verified);
-      this.#held.commits.push({ hash: verified.hash, bytes, verified, receipt });
+      stored = { hash: verified.hash, bytes, verified, receipt: await this.#receipt(verified) };
+      if (line.length === 0 && line !== this.#held.commits) this.#held.apart.push(line);
+      line.push(stored);
     }
     const log = await this.#log();
     const head = await this.head();
-    const stored = this.#held.commits[sequence - 1];
-    if (stored === undefined) throw new Error('not stored');
     const leaf = hex(commitLeaf(stored.hash, FIXTURE_TIME_MS));
     const index = this.#held.leaves.findIndex((candidate) => hex(candidate) === leaf);
     reply({
@@ -337,6 +383,24 @@ export class TestCollector {
       head: this.#signedHead(head),
     });
     return head;
+  }
+
+  get #lines(): readonly HeldCommit[][] {
+    return [this.#held.commits, ...this.#held.apart];
+  }
+
+  #commitOf(hash: Uint8Array): HeldCommit | undefined {
+    return this.#lines.flat().find((commit) => hex(commit.hash) === hex(hash));
+  }
+
+  /** The history that a new commit goes on with, a new one that is held apart, or undefined when it fits nowhere. */
+  #lineFor({ header }: VerifiedCommit): HeldCommit[] | undefined {
+    const isRoot = header.sequence === 1 && header.forkedFrom === undefined;
+    if (isRoot) return this.#held.commits.length === 0 ? this.#held.commits : [];
+    const parent = hex(header.forkedFrom?.hash ?? header.predecessor);
+    const going = this.#lines.find((line) => line.length > 0 && hex(line[line.length - 1]?.hash ?? new Uint8Array()) === parent);
+    if (going !== undefined && (going !== this.#held.commits || header.forkedFrom === undefined)) return going;
+    return header.forkedFrom !== undefined || this.#commitOf(Buffer.from(parent, 'hex')) !== undefined ? [] : undefined;
   }
 
   async #receipt({ header, hash }: VerifiedCommit): Promise<Signed> {

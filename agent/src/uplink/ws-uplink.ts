@@ -1,31 +1,23 @@
-import {
-  type ChainPoint,
-  type ChunkId,
-  type CollectorCertificateBody,
-  encodeSigned,
-  type ServerFrame,
-  splitItems,
-  type TreeHead,
-} from '@aliquot/proto';
-import { verifyCommit } from '@aliquot/shared/commit/commit';
-import { CommitError } from '@aliquot/shared/commit/errors';
+import { type ChainPoint, type ChunkId, encodeSigned } from '@aliquot/proto';
 import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
-import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { FileError } from '@aliquot/shared/durable/errors';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
-import type { CommitSigner, Queue } from '../queue/queue.ts';
+import type { Queue } from '../queue/queue.ts';
 import { Backoff, type Setback } from './backoff.ts';
-import { checkChain, Drain } from './drain.ts';
+import { Drain } from './drain.ts';
 import { refusalError, UplinkError } from './errors.ts';
-import { forkWitness } from './fork-witness.ts';
-import { judgeReady } from './judge.ts';
+import { Lookout, type Probe } from './lookout.ts';
+import { askItems, askState } from './own-history.ts';
 import { asUplinkError, Session } from './session.ts';
 import { commitSigner } from './signer.ts';
 import type { Connect } from './socket.ts';
+import { SweepAnswer } from './sweep-answer.ts';
+import { tcpProbe } from './tcp.ts';
 import { systemTimers, type Timers } from './timers.ts';
 import type { TrustStore } from './trust.ts';
 import type { FetchedItem, HeartbeatCounts, Recover, StateCommit, Uplink, UplinkEvent, UplinkState, UplinkStatus } from './uplink.ts';
+import { Welcome } from './welcome.ts';
 
 export interface UplinkOptions {
   readonly identity: AgentIdentity;
@@ -38,22 +30,25 @@ export interface UplinkOptions {
   readonly recover?: Recover;
   readonly timers?: Timers;
   readonly connect?: Connect;
+  readonly probe?: Probe;
 }
 
-/** Ids in one fetch: bounds what one answer can be. */
-const FETCH_AT_ONCE = 512;
 /** A session that lasted this long was of use, whatever it carried. */
 const USEFUL_SESSION_MS = 30_000;
+/** Notices that come after every `ready` for as long as their cause lasts. */
+const STANDING_NOTICES: ReadonlySet<string> = new Set(['chain-held', 'chain-clone']);
 
 /** The `Uplink` over WebSocket sessions. */
 export class WebSocketUplink implements Uplink {
   readonly #options: UplinkOptions;
   readonly #timers: Timers;
   readonly #backoff: Backoff;
+  readonly #lookout: Lookout;
   readonly #listeners = new Set<(event: UplinkEvent) => void>();
   #state: UplinkState = 'stopped';
   #problem: UplinkStatus['problem'];
   #failure: UplinkError | undefined;
+  readonly #welcome: Welcome;
   #session: Session | undefined;
   #drain: Drain | undefined;
   #running: Promise<void> | undefined;
@@ -73,6 +68,8 @@ export class WebSocketUplink implements Uplink {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     this.#backoff = new Backoff(options.random);
+    this.#lookout = new Lookout(this.#timers, options.random, options.probe ?? tcpProbe);
+    this.#welcome = new Welcome(options);
     this.#problem = options.trust.problem;
   }
 
@@ -157,7 +154,7 @@ export class WebSocketUplink implements Uplink {
       version: 1,
       vaultId,
       agentId,
-      chainId: identity.chainId,
+      chainId: queue.chain().chainId,
       timeMs: Math.max(0, Math.trunc(clock.nowMs())),
       ...counts,
       queuedEntries: queue.pending().entries,
@@ -171,44 +168,16 @@ export class WebSocketUplink implements Uplink {
   }
 
   async *state(atMs: number): AsyncGenerator<StateCommit, void, void> {
-    const { identity } = this.#options;
     this.#requireSelfRestore();
-    const expected = { vaultId: identity.descriptor.vaultId, agent: identity.certificate };
-    for await (const { frame, body } of this.#readySession().stream((requestId) => ({ type: 'state', requestId, atMs }))) {
-      if (frame.type === 'stateEnd') return;
-      if (frame.type !== 'commitData') throw unexpected('a question for versions', frame);
-      const commit = body.slice();
-      try {
-        verifyCommit(commit, expected);
-      } catch (error) {
-        if (!(error instanceof CommitError)) throw asUplinkError(error);
-        if (error.code !== 'COMMIT_SIGNATURE')
-          throw new UplinkError('UPLINK_PROTOCOL', `the collector shows a damaged commit: ${error.message}`, error);
-        // Of the PC that this one replaces: signed and wrapped for keys that are not here.
-        this.#tell({
-          type: 'notice',
-          code: 'foreign-commit',
-          message: 'versions of another installation of this agent were left out; central IT can restore them',
-        });
-        continue;
-      }
-      yield { commit, live: frame.live, receivedAtMs: frame.receivedAtMs };
-    }
+    const message = 'versions of another installation of this agent were left out; central IT can restore them';
+    yield* askState(this.#readySession(), this.#options.identity, atMs, () =>
+      this.#tell({ type: 'notice', code: 'foreign-commit', message }),
+    );
   }
 
   async *fetch(ids: readonly ChunkId[]): AsyncGenerator<FetchedItem, void, void> {
     this.#requireSelfRestore();
-    for (let start = 0; start < ids.length; start += FETCH_AT_ONCE) {
-      const part = ids.slice(start, start + FETCH_AT_ONCE);
-      for await (const { frame, body } of this.#readySession().stream((requestId) => ({ type: 'fetch', requestId, ids: part }))) {
-        if (frame.type !== 'chunkData') throw unexpected('a fetch', frame);
-        for (const { id, kind, bytes } of splitItems(frame.items, body)) {
-          yield equalBytes(sha256(bytes), id) ? { id, kind, bytes: bytes.slice() } : { id, missing: true };
-        }
-        for (const id of frame.missing) yield { id, missing: true };
-        if (frame.last) break;
-      }
-    }
+    yield* askItems(() => this.#readySession(), ids);
   }
 
   async #run(): Promise<void> {
@@ -218,13 +187,16 @@ export class WebSocketUplink implements Uplink {
       this.#drain = undefined;
       this.#connectedSinceMs = undefined;
       if (this.#stopping) return;
+      // The queue has a new chain, which the next session announces; how often that may happen, `Welcome` says.
+      if (failure.code === 'UPLINK_CHAIN_RENEWED') continue;
       const setback: Setback = failure.code === 'UPLINK_ROLLED_BACK' ? 'rolled-back' : failure.retryable ? 'transient' : 'refused';
       if (this.#useful) this.#backoff.reset();
+      if (failure.code === 'UPLINK_SILENT') this.#backoff.silent();
       const delay = this.#backoff.next(setback);
       this.#nextAttemptMs = this.#options.clock.nowMs() + delay;
       this.#change(setback === 'transient' ? 'offline' : setback, failure);
       if (setback !== 'transient') await this.#keepProblem();
-      await this.#pause(delay);
+      await this.#pause(delay, failure);
       this.#nextAttemptMs = undefined;
     }
   }
@@ -239,46 +211,46 @@ export class WebSocketUplink implements Uplink {
     if (this.#stopping) return new UplinkError('UPLINK_STOPPED', 'the agent is stopping');
     const session = new Session({
       identity,
+      chainId: queue.chain().chainId,
       trust,
       random,
       software,
       timers: this.#timers,
       connect,
+      patienceMs: this.#backoff.patienceMs,
       onSent: (bytes, content) => {
         this.#sentBytes += bytes;
         this.#sentContentBytes += content;
       },
-      onNotice: (code, message) => this.#tell({ type: 'notice', code, message }),
+      onNotice: (code, message) => this.#noticed(code, message),
+      onGcEpoch: (gcEpoch) => {
+        sweep.told(gcEpoch).catch((error: unknown) => session.end(asUplinkError(error)));
+      },
     });
+    const sweep = new SweepAnswer(queue, session);
     this.#session = session;
     try {
       const { ready, collector, certificate } = await session.open();
       this.#clockSkewMs = ready.timeMs - clock.nowMs();
-      const head = await this.#judge(ready, collector);
-      await trust.remember(collector, certificate, { head, signed: ready.head, certificate });
+      const head = await this.#welcome.believe(ready, collector, certificate);
       this.#collectorChainHead = ready.chainHead;
-      const signer = commitSigner(identity, () => trust.verified?.head, clock, random);
-      const { chainHead } = ready;
-      try {
-        await checkChain(queue, chainHead, identity.chainId);
-      } catch (error) {
-        if (error instanceof UplinkError && chainHead !== undefined) await this.#tellOfFork(session, signer, chainHead);
-        throw error;
-      }
-      await queue.unreceipt(chainHead?.sequence ?? 0);
+      await this.#welcome.settleChain(ready);
+      await sweep.learn(ready.gcEpoch);
       this.#connectedSinceMs = clock.nowMs();
       const drain = new Drain({
-        ...{ queue, session, trust, signer, collector, certificate, head, chainHead },
+        ...{ queue, session, trust, collector, certificate, head, chainHead: ready.chainHead },
+        signer: commitSigner(identity, () => trust.verified?.head, clock, random),
         recover: this.#options.recover,
         onReceipt: (sequence, entries, receivedAtMs) => {
           this.#useful = true;
+          this.#welcome.receipted();
           this.#tell({ type: 'receipt', sequence, entries, receivedAtMs });
         },
       });
       this.#drain = drain;
       this.#change('ready', undefined);
       await this.#keepProblem();
-      await this.#drainUntilClosed(drain, session);
+      await this.#drainUntilClosed(drain, sweep, session);
       return await session.closed;
     } catch (error) {
       const reason = asUplinkError(error);
@@ -290,32 +262,14 @@ export class WebSocketUplink implements Uplink {
     }
   }
 
-  /**
-   * Shows the collector that this folder and its own head do not belong together, so that central IT sees the fork too (P6). Its answer
-   * is a refusal, which changes nothing here.
-   */
-  async #tellOfFork(session: Session, signer: CommitSigner, theirs: ChainPoint): Promise<void> {
-    const { identity, queue, clock } = this.#options;
-    const witness = forkWitness(identity, signer, clock, theirs, queue.chainHead());
-    try {
-      await session.request((requestId) => ({ type: 'commit', requestId }), witness);
-    } catch (error) {
-      if (!(error instanceof UplinkError)) throw error; // the fork is what matters; it is told again at the next connection
-    }
-  }
-
-  /** The head to believe; a rollback is written into the queue first, so that what was lost shows as unsafe at once (P6). */
-  async #judge(ready: Extract<ServerFrame, { type: 'ready' }>, collector: CollectorCertificateBody): Promise<TreeHead> {
-    const { identity, queue, trust } = this.#options;
-    try {
-      return judgeReady(ready, trust.verified?.head, collector, identity.descriptor);
-    } catch (error) {
-      if (error instanceof UplinkError && error.code === 'UPLINK_ROLLED_BACK') {
-        await checkChain(queue, ready.chainHead, identity.chainId);
-        await queue.unreceipt(ready.chainHead?.sequence ?? 0);
-      }
-      throw error;
-    }
+  /** What stands with the collector until central IT decides is a problem here too, while all goes on (P6). */
+  #noticed(code: string, message: string): void {
+    this.#tell({ type: 'notice', code, message });
+    if (!STANDING_NOTICES.has(code)) return;
+    const sinceMs = this.#problem?.code === code ? this.#problem.sinceMs : this.#options.clock.nowMs();
+    this.#problem = { code, message, sinceMs };
+    this.#keepProblem().catch((error: unknown) => this.#session?.end(asUplinkError(error)));
+    this.#tell({ type: 'state', status: this.status() });
   }
 
   /** A disk that cannot take this note must not stop the sending; the status of this process names the problem anyhow. */
@@ -327,11 +281,11 @@ export class WebSocketUplink implements Uplink {
     }
   }
 
-  async #drainUntilClosed(drain: Drain, session: Session): Promise<void> {
+  async #drainUntilClosed(drain: Drain, sweep: SweepAnswer, session: Session): Promise<void> {
     let open = true;
     let wakeUp: () => void = () => undefined;
     const stopListening = this.#options.queue.subscribe((event) => {
-      if (event.type === 'queued') wakeUp();
+      if (event.type === 'queued' || event.type === 'gcReady') wakeUp();
     });
     session.closed.then(() => {
       open = false;
@@ -343,7 +297,9 @@ export class WebSocketUplink implements Uplink {
         const queued = new Promise<void>((resolve) => {
           wakeUp = resolve;
         });
-        if (await drain.step()) continue;
+        const sent = await drain.step();
+        await sweep.answer();
+        if (sent) continue;
         this.#tell({ type: 'state', status: this.status() });
         if (open) await queued;
       }
@@ -352,16 +308,19 @@ export class WebSocketUplink implements Uplink {
     }
   }
 
-  #pause(milliseconds: number): Promise<void> {
+  #pause(milliseconds: number, failure: UplinkError): Promise<void> {
     return new Promise((resolve) => {
+      let lookAway = (): void => undefined;
       const done = (): void => {
         cancel();
+        lookAway();
         this.#nudged = false;
         this.#wake = () => undefined;
         resolve();
       };
       const cancel = this.#timers.after(milliseconds, done);
       this.#wake = done;
+      if (failure.retryable) lookAway = this.#lookout.watch(this.#options.identity.server, failure, done);
       if (this.#nudged || this.#stopping) done();
     });
   }
@@ -392,9 +351,4 @@ export class WebSocketUplink implements Uplink {
   #tell(event: UplinkEvent): void {
     for (const listener of [...this.#listeners]) listener(event);
   }
-}
-
-function unexpected(what: string, frame: ServerFrame): UplinkError {
-  if (frame.type === 'refused') return refusalError(frame.code, frame.message);
-  return new UplinkError('UPLINK_PROTOCOL', `the collector answers ${what} with ${frame.type}`);
 }

@@ -1,0 +1,58 @@
+import type { ChunkId, ServerFrame } from '@aliquot/proto';
+import { splitItems } from '@aliquot/proto';
+import { verifyCommit } from '@aliquot/shared/commit/commit';
+import { CommitError } from '@aliquot/shared/commit/errors';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import type { AgentIdentity } from '../identity/identity.ts';
+import { refusalError, UplinkError } from './errors.ts';
+import { asUplinkError, type Session } from './session.ts';
+import type { FetchedItem, StateCommit } from './uplink.ts';
+
+/** Ids in one fetch: bounds what one answer can be. */
+const FETCH_AT_ONCE = 512;
+
+/** The agent's live versions at a time, each commit verified against its own keys; `onForeign` is told of commits that are left out. */
+export async function* askState(
+  session: Session,
+  identity: AgentIdentity,
+  atMs: number,
+  onForeign: () => void,
+): AsyncGenerator<StateCommit, void, void> {
+  const expected = { vaultId: identity.descriptor.vaultId, agent: identity.certificate };
+  for await (const { frame, body } of session.stream((requestId) => ({ type: 'state', requestId, atMs }))) {
+    if (frame.type === 'stateEnd') return;
+    if (frame.type !== 'commitData') throw unexpected('a question for versions', frame);
+    const commit = body.slice();
+    try {
+      verifyCommit(commit, expected);
+    } catch (error) {
+      if (!(error instanceof CommitError)) throw asUplinkError(error);
+      if (error.code !== 'COMMIT_SIGNATURE')
+        throw new UplinkError('UPLINK_PROTOCOL', `the collector shows a damaged commit: ${error.message}`, error);
+      // Of the PC that this one replaces: signed and wrapped for keys that are not here.
+      onForeign();
+      continue;
+    }
+    yield { commit, live: frame.live, receivedAtMs: frame.receivedAtMs };
+  }
+}
+
+/** Sealed bytes by id, each checked against its id; `session` is asked for anew, because it may have ended between two parts. */
+export async function* askItems(session: () => Session, ids: readonly ChunkId[]): AsyncGenerator<FetchedItem, void, void> {
+  for (let start = 0; start < ids.length; start += FETCH_AT_ONCE) {
+    const part = ids.slice(start, start + FETCH_AT_ONCE);
+    for await (const { frame, body } of session().stream((requestId) => ({ type: 'fetch', requestId, ids: part }))) {
+      if (frame.type !== 'chunkData') throw unexpected('a fetch', frame);
+      for (const { id, kind, bytes } of splitItems(frame.items, body)) {
+        yield equalBytes(sha256(bytes), id) ? { id, kind, bytes: bytes.slice() } : { id, missing: true };
+      }
+      for (const id of frame.missing) yield { id, missing: true };
+      if (frame.last) break;
+    }
+  }
+}
+
+function unexpected(what: string, frame: ServerFrame): UplinkError {
+  if (frame.type === 'refused') return refusalError(frame.code, frame.message);
+  return new UplinkError('UPLINK_PROTOCOL', `the collector answers ${what} with ${frame.type}`);
+}

@@ -1,0 +1,82 @@
+import { rmSync } from 'node:fs';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { put, sample } from '../queue/test-support.ts';
+import { startAgent, type TestAgent, vault } from './test-agent.ts';
+import { TestCollector } from './test-collector.ts';
+
+let collector: TestCollector;
+let agent: TestAgent;
+
+beforeEach(async () => {
+  collector = new TestCollector(vault);
+  agent = await startAgent(await collector.listen());
+});
+
+afterEach(async () => {
+  await agent.close();
+  rmSync(agent.dir, { recursive: true, force: true });
+  await collector.stop();
+});
+
+async function capture(name: string): Promise<void> {
+  await put(agent.queue, sample(name, 3));
+  await agent.queue.sync();
+}
+
+describe('the answer to an epoch of the sweep', () => {
+  test('I-A9: comes at once when everything captured is receipted, once in every session', async () => {
+    await capture('/data/a');
+    await agent.uplink.drained();
+    expect(collector.learned).toEqual([]);
+    collector.announce(3);
+    await collector.until(() => collector.learned.length === 1);
+    const chainId = hex(agent.queue.chain().chainId);
+    expect(collector.learned).toEqual([{ chainId, gcEpoch: 3 }]);
+    expect(agent.queue.gcEpoch()).toBe(3);
+    await agent.uplink.stop();
+    agent.uplink.start();
+    await collector.until(() => collector.learned.length === 2);
+    await capture('/data/b');
+    await agent.uplink.drained();
+    expect(collector.learned).toHaveLength(2);
+  });
+
+  test('I-A9: waits for the receipt of every version that was captured before', async () => {
+    await agent.until('ready');
+    await agent.uplink.stop();
+    await capture('/data/a');
+    collector.gcEpoch = 5;
+    const order: string[] = [];
+    collector.hangUpOn = (frame) => {
+      order.push(frame.type);
+      return frame.type === 'commit' && order.filter((type) => type === 'commit').length === 1;
+    };
+    agent.uplink.start();
+    await agent.until('offline');
+    expect(order).not.toContain('gcLearned');
+    expect(agent.queue.gcEpoch()).toBe(5);
+    agent.uplink.nudge();
+    await collector.until(() => collector.learned.length === 1);
+    expect(order.lastIndexOf('commit')).toBeLessThan(order.indexOf('gcLearned'));
+    expect(collector.commits).toHaveLength(1);
+  });
+
+  test('an epoch that is older than the one that was learnt changes nothing', async () => {
+    await agent.until('ready');
+    collector.announce(4);
+    await collector.until(() => collector.learned.length === 1);
+    collector.announce(2);
+    await capture('/data/a');
+    await agent.uplink.drained();
+    expect(agent.queue.gcEpoch()).toBe(4);
+    expect(collector.learned).toHaveLength(1);
+  });
+
+  test('a collector that announces without end loses the session instead of filling the disk', async () => {
+    await agent.until('ready');
+    for (let epoch = 1; epoch <= 100; epoch += 1) collector.announce(epoch);
+    expect((await agent.until('refused')).problem?.code).toBe('UPLINK_PROTOCOL');
+    expect(agent.queue.gcEpoch()).toBeLessThan(20);
+  });
+});

@@ -1,0 +1,44 @@
+import type { Queue } from '../queue/queue.ts';
+import { UplinkError } from './errors.ts';
+import type { Session } from './session.ts';
+
+/** Epochs are announced days apart; every one that is learnt takes a record of our chain log and empties the cache. */
+const MOST_IN_A_SESSION = 16;
+
+/**
+ * The agent's half of the sweep rule (I-A9): it learns the epoch that will drop chunks, and answers once everything that it had captured
+ * before is receipted. What it captured offline against an old commit keeps its chunks at the collector until then.
+ */
+export class SweepAnswer {
+  readonly #queue: Queue;
+  readonly #session: Session;
+  #answered = 0;
+  #told = 0;
+
+  constructor(queue: Queue, session: Session) {
+    this.#queue = queue;
+    this.#session = session;
+  }
+
+  /** Learns an epoch durably; resolves when nothing of before is used for what is captured from now on. */
+  async learn(gcEpoch: number): Promise<void> {
+    if (gcEpoch > this.#queue.gcEpoch()) await this.#queue.learnGcEpoch(gcEpoch);
+  }
+
+  /** The collector announced an epoch while the session stands. */
+  async told(gcEpoch: number): Promise<void> {
+    this.#told += 1;
+    if (this.#told > MOST_IN_A_SESSION)
+      throw new UplinkError('UPLINK_PROTOCOL', 'the collector announces one sweep after the other; tell central IT');
+    await this.learn(gcEpoch);
+    await this.answer();
+  }
+
+  /** Answers if there is something to answer: once in a session for each epoch, so that a lost answer is made up for. */
+  async answer(): Promise<void> {
+    const gcEpoch = await this.#queue.gcAnswer();
+    if (gcEpoch === undefined || gcEpoch <= this.#answered) return;
+    this.#answered = gcEpoch;
+    await this.#session.send({ type: 'gcLearned', gcEpoch });
+  }
+}
