@@ -22,6 +22,10 @@ export function registerLog(program: Command, context: CommandContext): void {
   const log = program.command('log').description("The vault's log: what was accepted, in order, and whether any of it was lost.");
   const status = log.command('status').description("The log's head, and the heads that agents hold and the log has lost.");
   withJson(withCollector(status));
+  status.addHelpText(
+    'after',
+    '\nThe last line says whether the log continues what this operator was shown before; that is kept in ALIQUOT_STATE, or in the usual folder for state of this user.',
+  );
   withExample(status, 'aliquot log status');
   status.action(async (options: LogOptions) => statusCommand(context, options));
 
