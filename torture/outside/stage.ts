@@ -1,12 +1,18 @@
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
+import { fsckQueue } from '../../agent/src/queue/fsck.ts';
+import { fsckIdentity } from '../../agent/src/uplink/fsck.ts';
+import { aliquot } from '../../collector/src/testing/cli.ts';
 import { type Finished, run, Service } from '../../demo/programs.ts';
 import { freePort } from '../../test/ports.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
+// Where commands look for it, those of this process too.
+process.env['ALIQUOT_PASSPHRASE'] = PASSPHRASE;
 
 /** How a program is started: what is added to its environment, and the program that runs it, if any. */
 export interface Start {
@@ -76,6 +82,11 @@ export class Stage {
     return `http://127.0.0.1:${this.#port}`;
   }
 
+  /** Everything of this stage is below it. */
+  get root(): string {
+    return this.#root;
+  }
+
   /** A file beside the images: traces, restored trees. */
   beside(name: string): string {
     return join(this.#root, name);
@@ -110,8 +121,9 @@ export class Stage {
     return away;
   }
 
-  /** Starts the collector; resolves when it listens, throws if it ends before. */
+  /** Starts the collector, unless it runs; resolves when it listens, throws if it ends before. */
   async serve(start: Start = {}): Promise<Service> {
+    if (this.#server) return this.#server;
     const server = this.startServer(start);
     await server.event('listening');
     return server;
@@ -138,20 +150,47 @@ export class Stage {
     return succeeded('aliquot-agent', args, await this.agent(args, start));
   }
 
+  /** An operator's command as a program of its own: one that is under test. */
   async operate(args: readonly string[], { environment = {}, under = [] }: Start = {}): Promise<Finished> {
-    const all = { ALIQUOT_PASSPHRASE: PASSPHRASE, ALIQUOT_URL: this.url, ALIQUOT_KIT: undefined, ...(await this.#token()), ...environment };
+    const all = {
+      ALIQUOT_URL: this.url,
+      ALIQUOT_KIT: undefined,
+      ALIQUOT_STATE: this.#state,
+      ALIQUOT_TOKEN: await this.#token(),
+      ...environment,
+    };
     return run('aliquot', args, all, under);
   }
 
-  async mustOperate(args: readonly string[], start?: Start): Promise<Finished> {
-    return succeeded('aliquot', args, await this.operate(args, start));
+  /** An operator's command that is not under test itself: in this process, which spares the start of a program. */
+  async mustOperate(args: readonly string[]): Promise<void> {
+    const token = await this.#token();
+    const done = await aliquot(args, { url: this.url, state: this.#state, ...(token === undefined ? {} : { token }) });
+    const says = [...done.stderr.trim().split('\n').slice(-3), ...done.stdout.split('\n').filter((line) => /fault|error/.test(line))].join(
+      ' | ',
+    );
+    must(done.code === 0, `aliquot ${args.slice(0, 2).join(' ')} ended with ${done.code}: ${says}`);
   }
 
-  async #token(): Promise<NodeJS.ProcessEnv> {
+  /** Both folders are proved, as both `fsck` do; beside whatever runs. */
+  async mustBeSound(): Promise<void> {
+    const options = { port: nodeFiles, dataDir: this.agentData, random: systemRandom, repair: false };
+    for (const findings of [fsckIdentity(nodeFiles, this.agentData, false), fsckQueue(options)]) {
+      for await (const finding of findings) must(finding.severity !== 'error', `agent fsck: ${JSON.stringify(finding)}`);
+    }
+    await this.mustOperate(['fsck', '--data', this.collectorData]);
+  }
+
+  /** What the operator's commands remember of the log: in the image, for it is put back with the collector. */
+  get #state(): string {
+    return join(this.folder, 'operator');
+  }
+
+  async #token(): Promise<string | undefined> {
     try {
-      return { ALIQUOT_TOKEN: (await readFile(join(this.collectorData, 'admin.token'), 'utf8')).trim() };
+      return (await readFile(join(this.collectorData, 'admin.token'), 'utf8')).trim();
     } catch {
-      return {}; // not made yet
+      return undefined; // not made yet
     }
   }
 

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Start } from './stage.ts';
@@ -16,7 +17,7 @@ export type Effect = 'error=EIO' | 'error=ENOSPC' | 'signal=KILL';
 /** One call of a program that touches its data. */
 export interface Point {
   readonly syscall: string;
-  /** Set where only calls on exactly this file are counted; else all of the thread are. */
+  /** Set where only calls on exactly this file are counted, from the stage's root; else all calls of the thread are. */
   readonly path: string | undefined;
   /** Counted from 1. */
   readonly when: number;
@@ -34,10 +35,10 @@ const COUNTED = ['fsync', 'fdatasync', 'pwrite64', 'rename', 'unlink', 'ftruncat
 const COUNTED_BY_FILE = ['write', 'openat'] as const;
 const EFFECTS: Readonly<Record<string, readonly Effect[]>> = {
   fsync: ['error=EIO', 'signal=KILL'],
-  fdatasync: ['error=EIO', 'error=ENOSPC', 'signal=KILL'],
+  fdatasync: ['error=EIO', 'signal=KILL'],
   pwrite64: ['error=EIO', 'error=ENOSPC', 'signal=KILL'],
   write: ['error=EIO', 'error=ENOSPC', 'signal=KILL'],
-  rename: ['error=EIO', 'error=ENOSPC', 'signal=KILL'],
+  rename: ['error=EIO', 'signal=KILL'],
   unlink: ['error=EIO', 'signal=KILL'],
   ftruncate: ['error=EIO', 'signal=KILL'],
   mkdir: ['error=ENOSPC', 'signal=KILL'],
@@ -63,8 +64,8 @@ export function counting(trace: string): Start {
 }
 
 /** Runs a program with one call failed, or itself killed there. */
-export function injecting({ syscall, path, when, effect }: Injection, trace: string): Start {
-  const filter = path === undefined ? [] : ['-P', path];
+export function injecting({ syscall, path, when, effect }: Injection, root: string, trace: string): Start {
+  const filter = path === undefined ? [] : ['-P', join(root, path)];
   const what = ['-e', `trace=${syscall}`, '-e', `inject=${syscall}:${effect}:when=${when}`];
   return { environment: ENVIRONMENT, under: ['strace', '-D', '-f', '-y', '-s', '0', '--seccomp-bpf', '-o', trace, ...filter, ...what] };
 }
@@ -81,7 +82,7 @@ export async function finishedTrace(trace: string): Promise<string> {
 }
 
 /** Every call in a counting trace that touches something below one of these folders, in order. */
-export function pointsOf(trace: string, folders: readonly string[]): Point[] {
+export function pointsOf(trace: string, root: string, folders: readonly string[]): Point[] {
   const byThread = new Map<string, number>();
   const byFile = new Map<string, number>();
   const points: Point[] = [];
@@ -98,7 +99,8 @@ export function pointsOf(trace: string, folders: readonly string[]): Point[] {
     if (path === undefined || !folders.some((folder) => path === folder || path.startsWith(`${folder}/`))) continue;
     if (COUNTED.some((name) => name === syscall)) points.push({ syscall, path: undefined, when: ofThread });
     // The random names of unfinished files cannot be told to strace before; what is written to them is counted by thread.
-    else if (!path.includes('/.aq-')) points.push({ syscall, path, when: countUp(byFile, `${pid} ${syscall} ${path}`) });
+    else if (!path.includes('/.aq-'))
+      points.push({ syscall, path: relative(root, path), when: countUp(byFile, `${pid} ${syscall} ${path}`) });
   }
   return points;
 }
