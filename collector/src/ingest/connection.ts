@@ -40,6 +40,7 @@ export class Connection {
   #log: Logger;
   #link: SecureLink | undefined;
   #ended = false;
+  #working = false;
 
   constructor(parts: IngestParts, channel: Channel) {
     this.#parts = parts;
@@ -51,6 +52,11 @@ export class Connection {
   /** Takes a message from the network. */
   receive(message: Uint8Array): void {
     this.#inbox.push(message);
+  }
+
+  /** Whether something of this connection is being worked on, or waits for it. */
+  get busy(): boolean {
+    return this.#working || this.#inbox.size > 0;
   }
 
   /** The network side is gone. */
@@ -80,7 +86,9 @@ export class Connection {
       onProved();
       leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, this);
       for (let message = await this.#inbox.next(); message !== undefined; message = await this.#inbox.next()) {
+        this.#working = true;
         await joined.session.handle(joined.link.open(message));
+        this.#working = false;
       }
     } catch (error) {
       this.#fail(error);

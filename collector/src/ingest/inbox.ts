@@ -30,6 +30,11 @@ export class Inbox {
     this.#lowBytes = lowBytes;
   }
 
+  /** Messages that wait. */
+  get size(): number {
+    return this.#messages.length;
+  }
+
   /** Takes one message from the network. After `close` it is dropped. */
   push(message: Uint8Array): void {
     if (this.#closed) return;

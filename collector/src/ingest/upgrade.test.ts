@@ -1,6 +1,6 @@
 import { createServer, request, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { MAX_FRAME_BYTES } from '@aliquot/proto';
+import { type ChunkId, MAX_FRAME_BYTES } from '@aliquot/proto';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -34,6 +34,14 @@ afterEach(async () => {
 });
 
 const dial = (path = AGENT_PATH): Promise<Wire> => socketWire(new WebSocket(`ws://127.0.0.1:${port}${path}`));
+
+function countOf(socket: WebSocket, event: 'ping' | 'pong'): () => number {
+  let count = 0;
+  socket.on(event, () => {
+    count += 1;
+  });
+  return () => count;
+}
 
 describe('ingest over sockets', () => {
   it('takes a whole backup', async () => {
@@ -117,6 +125,43 @@ describe('ingest over sockets', () => {
     await pinged;
     front.timers.elapse();
     expect((await wire.closed).code).toBe(1006);
+  });
+
+  it('gives a sign of life while bytes arrive, and only then', async () => {
+    await start();
+    const agent = await front.agent('hplc-1');
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${AGENT_PATH}`, { autoPong: false });
+    const wire = await socketWire(socket);
+    const signs = countOf(socket, 'pong');
+    await agent.open(wire);
+    front.timers.elapse();
+    await expect.poll(signs).toBe(1);
+    front.timers.elapse();
+    await wire.closed;
+    expect(signs()).toBe(1);
+  });
+
+  it('waits for a message that takes longer than any silence would be borne, as long as its bytes arrive', async () => {
+    await start();
+    const agent = await front.agent('hplc-1');
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${AGENT_PATH}`, { autoPong: false });
+    const wire = await socketWire(socket);
+    await agent.open(wire);
+    const message = agent.sealed({ type: 'have', requestId: 1, ids: [new Uint8Array(32) as ChunkId] });
+    const half = message.length >> 1;
+    socket.send(message.subarray(0, half), { fin: false });
+    for (let turn = 0; turn < 5; turn += 1) {
+      socket.send(new Uint8Array(0), { fin: false });
+      // Answered by the collector's WebSocket layer: what was sent before has arrived.
+      const arrived = new Promise<void>((resolve) => {
+        socket.on('pong', (data: Buffer) => data.toString() === `turn ${turn}` && resolve());
+      });
+      socket.ping(`turn ${turn}`);
+      await arrived;
+      front.timers.elapse();
+    }
+    socket.send(message.subarray(half), { fin: true });
+    expect((await agent.next()).frame).toMatchObject({ type: 'haveAnswer' });
   });
 
   it('says goodbye to every agent when it stops', async () => {

@@ -15,6 +15,8 @@ export const AGENT_PATH = '/v1/agent';
 const MAX_UNPROVED_BYTES = 256 * 1024;
 /** A connection that says nothing for this long is asked, and dropped when it does not answer until the next turn. */
 const PING_MS = 30_000;
+/** How often an agent that waits for us gets a sign of life; it gives the line up after three times as long without one. */
+const SIGN_MS = 4_000;
 const STOP_MS = 5_000;
 
 /** The running ingest. */
@@ -51,7 +53,7 @@ export function attachIngest(server: Server, parts: IngestParts, gate: Handshake
   const serve = (socket: WebSocket, stream: Duplex, leave: () => void): void => {
     const connection = new Connection(parts, socketChannel(socket));
     const proved = guardUnproved(socket, stream, leave);
-    const quiet = keepAlive(socket, parts.timers);
+    const quiet = keepAlive(socket, stream, connection, parts.timers);
     socket.on('message', (data: Buffer) => connection.receive(data));
     // What `ws` itself refuses (an oversized or malformed message) closes the socket; `close` follows.
     socket.on('error', (error) =>
@@ -97,23 +99,42 @@ function guardUnproved(socket: WebSocket, stream: Duplex, leave: () => void): ()
   };
 }
 
-/** Finds connections whose other side is gone without a word (a pulled cable). */
-function keepAlive(socket: WebSocket, timers: Timers): () => void {
+/**
+ * Finds connections whose other side is gone without a word (a pulled cable), and lets the other side find out whether we are: as long
+ * as bytes arrive or something is being worked on, an unasked pong (RFC 6455 section 5.5.3) every few seconds says so. A message may
+ * take minutes to arrive on a slow line, so each part of it counts as heard; and while we ourselves do not read, nothing is held
+ * against the agent.
+ */
+function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, timers: Timers): () => void {
   let alive = true;
-  let cancel = (): void => undefined;
+  let active = false;
+  let signing = false;
+  let cancelSign = (): void => undefined;
+  const sign = () => {
+    signing = active || connection.busy;
+    active = false;
+    if (!signing) return;
+    socket.pong();
+    cancelSign = timers.after(SIGN_MS, sign);
+  };
   const turn = () => {
-    if (!alive) return socket.terminate();
+    if (!alive && !connection.busy) return socket.terminate();
     alive = false;
     socket.ping();
     cancel = timers.after(PING_MS, turn);
   };
-  const heard = (): void => {
+  stream.on('data', () => {
     alive = true;
+    active = true;
+    if (signing) return;
+    signing = true;
+    cancelSign = timers.after(SIGN_MS, sign);
+  });
+  let cancel = timers.after(PING_MS, turn);
+  return () => {
+    cancel();
+    cancelSign();
   };
-  socket.on('pong', heard);
-  socket.on('message', heard);
-  cancel = timers.after(PING_MS, turn);
-  return () => cancel();
 }
 
 function reject(stream: Duplex, status: 404 | 503): void {

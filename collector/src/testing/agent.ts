@@ -127,8 +127,14 @@ export class TestAgent {
   }
 
   send(frame: ClientFrame, body: Uint8Array = new Uint8Array(0)): void {
-    if (this.#sealer === undefined || this.#wire === undefined) throw new Error('no session');
-    this.#wire.send(this.#sealer.seal(encodeFrame(encodeClientFrame(frame), body)));
+    const message = this.sealed(frame, body);
+    this.#wire?.send(message);
+  }
+
+  /** The next message, not sent yet. */
+  sealed(frame: ClientFrame, body: Uint8Array = new Uint8Array(0)): Uint8Array {
+    if (this.#sealer === undefined) throw new Error('no session');
+    return this.#sealer.seal(encodeFrame(encodeClientFrame(frame), body));
   }
 
   async next(): Promise<{ frame: ServerFrame; body: Uint8Array }> {
