@@ -1,6 +1,8 @@
-import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
@@ -104,13 +106,13 @@ export class Stage {
   /** Keeps everything as it is now, as the image to begin from. */
   async keep(): Promise<void> {
     await rm(this.beside('image'), { recursive: true, force: true });
-    await cp(this.folder, this.beside('image'), { recursive: true, preserveTimestamps: true });
+    await copyExactly(this.folder, this.beside('image'));
   }
 
   /** Puts everything back to the image; programs must not be running. */
   async putBack(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
-    await cp(this.beside('image'), this.folder, { recursive: true, preserveTimestamps: true });
+    await copyExactly(this.beside('image'), this.folder);
   }
 
   /** Sets the sources aside, as somebody does who clears the instrument's disk; gives where they are now. */
@@ -198,6 +200,11 @@ export class Stage {
     await this.unserve('SIGKILL');
     await rm(this.#root, { recursive: true, force: true });
   }
+}
+
+/** Times to the nanosecond, which Node's own copy rounds. */
+async function copyExactly(from: string, to: string): Promise<void> {
+  await promisify(execFile)('cp', ['-a', from, to]);
 }
 
 function succeeded(program: string, args: readonly string[], finished: Finished): Finished {
