@@ -16,9 +16,10 @@ import {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { HashNode } from '@aliquot/shared/log/merkle';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
+import { applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
-import { type AgentRow, type HeadRow, type LineageRow, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
+import { type AgentRow, type HeadRow, NO_LINEAGE, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
 import type { CommitFacts } from './commit-facts.ts';
 import { coversLoss } from './judge-head.ts';
 import type { Position } from './position.ts';
@@ -91,35 +92,40 @@ export interface AcceptedCommit {
   /** By slot; `undefined` where an entry was purged. */
   readonly entries: readonly (Entry | undefined)[];
   readonly facts: CommitFacts;
+  /** Whose one set the references join. */
   readonly lineageId: LineageId;
-  /** Lower bound of version times when the lineage has no receipt yet. */
-  readonly enrolledAtMs: number | undefined;
+  /** The trunk's (the lineage's own id), or one held apart. */
+  readonly historyId: LineageId;
+  /** Lower bound of version times when the history has no receipt yet. */
+  readonly earliestMs: number | undefined;
   readonly receipt: Signed;
   readonly receiptBody: ReceiptBody;
   readonly leaf: LeafPlace;
 }
 
 export async function applyCommit(change: CatalogChange, commit: AcceptedCommit): Promise<Effect> {
-  const { header, lineageId, leaf } = commit;
+  const { header, lineageId, historyId, leaf } = commit;
   applyLeaf(change, 'commit', leaf);
   const head = { chainId: header.chainId, sequence: header.sequence, hash: commit.hash };
-  const chain = { head, leafIndex: leaf.leafIndex, receivedAtMs: commit.receiptBody.receivedAtMs, receipt: commit.receipt };
-  change.put(keys.chain(header.agentId), values.chain(chain));
-  change.put(keys.link(header.agentId, header.chainId, header.sequence), values.link(commit.hash, leaf.leafIndex));
+  const { receivedAtMs } = commit.receiptBody;
+  const line = { head, leafIndex: leaf.leafIndex, receivedAtMs, receipt: commit.receipt };
+  change.put(keys.line(header.agentId, historyId), values.chain(line));
+  change.put(keys.link(header.agentId, head), values.link({ leafIndex: leaf.leafIndex, receivedAtMs, historyId }));
+  const tellHead = await applyChainHead(change, header.agentId, lineageId, { head, historyId });
 
   const versions = commit.entries.filter((entry) => entry === undefined).length;
   const lost = { sequence: header.sequence, versions, timeMs: leaf.timeMs };
   if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
   const uniqueBytes = await applyReferences(change, lineageId, commit.facts);
-  const lineageBefore = await change.get(keys.lineage(lineageId));
+  const lineageBefore = await change.get(keys.lineage(historyId));
   const before = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
-  const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.enrolledAtMs);
+  const counts = await applyVersions(change, commit, before.lastReceiptMs ?? commit.earliestMs);
   const lineage = {
     files: before.files + counts.files,
     bytes: before.bytes + counts.bytes,
-    lastReceiptMs: commit.receiptBody.receivedAtMs,
+    lastReceiptMs: receivedAtMs,
   };
-  change.put(keys.lineage(lineageId), values.lineage(lineage));
+  change.put(keys.lineage(historyId), values.lineage(lineage));
 
   const sums = withLeaf(await sumsOf(change), leaf);
   const grown: Sums = {
@@ -133,13 +139,12 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   };
   change.put(keys.sums, values.sums(grown));
   return (registry) => {
-    registry.setChain(header.agentId, chain);
-    registry.setLineage(lineageId, lineage);
+    registry.lines(header.agentId)?.setLine(historyId, line);
+    tellHead(registry);
+    registry.setLineage(historyId, lineage);
     if (versions > 0) registry.addLost(header.agentId, lost);
   };
 }
-
-const NO_LINEAGE: LineageRow = { files: 0, bytes: 0, lastReceiptMs: undefined };
 
 /** Marks all that the commit refers to as the lineage's; returns the plaintext bytes that no commit had referred to before. */
 async function applyReferences(change: CatalogChange, lineageId: LineageId, facts: CommitFacts): Promise<number> {
@@ -173,22 +178,22 @@ interface Counts {
 
 /** Enters each version: its time, the file's newest version, the list of live versions. */
 async function applyVersions(change: CatalogChange, commit: AcceptedCommit, previousReceiptMs: number | undefined): Promise<Counts> {
-  const { lineageId, entries, receiptBody, leaf } = commit;
+  const { historyId, entries, receiptBody, leaf } = commit;
   const counts: Counts = { files: 0, bytes: 0, rawBytes: 0, versions: 0 };
-  await change.prefetch(entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(lineageId, entry.fileId)])));
+  await change.prefetch(entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(historyId, entry.fileId)])));
   for (const [slot, entry] of entries.entries()) {
     if (entry === undefined) continue;
-    const headKey = keys.head(lineageId, entry.fileId);
+    const headKey = keys.head(historyId, entry.fileId);
     const headBytes = await change.get(headKey);
     const before = headBytes === undefined ? undefined : read.head(headBytes);
     const claimed = clampVersionTime(entry.capturedAtMs, previousReceiptMs, receiptBody.receivedAtMs);
     // The agent sends a file's versions in the order of capture; its clock may have jumped back in between.
     const timeMs = Math.max(claimed, before?.timeMs ?? 0);
     const head: HeadRow = { timeMs, leafIndex: leaf.leafIndex, slot, kind: entry.kind, size: entry.size };
-    change.put(keys.fileVersion(lineageId, entry.fileId, head), values.version(entry.kind, entry.size));
+    change.put(keys.fileVersion(historyId, entry.fileId, head), values.version(entry.kind, entry.size));
     change.put(headKey, values.head(head));
-    if (before !== undefined && before.kind !== 'gone') change.del(keys.live(lineageId, before.leafIndex, before.slot));
-    if (entry.kind !== 'gone') change.put(keys.live(lineageId, leaf.leafIndex, slot), values.u64(timeMs));
+    if (before !== undefined && before.kind !== 'gone') change.del(keys.live(historyId, before.leafIndex, before.slot));
+    if (entry.kind !== 'gone') change.put(keys.live(historyId, leaf.leafIndex, slot), values.u64(timeMs));
     counts.files += liveFiles(entry.kind) - liveFiles(before?.kind);
     counts.bytes += entry.size - (before?.size ?? 0);
     counts.rawBytes += entry.size;
@@ -231,12 +236,18 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
         for (const [leafIndex] of healed) live.dropReported(leafIndex);
       };
     }
-    case 'gcEpochAnnounced':
-    case 'forkDecided':
-      return IDLE;
-    case 'chainForked': {
-      change.put(keys.fork(event.agentId, event.at.chainId), values.fork(leaf.timeMs, leaf.leafIndex));
-      return (live) => live.addFork(event.agentId, event.at.chainId, leaf.timeMs);
+    case 'chainForked':
+      return applyForked(change, event, leaf);
+    case 'forkDecided': {
+      const decided = await applyDecided(change, event, leaf, sums, registry);
+      change.put(keys.sums, values.sums(decided.sums));
+      return decided.effect;
+    }
+    case 'gcEpochAnnounced': {
+      change.put(keys.gcEpoch, values.u64(event.gcEpoch));
+      return (live) => {
+        live.gcEpoch = event.gcEpoch;
+      };
     }
   }
 }

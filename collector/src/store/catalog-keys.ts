@@ -1,4 +1,15 @@
-import { type AgentId, asAgentId, asChunkId, type ChainId, type ChunkId, type FileId, type LineageId } from '@aliquot/proto';
+import {
+  type AgentId,
+  asAgentId,
+  asChainId,
+  asChunkId,
+  asLineageId,
+  type ChainId,
+  type ChainPoint,
+  type ChunkId,
+  type FileId,
+  type LineageId,
+} from '@aliquot/proto';
 import type { VersionPlace } from './catalog-rows.ts';
 import { RowReader, RowWriter } from './row.ts';
 
@@ -14,24 +25,31 @@ import { RowReader, RowWriter } from './row.ts';
  * | `S` | sums over everything: `Sums` |
  * | `k` chunk id | `ItemRow`: where a chunk or page is |
  * | `o` lineage, chunk id | `Owned`: the agent's one set |
- * | `L` lineage | `LineageRow` |
+ * | `L` history | `LineageRow` |
  * | `a` agent id | `AgentRow`: state and places of its certificates |
- * | `b` agent id | `ChainRow`: its chain's head and newest receipt |
- * | `x` agent id, chain id, sequence u64 | commit hash, leaf index u64 |
- * | `f` agent id, chain id | time u64 and leaf of the recorded fork |
+ * | `b` agent id, history | `ChainRow`: head of one of its lines, and newest receipt |
+ * | `c` agent id, chain id | `ChainHeadRow`: newest commit of that chain id, and where it is |
+ * | `x` agent id, chain id, sequence u64, commit hash | `LinkRow`: where an accepted commit is |
+ * | `f` agent id, history | `HistoryRow`: a history held apart, and what was decided |
+ * | `G` | newest epoch of the sweep u64 |
  * | `w` agent id, leaf index u64 | `LostRow`: a commit that came back without some of its versions |
  * | `l` leaf index u64 | position of its record, its type |
  * | `n` level u8, index u64 | node hash of the Merkle log |
  * | `e` log epoch u32 | leaf index u64 of its opening |
  * | `r` leaf index u64 | a reported head that the log lacks: agent id |
- * | `v` lineage, file id, version time u64, leaf u64, slot u16 | kind u8, size u64 |
- * | `h` lineage, file id | `HeadRow`: its newest version, "gone" included |
- * | `g` lineage, leaf u64, slot u16 | version time u64: live versions, grouped by commit |
+ * | `v` history, file id, version time u64, leaf u64, slot u16 | kind u8, size u64 |
+ * | `h` history, file id | `HeadRow`: its newest version, "gone" included |
+ * | `g` history, leaf u64, slot u16 | version time u64: live versions, grouped by commit |
  * | `~s` agent id | last contact u64 |
  * | `~b` agent id | time u64, newest signed heartbeat |
  * | `~d` chunk id | (empty) known to be damaged |
+ * | `~c` | position: how far the packs were durable, whatever becomes of the rows |
+ * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
+ *
+ * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`historyIdOf`). The one set (`o`) is the
+ * lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 1;
+export const CATALOG_VERSION = 2;
 
 /** First key of the notes: everything before it is the journal's, everything from it on is not. */
 export const NOTES_BEGIN = Buffer.from('~');
@@ -44,11 +62,14 @@ export const keys = {
   sums: letter('S').finish(),
   item: (id: Uint8Array) => letter('k').fixed(id).finish(),
   owned: (lineage: LineageId, id: Uint8Array) => letter('o').fixed(lineage).fixed(id).finish(),
+  gcEpoch: letter('G').finish(),
   lineage: (lineage: LineageId) => letter('L').fixed(lineage).finish(),
   agent: (agent: AgentId) => letter('a').fixed(agent).finish(),
-  chain: (agent: AgentId) => letter('b').fixed(agent).finish(),
-  link: (agent: AgentId, chain: ChainId, sequence: number) => letter('x').fixed(agent).fixed(chain).u64(sequence).finish(),
-  fork: (agent: AgentId, chain: ChainId) => letter('f').fixed(agent).fixed(chain).finish(),
+  line: (agent: AgentId, history: LineageId) => letter('b').fixed(agent).fixed(history).finish(),
+  chainHead: (agent: AgentId, chain: ChainId) => letter('c').fixed(agent).fixed(chain).finish(),
+  link: (agent: AgentId, { chainId, sequence, hash }: ChainPoint) =>
+    letter('x').fixed(agent).fixed(chainId).u64(sequence).fixed(hash).finish(),
+  history: (agent: AgentId, history: LineageId) => letter('f').fixed(agent).fixed(history).finish(),
   lost: (agent: AgentId, leafIndex: number) => letter('w').fixed(agent).u64(leafIndex).finish(),
   leaf: (index: number) => letter('l').u64(index).finish(),
   node: (level: number, index: number) => letter('n').u8(level).u64(index).finish(),
@@ -61,6 +82,8 @@ export const keys = {
   seen: (agent: AgentId) => letter('~s').fixed(agent).finish(),
   heartbeat: (agent: AgentId) => letter('~b').fixed(agent).finish(),
   damaged: (id: Uint8Array) => letter('~d').fixed(id).finish(),
+  durable: letter('~c').finish(),
+  gcLearned: (agent: AgentId, chain: ChainId) => letter('~g').fixed(agent).fixed(chain).finish(),
 };
 
 export interface Range {
@@ -82,18 +105,22 @@ function under(prefix: Buffer): Range {
 
 export const ranges = {
   agents: under(Buffer.from('a')),
-  forks: under(Buffer.from('f')),
+  lines: under(Buffer.from('b')),
+  chainHeads: under(Buffer.from('c')),
+  histories: under(Buffer.from('f')),
   lost: under(Buffer.from('w')),
   epochs: under(Buffer.from('e')),
   reported: under(Buffer.from('r')),
   seen: under(Buffer.from('~s')),
   heartbeats: under(Buffer.from('~b')),
   damaged: under(Buffer.from('~d')),
+  gcLearned: under(Buffer.from('~g')),
   items: under(Buffer.from('k')),
   leaves: under(Buffer.from('l')),
   versionsOf: (lineage: LineageId) => under(letter('v').fixed(lineage).finish()),
   versionsOfFile: (lineage: LineageId, file: FileId) => under(letter('v').fixed(lineage).fixed(file).finish()),
   live: (lineage: LineageId) => under(letter('g').fixed(lineage).finish()),
+  headsOf: (lineage: LineageId) => under(letter('h').fixed(lineage).finish()),
   /** Everything that follows from the journal. */
   journal: { gte: Buffer.alloc(0), lt: NOTES_BEGIN },
 };
@@ -110,8 +137,12 @@ export const readKey = {
   },
   item: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(1))),
   damaged: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(2))),
-  noteAgent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(2))),
+  noteAgent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(2, 18))),
   agent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(1, 17))),
+  /** Behind an agent's id. */
+  historyOf: (key: Uint8Array): LineageId => asLineageId(new Uint8Array(key.subarray(17, 33))),
+  chainOf: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(17, 33))),
+  noteChain: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(18, 34))),
   number: (key: Uint8Array): number => new RowReader(key.subarray(1)).u64(),
   epoch: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
 };

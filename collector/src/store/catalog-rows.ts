@@ -4,8 +4,8 @@ import {
   asChainId,
   asCommitHash,
   asLineageId,
+  type ChainId,
   type ChainPoint,
-  type CommitHash,
   type EntryKind,
   type LineageId,
   type Signed,
@@ -41,6 +41,8 @@ export interface LineageRow {
   readonly lastReceiptMs: number | undefined;
 }
 
+export const NO_LINEAGE: LineageRow = { files: 0, bytes: 0, lastReceiptMs: undefined };
+
 export interface HeadRow extends VersionPlace {
   readonly kind: EntryKind;
   readonly size: number;
@@ -63,11 +65,40 @@ export interface AgentRow {
   readonly binding: Signed | undefined;
 }
 
+/** The head of a line of commits. */
 export interface ChainRow {
   readonly head: ChainPoint;
   readonly leafIndex: number;
   readonly receivedAtMs: number;
   readonly receipt: Signed;
+}
+
+/** Where an accepted commit is, and in which history it was entered. */
+export interface LinkRow {
+  readonly leafIndex: number;
+  readonly receivedAtMs: number;
+  readonly historyId: LineageId;
+}
+
+/** The newest accepted commit of one chain id: what an agent that announces it is told. */
+export interface ChainHeadRow {
+  readonly head: ChainPoint;
+  /** Whose commit it is; all zero once the trunk has gone on elsewhere. */
+  readonly historyId: LineageId;
+}
+
+/** A history beside the trunk: held apart, decided to be a clone's for good, or merged into the trunk. */
+export interface HistoryRow {
+  readonly historyId: LineageId;
+  readonly state: 'held' | 'clone' | 'restored';
+  /** The commit that opened it. */
+  readonly at: ChainPoint;
+  readonly openedAtMs: number;
+  readonly openedLeaf: number;
+  readonly decidedAtMs: number | undefined;
+  readonly decidedLeaf: number | undefined;
+  /** A clone's own name. */
+  readonly name: string;
 }
 
 export interface Sums {
@@ -112,6 +143,7 @@ export const NO_SUMS: Sums = {
 const sumFields = Object.keys(NO_SUMS) as (keyof Sums)[];
 
 const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
+const historyStates = ['held', 'clone', 'restored'] as const;
 const states = ['expected', 'enrolled', 'revoked', 'replaced'] as const;
 
 /** An optional number: 0 for none, else one more than the number. */
@@ -185,8 +217,21 @@ export const values = {
       .blob(receipt.body)
       .blob(receipt.signature)
       .finish(),
-  link: (hash: CommitHash, leafIndex: number) => new RowWriter().fixed(hash).u64(leafIndex).finish(),
-  fork: (timeMs: number, leafIndex: number) => new RowWriter().u64(timeMs).u64(leafIndex).finish(),
+  link: (row: LinkRow) => new RowWriter().u64(row.leafIndex).u64(row.receivedAtMs).fixed(row.historyId).finish(),
+  chainHead: ({ head, historyId }: ChainHeadRow) => new RowWriter().u64(head.sequence).fixed(head.hash).fixed(historyId).finish(),
+  history: (row: HistoryRow) =>
+    new RowWriter()
+      .u8(historyStates.indexOf(row.state))
+      .fixed(row.at.chainId)
+      .u64(row.at.sequence)
+      .fixed(row.at.hash)
+      .u64(row.openedAtMs)
+      .u64(row.openedLeaf)
+      .u64(optional(row.decidedAtMs))
+      .u64(optional(row.decidedLeaf))
+      .text(row.name)
+      .finish(),
+  learned: (epoch: number, logEpoch: number) => new RowWriter().u64(epoch).u32(logEpoch).finish(),
   lost: (row: LostRow) => new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
   head: (row: HeadRow) => new RowWriter().u64(row.timeMs).u64(row.leafIndex).u16(row.slot).u8(kindNumbers[row.kind]).u64(row.size).finish(),
   version: (kind: EntryKind, size: number) => new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
@@ -246,17 +291,29 @@ export const read = {
     const head = { chainId: asChainId(row.fixed(16)), sequence: row.u64(), hash: asCommitHash(row.fixed(32)) };
     return { head, leafIndex: row.u64(), receivedAtMs: row.u64(), receipt: signedFrom(row) };
   },
-  link: (bytes: Uint8Array) => {
+  link: (bytes: Uint8Array): LinkRow => {
     const row = new RowReader(bytes);
-    return { hash: asCommitHash(row.fixed(32)), leafIndex: row.u64() };
+    return { leafIndex: row.u64(), receivedAtMs: row.u64(), historyId: asLineageId(row.fixed(16)) };
+  },
+  chainHead: (bytes: Uint8Array, chainId: ChainId): ChainHeadRow => {
+    const row = new RowReader(bytes);
+    return { head: { chainId, sequence: row.u64(), hash: asCommitHash(row.fixed(32)) }, historyId: asLineageId(row.fixed(16)) };
+  },
+  history: (bytes: Uint8Array, historyId: LineageId): HistoryRow => {
+    const row = new RowReader(bytes);
+    const state = oneOf(historyStates, row.u8());
+    const at = { chainId: asChainId(row.fixed(16)), sequence: row.u64(), hash: asCommitHash(row.fixed(32)) };
+    const opened = { openedAtMs: row.u64(), openedLeaf: row.u64() };
+    const decided = { decidedAtMs: fromOptional(row.u64()), decidedLeaf: fromOptional(row.u64()) };
+    return { historyId, state, at, ...opened, ...decided, name: row.text() };
+  },
+  learned: (bytes: Uint8Array) => {
+    const row = new RowReader(bytes);
+    return { epoch: row.u64(), logEpoch: row.u32() };
   },
   lost: (bytes: Uint8Array): LostRow => {
     const row = new RowReader(bytes);
     return { sequence: row.u64(), versions: row.u64(), timeMs: row.u64() };
-  },
-  fork: (bytes: Uint8Array) => {
-    const row = new RowReader(bytes);
-    return { timeMs: row.u64(), leafIndex: row.u64() };
   },
   head: (bytes: Uint8Array): HeadRow => {
     const row = new RowReader(bytes);

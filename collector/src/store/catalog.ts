@@ -5,7 +5,7 @@ import type { BatchOperation, Level } from 'level';
 import { CATALOG_VERSION, keys, NOTES_BEGIN, type Range, ranges } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
 import { StoreError } from './errors.ts';
-import type { Position } from './position.ts';
+import { comparePositions, type Position } from './position.ts';
 
 type Db = Level<Buffer, Buffer>;
 type Operation = BatchOperation<Db, Buffer, Buffer>;
@@ -29,6 +29,8 @@ const name = (key: Buffer): string => key.toString('latin1');
  */
 export class Catalog {
   readonly #db: Db;
+  /** What the journal had synced when the catalog was last written, also where its rows are of no use any more. */
+  readonly durable: Position | undefined;
   /** Journal-derived changes not yet in Level; null is a deletion. */
   #pending = new Map<string, Buffer | null>();
   /** Notes not yet in Level. */
@@ -37,8 +39,9 @@ export class Catalog {
   /** Where the journal stood after the newest change in `#pending`. */
   #position: Position | undefined;
 
-  private constructor(db: Db, checkpoint: Position | undefined) {
+  private constructor(db: Db, checkpoint: Position | undefined, durable: Position | undefined) {
     this.#db = db;
+    this.durable = durable;
     this.#checkpoint = checkpoint;
     this.#position = checkpoint;
   }
@@ -51,9 +54,13 @@ export class Catalog {
     const db = await openLevel(files, dir);
     try {
       const version = await db.get(keys.version);
-      if (version === undefined || read.u32(version) !== CATALOG_VERSION) await db.clear(ranges.journal);
-      const checkpoint = await db.get(keys.checkpoint);
-      return new Catalog(db, checkpoint === undefined ? undefined : read.position(checkpoint));
+      const { checkpoint, durable } = await positionsIn(db);
+      const usable = version !== undefined && read.u32(version) === CATALOG_VERSION;
+      if (!usable) {
+        if (durable !== undefined) await db.put(keys.durable, values.position(durable), { sync: true });
+        await db.clear(ranges.journal);
+      }
+      return new Catalog(db, usable ? checkpoint : undefined, durable);
     } catch (error) {
       await db.close();
       throw error;
@@ -63,8 +70,8 @@ export class Catalog {
   /** Opens what exists for reading only; throws when there is nothing or when a living process holds it. */
   static async openExisting(files: FilePort, dir: string): Promise<Catalog> {
     const db: Db = await files.openLevel<Buffer, Buffer>(dir, { ...encodings, createIfMissing: false, cacheSize: CACHE_BYTES });
-    const checkpoint = await db.get(keys.checkpoint);
-    return new Catalog(db, checkpoint === undefined ? undefined : read.position(checkpoint));
+    const { checkpoint, durable } = await positionsIn(db);
+    return new Catalog(db, checkpoint, durable);
   }
 
   /** How much of the journal Level knows; `undefined`: nothing. */
@@ -114,7 +121,10 @@ export class Catalog {
     const position = this.#position;
     if (this.#pending.size === 0 && this.#notes.size === 0 && position === this.#checkpoint) return;
     const operations: Operation[] = [{ type: 'put', key: keys.version, value: values.u32(CATALOG_VERSION) }];
-    if (position !== undefined) operations.push({ type: 'put', key: keys.checkpoint, value: values.position(position) });
+    if (position !== undefined) {
+      operations.push({ type: 'put', key: keys.checkpoint, value: values.position(position) });
+      operations.push({ type: 'put', key: keys.durable, value: values.position(later(position, this.durable)) });
+    }
     const notes = this.#notes;
     this.#notes = new Map();
     for (const changes of [this.#pending, notes]) {
@@ -187,6 +197,11 @@ export class CatalogChange {
     for (const [index, key] of unknown.entries()) this.#fetched.set(name(key), rows[index] ?? null);
   }
 
+  /** Rows of a range as they were at the last flush: for a change before which the catalog was flushed. */
+  flushed(range: Range): AsyncGenerator<[Buffer, Buffer]> {
+    return this.#catalog.scan(range);
+  }
+
   put(key: Buffer, value: Buffer): void {
     this.#changes.set(name(key), value);
   }
@@ -198,6 +213,18 @@ export class CatalogChange {
   commit(position: Position): void {
     this.#catalog.take(this.#changes, position);
   }
+}
+
+/** How far the rows reach, and how far the packs were durable: further, when a rebuild was cut short. */
+async function positionsIn(db: Db): Promise<{ readonly checkpoint: Position | undefined; readonly durable: Position | undefined }> {
+  const [checkpoint, noted] = (await db.getMany([keys.checkpoint, keys.durable])).map((row) =>
+    row === undefined ? undefined : read.position(row),
+  );
+  return { checkpoint, durable: checkpoint === undefined ? noted : later(checkpoint, noted) };
+}
+
+function later(a: Position, b: Position | undefined): Position {
+  return b !== undefined && comparePositions(b, a) > 0 ? b : a;
 }
 
 async function openLevel(files: FilePort, dir: string): Promise<Db> {

@@ -1,6 +1,4 @@
 import {
-  type AgentId,
-  type ChainPoint,
   type ChunkId,
   type CollectorId,
   type CommitHeader,
@@ -13,26 +11,27 @@ import {
   type TreeHead,
   type VaultId,
 } from '@aliquot/proto';
-import { NO_PREDECESSOR, type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { signReceipt } from '@aliquot/shared/log/receipt';
-import { keys } from './catalog-keys.ts';
-import { type AgentRow, NO_SUMS, read } from './catalog-rows.ts';
+import { type AgentRow, NO_SUMS } from './catalog-rows.ts';
 import { gatherFacts } from './commit-facts.ts';
 import type { ReceiptMaker, VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
 import type { PendingUploads } from './pending-uploads.ts';
+import { type Route, routeOf } from './route.ts';
 
 export type Refused = { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
 export type Judged =
   | { readonly type: 'accepted'; readonly receipt: Signed; readonly leafIndex: number; readonly head: TreeHead; readonly repeated: boolean }
   | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
-  | (Refused & { /** Set when the refusal is to be recorded as a fork. */ readonly fork?: ChainPoint });
+  | Refused;
 
+/** Histories of one agent that may wait for an operator: whoever holds its key must not be able to fill the catalog with them. */
+const MAX_UNDECIDED = 16;
 /** Durable copies that a receipt states: this collector's disk. */
 const COPIES = 1;
 
@@ -90,8 +89,9 @@ export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, byt
 
   const repeated = await earlierReceipt(core, commit);
   if (repeated !== undefined) return repeated;
-  const unchained = chainRefusal(core, commit);
-  if (unchained !== undefined) return unchained;
+  const route = await routeOf(core, row.lineageId, header, hash);
+  const unrouted = routeRefusal(core, commit, route);
+  if (unrouted !== undefined || route.type === 'unknown-parent') return unrouted ?? refused('bad-predecessor', 'it follows nothing here');
   if (header.treeHead !== undefined) {
     const judgement = await judgeHead(core, header.treeHead);
     if (judgement === 'ahead' || judgement === 'contradicts') {
@@ -112,8 +112,11 @@ export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, byt
   if (gathered.type === 'bad') return refused('bad-commit', gathered.why);
 
   await gate.uploads.appendTo(core, row.lineageId);
+  if (route.type === 'opens') await recordFork(core, commit, route.historyId, nowMs);
   const leaf = commitLeaf(hash, core.leafTime(nowMs));
-  const accepted = { header, hash, entries, facts: gathered.facts, lineageId: row.lineageId, enrolledAtMs: row.enrolledAtMs };
+  const { lineageId, enrolledAtMs } = row;
+  const earliestMs = route.parentReceivedMs ?? enrolledAtMs;
+  const accepted = { header, hash, entries, facts: gathered.facts, lineageId, historyId: route.historyId, earliestMs };
   let answer: { receipt: Signed; head: TreeHead } | undefined;
   const receiptFor: ReceiptMaker = (leafIndex, head) => {
     const receiptBody = {
@@ -148,36 +151,35 @@ export function precedesLoss(header: CommitHeader, current: TreeHead): boolean {
 
 /** The very receipt that this commit got before, if it did. */
 async function earlierReceipt(core: VaultCore, { header, hash }: VerifiedCommit): Promise<Judged | undefined> {
-  const row = await core.catalog.get(keys.link(header.agentId, header.chainId, header.sequence));
-  if (row === undefined) return undefined;
-  const link = read.link(row);
-  if (!equalBytes(link.hash, hash)) return undefined;
+  const link = await core.link(header.agentId, { chainId: header.chainId, sequence: header.sequence, hash });
+  if (link === undefined) return undefined;
   const { receipt } = await core.storedCommit(link.leafIndex);
   return { type: 'accepted', receipt, leafIndex: link.leafIndex, head: decodeReceiptBody(receipt.body).head, repeated: true };
 }
 
-/** Whether the commit continues its agent's one chain. */
-function chainRefusal(core: VaultCore, { header, hash }: VerifiedCommit): Judged | undefined {
-  const head = core.registry.chain(header.agentId)?.head;
-  const { chainId, sequence, predecessor } = header;
-  const fork = { chainId, sequence, hash };
-  if (head !== undefined && !equalBytes(head.chainId, chainId)) {
-    return {
-      ...refused('chain-forked', `this agent already has another chain (head ${head.sequence}): enroll this PC anew with --replaces`),
-      fork,
-    };
-  }
-  const next = (head?.sequence ?? 0) + 1;
-  if (sequence > next) {
+/** Why a commit can go nowhere, if it cannot. */
+function routeRefusal(core: VaultCore, { header }: VerifiedCommit, route: Route): Refused | undefined {
+  if (route.type === 'unknown-parent') {
+    const { sequence } = route.parent;
     return refused(
       'bad-predecessor',
-      `commit ${sequence} does not continue commit ${next - 1}, the newest here: send the ones between again`,
+      `commit ${header.sequence} follows a commit ${sequence} that is not here: send the ones between again`,
     );
   }
-  if (sequence < next || !equalBytes(predecessor, head?.hash ?? NO_PREDECESSOR)) {
-    return { ...refused('chain-forked', `commit ${sequence} contradicts the one that this chain has: two PCs use one identity`), fork };
-  }
-  return undefined;
+  const lines = core.registry.lines(header.agentId);
+  const undecided = lines?.apart().filter(({ state }) => state === 'held').length ?? 0;
+  if (route.type === 'continues' || undecided < MAX_UNDECIDED) return undefined;
+  return refused(
+    'chain-forked',
+    `this agent has ${undecided} histories that nobody has decided about; central IT must run: aliquot fork list`,
+  );
+}
+
+/** The event that tells of a history held apart stands right before its first commit. A crash between them left it alone. */
+async function recordFork(core: VaultCore, { header, hash }: VerifiedCommit, historyId: LineageId, nowMs: number): Promise<void> {
+  const { agentId, chainId, sequence } = header;
+  if (core.registry.lines(agentId)?.history(historyId) !== undefined) return;
+  await core.appendEvent({ type: 'chainForked', timeMs: nowMs, agentId, at: { chainId, sequence, hash } }, nowMs);
 }
 
 function ownedOrPending({ core, uploads }: GateContext, lineageId: LineageId) {
@@ -188,10 +190,4 @@ function ownedOrPending({ core, uploads }: GateContext, lineageId: LineageId) {
       return row ?? (id !== undefined && uploads.has(lineageId, id) ? ('uploaded' as const) : undefined);
     });
   };
-}
-
-/** The chain head to tell an agent: of its current chain only. */
-export function chainHeadOf(core: VaultCore, agentId: AgentId, chainId: Uint8Array): ChainPoint | undefined {
-  const head = core.registry.chain(agentId)?.head;
-  return head !== undefined && equalBytes(head.chainId, chainId) ? head : undefined;
 }

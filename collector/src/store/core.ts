@@ -1,56 +1,38 @@
 import { join } from 'node:path';
 import {
   type AgentId,
-  asChunkId,
+  type ChainPoint,
   type ChunkId,
-  decodeEventBody,
   decodeLogLeaf,
   decodeStoredCommit,
-  decodeStoredEvent,
   type EventBody,
   encodeEventBody,
   encodeStoredCommit,
   encodeStoredEvent,
   encodeStoredUploads,
   type LineageId,
-  type LogLeaf,
   type Signed,
   type StoredUploads,
   type TreeHead,
   type VaultId,
 } from '@aliquot/proto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
-import {
-  type AcceptedCommit,
-  applyCommit,
-  applyEvent,
-  applyItem,
-  applyUploads,
-  type Effect,
-  type LeafPlace,
-  reportedHeadOf,
-} from './apply.ts';
-import { Catalog, type CatalogChange, removeCatalog } from './catalog.ts';
-import { keys, ranges, readKey } from './catalog-keys.ts';
-import { type ItemRow, NO_SUMS, type Owned, read, type Sums } from './catalog-rows.ts';
+import { type AcceptedCommit, applyCommit, applyEvent, applyItem, applyUploads, type Effect, type LeafPlace } from './apply.ts';
+import { readsRows } from './apply-fork.ts';
+import { Catalog, type CatalogChange } from './catalog.ts';
+import { keys } from './catalog-keys.ts';
+import { type ItemRow, type LinkRow, type Owned, read, type Sums } from './catalog-rows.ts';
 import type { FactSource } from './commit-facts.ts';
+import { emptied, leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import { StoreError } from './errors.ts';
 import { Journal, type JournalPorts, type NewRecord } from './journal.ts';
 import type { Position } from './position.ts';
 import { PACK_HEADER_BYTES } from './record.ts';
-import { Registry } from './registry.ts';
+import type { Registry } from './registry.ts';
 import { replayInto } from './replay.ts';
-import type { PutItem, ReportedHead } from './vault-store.ts';
-
-export interface Opening {
-  readonly logEpoch: number;
-  readonly opening: Signed;
-  readonly leafIndex: number;
-  readonly leaf: Uint8Array;
-}
+import type { PutItem } from './vault-store.ts';
 
 export const START: Position = { pack: 1, offset: PACK_HEADER_BYTES };
 const name = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
@@ -88,7 +70,7 @@ export class VaultCore {
     let catalog = await Catalog.open(ports.files, join(dir, 'catalog'));
     let journal: Journal | undefined;
     try {
-      journal = await Journal.open(join(dir, 'packs'), vaultId, ports, { known: catalog.checkpoint, discardAfter });
+      journal = await Journal.open(join(dir, 'packs'), vaultId, ports, { known: catalog.durable, discardAfter });
       let parts: Parts;
       try {
         parts = await load(journal, catalog);
@@ -190,6 +172,12 @@ export class VaultCore {
     }
   }
 
+  /** Where an accepted commit is; `undefined` when this very commit was never accepted. */
+  async link(agentId: AgentId, point: ChainPoint): Promise<LinkRow | undefined> {
+    const row = await this.catalog.get(keys.link(agentId, point));
+    return row === undefined ? undefined : read.link(row);
+  }
+
   factsOf(lineageId: LineageId, owned: FactSource['owned'] = (ids) => this.owned(lineageId, ids)): FactSource {
     return {
       owned,
@@ -273,6 +261,10 @@ export class VaultCore {
     const timeMs = this.leafTime(nowMs);
     const bytes = encodeEventBody({ ...event, timeMs });
     const leaf = eventLeaf(bytes, timeMs);
+    if (readsRows(event)) {
+      await this.journal.sync();
+      await this.catalog.flush();
+    }
     const record = () => encodeStoredEvent({ event: bytes, leaf });
     const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) => applyEvent(change, event, place, this.registry));
     this.noteOpening(event, leafIndex, leaf);
@@ -334,68 +326,3 @@ export class VaultCore {
 }
 
 export type ReceiptMaker = (leafIndex: number, head: TreeHead) => Pick<AcceptedCommit, 'receipt' | 'receiptBody'>;
-
-interface Parts {
-  readonly journal: Journal;
-  readonly catalog: Catalog;
-  readonly registry: Registry;
-  readonly damaged: Set<string>;
-  readonly openings: readonly Opening[];
-  readonly log: MerkleLog;
-  readonly sums: Sums;
-}
-
-/** An empty catalog in place of this one; by removing its files when Level can no longer do it. */
-async function emptied(catalog: Catalog, files: FilePort, dir: string): Promise<Catalog> {
-  try {
-    await catalog.clear();
-    return catalog;
-  } catch {
-    await catalog.close();
-    await removeCatalog(files, dir);
-    return Catalog.open(files, dir);
-  }
-}
-
-function nodeStore(catalog: Catalog) {
-  return {
-    get: (level: number, index: number) => catalog.get(keys.node(level, index)),
-    put: () => {
-      throw new TypeError('nodes are stored with their record');
-    },
-  };
-}
-
-async function leafRecord(journal: Journal, catalog: Catalog, leafIndex: number): Promise<{ type: 'commit' | 'event'; payload: Buffer }> {
-  const row = await catalog.get(keys.leaf(leafIndex));
-  if (row === undefined) throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} is not in the catalog; run aliquot fsck --repair`);
-  const { type, position, length } = read.leaf(row);
-  return { type, payload: (await journal.read(position, length)).payload };
-}
-
-/** Everything that the catalog knows up to its checkpoint. */
-async function load(journal: Journal, catalog: Catalog): Promise<Parts> {
-  const sumsRow = await catalog.get(keys.sums);
-  const sums = sumsRow === undefined ? NO_SUMS : read.sums(sumsRow);
-  const eventAt = async (leafIndex: number): Promise<{ event: EventBody; leaf: LogLeaf; leafBytes: Uint8Array }> => {
-    const stored = decodeStoredEvent((await leafRecord(journal, catalog, leafIndex)).payload);
-    return { event: decodeEventBody(stored.event), leaf: decodeLogLeaf(stored.leaf), leafBytes: stored.leaf };
-  };
-  const registry = await Registry.load(catalog, async (leafIndex): Promise<ReportedHead> => {
-    const { event, leaf } = await eventAt(leafIndex);
-    if (event.type !== 'headReported')
-      throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} reports no head; run aliquot fsck --repair`);
-    return reportedHeadOf(event, leaf.timeMs);
-  });
-  const openings: Opening[] = [];
-  for await (const [key, value] of catalog.scan(ranges.epochs)) {
-    const leafIndex = read.u64(value);
-    const { event, leafBytes } = await eventAt(leafIndex);
-    if (event.type !== 'epochOpened') throw new StoreError('STORE_CATALOG', `leaf ${leafIndex} opens no epoch; run aliquot fsck --repair`);
-    openings.push({ logEpoch: readKey.epoch(key), opening: event.opening, leafIndex, leaf: leafBytes });
-  }
-  const damaged = new Set<string>();
-  for await (const [key] of catalog.scan(ranges.damaged)) damaged.add(name(asChunkId(readKey.damaged(key))));
-  const log = await MerkleLog.open(nodeStore(catalog), sums.leaves);
-  return { journal, catalog, registry, damaged, openings, log, sums };
-}

@@ -19,6 +19,10 @@ export type StoreErrorCode =
   | 'STORE_NAME_TAKEN'
   /** No such agent in this vault. */
   | 'STORE_UNKNOWN_AGENT'
+  /** The agent has no such history held apart. */
+  | 'STORE_UNKNOWN_HISTORY'
+  /** Something else was decided about this history before. */
+  | 'STORE_DECIDED'
   /** The agent was revoked or replaced. */
   | 'STORE_REVOKED'
   /** The enrolment was already used with other keys. */

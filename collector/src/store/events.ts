@@ -42,9 +42,12 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
     case 'epochOpened':
       return admitOpening(core, descriptor, event);
     case 'chainForked':
-    case 'gcEpochAnnounced':
-    case 'forkDecided':
       throw bad('forks are recorded by the store itself');
+    case 'forkDecided':
+      return admitDecision(core, event);
+    case 'gcEpochAnnounced':
+      if (event.gcEpoch <= core.registry.gcEpoch) throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
+      return undefined;
   }
 }
 
@@ -74,6 +77,7 @@ function admitExpected(
     const remedy = `choose another name, or say --replaces ${body.name}`;
     throw new StoreError('STORE_NAME_TAKEN', `an enrolled agent has the name ${body.name}; ${remedy}`);
   }
+  refuseCloneName(core, body.name);
   return undefined;
 }
 
@@ -97,6 +101,39 @@ function admitEnrolled(
     'STORE_OTHER_KEYS',
     `the bundle of ${row.name} was already used, with other keys; make a new one with aliquot enroll`,
   );
+}
+
+/** One word for each history; the same word again is answered, another is not. */
+function admitDecision(core: VaultCore, event: Extract<EventBody, { type: 'forkDecided' }>): number | undefined {
+  const row = core.registry.row(event.agentId);
+  const lines = core.registry.lines(event.agentId);
+  if (row === undefined || lines === undefined)
+    throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
+  const history = lines.history(event.historyId);
+  if (history === undefined || (history.state === 'held' && lines.line(event.historyId) === undefined))
+    throw new StoreError('STORE_UNKNOWN_HISTORY', `agent ${row.name} has no such history; aliquot fork list shows them`);
+  if (history.state === event.decision && history.name === event.name) return history.decidedLeaf;
+  if (history.state !== 'held') {
+    const said = history.state === 'clone' ? `the clone ${history.name}` : `${row.name} itself, put back`;
+    throw new StoreError('STORE_DECIDED', `it was decided already that this history is of ${said}, and that stays`);
+  }
+  if (event.decision === 'clone') refuseTakenName(core, event.name);
+  return undefined;
+}
+
+/** Agents and clones are named in one place, so no two may have the same name. */
+function refuseTakenName(core: VaultCore, name: string): void {
+  const living = core.registry.rows().some((row) => row.name === name && (row.state === 'enrolled' || row.state === 'expected'));
+  if (living) throw new StoreError('STORE_NAME_TAKEN', `an agent has the name ${name}; choose another name for the clone`);
+  refuseCloneName(core, name);
+}
+
+function refuseCloneName(core: VaultCore, name: string): void {
+  for (const { agentId, name: original } of core.registry.rows()) {
+    const clones = core.registry.lines(agentId)?.apart() ?? [];
+    if (clones.some((history) => history.state === 'clone' && history.name === name))
+      throw new StoreError('STORE_NAME_TAKEN', `a clone of ${original} has the name ${name}; choose another name`);
+  }
 }
 
 async function admitReported(

@@ -12,7 +12,7 @@ import {
   type StoredCommit,
   type StoredEvent,
 } from '@aliquot/proto';
-import { NO_PREDECESSOR, verifyCommit } from '@aliquot/shared/commit/commit';
+import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
@@ -25,6 +25,7 @@ import type { VaultIdentity } from './journal-vault.ts';
 import type { Position } from './position.ts';
 import { hex } from './registry.ts';
 import type { ReplayAudit } from './replay.ts';
+import { routeOf } from './route.ts';
 
 const RESTORE = 'put the packs back from a copy of the collector, and find out who changed them';
 
@@ -51,9 +52,10 @@ export class LogAudit implements ReplayAudit {
     );
     if (verified === undefined) return;
 
-    const head = core.registry.chain(header.agentId)?.head;
-    const continues = header.sequence === (head?.sequence ?? 0) + 1 && equalBytes(header.predecessor, head?.hash ?? NO_PREDECESSOR);
-    if (!continues) this.#error('chain-broken', 'it does not continue the chain before it', where);
+    const route = await routeOf(core, row.lineageId, header, verified.hash);
+    if (route.type === 'unknown-parent') this.#error('chain-broken', 'it does not continue the chain before it', where);
+    if (route.type === 'opens' && core.registry.lines(header.agentId)?.history(route.historyId) === undefined)
+      this.#error('chain-broken', 'it begins another history of its agent, and no event before it says so', where);
 
     this.#attempt('receipt-invalid', where, () => {
       const receipt = verifyReceipt(stored.receipt, this.#vault.certificate);
@@ -87,7 +89,11 @@ export class LogAudit implements ReplayAudit {
     const event = decodeEventBody(stored.event);
     const { timeMs } = decodeLogLeaf(stored.leaf);
     if (!equalBytes(stored.leaf, eventLeaf(stored.event, timeMs))) this.#error('event-invalid', 'its leaf is for another event', where);
-    if (event.type === 'chainForked') return; // the collector's own observation: nobody signed it
+    if (event.type === 'chainForked') {
+      // The collector's own observation: nobody signed it.
+      if (core.registry.row(event.agentId) === undefined) this.#error('event-invalid', 'it tells of an agent that nobody expected', where);
+      return;
+    }
     try {
       const known = await admitEvent(core, this.#vault.descriptor, event);
       if (known !== undefined) this.#error('event-invalid', `it repeats leaf ${known}`, where);

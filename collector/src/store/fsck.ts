@@ -118,7 +118,7 @@ class Fsck {
     let catalog: Catalog | undefined;
     try {
       catalog = await Catalog.openExisting(this.#options.files, path);
-      return catalog.checkpoint;
+      return catalog.durable;
     } catch {
       return undefined; // told when the catalog is compared
     } finally {

@@ -1,5 +1,13 @@
-import { decodeCommitHeader, decodeSignedCommit, decodeStoredCommit, type FileId, type LineageId, type StateRecord } from '@aliquot/proto';
-import { type Range, ranges, readKey } from './catalog-keys.ts';
+import {
+  decodeCommitHeader,
+  decodeEntry,
+  decodeSignedCommit,
+  decodeStoredCommit,
+  type FileId,
+  type LineageId,
+  type StateRecord,
+} from '@aliquot/proto';
+import { keys, type Range, ranges, readKey } from './catalog-keys.ts';
 import { read } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
@@ -11,13 +19,13 @@ interface Slot {
 }
 
 /**
- * The lineage's live versions now, grouped by commit: one range scan over the list of live versions. The catalog was
+ * The history's live versions now, grouped by commit: one range scan over the list of live versions. The catalog was
  * flushed before; memory is one commit.
  */
-export async function* liveNow(core: VaultCore, lineageId: LineageId): AsyncGenerator<StateRecord> {
+export async function* liveNow(core: VaultCore, historyId: LineageId): AsyncGenerator<StateRecord> {
   let leaf: number | undefined;
   let slots: Slot[] = [];
-  for await (const [key, value] of core.catalog.scan(ranges.live(lineageId))) {
+  for await (const [key, value] of core.catalog.scan(ranges.live(historyId))) {
     const place = readKey.live(key);
     if (leaf !== undefined && place.leafIndex !== leaf) {
       yield await recordOf(core, leaf, slots);
@@ -50,10 +58,10 @@ class Column {
 }
 
 /**
- * The lineage's files as they were at `atMs`: of each file the newest version not later than that, unless it is "gone".
- * Scans the lineage's versions once, then reads each commit that is still of interest once. 24 bytes a file.
+ * The history's files as they were at `atMs`: of each file the newest version not later than that, unless it is "gone".
+ * Scans its versions once, then reads each commit that is still of interest once. 24 bytes a file.
  */
-export async function* liveAt(core: VaultCore, lineageId: LineageId, atMs: number): AsyncGenerator<StateRecord> {
+export async function* liveAt(core: VaultCore, historyId: LineageId, atMs: number): AsyncGenerator<StateRecord> {
   const leaves = new Column();
   const slots = new Column();
   const times = new Column();
@@ -65,7 +73,7 @@ export async function* liveAt(core: VaultCore, lineageId: LineageId, atMs: numbe
     slots.push(newest.slot);
     times.push(newest.timeMs);
   };
-  for await (const [key, value] of core.catalog.scan(ranges.versionsOf(lineageId))) {
+  for await (const [key, value] of core.catalog.scan(ranges.versionsOf(historyId))) {
     const version = readKey.version(key);
     if (version.file !== file) {
       keep();
@@ -98,8 +106,8 @@ async function* byCommit(core: VaultCore, leaves: Float64Array, slots: Float64Ar
 }
 
 /** Every version of one file, oldest first; "gone" facts are versions too. */
-export async function* versionsOf(core: VaultCore, lineageId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
-  const range: Range = ranges.versionsOfFile(lineageId, fileId);
+export async function* versionsOf(core: VaultCore, historyId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
+  const range: Range = ranges.versionsOfFile(historyId, fileId);
   let leaf: number | undefined;
   let slots: Slot[] = [];
   for await (const [key] of core.catalog.scan(range)) {
@@ -112,6 +120,33 @@ export async function* versionsOf(core: VaultCore, lineageId: LineageId, fileId:
     slots.push({ slot: version.slot, timeMs: version.timeMs });
   }
   if (leaf !== undefined) yield await recordOf(core, leaf, slots);
+}
+
+/**
+ * Records less the files that another history has a version of, "gone" included. Each entry is opened as far as its file id,
+ * which is in clear.
+ */
+export async function* withoutFilesOf(
+  core: VaultCore,
+  beside: LineageId,
+  records: AsyncIterable<StateRecord>,
+): AsyncGenerator<StateRecord> {
+  for await (const record of records) {
+    const { slots } = decodeSignedCommit(record.commit);
+    const files = record.live.map((slot) => {
+      const stored = slots[slot];
+      return stored?.type === 'entry' ? decodeEntry(stored.bytes).fileId : undefined;
+    });
+    const heads = await core.catalog.getMany(files.flatMap((file) => (file === undefined ? [] : [keys.head(beside, file)])));
+    let next = 0;
+    const kept = files.map((file) => file !== undefined && heads[next++] === undefined);
+    if (!kept.includes(true)) continue;
+    yield {
+      ...record,
+      live: record.live.filter((_, index) => kept[index] === true),
+      versionTimesMs: record.versionTimesMs.filter((_, index) => kept[index] === true),
+    };
+  }
 }
 
 async function recordOf(core: VaultCore, leafIndex: number, slots: readonly Slot[]): Promise<StateRecord> {

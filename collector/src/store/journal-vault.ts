@@ -16,32 +16,36 @@ import {
 } from '@aliquot/proto';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
-import { signHead } from '@aliquot/shared/log/receipt';
 import type { Clock } from '@aliquot/shared/ports';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
-import { chainHeadOf, type GateContext, judgeCommit, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
+import { type GateContext, judgeCommit, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
 import { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { admitEvent } from './events.ts';
-import { liveAt, liveNow, versionsOf } from './history.ts';
+import { nextGcEpoch, sweepWaitsFor } from './gc-epochs.ts';
+import { liveAt, liveNow, versionsOf, withoutFilesOf } from './history.ts';
 import type { JournalPorts } from './journal.ts';
 import { judgeHead } from './judge-head.ts';
 import { PendingUploads } from './pending-uploads.ts';
-import { comparePositions } from './position.ts';
 import { batches, checkItem } from './put-items.ts';
+import { readItems } from './read-items.ts';
 import { SerialQueue } from './serial.ts';
+import { SignedHeads } from './signed-heads.ts';
 import { statsOf } from './stats.ts';
 import type {
   AgentRecord,
   CommitOutcome,
   HeadJudgement,
+  HistoryRecord,
   LeafRecord,
   PutItem,
   ReadItem,
   ReportedHead,
+  SweepWait,
   VaultStats,
   VaultStore,
 } from './vault-store.ts';
@@ -62,8 +66,6 @@ export interface VaultPorts extends JournalPorts {
 
 /** Journal bytes that may wait for a sync: bounds what is replayed at start and what a power cut can take from uploads. */
 const UNSYNCED_BYTES = 16 * 1024 * 1024;
-/** Forks recorded for one agent: whoever holds its key must not be able to fill the log with them. */
-const MAX_FORKS = 16;
 
 /**
  * The vault store over pack files and a Level catalog.
@@ -81,6 +83,8 @@ export class JournalVault implements VaultStore {
   readonly #dir: string;
   readonly #ports: VaultPorts;
   readonly #identity: SigningKey;
+  readonly #heads: SignedHeads;
+  readonly #gcListeners = new Set<(epoch: number) => void>();
   readonly #queue = new SerialQueue();
   readonly #uploads = new PendingUploads();
   #core: VaultCore;
@@ -91,7 +95,6 @@ export class JournalVault implements VaultStore {
   #generation = 0;
   #durableHead: TreeHead;
   #nextSync: Promise<void> | undefined;
-  #signedHead: { readonly head: TreeHead; readonly timeMs: number; readonly signed: Signed } | undefined;
 
   private constructor(dir: string, vault: VaultIdentity, ports: VaultPorts, core: VaultCore) {
     this.descriptor = vault.descriptor;
@@ -100,6 +103,7 @@ export class JournalVault implements VaultStore {
     this.signedCertificate = vault.signedCertificate;
     this.catalogSecretKey = vault.catalogSecretKey;
     this.#identity = vault.identity;
+    this.#heads = new SignedHeads(vault.identity, { vaultId: vault.descriptor.vaultId, collectorId: vault.certificate.collectorId });
     this.#dir = dir;
     this.#ports = ports;
     this.#core = core;
@@ -142,12 +146,10 @@ export class JournalVault implements VaultStore {
     if ('type' in verified) return verified;
     const { outcome, generation } = await this.#do(async (core) => {
       const judged = await judgeCommit(this.#gate(core), verified, commitBytes, nowMs);
-      if (judged.type === 'refused' && judged.fork !== undefined) await this.#recordFork(core, agentId, judged.fork, nowMs);
       if (judged.type === 'accepted') this.#noteSeen(core, agentId, nowMs);
       return { outcome: judged, generation: this.#generation };
     });
     if (outcome.type === 'accepted') await this.#syncedSince(outcome.leafIndex, generation);
-    if (outcome.type === 'refused') return { type: 'refused', code: outcome.code, message: outcome.message };
     return outcome;
   }
 
@@ -197,18 +199,49 @@ export class JournalVault implements VaultStore {
 
   async chainHead(agentId: AgentId, chainId: ChainId) {
     await this.sync();
-    return chainHeadOf(this.#live(), agentId, chainId);
+    return this.#live().registry.lines(agentId)?.chainHead(chainId)?.head;
+  }
+
+  historyOf(agentId: AgentId, chainId: ChainId): HistoryRecord | undefined {
+    const { registry } = this.#live();
+    const historyId = registry.lines(agentId)?.chainHead(chainId)?.historyId;
+    if (historyId === undefined) return undefined;
+    return registry.record(agentId)?.histories.find((history) => equalBytes(history.historyId, historyId));
+  }
+
+  gcEpoch(): number {
+    return this.#live().registry.gcEpoch;
+  }
+
+  async announceGcEpoch(nowMs: number): Promise<number> {
+    const { gcEpoch, leafIndex, generation } = await this.#do(async (core) => {
+      const epoch = nextGcEpoch(core, nowMs);
+      const index = await core.appendEvent({ type: 'gcEpochAnnounced', timeMs: nowMs, gcEpoch: epoch }, nowMs);
+      return { gcEpoch: epoch, leafIndex: index, generation: this.#generation };
+    });
+    await this.#syncedSince(leafIndex, generation);
+    for (const listener of this.#gcListeners) listener(gcEpoch);
+    return gcEpoch;
+  }
+
+  onGcEpoch(listener: (epoch: number) => void): () => void {
+    this.#gcListeners.add(listener);
+    return () => void this.#gcListeners.delete(listener);
+  }
+
+  gcLearned(agentId: AgentId, chainId: ChainId, epoch: number): void {
+    const { registry, sums, catalog } = this.#live();
+    if (epoch > registry.gcEpoch || epoch <= registry.learned(agentId, chainId, sums.logEpoch)) return;
+    registry.setLearned(agentId, chainId, epoch, sums.logEpoch);
+    catalog.note(keys.gcLearned(agentId, chainId), values.learned(epoch, sums.logEpoch));
+  }
+
+  sweepWaitsFor(epoch: number): SweepWait[] {
+    return sweepWaitsFor(this.#live(), epoch);
   }
 
   head(nowMs: number): Signed {
-    const head = this.#durableHead;
-    const known = this.#signedHead;
-    // Signing costs milliseconds: one signature serves everybody who asks within the same second.
-    if (known !== undefined && known.head === head && Math.abs(nowMs - known.timeMs) < 1000) return known.signed;
-    const { vaultId } = this.descriptor;
-    const signed = signHead(this.#identity, { version: 1, vaultId, collectorId: this.certificate.collectorId, timeMs: nowMs, head });
-    this.#signedHead = { head, timeMs: nowMs, signed };
-    return signed;
+    return this.#heads.sign(this.#durableHead, nowMs);
   }
 
   treeHead(): TreeHead {
@@ -259,33 +292,21 @@ export class JournalVault implements VaultStore {
     return found === undefined ? undefined : { kind: found.row.kind, bytes: found.bytes };
   }
 
-  async *readItems(ids: readonly ChunkId[]): AsyncGenerator<ReadItem> {
-    const core = await this.#ready();
-    const rows = await core.items(ids);
-    const held = ids.flatMap((id, index) => {
-      const row = rows[index];
-      return row === undefined ? [] : [{ id, row }];
-    });
-    held.sort((a, b) => comparePositions(a.row.position, b.row.position));
-    for (const { id } of held) {
-      try {
-        const item = await this.readItem(id);
-        if (item !== undefined) yield { type: 'item', id, ...item };
-      } catch (error) {
-        if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
-        yield { type: 'damaged', id };
-      }
-    }
-    for (const [index, id] of ids.entries()) if (rows[index] === undefined) yield { type: 'missing', id };
+  readItems(ids: readonly ChunkId[]): AsyncGenerator<ReadItem> {
+    return readItems(() => this.#ready(), ids);
   }
 
-  async *state(lineageId: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
+  async *state(historyId: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
     const core = await this.#flushed();
-    yield* atMs === undefined ? liveNow(core, lineageId) : liveAt(core, lineageId, atMs);
+    yield* atMs === undefined ? liveNow(core, historyId) : liveAt(core, historyId, atMs);
   }
 
-  async *versions(lineageId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
-    yield* versionsOf(await this.#flushed(), lineageId, fileId);
+  async *stateWithout(historyId: LineageId, beside: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
+    yield* withoutFilesOf(await this.#flushed(), beside, this.state(historyId, atMs));
+  }
+
+  async *versions(historyId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
+    yield* versionsOf(await this.#flushed(), historyId, fileId);
   }
 
   stats(): VaultStats {
@@ -405,16 +426,6 @@ export class JournalVault implements VaultStore {
   #noteSeen(core: VaultCore, agentId: AgentId, nowMs: number): void {
     core.registry.seen(agentId, nowMs);
     core.catalog.note(keys.seen(agentId), values.u64(nowMs));
-  }
-
-  async #recordFork(
-    core: VaultCore,
-    agentId: AgentId,
-    at: Extract<EventBody, { type: 'chainForked' }>['at'],
-    nowMs: number,
-  ): Promise<void> {
-    if (core.registry.hasFork(agentId, at.chainId) || core.registry.forkCount(agentId) >= MAX_FORKS) return;
-    await core.appendEvent({ type: 'chainForked', timeMs: nowMs, agentId, at }, nowMs);
   }
 }
 

@@ -11,20 +11,23 @@ import {
   type Signed,
 } from '@aliquot/proto';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
+import { AgentLines } from './agent-lines.ts';
+import { problemsOf } from './agent-problems.ts';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
-import { type AgentRow, type ChainRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
-import type { AgentProblem, AgentRecord, ReportedHead } from './vault-store.ts';
+import { type AgentRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
+import { heldName } from './history-id.ts';
+import type { AgentRecord, ReportedHead } from './vault-store.ts';
 
 interface Known {
   row: AgentRow;
   readonly enrolmentBody: EnrolmentCertificateBody;
   bindingBody: AgentBindingBody | undefined;
-  chain: ChainRow | undefined;
+  readonly lines: AgentLines;
   lastSeenMs: number | undefined;
   heartbeat: HeartbeatBody | undefined;
-  /** By chain id: when the fork was recorded. */
-  readonly forks: Map<string, number>;
+  /** By chain id: the newest epoch of the sweep that it answered, and the log epoch in which it did. */
+  readonly learned: Map<string, { readonly epoch: number; readonly logEpoch: number }>;
   /** Commits that came back after a rollback without some of their versions. */
   readonly lost: LostRow[];
 }
@@ -39,6 +42,8 @@ export class Registry {
   readonly #agents = new Map<string, Known>();
   readonly #lineages = new Map<string, LineageRow>();
   readonly #reported = new Map<number, ReportedHead>();
+  /** The newest announced epoch of the sweep; 0 before the first. */
+  gcEpoch = 0;
 
   /** Reads all rows; the catalog has been flushed. `reportedHead` fetches what a leaf reports. */
   static async load(catalog: Catalog, reportedHead: (leafIndex: number) => Promise<ReportedHead>): Promise<Registry> {
@@ -46,13 +51,26 @@ export class Registry {
     for await (const [, value] of catalog.scan(ranges.agents)) {
       const row = read.agent(value);
       registry.setAgent(row);
-      const chain = await catalog.get(keys.chain(row.agentId));
-      if (chain !== undefined) registry.setChain(row.agentId, read.chain(chain));
       const lineage = await catalog.get(keys.lineage(row.lineageId));
       if (lineage !== undefined) registry.setLineage(row.lineageId, read.lineage(lineage));
     }
-    for await (const [key, value] of catalog.scan(ranges.forks)) {
-      registry.addFork(readKey.agent(key), new Uint8Array(key.subarray(17)), read.fork(value).timeMs);
+    for await (const [key, value] of catalog.scan(ranges.lines)) {
+      registry.lines(readKey.agent(key))?.setLine(readKey.historyOf(key), read.chain(value));
+    }
+    for await (const [key, value] of catalog.scan(ranges.chainHeads)) {
+      registry.lines(readKey.agent(key))?.setChainHead(read.chainHead(value, readKey.chainOf(key)));
+    }
+    for await (const [key, value] of catalog.scan(ranges.histories)) {
+      const historyId = readKey.historyOf(key);
+      registry.lines(readKey.agent(key))?.setHistory(read.history(value, historyId));
+      const lineage = await catalog.get(keys.lineage(historyId));
+      if (lineage !== undefined) registry.setLineage(historyId, read.lineage(lineage));
+    }
+    const gcEpoch = await catalog.get(keys.gcEpoch);
+    if (gcEpoch !== undefined) registry.gcEpoch = read.u64(gcEpoch);
+    for await (const [key, value] of catalog.scan(ranges.gcLearned)) {
+      const { epoch, logEpoch } = read.learned(value);
+      registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), epoch, logEpoch);
     }
     for await (const [key, value] of catalog.scan(ranges.lost)) registry.addLost(readKey.agent(key), read.lost(value));
     for await (const [key] of catalog.scan(ranges.reported)) {
@@ -75,20 +93,19 @@ export class Registry {
     return [...this.#agents.values()].map((known) => known.row);
   }
 
-  chain(agentId: AgentId): ChainRow | undefined {
-    return this.#agents.get(hex(agentId))?.chain;
+  /** The lines of an agent; `undefined` when there is no such agent. */
+  lines(agentId: AgentId): AgentLines | undefined {
+    return this.#agents.get(hex(agentId))?.lines;
+  }
+
+  /** The newest epoch of the sweep that a chain has answered while the log was in `logEpoch`. */
+  learned(agentId: AgentId, chainId: ChainId, logEpoch: number): number {
+    const known = this.#agents.get(hex(agentId))?.learned.get(hex(chainId));
+    return known?.logEpoch === logEpoch ? known.epoch : 0;
   }
 
   lineage(lineageId: LineageId): LineageRow | undefined {
     return this.#lineages.get(hex(lineageId));
-  }
-
-  hasFork(agentId: AgentId, chainId: ChainId): boolean {
-    return this.#agents.get(hex(agentId))?.forks.has(hex(chainId)) === true;
-  }
-
-  forkCount(agentId: AgentId): number {
-    return this.#agents.get(hex(agentId))?.forks.size ?? 0;
   }
 
   /** The verified certificate of an agent that has enrolled. */
@@ -113,21 +130,20 @@ export class Registry {
       return;
     }
     const enrolmentBody = decodeEnrolmentCertificateBody(row.enrolment.body);
-    const rest = { chain: undefined, lastSeenMs: undefined, heartbeat: undefined, forks: new Map<string, number>(), lost: [] };
+    const rest = { lines: new AgentLines(row.lineageId), lastSeenMs: undefined, heartbeat: undefined, learned: new Map(), lost: [] };
     this.#agents.set(name, { row, enrolmentBody, bindingBody, ...rest });
-  }
-
-  setChain(agentId: AgentId, chain: ChainRow): void {
-    const known = this.#agents.get(hex(agentId));
-    if (known !== undefined) known.chain = chain;
   }
 
   setLineage(lineageId: LineageId, row: LineageRow): void {
     this.#lineages.set(hex(lineageId), row);
   }
 
-  addFork(agentId: AgentId, chainId: Uint8Array, timeMs: number): void {
-    this.#agents.get(hex(agentId))?.forks.set(hex(chainId), timeMs);
+  dropLineage(lineageId: LineageId): void {
+    this.#lineages.delete(hex(lineageId));
+  }
+
+  setLearned(agentId: AgentId, chainId: ChainId, epoch: number, logEpoch: number): void {
+    this.#agents.get(hex(agentId))?.learned.set(hex(chainId), { epoch, logEpoch });
   }
 
   addLost(agentId: AgentId, lost: LostRow): void {
@@ -175,7 +191,8 @@ export class Registry {
   }
 
   #recordOf(known: Known): AgentRecord {
-    const { row, chain } = known;
+    const { row, lines } = known;
+    const { trunk } = lines;
     const lineage = this.lineage(row.lineageId);
     return {
       agentId: row.agentId,
@@ -191,32 +208,24 @@ export class Registry {
       endedAtMs: row.endedAtMs,
       endReason: row.endedAtMs === undefined ? undefined : row.endReason,
       lastSeenMs: known.lastSeenMs,
-      lastCommitMs: chain?.receivedAtMs,
-      lastReceipt: chain?.receipt,
-      chainHead: chain?.head,
+      lastCommitMs: trunk?.receivedAtMs,
+      lastReceipt: trunk?.receipt,
+      chainHead: trunk?.head,
       heartbeat: known.heartbeat,
       files: lineage?.files ?? 0,
       bytes: lineage?.bytes ?? 0,
-      problems: this.#problemsOf(known),
+      histories: lines.apart().map(({ historyId, state, at, name, openedAtMs, line }) => ({
+        historyId,
+        state: state === 'clone' ? 'clone' : 'held',
+        name: state === 'clone' ? name : heldName(row.name, historyId),
+        at,
+        openedAtMs,
+        head: line.head,
+        lastCommitMs: line.receivedAtMs,
+        files: this.lineage(historyId)?.files ?? 0,
+        bytes: this.lineage(historyId)?.bytes ?? 0,
+      })),
+      problems: problemsOf(row, lines, known.lost, [...this.#reported.values()]),
     };
-  }
-
-  #problemsOf({ row, forks, lost }: Known): AgentProblem[] {
-    const problems: AgentProblem[] = [];
-    for (const [chain, sinceMs] of forks) {
-      const message = `two histories under one identity (chain ${chain.slice(0, 8)}): a copied folder, a snapshot or a re-imaged PC; enroll it anew with --replaces ${row.name}`;
-      problems.push({ code: 'chain-forked', sinceMs, message });
-    }
-    for (const { sequence, versions, timeMs } of lost) {
-      const what = versions === 1 ? 'one version' : `${versions} versions`;
-      const message = `${what} of commit ${sequence} went with a log that was rolled back: neither the PC nor its sources had the bytes any more; aliquot-agent status on that PC names the files`;
-      problems.push({ code: 'versions-lost', sinceMs: timeMs, message });
-    }
-    for (const [, head] of this.#reported) {
-      if (hex(head.agentId) !== hex(row.agentId)) continue;
-      const message = `holds a receipt for leaf ${head.head.size - 1}, which this collector no longer has: it was put back to an older state; aliquot log reopen heals it`;
-      problems.push({ code: 'log-rolled-back', sinceMs: head.timeMs, message });
-    }
-    return problems;
   }
 }

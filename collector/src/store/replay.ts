@@ -18,6 +18,7 @@ import {
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { applyCommit, applyEvent, applyItem, applyUploads, type Effect } from './apply.ts';
+import { readsRows } from './apply-fork.ts';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { gatherFacts } from './commit-facts.ts';
 import type { VaultCore } from './core.ts';
@@ -25,6 +26,7 @@ import { StoreError } from './errors.ts';
 import type { Journal } from './journal.ts';
 import type { ReplayItem } from './journal-scan.ts';
 import { comparePositions, type Position } from './position.ts';
+import { routeOf } from './route.ts';
 
 /** Looks at each commit and event before it is taken in: fsck's way to prove what a start takes on trust. */
 export interface ReplayAudit {
@@ -86,6 +88,7 @@ async function replayEvent(core: VaultCore, item: ReplayRecord, audit: ReplayAud
   const stored = decodeStoredEvent(payloadOf(item));
   await audit?.event(core, stored, item.position);
   const event = decodeEventBody(stored.event);
+  if (readsRows(event)) await core.catalog.flush();
   const leafIndex = core.log.size;
   const { timeMs } = decodeLogLeaf(stored.leaf);
   const nodes = core.stageLeaf(stored.leaf);
@@ -115,14 +118,19 @@ async function replayCommit(core: VaultCore, item: ReplayRecord, audit: ReplayAu
     throw unfit(item, `the receipt of leaf ${receiptBody.leafIndex} does not fit the log of ${leafIndex} leaves before it`);
   }
   const { timeMs } = decodeLogLeaf(stored.leaf);
+  const hash = commitHash(signed.header);
+  // What follows nothing here is told by fsck; it was accepted, so it is kept with the trunk.
+  const route = await routeOf(core, row.lineageId, header, hash);
+  const place = route.type === 'unknown-parent' ? { historyId: row.lineageId, parentReceivedMs: undefined } : route;
   const change = core.catalog.begin();
   const effect = await applyCommit(change, {
     header,
-    hash: commitHash(signed.header),
+    hash,
     entries,
     facts: gathered.facts,
     lineageId: row.lineageId,
-    enrolledAtMs: row.enrolledAtMs,
+    historyId: place.historyId,
+    earliestMs: place.parentReceivedMs ?? row.enrolledAtMs,
     receipt: stored.receipt,
     receiptBody,
     leaf: { leafIndex, timeMs, nodes, position: item.position, length: item.header.length },

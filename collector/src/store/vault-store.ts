@@ -64,7 +64,8 @@ export interface VaultStore {
 
   /**
    * Judges a commit and, if it is accepted, makes it durable and visible. A repeated commit gets the identical receipt.
-   * Validation and appending form one serial section, so two sessions cannot both extend a chain.
+   * Validation and appending form one serial section, so two sessions cannot both extend a line. A commit that follows an
+   * accepted one which is not the newest any more opens a history of its own, held apart until `forkDecided` (I-C12).
    */
   commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number): Promise<CommitOutcome>;
 
@@ -88,8 +89,26 @@ export interface VaultStore {
   agentById(agentId: AgentId): AgentRecord | undefined;
   /** The agent that currently bears the name: enrolled before expected before revoked or replaced; newest first among equals. */
   agentByName(name: string): AgentRecord | undefined;
-  /** The durable head of a chain, for `ready`: `undefined` when no commit of that chain was accepted. */
+  /** The history beside the trunk that a chain's commits are in; `undefined`: the trunk, or none yet. */
+  historyOf(agentId: AgentId, chainId: ChainId): HistoryRecord | undefined;
+  /** The newest accepted commit of a chain id, durable, for `ready`: `undefined` when there is none. */
   chainHead(agentId: AgentId, chainId: ChainId): Promise<ChainPoint | undefined>;
+
+  // ---- the sweep ---------------------------------------------------------------------------------------------------
+
+  /** The newest announced epoch of the sweep; 0 before the first. */
+  gcEpoch(): number;
+  /** Announces a new epoch, higher than every one before, and tells every listener. Durable when it resolves. */
+  announceGcEpoch(nowMs: number): Promise<number>;
+  /** Calls back with each newly announced epoch until the answer is called. */
+  onGcEpoch(listener: (epoch: number) => void): () => void;
+  /**
+   * Notes that a chain has answered an epoch. Epochs above the announced one are ignored. The note may be lost with an older
+   * copy of the folder, which only makes the sweep wait for the next session of that agent.
+   */
+  gcLearned(agentId: AgentId, chainId: ChainId, epoch: number): void;
+  /** Who still keeps what `epoch` drops from being swept: nothing may be swept for it before this is empty (I-C11). */
+  sweepWaitsFor(epoch: number): SweepWait[];
 
   // ---- the log -----------------------------------------------------------------------------------------------------
 
@@ -123,9 +142,11 @@ export interface VaultStore {
    * The lineage's files as they were at `atMs` (undefined: now): for each file the newest version not later than that,
    * unless it is "gone". Grouped by commit, oldest commit first; memory stays bounded for `undefined`, 24 bytes a file else.
    */
-  state(lineageId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
+  state(historyId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
+  /** The same of the files that `beside` has no version of: what a history held apart inherits from the trunk. */
+  stateWithout(historyId: LineageId, beside: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
   /** Every version of one file, "gone" included, oldest first. */
-  versions(lineageId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
+  versions(historyId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
   stats(): VaultStats;
 }
 
@@ -150,8 +171,10 @@ export type CommitOutcome =
 export type AgentState = 'expected' | 'enrolled' | 'revoked' | 'replaced';
 
 export type AgentProblemCode =
-  /** Two histories under one identity: a copied folder, a snapshot, or a re-imaged PC. */
+  /** Two histories under one identity: a copied folder, a snapshot, or a re-imaged PC; nobody has decided yet which. */
   | 'chain-forked'
+  /** An operator said that another PC uses this agent's identity: it should be enrolled anew. */
+  | 'chain-clone'
   /** The agent holds a signed head that the collector's log does not contain. */
   | 'log-rolled-back'
   /** After a rollback a commit came back without versions that nobody has any more. */
@@ -183,10 +206,37 @@ export interface AgentRecord {
   readonly lastReceipt: Signed | undefined;
   readonly chainHead: ChainPoint | undefined;
   readonly heartbeat: HeartbeatBody | undefined;
-  /** Live files (directories and links not counted) of the lineage, and their bytes. */
+  /** Live files (directories and links not counted) of the lineage's trunk, and their bytes. */
   readonly files: number;
   readonly bytes: number;
+  /** Histories beside the trunk, oldest first: undecided ones and clones. */
+  readonly histories: readonly HistoryRecord[];
   readonly problems: readonly AgentProblem[];
+}
+
+/** A history that goes on under the same identity beside the agent's own. */
+export interface HistoryRecord {
+  readonly historyId: LineageId;
+  /** `held`: nobody has said yet whose it is. */
+  readonly state: 'held' | 'clone';
+  /** How operators address it: `AGENT~xxxxxxxx`, or the clone's own name. */
+  readonly name: string;
+  /** The commit that opened it. */
+  readonly at: ChainPoint;
+  readonly openedAtMs: number;
+  readonly head: ChainPoint;
+  readonly lastCommitMs: number;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** A line of commits that has not answered an epoch of the sweep, and so still keeps what that epoch drops. */
+export interface SweepWait {
+  readonly agent: string;
+  /** As operators address the history. */
+  readonly history: string;
+  readonly chainId: ChainId;
+  readonly reason: string;
 }
 
 export interface LeafRecord {

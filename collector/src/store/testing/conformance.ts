@@ -15,6 +15,7 @@ import { signHead, verifyHead, verifyReceipt } from '@aliquot/shared/log/receipt
 import { describe, expect, test } from 'vitest';
 import { StoreError } from '../errors.ts';
 import type { VaultStore } from '../vault-store.ts';
+import { forkConformance } from './fork-conformance.ts';
 import { content, TestAgent, World, without } from './world.ts';
 
 /** A store under test: opened on the same place again and again. */
@@ -138,25 +139,6 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(await codeOf(store.putChunks(agent.lineageId, [good, bad]))).toBe('STORE_BAD_ITEM');
       expect(await codeOf(store.putChunks(agent.lineageId, [{ ...good, kind: 'page' }]))).toBe('STORE_BAD_ITEM');
       expect(await store.has(agent.lineageId, [good.id])).toEqual([false]);
-    });
-
-    test('P5 a fork is refused, recorded once, and shown; the chain itself goes on', async () => {
-      const { world, store } = await begin();
-      const agent = await world.agent(store, 'hplc-1');
-      await agent.back(store, [agent.directory('/d')]);
-      const clone = agent.build([agent.directory('/clone')], { sequence: 1, predecessor: asCommitHash(new Uint8Array(32)) });
-      for (let turn = 0; turn < 2; turn += 1) {
-        expect(await store.commit(agent.agentId, clone.bytes, world.clock.now)).toMatchObject({ type: 'refused', code: 'chain-forked' });
-      }
-      const size = store.treeHead().size;
-      expect(store.agentByName('hplc-1')?.problems.map((problem) => problem.code)).toEqual(['chain-forked']);
-      const other = agent.build([agent.directory('/other')], { sequence: 2, predecessor: asCommitHash(content('x', 32)) });
-      expect(await store.commit(agent.agentId, other.bytes, world.clock.now)).toMatchObject({ code: 'chain-forked' });
-      expect(store.treeHead().size).toBe(size);
-      const chainId = asChainId(content('chain', 16));
-      const fresh = agent.build([agent.directory('/fresh')], { sequence: 1, predecessor: asCommitHash(new Uint8Array(32)), chainId });
-      expect(await store.commit(agent.agentId, fresh.bytes, world.clock.now)).toMatchObject({ code: 'chain-forked' });
-      expect((await agent.back(store, [agent.directory('/goes on')])).type).toBe('accepted');
     });
 
     test('a gap in the chain is refused so that the agent sends again from the head', async () => {
@@ -344,6 +326,8 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       await places.close(store);
       expect(await seen(await places.open(world))).toEqual(live);
     });
+
+    forkConformance(begin);
 
     test('many agents at once get one log without gaps', async () => {
       const { world, store } = await begin();

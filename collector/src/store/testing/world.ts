@@ -6,6 +6,7 @@ import {
   asCommitHash,
   asLineageId,
   type ChainId,
+  type ChainPoint,
   type CommitHash,
   decodeSignedCommit,
   type EnrolmentCertificateBody,
@@ -138,6 +139,14 @@ export interface TestFile {
   readonly items: readonly PutItem[];
 }
 
+/** What a commit says instead of continuing its agent's chain. */
+export interface CommitOverrides {
+  readonly sequence?: number;
+  readonly predecessor?: CommitHash;
+  readonly chainId?: ChainId;
+  readonly forkedFrom?: ChainPoint;
+}
+
 /** An agent that seals, signs and keeps its chain, like the real one. */
 export class TestAgent {
   readonly world: World;
@@ -154,6 +163,7 @@ export class TestAgent {
   sequence = 0;
   headHash: CommitHash = NO_PREDECESSOR;
   treeHead: TreeHead | undefined;
+  forkedFrom: ChainPoint | undefined;
 
   constructor(world: World, name: string, replaces?: TestAgent) {
     const { random } = world;
@@ -204,15 +214,15 @@ export class TestAgent {
     const items: PutItem[] = [...sealed, ...built.pages].map((item) => ({ id: item.id, kind: item.kind, bytes: item.sealed }));
     const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     const read = { sha256: sha256(...chunks), keys: built.keys };
-    return { draft: { ...this.#draft('file', path, options.capturedAtMs), size, content: built.content, read }, items };
+    return { draft: { ...this.draftOf('file', path, options.capturedAtMs), size, content: built.content, read }, items };
   }
 
   gone(path: string, capturedAtMs?: number): EntryDraft {
-    return this.#draft('gone', path, capturedAtMs);
+    return this.draftOf('gone', path, capturedAtMs);
   }
 
   directory(path: string): EntryDraft {
-    return this.#draft('directory', path, undefined);
+    return this.draftOf('directory', path, undefined);
   }
 
   fileId(path: string) {
@@ -220,7 +230,7 @@ export class TestAgent {
   }
 
   /** The next commit of the chain; the agent's own idea of its head moves on only with `accept`. */
-  build(drafts: readonly EntryDraft[], overrides: { sequence?: number; predecessor?: CommitHash; chainId?: ChainId } = {}): BuiltCommit {
+  build(drafts: readonly EntryDraft[], overrides: CommitOverrides = {}): BuiltCommit {
     const { descriptor, clock, random } = this.world;
     return buildCommit(
       {
@@ -233,7 +243,7 @@ export class TestAgent {
         treeHead: this.treeHead,
         chunkerVersion: 1,
         encoderVersion: 1,
-        forkedFrom: undefined,
+        forkedFrom: overrides.forkedFrom ?? this.forkedFrom,
         drafts,
         recipients: [
           { recipient: 'vault', key: descriptor.vaultKey },
@@ -259,13 +269,31 @@ export class TestAgent {
     return { ...outcome, bytes: built.bytes };
   }
 
+  /** The same folder on another disk: same keys and chain from here on, each on its own. */
+  copy(): TestAgent {
+    const copy: TestAgent = Object.create(TestAgent.prototype);
+    return Object.assign(copy, this);
+  }
+
+  /** The newest commit of this installation. */
+  get head(): ChainPoint {
+    return { chainId: this.chainId, sequence: this.sequence, hash: this.headHash };
+  }
+
+  /** Goes on under a new chain id, as an agent does that finds a stranger's commit at its chain's head; the next commit says so. */
+  fork(): void {
+    this.forkedFrom = this.head;
+    this.chainId = asChainId(this.world.random.bytes(16));
+  }
+
   advance(built: BuiltCommit, head?: TreeHead): void {
+    this.forkedFrom = undefined;
     this.sequence = built.header.sequence;
     this.headHash = asCommitHash(built.hash);
     this.treeHead = head ?? this.treeHead;
   }
 
-  #draft(kind: EntryKind, path: string, capturedAtMs: number | undefined): EntryDraft {
+  private draftOf(kind: EntryKind, path: string, capturedAtMs: number | undefined): EntryDraft {
     return {
       kind,
       sourceId: sourceIdFor(this.pathKey, utf8('/data')),

@@ -1,0 +1,42 @@
+import { hex } from '@aliquot/shared/crypto/bytes';
+import type { AgentLines } from './agent-lines.ts';
+import type { AgentRow, LostRow } from './catalog-rows.ts';
+import { heldName } from './history-id.ts';
+import type { AgentProblem, ReportedHead } from './vault-store.ts';
+
+/** What a person should know about an agent from the store's own sight (P6), each with what to do about it. */
+export function problemsOf(row: AgentRow, lines: AgentLines, lost: readonly LostRow[], reported: readonly ReportedHead[]): AgentProblem[] {
+  const apart = lines.apart();
+  return [
+    ...apart
+      .filter(({ state }) => state === 'held')
+      .map(({ historyId, openedAtMs }) => undecided(row, heldName(row.name, historyId), openedAtMs)),
+    ...lost.map(lostVersions),
+    ...reported.filter(({ agentId }) => hex(agentId) === hex(row.agentId)).map(rolledBack),
+    ...apart
+      .filter(({ state }) => state === 'clone')
+      .map(({ name, decidedAtMs, openedAtMs }) => clone(row, name, decidedAtMs ?? openedAtMs)),
+  ];
+}
+
+function undecided({ name }: AgentRow, held: string, sinceMs: number): AgentProblem {
+  const what = `two histories under one identity: a copied folder or disk, or this PC put back to an older state; what came second is kept apart as ${held}`;
+  const remedy = `if it is this PC itself: aliquot fork decide ${held} --restored; if it is another PC: aliquot fork decide ${held} --clone NEWNAME`;
+  return { code: 'chain-forked', sinceMs, message: `${what}; ${remedy} (${name} goes on as before)` };
+}
+
+function clone({ name }: AgentRow, cloneName: string, sinceMs: number): AgentProblem {
+  const message = `another PC, ${cloneName}, uses the identity of ${name}: enroll that PC anew with aliquot enroll; what it backed up stays under ${cloneName}`;
+  return { code: 'chain-clone', sinceMs, message };
+}
+
+function lostVersions({ sequence, versions, timeMs }: LostRow): AgentProblem {
+  const what = versions === 1 ? 'one version' : `${versions} versions`;
+  const message = `${what} of commit ${sequence} went with a log that was rolled back: neither the PC nor its sources had the bytes any more; aliquot-agent status on that PC names the files`;
+  return { code: 'versions-lost', sinceMs: timeMs, message };
+}
+
+function rolledBack({ head, timeMs }: ReportedHead): AgentProblem {
+  const message = `holds a receipt for leaf ${head.size - 1}, which this collector no longer has: it was put back to an older state; aliquot log reopen heals it`;
+  return { code: 'log-rolled-back', sinceMs: timeMs, message };
+}

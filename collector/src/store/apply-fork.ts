@@ -1,0 +1,145 @@
+import { asLineageId, type EventBody, ID_BYTES, type LineageId } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { Effect, LeafPlace } from './apply.ts';
+import type { CatalogChange } from './catalog.ts';
+import { keys, ranges, readKey } from './catalog-keys.ts';
+import { type ChainHeadRow, type HeadRow, type HistoryRow, type LineageRow, NO_LINEAGE, read, type Sums, values } from './catalog-rows.ts';
+import { historyIdOf } from './history-id.ts';
+import type { Registry } from './registry.ts';
+
+type Forked = Extract<EventBody, { type: 'chainForked' }>;
+type Decided = Extract<EventBody, { type: 'forkDecided' }>;
+
+/** What an announced chain is told of a line that ended when the trunk went on elsewhere. */
+const NOWHERE = asLineageId(new Uint8Array(ID_BYTES));
+
+/** Whether taking an event in needs rows that only a flushed catalog shows. */
+export function readsRows(event: EventBody): boolean {
+  return event.type === 'forkDecided' && event.decision === 'restored';
+}
+
+/** A history held apart begins: the commit that opens it follows in the journal. */
+export function applyForked(change: CatalogChange, { agentId, at }: Forked, leaf: LeafPlace): Effect {
+  const row: HistoryRow = {
+    historyId: historyIdOf(agentId, at),
+    state: 'held',
+    at,
+    openedAtMs: leaf.timeMs,
+    openedLeaf: leaf.leafIndex,
+    decidedAtMs: undefined,
+    decidedLeaf: undefined,
+    name: '',
+  };
+  change.put(keys.history(agentId, row.historyId), values.history(row));
+  return (registry) => registry.lines(agentId)?.setHistory(row);
+}
+
+/** The newest commit of its chain id. The trunk's word goes before that of a history held apart, which may share its old chain id. */
+export async function applyChainHead(
+  change: CatalogChange,
+  agentId: Forked['agentId'],
+  trunkId: LineageId,
+  row: ChainHeadRow,
+): Promise<Effect> {
+  const key = keys.chainHead(agentId, row.head.chainId);
+  const before = await change.get(key);
+  const isTrunks = before !== undefined && equalBytes(read.chainHead(before, row.head.chainId).historyId, trunkId);
+  if (isTrunks && !equalBytes(row.historyId, trunkId)) return () => undefined;
+  change.put(key, values.chainHead(row));
+  return (registry) => registry.lines(agentId)?.setChainHead(row);
+}
+
+/**
+ * The operator's word about a history. A clone keeps it under its own name; of a PC that was put back it becomes part of the
+ * trunk, and its line the trunk's. Catalog rows of the history are read, so the catalog must have been flushed. Memory grows with
+ * the versions that are merged, about a kilobyte each.
+ */
+export async function applyDecided(
+  change: CatalogChange,
+  { agentId, historyId, decision, name }: Decided,
+  leaf: LeafPlace,
+  sums: Sums,
+  registry: Registry,
+): Promise<{ readonly sums: Sums; readonly effect: Effect }> {
+  const lines = registry.lines(agentId);
+  const known = lines?.history(historyId);
+  if (lines === undefined || known === undefined) return { sums, effect: () => undefined };
+  const row: HistoryRow = { ...known, state: decision, decidedAtMs: leaf.timeMs, decidedLeaf: leaf.leafIndex, name };
+  change.put(keys.history(agentId, historyId), values.history(row));
+  if (decision === 'clone') return { sums, effect: () => lines.setHistory(row) };
+
+  const { trunkId } = lines;
+  const chains = lines.chainHeads().flatMap(({ head, historyId: of }): ChainHeadRow[] => {
+    if (equalBytes(of, historyId)) return [{ head, historyId: trunkId }];
+    return equalBytes(of, trunkId) ? [{ head, historyId: NOWHERE }] : [];
+  });
+  for (const chain of chains) change.put(keys.chainHead(agentId, chain.head.chainId), values.chainHead(chain));
+  const line = lines.line(historyId);
+  if (line !== undefined) change.put(keys.line(agentId, trunkId), values.chain(line));
+  change.del(keys.line(agentId, historyId));
+  const merged = await mergeVersions(change, historyId, trunkId);
+  return {
+    sums: { ...sums, files: sums.files + merged.files, liveBytes: sums.liveBytes + merged.bytes },
+    effect: (live) => {
+      lines.setHistory(row);
+      for (const chain of chains) lines.setChainHead(chain);
+      if (line !== undefined) lines.setLine(trunkId, line);
+      lines.dropLine(historyId);
+      live.setLineage(trunkId, merged.trunk);
+      live.dropLineage(historyId);
+    },
+  };
+}
+
+/**
+ * Enters each version of one history in another at its own time, which lies between the receipts of its own line; then the newest of
+ * each file, of whichever history it came, is the live one. Tells by how much live files and bytes of both together changed.
+ */
+async function mergeVersions(
+  change: CatalogChange,
+  from: LineageId,
+  into: LineageId,
+): Promise<{ readonly trunk: LineageRow; readonly files: number; readonly bytes: number }> {
+  const [source, target] = await Promise.all([lineageRow(change, from), lineageRow(change, into)]);
+  let { files, bytes } = target;
+  for await (const [key, value] of change.flushed(ranges.versionsOf(from))) {
+    change.del(key);
+    change.put(Buffer.concat([key.subarray(0, 1), into, key.subarray(1 + ID_BYTES)]), value);
+  }
+  for await (const [key, value] of change.flushed(ranges.live(from))) {
+    change.del(key);
+    const place = readKey.live(key);
+    change.put(keys.live(into, place.leafIndex, place.slot), value);
+  }
+  for await (const [key, value] of change.flushed(ranges.headsOf(from))) {
+    change.del(key);
+    const newKey = Buffer.concat([key.subarray(0, 1), into, key.subarray(1 + ID_BYTES)]);
+    const incoming = read.head(value);
+    const stored = await change.get(newKey);
+    const known = stored === undefined ? undefined : read.head(stored);
+    const [older, newer] = known !== undefined && isLater(known, incoming) ? [incoming, known] : [known, incoming];
+    change.put(newKey, values.head(newer));
+    if (older !== undefined && older.kind !== 'gone') change.del(keys.live(into, older.leafIndex, older.slot));
+    files += liveFiles(newer) - liveFiles(known);
+    bytes += newer.size - (known?.size ?? 0);
+  }
+  change.del(keys.lineage(from));
+  const receipts = [target.lastReceiptMs, source.lastReceiptMs].filter((time) => time !== undefined);
+  const trunk = { files, bytes, lastReceiptMs: receipts.length === 0 ? undefined : Math.max(...receipts) };
+  change.put(keys.lineage(into), values.lineage(trunk));
+  return { trunk, files: files - target.files - source.files, bytes: bytes - target.bytes - source.bytes };
+}
+
+async function lineageRow(change: CatalogChange, id: LineageId): Promise<LineageRow> {
+  const row = await change.get(keys.lineage(id));
+  return row === undefined ? NO_LINEAGE : read.lineage(row);
+}
+
+/** The order of a file's versions: time, then place in the log. */
+function isLater(a: HeadRow, b: HeadRow): boolean {
+  return a.timeMs - b.timeMs > 0 || (a.timeMs === b.timeMs && (a.leafIndex - b.leafIndex || a.slot - b.slot) > 0);
+}
+
+function liveFiles(head: HeadRow | undefined): number {
+  return head?.kind === 'file' ? 1 : 0;
+}

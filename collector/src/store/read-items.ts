@@ -1,0 +1,25 @@
+import type { ChunkId } from '@aliquot/proto';
+import type { VaultCore } from './core.ts';
+import { StoreError } from './errors.ts';
+import { comparePositions } from './position.ts';
+import type { ReadItem } from './vault-store.ts';
+
+/** Items in the order of the packs, then the ids that are not held: see `VaultStore.readItems`. `ready` gives the core anew for each. */
+export async function* readItems(ready: () => Promise<VaultCore>, ids: readonly ChunkId[]): AsyncGenerator<ReadItem> {
+  const rows = await (await ready()).items(ids);
+  const held = ids.flatMap((id, index) => {
+    const row = rows[index];
+    return row === undefined ? [] : [{ id, row }];
+  });
+  held.sort((a, b) => comparePositions(a.row.position, b.row.position));
+  for (const { id } of held) {
+    try {
+      const item = await (await ready()).readItem(id);
+      if (item !== undefined) yield { type: 'item', id, kind: item.row.kind, bytes: item.bytes };
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+      yield { type: 'damaged', id };
+    }
+  }
+  for (const [index, id] of ids.entries()) if (rows[index] === undefined) yield { type: 'missing', id };
+}
