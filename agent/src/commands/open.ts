@@ -55,6 +55,7 @@ export function openRealAgent(dataDir: string, config: AgentConfig | undefined):
         identity,
         queue,
         trust: await TrustStore.open(nodeFiles, folder, identity),
+        port: nodeFiles,
         clock: systemClock,
         random: systemRandom,
         software,

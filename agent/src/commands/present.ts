@@ -1,6 +1,7 @@
 import { formatBytes, printable } from '@aliquot/shared/cli/format';
 import type { Output, Progress } from '@aliquot/shared/cli/output';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
+import { carryText } from './carry-text.ts';
 import { statusText } from './status-text.ts';
 
 /** Shows events to a person, or passes them on as JSON lines. Progress and remarks go to standard error in both cases. */
@@ -34,6 +35,9 @@ function describe(event: AgentEvent): string | undefined {
       return 'newFiles' in event ? backupSummary(event) : 'commits' in event ? flushSummary(event) : restoreSummary(event);
     case 'status':
       return statusText(event);
+    case 'exported':
+    case 'imported':
+      return carryText(event);
     case 'lost':
       return `lost: ${printable(text(event, 'path') || 'a version without a name')}; its source and the collector’s copy are both gone`;
     case 'enrolled':

@@ -65,6 +65,24 @@ export function agentProgram(): Command {
     (options: Common) => perform(options.data, { op: 'flush' }, output(options)),
   );
 
+  const queue = program.command('queue').description('carry what is queued by hand, from a PC that does not reach the collector');
+  command(
+    queue,
+    'export <file>',
+    'write all that is queued, sealed and signed, into one file to carry to the collector',
+    'aliquot-agent queue export /media/stick/pc-7.queue --data /var/lib/aliquot-agent',
+  )
+    .addHelpText('after', carryHelp)
+    .action(async (file: string, options: Common) => (await import('./queue.ts')).queueExport(file, options.data, output(options)));
+  command(
+    queue,
+    'import <receipts>',
+    'take in the receipts that came back: what they prove is safe leaves the queue',
+    'aliquot-agent queue import /media/stick/pc-7.receipts --data /var/lib/aliquot-agent',
+  )
+    .addHelpText('after', carryHelp)
+    .action(async (file: string, options: Common) => (await import('./queue.ts')).queueImport(file, options.data, output(options)));
+
   command(
     program,
     'restore <path...>',
@@ -99,6 +117,10 @@ export function agentProgram(): Command {
 
   return program;
 }
+
+const carryHelp =
+  '\nThe way: queue export here, `aliquot queue import FILE --out RECEIPTS` where the collector can be reached, queue import here.' +
+  '\nThe file shows sizes and ids, no names and no content. Every step may be repeated; until the receipts are here, nothing leaves the queue.';
 
 interface Common {
   readonly data: string;

@@ -36,7 +36,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
   const { queue, clock, own, problems } = bench;
   const trust = await TrustStore.open(nodeFiles, own, identity);
   const random = seededRandom('operations');
-  const uplink = new WebSocketUplink({ identity, queue, trust, clock, random, software: 'test 1' });
+  const uplink = new WebSocketUplink({ identity, queue, trust, port: nodeFiles, clock, random, software: 'test 1' });
   const parts = {
     dataDir: own,
     ownFolders: [fromText(own, '/')],

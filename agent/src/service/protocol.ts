@@ -15,6 +15,8 @@ export const requestSchema = z.discriminatedUnion('op', [
     dryRun: z.boolean(),
   }),
   z.strictObject({ op: z.literal('flush') }),
+  z.strictObject({ op: z.literal('queueExport'), file: text }),
+  z.strictObject({ op: z.literal('queueImport'), file: text }),
   z.strictObject({
     op: z.literal('status'),
     results: z.boolean(),

@@ -1,6 +1,7 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import type { Logger } from 'pino';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
+import { exportToFile, importFromFile } from '../carry/operations.ts';
 import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { WatchLoop } from '../watch/watch-loop.ts';
@@ -28,6 +29,10 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
       return backup(agent, request, emit, signal);
     case 'flush':
       return flush(agent, emit, signal);
+    case 'queueExport':
+      return exportToFile(agent, request.file, emit, signal);
+    case 'queueImport':
+      return importFromFile(agent, request.file, emit);
     case 'restore':
       return selfRestore(agent, request, emit, signal);
     case 'status':

@@ -103,7 +103,17 @@ export async function startAgent(
   const timers = new ManualTimers();
   const clock = { nowMs: () => FIXTURE_TIME_MS };
   const random = seededRandom(`uplink ${dir}`);
-  const uplink = new WebSocketUplink({ identity, queue, trust, clock, random, timers, software: 'test 1', ...options.uplink });
+  const uplink = new WebSocketUplink({
+    identity,
+    queue,
+    trust,
+    port: nodeFiles,
+    clock,
+    random,
+    timers,
+    software: 'test 1',
+    ...options.uplink,
+  });
   if (options.start !== false) uplink.start();
   const halt = async (): Promise<void> => {
     await uplink.stop();

@@ -35,6 +35,14 @@ export interface StandingProblem {
   readonly sinceMs: number;
 }
 
+/** Notices that come after every `ready` for as long as their cause lasts. */
+const STANDING_NOTICES: ReadonlySet<string> = new Set(['chain-held', 'chain-clone']);
+
+/** Whether a notice of the collector stands as a problem until the collector says it no longer. */
+export function isStandingNotice(code: string): boolean {
+  return STANDING_NOTICES.has(code);
+}
+
 const problemSchema = z.strictObject({ code: z.string(), message: z.string(), sinceMs: z.number() });
 
 /** The durable memory of whom and what the uplink has believed. */

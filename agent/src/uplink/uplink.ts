@@ -1,4 +1,7 @@
 import type { ChainPoint, ChunkId, StoredItem, TreeHead, VaultId } from '@aliquot/proto';
+import type { ExportSummary } from '../carry/export-queue.ts';
+import type { ImportSummary } from '../carry/import-receipts.ts';
+import type { OnCarried } from '../carry/parts.ts';
 import type { QueuedItem } from '../queue/queue.ts';
 
 /**
@@ -33,6 +36,10 @@ export interface Uplink {
    * for meanwhile would never be answered.
    */
   state(atMs: number): AsyncIterable<StateCommit>;
+  /** Signs everything that is queued and writes it into a file to be carried by hand; see `carry/export-queue.ts`. */
+  exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary>;
+  /** Takes in the receipts that came back; a running uplink pauses meanwhile. See `carry/import-receipts.ts`. */
+  importReceipts(path: string, onProgress?: OnCarried): Promise<ImportSummary>;
   /** Sealed bytes by id, each checked against its id, in any order. `missing` items are reported, not thrown. */
   fetch(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
 }

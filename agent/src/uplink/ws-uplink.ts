@@ -1,7 +1,11 @@
 import { type ChainPoint, type ChunkId, encodeSigned } from '@aliquot/proto';
 import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import { FileError } from '@aliquot/shared/durable/errors';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
+import type { ExportSummary } from '../carry/export-queue.ts';
+import type { ImportSummary } from '../carry/import-receipts.ts';
+import type { OnCarried } from '../carry/parts.ts';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
 import { Backoff, type Setback } from './backoff.ts';
@@ -15,7 +19,7 @@ import type { Connect } from './socket.ts';
 import { SweepAnswer } from './sweep-answer.ts';
 import { tcpProbe } from './tcp.ts';
 import { systemTimers, type Timers } from './timers.ts';
-import type { TrustStore } from './trust.ts';
+import { isStandingNotice, type TrustStore } from './trust.ts';
 import type { FetchedItem, HeartbeatCounts, Recover, StateCommit, Uplink, UplinkEvent, UplinkState, UplinkStatus } from './uplink.ts';
 import { Welcome } from './welcome.ts';
 
@@ -23,6 +27,8 @@ export interface UplinkOptions {
   readonly identity: AgentIdentity;
   readonly queue: Queue;
   readonly trust: TrustStore;
+  /** Where carried files are. */
+  readonly port: FilePort;
   readonly clock: Clock;
   readonly random: Random;
   /** Program and version, for the operator's eyes: one line. */
@@ -35,8 +41,6 @@ export interface UplinkOptions {
 
 /** A session that lasted this long was of use, whatever it carried. */
 const USEFUL_SESSION_MS = 30_000;
-/** Notices that come after every `ready` for as long as their cause lasts. */
-const STANDING_NOTICES: ReadonlySet<string> = new Set(['chain-held', 'chain-clone']);
 
 /** The `Uplink` over WebSocket sessions. */
 export class WebSocketUplink implements Uplink {
@@ -180,6 +184,24 @@ export class WebSocketUplink implements Uplink {
     yield* askItems(() => this.#readySession(), ids);
   }
 
+  async exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary> {
+    const { exportQueue } = await import('../carry/export-queue.ts');
+    return exportQueue({ ...this.#options, welcome: this.#welcome }, path, onProgress, signal);
+  }
+
+  async importReceipts(path: string, onProgress?: OnCarried): Promise<ImportSummary> {
+    const { importReceipts } = await import('../carry/import-receipts.ts');
+    const wasRunning = this.#running !== undefined && !this.#stopping;
+    // A session would hold its own idea of the newest head and of what is receipted.
+    if (wasRunning) await this.stop();
+    try {
+      return await importReceipts({ ...this.#options, welcome: this.#welcome }, path, onProgress);
+    } finally {
+      this.#problem = this.#options.trust.problem;
+      if (wasRunning) this.start();
+    }
+  }
+
   async #run(): Promise<void> {
     while (!this.#stopping) {
       const failure = await this.#runSession();
@@ -265,7 +287,7 @@ export class WebSocketUplink implements Uplink {
   /** What stands with the collector until central IT decides is a problem here too, while all goes on (P6). */
   #noticed(code: string, message: string): void {
     this.#tell({ type: 'notice', code, message });
-    if (!STANDING_NOTICES.has(code)) return;
+    if (!isStandingNotice(code)) return;
     const sinceMs = this.#problem?.code === code ? this.#problem.sinceMs : this.#options.clock.nowMs();
     this.#problem = { code, message, sinceMs };
     this.#keepProblem().catch((error: unknown) => this.#session?.end(asUplinkError(error)));

@@ -112,7 +112,7 @@ export class ClientHandshake {
       if (!this.#versions.includes(hello.version)) {
         throw new SessionError('SESSION_VERSION', `the collector chose protocol version ${hello.version}, which was not offered`);
       }
-      const collector = this.#collectorOf(hello.certificate);
+      const collector = acceptCollector(this.#options, hello.certificate);
       const transcript = serverTranscript(this.#hello, hello);
       if (!signatureHolds(collector.signKey, SERVER_SIGNATURE, { body: transcript, signature: hello.signature })) {
         throw new SessionError(
@@ -138,23 +138,29 @@ export class ClientHandshake {
     const { signature } = sign(signKey, CLIENT_SIGNATURE, clientTranscript(transcript, identity));
     return { type: 'auth', ...claimed, signature };
   }
+}
 
-  #collectorOf(certificate: Signed): CollectorCertificateBody {
-    const { authorityKey, vaultId, lastCollector } = this.#options;
-    let collector: CollectorCertificateBody;
-    try {
-      collector = verifyCollectorCertificate(authorityKey, vaultId, certificate);
-    } catch (cause) {
-      if (!(cause instanceof CertificateError)) throw cause;
-      throw new SessionError('SESSION_COLLECTOR_CERTIFICATE', `the collector is not one of this vault: ${cause.message}`, cause);
-    }
-    if (lastCollector === undefined || collector.generation > lastCollector.generation) return collector;
-    if (collector.generation === lastCollector.generation && equalBytes(collector.collectorId, lastCollector.collectorId)) return collector;
-    throw new SessionError(
-      'SESSION_COLLECTOR_GENERATION',
-      `the collector is of generation ${collector.generation}, but this agent has already met another of generation ${lastCollector.generation}`,
-    );
+/**
+ * The collector behind a certificate, when this agent may believe it: certified for the vault, and not one that another has succeeded.
+ * Throws SessionError.
+ */
+export function acceptCollector(
+  { authorityKey, vaultId, lastCollector }: Pick<ClientHandshakeOptions, 'authorityKey' | 'vaultId' | 'lastCollector'>,
+  certificate: Signed,
+): CollectorCertificateBody {
+  let collector: CollectorCertificateBody;
+  try {
+    collector = verifyCollectorCertificate(authorityKey, vaultId, certificate);
+  } catch (cause) {
+    if (!(cause instanceof CertificateError)) throw cause;
+    throw new SessionError('SESSION_COLLECTOR_CERTIFICATE', `the collector is not one of this vault: ${cause.message}`, cause);
   }
+  if (lastCollector === undefined || collector.generation > lastCollector.generation) return collector;
+  if (collector.generation === lastCollector.generation && equalBytes(collector.collectorId, lastCollector.collectorId)) return collector;
+  throw new SessionError(
+    'SESSION_COLLECTOR_GENERATION',
+    `the collector is of generation ${collector.generation}, but this agent has already met another of generation ${lastCollector.generation}`,
+  );
 }
 
 /** A vault as the collector's end of the handshake needs it. */
