@@ -5,11 +5,14 @@ import { contentTag } from '../queue/payloads.ts';
 import type { Capture, KnownFile, KnownStat, Queue } from '../queue/queue.ts';
 import type { FoundItem } from './compare.ts';
 import type { CaptureHost } from './host.ts';
+import { Intake, isFull } from './intake.ts';
 import { type BytePath, pathBytes } from './paths.ts';
 import type { Problem } from './problem.ts';
+import type { Candidate, ReferenceBook } from './references.ts';
 import type { Source } from './source.ts';
+import type { SourceStat } from './source-port.ts';
 import { CaptureStopped, throwIfStopped } from './stop.ts';
-import type { CaptureExchange, CaptureResult, CaptureWindow } from './window.ts';
+import type { CaptureJob, CaptureResult } from './window.ts';
 
 /** Something to record: a new state of a path, or that it is gone. */
 export type CaptureTask =
@@ -29,7 +32,9 @@ export type CaptureOutcome =
   /** Read again and found the same; only the stamps were noted. */
   | { readonly type: 'same'; readonly task: CaptureTask; readonly size: number }
   | { readonly type: 'problem'; readonly task: CaptureTask; readonly path: BytePath; readonly problem: Problem }
-  | { readonly type: 'vanished'; readonly task: CaptureTask; readonly path: BytePath };
+  | { readonly type: 'vanished'; readonly task: CaptureTask; readonly path: BytePath }
+  /** The queue has no room for it: it is only at its source, and a durable reference says so (P6). */
+  | { readonly type: 'full'; readonly task: CaptureTask; readonly path: BytePath };
 
 type PutTask = Extract<CaptureTask, { type: 'put' }>;
 
@@ -39,13 +44,23 @@ const platform = process.platform === 'win32' ? 'windows' : 'posix';
 const noTag = new Uint8Array(32);
 const noBytes = new Uint8Array(0);
 
+export interface CapturerParts {
+  readonly host: CaptureHost;
+  readonly queue: Queue;
+  readonly references: ReferenceBook;
+  readonly pathKey: Uint8Array;
+  readonly clock: Clock;
+}
+
 /**
  * Carries tasks into the queue: reads files through the host, turns what comes back into versions, and syncs after each
- * batch. Memory is bounded by one batch of tasks and two windows. Errors of the queue end the run.
+ * batch. Memory is bounded by one batch of tasks and two windows. What finds no room in the queue becomes a reference; other
+ * errors of the queue end the run.
  */
 export class Capturer {
   readonly #host: CaptureHost;
   readonly #queue: Queue;
+  readonly #references: ReferenceBook;
   readonly #pathKey: Uint8Array;
   readonly #clock: Clock;
   readonly #onOutcome: (outcome: CaptureOutcome) => void | Promise<void>;
@@ -55,12 +70,13 @@ export class Capturer {
   readBytes = 0;
 
   constructor(
-    parts: { host: CaptureHost; queue: Queue; pathKey: Uint8Array; clock: Clock },
+    parts: CapturerParts,
     onOutcome: (outcome: CaptureOutcome) => void | Promise<void>,
     onRead: (bytesSoFar: number) => void | Promise<void> = () => undefined,
   ) {
     this.#host = parts.host;
     this.#queue = parts.queue;
+    this.#references = parts.references;
     this.#pathKey = parts.pathKey;
     this.#clock = parts.clock;
     this.#onOutcome = onOutcome;
@@ -113,7 +129,12 @@ export class Capturer {
 
   async #files(tasks: readonly PutTask[], signal: AbortSignal | undefined): Promise<void> {
     if (tasks.length === 0) return;
-    const jobs = tasks.map(({ item }, job) => ({ job, path: item.path }));
+    const admitted = await this.#references.admit(tasks.map(candidate));
+    const jobs: CaptureJob[] = [];
+    for (const [job, task] of tasks.entries()) {
+      if (admitted[job] === true) jobs.push({ job, path: task.item.path });
+      else await this.#full(task, task.item.stat);
+    }
     const ended = async (result: CaptureResult, capture: Capture | undefined): Promise<void> => {
       const task = tasks[result.job];
       if (task !== undefined) await this.#ended(task, result, capture);
@@ -122,11 +143,14 @@ export class Capturer {
       this.readBytes += bytes;
       await this.#onRead(this.readBytes);
     };
-    const intake = new Intake(this.#queue, ended, read, signal);
+    const intake = new Intake(this.#queue, (job) => tasks[job]?.source.class, ended, read, signal);
+    // What the cache says stays true while a capture is open (I-A9).
+    const guard = this.#queue.capture();
     try {
-      await this.#host.capture(jobs, intake);
+      if (jobs.length > 0) await this.#host.capture(jobs, intake);
     } finally {
       intake.abandon();
+      guard.abort();
     }
     // The next batch is read while this one reaches the disk; one sync at a time.
     await this.#syncing;
@@ -139,6 +163,7 @@ export class Capturer {
     if (result.type === 'problem') return this.#onOutcome({ type: 'problem', task, path, problem: result.problem });
     if (result.type === 'vanished') return this.#onOutcome({ type: 'vanished', task, path });
     const { stat } = result;
+    if (result.type === 'refused') return this.#full(task, stat);
     const known: KnownStat = {
       ...this.#stat(task, stat.size, result.startedMs),
       mtimeNs: stat.mtimeNs,
@@ -151,6 +176,7 @@ export class Capturer {
     if (before !== undefined && sameVersion(before, known)) {
       capture?.abort();
       await this.#queue.refresh({ ...before, ...known, resultPathLength: before.resultPathLength });
+      await this.#references.settled(known.path, known.size, known.mtimeNs);
       return this.#onOutcome({ type: 'same', task, size: stat.size });
     }
     const draft: EntryDraft = {
@@ -159,15 +185,31 @@ export class Capturer {
       content: result.content,
       read: { sha256: result.sha256, keys: result.keys },
     };
-    await (capture ?? this.#queue.capture()).putVersion(draft, known);
+    await this.#references.captures(known.path, known.size, known.mtimeNs);
+    try {
+      await (capture ?? this.#queue.capture(task.source.class)).putVersion(draft, known);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      return this.#full(task, stat);
+    }
     await this.#onOutcome({ type: 'version', task, size: stat.size });
+  }
+
+  async #full(task: PutTask, { size, mtimeNs }: Pick<SourceStat, 'size' | 'mtimeNs'>): Promise<void> {
+    const { path, resultPathLength } = task.item;
+    await this.#references.refer({ path: pathBytes(path), size, mtimeNs, class: task.source.class, resultPathLength });
+    await this.#onOutcome({ type: 'full', task, path });
   }
 
   async #withoutContent(task: PutTask): Promise<void> {
     const known = this.#stat(task, 0, this.#clock.nowMs());
-    await this.#queue
-      .capture()
-      .putVersion({ ...this.#draft(task, known), size: 0, content: { depth: 0, refs: [] }, read: undefined }, known);
+    const draft: EntryDraft = { ...this.#draft(task, known), size: 0, content: { depth: 0, refs: [] }, read: undefined };
+    try {
+      await this.#queue.capture(task.source.class).putVersion(draft, known);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      return this.#full(task, { size: 0, mtimeNs: known.mtimeNs });
+    }
     await this.#onOutcome({ type: 'version', task, size: 0 });
   }
 
@@ -193,7 +235,8 @@ export class Capturer {
       },
       read: undefined,
     };
-    await this.#queue.capture().putVersion(draft, undefined);
+    await this.#references.gone(path);
+    await this.#queue.capture(task.source.class).putVersion(draft, undefined);
     await this.#onOutcome({ type: 'version', task, size: 0 });
   }
 
@@ -225,6 +268,12 @@ export class Capturer {
   }
 }
 
+function candidate({ item, known, source }: PutTask): Candidate {
+  const { size, mtimeNs } = item.stat;
+  const knownSize = known?.kind === 'file' ? known.size : 0;
+  return { path: pathBytes(item.path), class: source.class, size, mtimeNs, knownSize };
+}
+
 /** Whether a new version would say nothing new: content, name and everything that a restore brings back are the same. */
 function sameVersion(before: KnownFile, now: KnownStat): boolean {
   return (
@@ -234,65 +283,4 @@ function sameVersion(before: KnownFile, now: KnownStat): boolean {
     before.mode === now.mode &&
     Buffer.compare(before.contentTag, now.contentTag) === 0
   );
-}
-
-/** Takes windows over into the queue and hands each ended job on with the capture that holds its items. */
-class Intake implements CaptureExchange {
-  readonly #queue: Queue;
-  readonly #ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>;
-  readonly #read: (bytes: number) => Promise<void>;
-  readonly #signal: AbortSignal | undefined;
-  readonly #captures = new Map<number, Capture>();
-
-  constructor(
-    queue: Queue,
-    ended: (result: CaptureResult, capture: Capture | undefined) => Promise<void>,
-    read: (bytes: number) => Promise<void>,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#queue = queue;
-    this.#ended = ended;
-    this.#read = read;
-    this.#signal = signal;
-  }
-
-  async lookup(indexes: readonly Uint8Array[]): ReturnType<CaptureExchange['lookup']> {
-    throwIfStopped(this.#signal);
-    return this.#queue.cacheGetMany(indexes);
-  }
-
-  async deliver(window: CaptureWindow): Promise<void> {
-    throwIfStopped(this.#signal);
-    await this.#read(window.readBytes);
-    for (const attempt of window.aborted) {
-      this.#captures.get(attempt)?.abort();
-      this.#captures.delete(attempt);
-    }
-    await Promise.all(window.items.map(({ attempt, id, kind, sealed }) => this.#capture(attempt).putItem({ id, kind, sealed })));
-    for (const { attempt, index, chunk } of window.cached) this.#capture(attempt).cachePut(index, chunk);
-    // All at once: the queue keeps the order of the calls, and a wait for each would cost more than the work.
-    await Promise.all(
-      window.results.map((result) => {
-        const attempt = result.type === 'captured' ? result.attempt : undefined;
-        const capture = attempt === undefined ? undefined : this.#captures.get(attempt);
-        if (attempt !== undefined) this.#captures.delete(attempt);
-        return this.#ended(result, capture);
-      }),
-    );
-  }
-
-  /** Drops what belongs to no version: after an error, or nothing. */
-  abandon(): void {
-    for (const capture of this.#captures.values()) capture.abort();
-    this.#captures.clear();
-  }
-
-  #capture(attempt: number): Capture {
-    let capture = this.#captures.get(attempt);
-    if (capture === undefined) {
-      capture = this.#queue.capture();
-      this.#captures.set(attempt, capture);
-    }
-    return capture;
-  }
 }

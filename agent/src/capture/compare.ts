@@ -3,6 +3,7 @@ import { type BytePath, bytePath, isWithin, separator } from './paths.ts';
 import type { Problem } from './problem.ts';
 import { type CompiledRules, excludedFrom } from './rules.ts';
 import type { SourceStat } from './source-port.ts';
+import { isFresh } from './ticks.ts';
 import type { Found } from './walk.ts';
 
 export type FoundItem = Extract<Found, { type: 'item' }>;
@@ -18,10 +19,6 @@ export type Change =
   /** Cannot be looked at; whatever is known of it stays as it is. */
   | { readonly type: 'problem'; readonly path: BytePath; readonly problem: Problem };
 
-/** File systems stamp changes in ticks: within this time a second change can leave the same stamps (kernel tick, NTFS clock). */
-const tickMs = 20;
-/** Where stamps are whole seconds (FAT, some network shares), a tick is up to two of them. */
-const coarseTickMs = 2000;
 const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
 
 /** Whether the stamps of an item are those that were captured, and old enough then to have shown any later change. */
@@ -30,14 +27,8 @@ function isUnchanged(stat: SourceStat, known: KnownFile): boolean {
   if (stat.kind === 'directory') return true;
   if (stat.size !== known.size && stat.kind === 'file') return false;
   if (stat.ctimeNs !== known.ctimeNs || stat.ino !== known.ino) return false;
-  return stat.kind !== 'file' || !isRacy(known);
-}
-
-/** A file read within one tick of its last change may have changed again unseen, so it is read once more (as git does). */
-function isRacy(known: KnownFile): boolean {
-  const newest = known.mtimeNs > known.ctimeNs ? known.mtimeNs : known.ctimeNs;
-  const tick = known.ctimeNs % 1_000_000_000n === 0n ? coarseTickMs : tickMs;
-  return Math.abs(known.capturedAtMs - Number(newest / 1_000_000n)) <= tick;
+  // A file read within one tick of its last change may have changed again unseen, so it is read once more (as git does).
+  return stat.kind !== 'file' || !isFresh(known, known.capturedAtMs);
 }
 
 /**

@@ -10,6 +10,7 @@ import type { CachedChunk } from '../queue/queue.ts';
 import { pathBytes } from './paths.ts';
 import { changingProblem, type Problem, problemOf, sameState } from './problem.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
+import { restMs } from './ticks.ts';
 import type { CaptureExchange, CaptureJob, CaptureResult, CaptureWindow } from './window.ts';
 
 /** What sealing needs; `cacheSecret` is this installation's own. */
@@ -17,6 +18,9 @@ export interface CaptureKeys {
   readonly vault: VaultKeys;
   readonly cacheSecret: Uint8Array;
 }
+
+/** Lets some time pass. */
+export type Pause = (ms: number) => Promise<void>;
 
 /** Room of one window: two chunks of the largest size, so that a carried-over piece never fills it. Two windows are alive. */
 const windowBytes = 8 << 20;
@@ -90,16 +94,20 @@ export class CaptureCore {
   readonly #room: CaptureRoom;
   readonly #exchange: CaptureExchange;
   readonly #clock: Clock;
+  readonly #pause: Pause;
   #attempts = 0;
+  /** Attempts that the exchange had no room for. */
+  readonly #refused = new Set<number>();
   #window: OpenWindow;
   #closing: Promise<void> = Promise.resolve();
 
-  constructor(port: SourcePort, keys: CaptureKeys, room: CaptureRoom, exchange: CaptureExchange, clock: Clock) {
+  constructor(port: SourcePort, keys: CaptureKeys, room: CaptureRoom, exchange: CaptureExchange, clock: Clock, pause: Pause) {
     this.#port = port;
     this.#keys = keys;
     this.#room = room;
     this.#exchange = exchange;
     this.#clock = clock;
+    this.#pause = pause;
     this.#window = this.#newWindow();
   }
 
@@ -132,7 +140,7 @@ export class CaptureCore {
   /** Undefined: captured; `changed`: try again; else the result to report. */
   async #attempt(job: CaptureJob): Promise<CaptureResult | 'changed' | undefined> {
     const path = pathBytes(job.path);
-    const startedMs = this.#clock.nowMs();
+    let startedMs = this.#clock.nowMs();
     let descriptor: number;
     try {
       descriptor = this.#port.open(path);
@@ -152,11 +160,22 @@ export class CaptureCore {
       aborted: false,
     };
     try {
-      const before = this.#port.fstat(descriptor);
+      let before = this.#port.fstat(descriptor);
+      const rest = restMs(before, startedMs);
+      if (rest > 0) {
+        // It changed within this tick: another change during the read could leave the same stamps. After the tick it cannot.
+        await this.#pause(rest);
+        startedMs = this.#clock.nowMs();
+        before = this.#port.fstat(descriptor);
+      }
       if (before.kind !== 'file') return { type: 'vanished', job: job.job };
-      const complete = await this.#read(descriptor, attempt, before.size);
+      const read = await this.#read(descriptor, attempt, before.size);
+      if (read === 'refused') {
+        this.#abort(attempt);
+        return { type: 'refused', job: job.job, stat: before };
+      }
       const after = this.#port.fstat(descriptor);
-      if (!complete || !sameState(before, after)) {
+      if (read === 'incomplete' || !sameState(before, after)) {
         this.#abort(attempt);
         return 'changed';
       }
@@ -171,14 +190,15 @@ export class CaptureCore {
     }
   }
 
-  /** Reads to the end; false when there are more or fewer bytes than `size`. */
-  async #read(descriptor: number, attempt: Attempt, size: number): Promise<boolean> {
+  /** Reads to the end; `incomplete` when there are more or fewer bytes than `size`. */
+  async #read(descriptor: number, attempt: Attempt, size: number): Promise<'complete' | 'incomplete' | 'refused'> {
     let total = 0;
     let chunkStart = this.#window.used;
     for (;;) {
       if (this.#isFull(1)) {
         await this.#turn(attempt, chunkStart);
         chunkStart = 0;
+        if (this.#refused.delete(attempt.number)) return 'refused';
       }
       const window = this.#window;
       const offset = window.used;
@@ -186,7 +206,7 @@ export class CaptureCore {
       if (count === 0) break;
       total += count;
       window.readBytes += count;
-      if (total > size) return false;
+      if (total > size) return 'incomplete';
       const block = window.buffer.subarray(offset, offset + count);
       window.used += count;
       attempt.hash.update(block);
@@ -196,7 +216,7 @@ export class CaptureCore {
       }
     }
     if (chunkStart < this.#window.used) this.#piece(attempt, chunkStart, this.#window.used);
-    return total === size;
+    return total === size ? 'complete' : 'incomplete';
   }
 
   #piece(attempt: Attempt, from: number, to: number): void {
@@ -249,10 +269,11 @@ export class CaptureCore {
       }
       const chunk = sealChunk(this.#keys.vault, plain);
       attempt.refs.push({ ref: refOf(chunk), key: chunk.key });
-      items.push({ attempt: attempt.number, id: chunk.id, kind: 'chunk', sealed: chunk.sealed });
+      const of = { attempt: attempt.number, job: attempt.job.job };
+      items.push({ ...of, id: chunk.id, kind: 'chunk', sealed: chunk.sealed });
       const { id, plainSize, epoch } = chunk;
       const index = indexes[at] ?? cacheIndex(fingerprint);
-      cached.push({ attempt: attempt.number, index, chunk: { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, chunk.key) } });
+      cached.push({ ...of, index, chunk: { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, chunk.key) } });
     }
     const results: CaptureResult[] = [];
     for (const ending of window.endings) {
@@ -262,12 +283,13 @@ export class CaptureCore {
       }
       const { attempt, stat, startedMs, sha256 } = ending;
       const built = buildContent(this.#keys.vault, attempt.refs);
-      for (const { id, kind, sealed } of built.pages) items.push({ attempt: attempt.number, id, kind, sealed });
+      for (const { id, kind, sealed } of built.pages) items.push({ attempt: attempt.number, job: attempt.job.job, id, kind, sealed });
       const { content, keys } = built;
       results.push({ type: 'captured', job: attempt.job.job, attempt: attempt.number, stat, startedMs, sha256, content, keys });
     }
     this.#room.giveBack(window.buffer);
-    await this.#exchange.deliver({ aborted: window.aborted, items, cached, results, readBytes: window.readBytes });
+    const refused = await this.#exchange.deliver({ aborted: window.aborted, items, cached, results, readBytes: window.readBytes });
+    for (const attempt of refused) this.#refused.add(attempt);
   }
 
   #newWindow(): OpenWindow {

@@ -1,5 +1,5 @@
 import type { Clock } from '@aliquot/shared/ports';
-import { CaptureCore, type CaptureKeys, CaptureRoom } from './core.ts';
+import { CaptureCore, type CaptureKeys, CaptureRoom, type Pause } from './core.ts';
 import { type BytePath, pathBytes } from './paths.ts';
 import { compileRules, type WalkRules } from './rules.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
@@ -57,13 +57,15 @@ export class LocalHost implements CaptureHost {
   readonly #port: SourcePort;
   readonly #keys: CaptureKeys;
   readonly #clock: Clock;
+  readonly #pause: Pause;
   #room: CaptureRoom | undefined;
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(port: SourcePort, keys: CaptureKeys, clock: Clock) {
+  constructor(port: SourcePort, keys: CaptureKeys, clock: Clock, pause: Pause) {
     this.#port = port;
     this.#keys = keys;
     this.#clock = clock;
+    this.#pause = pause;
   }
 
   async *walk(request: WalkRequest): AsyncGenerator<readonly Found[], void, void> {
@@ -77,7 +79,7 @@ export class LocalHost implements CaptureHost {
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
     this.#room ??= new CaptureRoom(this.#keys);
     const room = this.#room;
-    const run = this.#turn.then(() => new CaptureCore(this.#port, this.#keys, room, exchange, this.#clock).capture(jobs));
+    const run = this.#turn.then(() => new CaptureCore(this.#port, this.#keys, room, exchange, this.#clock, this.#pause).capture(jobs));
     this.#turn = run.catch(() => undefined);
     return run;
   }

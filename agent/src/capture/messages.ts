@@ -21,8 +21,8 @@ export type ToWorker =
   | { readonly type: 'capture'; readonly id: number; readonly jobs: readonly CaptureJob[] }
   /** Answers `lookup`, in order. */
   | { readonly type: 'hits'; readonly id: number; readonly hits: readonly (CachedChunk | undefined)[] }
-  /** Answers `window`. */
-  | { readonly type: 'taken'; readonly id: number }
+  /** Answers `window`, with the attempts that found no room. */
+  | { readonly type: 'taken'; readonly id: number; readonly refused: readonly number[] }
   /** A lookup or a window failed on the main thread: the capture ends. */
   | { readonly type: 'stop'; readonly id: number };
 

@@ -10,8 +10,9 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `root-missing`: a watched folder is not there (an unplugged drive?)
  * - `root-empty`: a watched folder is another one than before, and empty (an unmounted drive?)
  * - `vanished`: it was named for capture and is not there
+ * - `queue-full`: it is complete, and the queue has no room for it; kept as a reference, not as a problem of the queue
  */
-export type ProblemCode = 'unreadable' | 'changing' | 'special' | 'unlistable' | 'root-missing' | 'root-empty' | 'vanished';
+export type ProblemCode = 'unreadable' | 'changing' | 'special' | 'unlistable' | 'root-missing' | 'root-empty' | 'vanished' | 'queue-full';
 
 /** One thing that is not protected, and why. */
 export interface Problem {

@@ -35,10 +35,10 @@ class HandOver implements CaptureExchange {
     return Promise.resolve(indexes.map(() => undefined));
   }
 
-  deliver(window: CaptureWindow): Promise<void> {
-    if (this.#ended) return Promise.resolve();
+  deliver(window: CaptureWindow): Promise<readonly number[]> {
+    if (this.#ended) return Promise.resolve([]);
     return new Promise((taken) => {
-      this.#window = { window, taken };
+      this.#window = { window, taken: () => taken([]) };
       this.#wake();
     });
   }

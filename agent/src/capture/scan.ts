@@ -36,7 +36,7 @@ function isMissing(seen: SourceStat | string): boolean {
 }
 
 /** Whether the source's root is there, and the folder that it was: not the empty place where a drive was mounted. */
-async function isSameRoot(host: CaptureHost, queue: Queue, root: BytePath): Promise<boolean> {
+export async function isSameRoot(host: CaptureHost, queue: Queue, root: BytePath): Promise<boolean> {
   const seen = await host.look(root);
   if (typeof seen === 'string') return false;
   const known = await queue.known(pathBytes(root));

@@ -3,12 +3,14 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '@aliquot/shared/ports';
 import type { DurableQueue } from '../queue/durable-queue.ts';
+import type { QueueBudget } from '../queue/queue.ts';
 import { cacheSecret, keys, openQueue, temporaryFolder } from '../queue/test-support.ts';
 import { immediate } from '../watch/gate.ts';
 import { type CaptureOutcome, Capturer } from './capturer.ts';
 import { LocalHost } from './host.ts';
 import { type BytePath, fromText } from './paths.ts';
 import { ProblemBook } from './problem-book.ts';
+import { ReferenceBook } from './references.ts';
 import { defaultFolderResults, type WalkRules } from './rules.ts';
 import { scan } from './scan.ts';
 import { type Source, sourceOf } from './source.ts';
@@ -24,8 +26,11 @@ export interface Bench {
   readonly own: string;
   readonly queue: DurableQueue;
   readonly problems: ProblemBook;
+  readonly references: ReferenceBook;
   readonly source: Source;
   readonly clock: Clock & { ms: number };
+  /** How long a capture waited for stamps to come of age; no time passes meanwhile. */
+  readonly pauses: readonly number[];
   host: LocalHost;
   /** Sees the folder through another port from now on. */
   through(port: SourcePort): void;
@@ -42,7 +47,7 @@ export interface Captured {
   readonly same: number;
 }
 
-export async function openBench(rules: Partial<WalkRules> = {}): Promise<Bench> {
+export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBudget): Promise<Bench> {
   const folder = temporaryFolder();
   const data = join(folder.dir, 'data');
   const own = join(folder.dir, 'own');
@@ -51,21 +56,28 @@ export async function openBench(rules: Partial<WalkRules> = {}): Promise<Bench> 
   const root = fromText(data, '/');
   // A day ahead: no file of a test was changed within a tick of its capture.
   const clock = { ms: Date.now() + 86_400_000, nowMs: () => clock.ms };
-  const queue = await openQueue(own, { clock });
+  const queue = await openQueue(own, { clock, ...(budget === undefined ? {} : { budget }) });
   const problems = await ProblemBook.load(queue, clock);
+  const references = new ReferenceBook(queue, clock);
   const source = sourceOf(pathKey, {
     root,
     class: 'default',
     rules: { exclude: [], folderResults: defaultFolderResults, leaveOut: [fromText(own, '/')], ...rules },
     proof: undefined,
   });
-  const hostOf = (port: SourcePort) => new LocalHost(port, { vault: keys, cacheSecret }, clock);
+  const pauses: number[] = [];
+  const pause = async (ms: number) => {
+    pauses.push(ms);
+  };
+  const hostOf = (port: SourcePort) => new LocalHost(port, { vault: keys, cacheSecret }, clock, pause);
   const bench: Bench = {
     data,
     root,
     own,
     queue,
     problems,
+    references,
+    pauses,
     source,
     clock,
     host: hostOf(nodeSource),
@@ -77,7 +89,7 @@ export async function openBench(rules: Partial<WalkRules> = {}): Promise<Bench> 
       const told: string[] = [];
       let same = 0;
       const name = (path: BytePath) => path.slice(root.length + 1) || '.';
-      const capturer = new Capturer({ host: bench.host, queue, pathKey, clock }, async (outcome) => {
+      const capturer = new Capturer({ host: bench.host, queue, references, pathKey, clock }, async (outcome) => {
         outcomes.push(outcome);
         const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
         const verb =

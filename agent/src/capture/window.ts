@@ -25,6 +25,8 @@ export type CaptureResult =
       readonly keys: readonly Uint8Array[];
     }
   | { readonly type: 'problem'; readonly job: number; readonly problem: Problem }
+  /** Read no further, because the exchange had no room for it; `stat` is the state of the open file before. */
+  | { readonly type: 'refused'; readonly job: number; readonly stat: SourceStat }
   /** Not there any more, or no longer a file: the next scan knows what it is now. */
   | { readonly type: 'vanished'; readonly job: number };
 
@@ -34,8 +36,14 @@ export type CaptureResult =
  */
 export interface CaptureWindow {
   readonly aborted: readonly number[];
-  readonly items: readonly { readonly attempt: number; readonly id: ChunkId; readonly kind: StoredKind; readonly sealed: Uint8Array }[];
-  readonly cached: readonly { readonly attempt: number; readonly index: Uint8Array; readonly chunk: CachedChunk }[];
+  readonly items: readonly {
+    readonly attempt: number;
+    readonly job: number;
+    readonly id: ChunkId;
+    readonly kind: StoredKind;
+    readonly sealed: Uint8Array;
+  }[];
+  readonly cached: readonly { readonly attempt: number; readonly job: number; readonly index: Uint8Array; readonly chunk: CachedChunk }[];
   readonly results: readonly CaptureResult[];
   /** Source bytes read since the last window. */
   readonly readBytes: number;
@@ -44,6 +52,9 @@ export interface CaptureWindow {
 /** What capture asks of its surroundings: the chunk cache, and somewhere to put what it sealed. */
 export interface CaptureExchange {
   lookup(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]>;
-  /** Resolves when the window was taken over: this is the back-pressure of the queue's disk. */
-  deliver(window: CaptureWindow): Promise<void>;
+  /**
+   * Resolves when the window was taken over: this is the back-pressure of the queue's disk. The answer are attempts that found no
+   * room: nothing more of them is wanted.
+   */
+  deliver(window: CaptureWindow): Promise<readonly number[]>;
 }

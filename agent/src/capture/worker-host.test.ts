@@ -28,6 +28,7 @@ function taker(): CaptureExchange & { windows: CaptureWindow[] } {
     lookup: async (indexes) => indexes.map(() => undefined),
     deliver: async (window) => {
       windows.push(window);
+      return [];
     },
   };
 }

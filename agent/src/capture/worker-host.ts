@@ -95,7 +95,7 @@ export class WorkerHost implements CaptureHost {
           if (message.type === 'lookup') {
             exchange.lookup(message.indexes).then((hits) => this.#post({ type: 'hits', id, hits }), stop);
           } else if (message.type === 'window') {
-            exchange.deliver(message.window).then(() => this.#post({ type: 'taken', id }), stop);
+            exchange.deliver(message.window).then((refused) => this.#post({ type: 'taken', id, refused }), stop);
           } else if (message.type === 'captured') resolve();
           else if (message.type === 'failed') reject(cause ?? new Error(`capture failed: ${message.message}`));
         },

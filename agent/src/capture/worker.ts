@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/queue.ts';
@@ -12,7 +13,7 @@ import type { CaptureExchange, CaptureWindow } from './window.ts';
 if (parentPort === null) throw new Error('this file runs as a worker only');
 const port = parentPort;
 const { keys } = workerData as WorkerStart;
-const host = new LocalHost(nodeSource, keys, systemClock);
+const host = new LocalHost(nodeSource, keys, systemClock, (ms) => pause(ms));
 const walks = new Map<number, Iterator<readonly Found[], void, void>>();
 const exchanges = new Map<number, RemoteExchange>();
 
@@ -24,7 +25,7 @@ function send(message: FromWorker, transfer: ArrayBuffer[] = []): void {
 class RemoteExchange implements CaptureExchange {
   readonly #id: number;
   readonly lookups: { resolve: (hits: readonly (CachedChunk | undefined)[]) => void; reject: (error: Error) => void }[] = [];
-  readonly windows: { resolve: () => void; reject: (error: Error) => void }[] = [];
+  readonly windows: { resolve: (refused: readonly number[]) => void; reject: (error: Error) => void }[] = [];
 
   constructor(id: number) {
     this.#id = id;
@@ -37,7 +38,7 @@ class RemoteExchange implements CaptureExchange {
     });
   }
 
-  deliver(window: CaptureWindow): Promise<void> {
+  deliver(window: CaptureWindow): Promise<readonly number[]> {
     return new Promise((resolve, reject) => {
       this.windows.push({ resolve, reject });
       const { packed, transfer } = pack(window);
@@ -112,7 +113,7 @@ function handle(message: ToWorker): void {
       exchanges.get(message.id)?.lookups.shift()?.resolve(message.hits);
       break;
     case 'taken':
-      exchanges.get(message.id)?.windows.shift()?.resolve();
+      exchanges.get(message.id)?.windows.shift()?.resolve(message.refused);
       break;
     case 'stop':
       exchanges.get(message.id)?.stop();

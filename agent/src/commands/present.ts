@@ -39,7 +39,7 @@ function describe(event: AgentEvent): string | undefined {
     case 'imported':
       return carryText(event);
     case 'lost':
-      return `lost: ${printable(text(event, 'path') || 'a version without a name')}; its source and the collector’s copy are both gone`;
+      return `lost: ${printable(text(event, 'path') || 'a version without a name')}; ${lostBecause(text(event, 'why'))}`;
     case 'enrolled':
       return `enrolled as ${printable(text(event, 'agent'))} of vault ${printable(text(event, 'vault'))} at ${text(event, 'collector')}`;
     case 'finding':
@@ -47,6 +47,12 @@ function describe(event: AgentEvent): string | undefined {
     default:
       return undefined;
   }
+}
+
+function lostBecause(why: string): string {
+  if (why === 'reference-changed') return 'an earlier state of it changed before there was room in the queue';
+  if (why === 'reference-gone') return 'it went before there was room in the queue';
+  return 'its source and the collector’s copy are both gone';
 }
 
 function backupSummary(event: AgentEvent): string {

@@ -13,7 +13,15 @@ const schema = z.object({
   connection: z.string(),
   connectionProblem: problem.optional(),
   rolledBack: z.boolean(),
-  queue: z.object({ entries: z.number(), bytes: z.number(), oldest: z.string().optional() }),
+  queue: z.object({
+    entries: z.number(),
+    bytes: z.number(),
+    oldest: z.string().optional(),
+    freeBytes: z.number(),
+    maxBytes: z.number().optional(),
+    full: z.boolean(),
+    waiting: z.object({ files: z.number(), bytes: z.number() }),
+  }),
   lastReceipt: z.object({ at: z.string(), commit: z.number(), copies: z.number() }).nullable(),
   lastScan: z.string().nullable(),
   scanning: z.boolean(),
@@ -65,10 +73,17 @@ function troubles(status: Status): string[] {
       `Waiting to be sent: ${n(queue.entries)} ${queue.entries === 1 ? 'version' : 'versions'}, ${formatBytes(queue.bytes)}${since}.`,
     );
   }
+  if (queue.full) {
+    const { files, bytes } = queue.waiting;
+    const limit = queue.maxBytes === undefined ? '' : ` of ${formatBytes(queue.maxBytes)}`;
+    lines.push(
+      `ALARM: the queue is full (its limit${limit}, or its disk with ${formatBytes(queue.freeBytes)} free): ${n(files)} complete ${files === 1 ? 'result file is' : 'result files are'} only at the source, ${formatBytes(bytes)}. Do not delete ${files === 1 ? 'it' : 'them'}; what to do is named below.`,
+    );
+  }
   if (problems > 0) lines.push(`Not protected: ${n(problems)} ${problems === 1 ? 'path' : 'paths'}, each named below with what to do.`);
   if (lost > 0)
     lines.push(
-      `Lost by the collector: ${n(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT, then run status with --acknowledge-lost.`,
+      `Lost: ${n(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT, then run status with --acknowledge-lost.`,
     );
   if (trouble !== undefined) lines.push(`The last scan failed: ${trouble}`);
   for (const { path, eventsMissing } of sources) {

@@ -67,6 +67,8 @@ export interface Queue {
   loseReference(path: Uint8Array, why: LostReason): Promise<void>;
   /** Oldest settled first. Snapshot of what is durable; memory independent of the number. */
   references(): AsyncIterable<FileReference>;
+  /** The reference of this path, also one that is not durable yet. */
+  reference(path: Uint8Array): Promise<FileReference | undefined>;
   referenceTotals(): ReferenceTotals;
 
   /** Calls back after changes; returns the way to stop it. A listener must not throw. */

@@ -6,6 +6,7 @@ import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, bytePath, fromText, isWithin } from '../capture/paths.ts';
 import { ProblemBook } from '../capture/problem-book.ts';
 import { recoverFrom } from '../capture/recover.ts';
+import { ReferenceBook } from '../capture/references.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
 import { WorkerHost } from '../capture/worker-host.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
@@ -28,6 +29,7 @@ export interface Agent {
   readonly uplink: Uplink;
   readonly host: CaptureHost;
   readonly problems: ProblemBook;
+  readonly references: ReferenceBook;
   /** The configured sources; none without a configuration. */
   readonly sources: readonly Source[];
   readonly port: FilePort;
@@ -96,6 +98,7 @@ async function openIn(
       uplink,
       host,
       problems,
+      references: new ReferenceBook(queue, clock),
       sources: config === undefined ? [] : sourcesOf(config, identity.pathKey, ownFolders),
       port,
       clock,

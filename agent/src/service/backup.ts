@@ -8,11 +8,14 @@ import { scan, sourceFor } from '../capture/scan.ts';
 import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import { immediate } from '../watch/gate.ts';
-import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
+import { addTally, countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import type { Agent } from './agent.ts';
 import { AgentError } from './errors.ts';
 import type { BackupRequest, Emit } from './protocol.ts';
+import { waitingProblems } from './queue-view.ts';
 import { sendAll, unreachable } from './reach.ts';
+import { unprotected } from './status.ts';
+import { captureWaiting } from './waiting.ts';
 
 /** One thing to scan: a path, and the source whose rules and class it comes under. */
 interface Root {
@@ -51,7 +54,8 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
       ? { heartbeat: false, error: interrupted() }
       : request.offline
         ? undefined
-        : await send(agent, tally, emit, signal);
+        : await sendAndFill(agent, roots, tally, emit, signal);
+    await nameWaiting(agent, roots, named);
     const { entries: queued } = agent.queue.pending();
     const { files, newFiles, bytes, failed, changed, unchanged, gone, folders, links } = tally;
     await emit({
@@ -111,7 +115,7 @@ async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal)
       return { heartbeat: false, gaveUp };
     }
     if (tally.versions > 0) return { heartbeat: false };
-    await uplink.heartbeat({ files: tally.files, bytes: tally.bytes, unprotected: agent.problems.size });
+    await uplink.heartbeat({ files: tally.files, bytes: tally.bytes, unprotected: unprotected(agent) });
     return { heartbeat: true };
   } catch (error) {
     const { state } = uplink.status();
@@ -119,6 +123,32 @@ async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal)
     const reached = state !== 'offline' && state !== 'connecting';
     if (!reached && !signal.aborted && queue.pending().entries === 0) return { heartbeat: false };
     return { heartbeat: false, error };
+  }
+}
+
+/** Whether a path is one of those that were named. */
+function within(roots: readonly Root[]): (path: BytePath) => boolean {
+  return (path) => roots.some(({ at }) => isWithin(path, at));
+}
+
+/** Sends what is queued; what had no room meanwhile is captured then, and sent, until nothing more finds room. */
+async function sendAndFill(agent: Agent, roots: readonly Root[], tally: Tally, emit: Emit, signal: AbortSignal): Promise<Sending> {
+  for (;;) {
+    const sending = await send(agent, tally, emit, signal);
+    if (sending.error !== undefined || sending.gaveUp !== undefined || agent.references.files === 0) return sending;
+    const more = await captureWaiting(agent, { where: within(roots), all: true, onChanged: undefined }, signal);
+    if (signal.aborted) return { heartbeat: false, error: interrupted() };
+    more.failed = 0; // what waits on is named at the end
+    addTally(tally, more);
+    if (more.versions === 0) return sending;
+  }
+}
+
+/** Names what is only at its source, because the queue has no room. */
+async function nameWaiting(agent: Agent, roots: readonly Root[], named: Named): Promise<void> {
+  const isNamed = within(roots);
+  for await (const { path, message } of waitingProblems(agent.queue)) {
+    if (isNamed(bytePath(path))) await named(bytePath(path), { code: 'queue-full', message }, false);
   }
 }
 
@@ -132,17 +162,18 @@ async function captureAll(
   emit: Emit,
   signal: AbortSignal,
 ): Promise<number> {
-  const { host, queue, problems, identity, clock } = agent;
+  const { host, queue, problems, references, identity, clock } = agent;
   const progress = (bytes: number) => emit({ event: 'progress', files: tally.files, bytes: Math.max(bytes, tally.bytes) });
   const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
     countOutcome(tally, outcome);
+    if (outcome.type === 'full') tally.failed -= 1; // named at the end, if it still waits then
     if (outcome.type === 'problem') {
       tally.failed -= 1; // counted by `named`
       await named(outcome.path, outcome.problem, true);
     }
     await progress(0);
   };
-  const capturer = new Capturer({ host, queue, pathKey: identity.pathKey, clock }, onOutcome, progress);
+  const capturer = new Capturer({ host, queue, references, pathKey: identity.pathKey, clock }, onOutcome, progress);
   for (const { source, at } of roots) {
     const sweep = problems.sweep(at);
     const tasks = immediate(unlessStopped(scan(host, queue, source, at), signal), source, {

@@ -44,6 +44,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     queue,
     uplink,
     problems,
+    references: bench.references,
     clock,
     random: systemRandom,
     port: nodeFiles,

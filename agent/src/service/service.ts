@@ -4,7 +4,7 @@ import { type BytePath, pathBytes } from '../capture/paths.ts';
 import { exportToFile, importFromFile } from '../carry/operations.ts';
 import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
-import { WatchLoop } from '../watch/watch-loop.ts';
+import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
 import type { EventPort } from '../watch/watcher.ts';
 import type { Agent } from './agent.ts';
 import { backup } from './backup.ts';
@@ -12,7 +12,8 @@ import { flush } from './flush.ts';
 import type { Emit, Operation, Request } from './protocol.ts';
 import type { SocketPlace } from './socket-path.ts';
 import { type LocalSocket, listenLocally } from './socket-server.ts';
-import { type ServiceView, status } from './status.ts';
+import { type ServiceView, status, unprotected } from './status.ts';
+import { captureWaiting } from './waiting.ts';
 
 export interface ServiceParts {
   readonly agent: Agent;
@@ -48,20 +49,22 @@ export class Service {
   readonly #eventsMissing = new Map<BytePath, string>();
   #socket: LocalSocket | undefined;
   #trouble: string | undefined;
+  #toldWaiting = false;
   #unsubscribe: () => void = () => undefined;
 
   private constructor(parts: ServiceParts) {
     const { agent, events, scanIntervalSeconds } = parts;
-    const { host, queue, problems, identity, clock } = agent;
+    const { host, queue, problems, references, identity, clock } = agent;
     this.#parts = parts;
     // Windows writes the stamps of open files late, so there only the agent's own looks count.
-    const shared = { host, queue, problems, pathKey: identity.pathKey, clock, trustStamps: process.platform !== 'win32' };
+    const shared = { host, queue, problems, references, pathKey: identity.pathKey, clock, trustStamps: process.platform !== 'win32' };
     this.#watches = agent.sources.map((source) => new SourceWatch(source, shared));
     this.#loop = new WatchLoop({
       watches: this.#watches,
       events,
       clock,
       scanIntervalMs: scanIntervalSeconds * 1000,
+      waiting: this.#waiting(),
       listener: {
         captured: ({ versions, newFiles, changed, gone, bytes }) =>
           parts.log.info({ versions, newFiles, changed, gone, bytes }, 'captured'),
@@ -86,6 +89,15 @@ export class Service {
       } else if (event.type === 'receipt') log.info({ commit: event.sequence, versions: event.entries }, 'receipt');
       else log.warn({ code: event.code }, event.message);
     });
+    const unsubscribe = service.#unsubscribe;
+    const ofQueue = agent.queue.subscribe((event) => {
+      service.#tellWaiting();
+      if (event.type === 'room') service.#loop.roomAgain();
+    });
+    service.#unsubscribe = () => {
+      unsubscribe();
+      ofQueue();
+    };
     agent.uplink.start();
     service.#loop.start();
     return service;
@@ -120,13 +132,42 @@ export class Service {
     };
   }
 
+  /** What the queue had no room for. */
+  #waiting(): WaitingForRoom {
+    const { agent } = this.#parts;
+    const { queue, references } = agent;
+    return {
+      get files() {
+        return references.files;
+      },
+      ask: async () => void (await queue.room()),
+      capture: (all, signal) => {
+        const onChanged = (path: BytePath) => {
+          for (const watch of this.#watches) watch.touch(path);
+        };
+        return captureWaiting(agent, { where: () => true, all, onChanged }, signal);
+      },
+    };
+  }
+
+  /** One line of log when the first result waits for room, and one when none does any more. */
+  #tellWaiting(): void {
+    const { agent, log } = this.#parts;
+    const { files } = agent.references;
+    if (files > 0 === this.#toldWaiting) return;
+    this.#toldWaiting = files > 0;
+    if (files > 0) log.error({ files }, 'the queue is full; complete results are only at their source until there is room');
+    else log.info('the queue has room again; nothing waits at its source any more');
+  }
+
   #scanned(files: number, bytes: number, failed: number): void {
     const { agent, log } = this.#parts;
     this.#trouble = undefined;
+    this.#tellWaiting();
     log.info({ files, bytes, failed }, 'scan finished');
     if (agent.uplink.status().state !== 'ready') return;
     // A missed heartbeat is the next scan's to make up for.
-    agent.uplink.heartbeat({ files, bytes, unprotected: agent.problems.size }).catch((error: unknown) => {
+    agent.uplink.heartbeat({ files, bytes, unprotected: unprotected(agent) }).catch((error: unknown) => {
       log.debug({ error: String(error) }, 'heartbeat not sent');
     });
   }

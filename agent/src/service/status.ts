@@ -4,6 +4,7 @@ import { enrolmentOf } from '../identity/identity.ts';
 import type { FileProblem } from '../queue/queue.ts';
 import type { Agent } from './agent.ts';
 import type { Emit, StatusRequest } from './protocol.ts';
+import { queueView, waitingProblems } from './queue-view.ts';
 import { results } from './results.ts';
 
 /** What only the running service knows. */
@@ -19,6 +20,11 @@ export interface ServiceView {
 
 const nothing = new Uint8Array(0);
 
+/** How many paths are not protected, for heartbeats. */
+export function unprotected(agent: Agent): number {
+  return agent.problems.size + agent.references.files;
+}
+
 /**
  * `status`: one `status` event, then (with `results`) one `result` event for each result, then `lost` for what a collector
  * lost. `view` is undefined when no service runs. Nothing that is not protected is left out (P6).
@@ -26,10 +32,11 @@ const nothing = new Uint8Array(0);
 export async function status(agent: Agent, view: ServiceView | undefined, request: StatusRequest, emit: Emit): Promise<void> {
   const problems: FileProblem[] = [];
   for await (const problem of agent.queue.problems()) problems.push(problem);
+  for await (const problem of waitingProblems(agent.queue)) problems.push(problem);
   const settling = [...(view?.settling() ?? [])];
-  const lost: { path: string | undefined; version: number }[] = [];
-  for await (const { path, entry } of agent.queue.lost())
-    lost.push({ path: path === undefined ? undefined : pathText(path), version: entry });
+  const lost: { path: string | null; version: number; why: string }[] = [];
+  for await (const { path, entry, why } of agent.queue.lost())
+    lost.push({ path: path === undefined ? null : pathText(path), version: entry, why });
 
   const counts = { total: 0, safe: 0, queued: 0, settling: 0, problem: 0 };
   let files = 0;
@@ -40,12 +47,13 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
     files += result.files;
     bytes += result.bytes;
   }
-  await emit({ event: 'status', ...head(agent, view), results: counts, files, bytes, problems: problems.length, lost: lost.length });
+  const queue = await queueView(agent.queue);
+  await emit({ event: 'status', ...head(agent, view), queue, results: counts, files, bytes, problems: problems.length, lost: lost.length });
   // Problems first, so that a reader who stops early has seen them.
   for (const { path, code, message, sinceMs } of problems) {
     await emit({ event: 'problem', path: pathText(path), code, message, since: formatInstant(sinceMs) });
   }
-  for (const { path, version } of lost) await emit({ event: 'lost', path: path ?? null, version });
+  for (const one of lost) await emit({ event: 'lost', ...one });
   // Only what has just been shown is taken as seen.
   if (request.acknowledgeLost && lost.length > 0) await agent.queue.acknowledgeLost();
   if (!request.results) return;
@@ -65,7 +73,6 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
 function head(agent: Agent, view: ServiceView | undefined): object {
   const { queue, uplink, identity } = agent;
   const link = uplink.status();
-  const pending = queue.pending();
   const receipt = queue.lastReceipt();
   return {
     service: view === undefined ? 'stopped' : 'running',
@@ -81,11 +88,6 @@ function head(agent: Agent, view: ServiceView | undefined): object {
     ...(link.clockSkewMs === undefined ? {} : { clockSkewMs: link.clockSkewMs }),
     // Also while it connects again, and after the process that found it has ended.
     rolledBack: link.problem?.code === 'UPLINK_ROLLED_BACK',
-    queue: {
-      entries: pending.entries,
-      bytes: pending.bytes,
-      ...(pending.oldestMs === undefined ? {} : { oldest: formatInstant(pending.oldestMs) }),
-    },
     lastReceipt:
       receipt === undefined ? null : { at: formatInstant(receipt.receivedAtMs), commit: receipt.sequence, copies: receipt.copies },
     lastScan: view?.lastScanMs === undefined ? null : formatInstant(view.lastScanMs),

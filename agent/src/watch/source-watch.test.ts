@@ -12,9 +12,12 @@ const never = new AbortController().signal;
 
 beforeEach(async () => {
   bench = await openBench();
-  const { host, queue, problems, clock } = bench;
+  const { host, queue, problems, references, clock } = bench;
   // Stamps are of the real clock; the bench's is its own, so only looks count.
-  watch = new SourceWatch({ ...bench.source, proof: quietTime(10) }, { host, queue, problems, pathKey, clock, trustStamps: false });
+  watch = new SourceWatch(
+    { ...bench.source, proof: quietTime(10) },
+    { host, queue, problems, references, pathKey, clock, trustStamps: false },
+  );
 });
 afterEach(() => bench.close());
 

@@ -3,6 +3,7 @@ import { Capturer } from '../capture/capturer.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, isWithin } from '../capture/paths.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
+import type { ReferenceBook } from '../capture/references.ts';
 import { type CompiledRules, compileRules, excludedFrom } from '../capture/rules.ts';
 import { scan } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
@@ -11,12 +12,13 @@ import type { Queue } from '../queue/queue.ts';
 import { type GateParts, settled } from './gate.ts';
 import { quietTime } from './proof.ts';
 import { Settler } from './settle.ts';
-import { countOutcome, countSame, newTally, type Tally } from './tally.ts';
+import { addTally, countOutcome, countSame, newTally, type Tally } from './tally.ts';
 
 export interface SourceWatchParts {
   readonly host: CaptureHost;
   readonly queue: Queue;
   readonly problems: ProblemBook;
+  readonly references: ReferenceBook;
   readonly pathKey: Uint8Array;
   readonly clock: Clock;
   readonly trustStamps: boolean;
@@ -78,7 +80,7 @@ export class SourceWatch {
       for (const path of this.#settler.due(clock.nowMs())) {
         if (signal.aborted) break;
         const now = clock.nowMs();
-        add(total, await this.#look(path, signal));
+        addTally(total, await this.#look(path, signal));
         this.#settler.looked(path, now);
       }
     }
@@ -86,10 +88,10 @@ export class SourceWatch {
   }
 
   async #look(at: BytePath, signal: AbortSignal): Promise<Tally> {
-    const { host, queue, problems, pathKey, clock, trustStamps } = this.#parts;
+    const { host, queue, problems, references, pathKey, clock, trustStamps } = this.#parts;
     const tally = newTally();
     const sweep = problems.sweep(at);
-    const capturer = new Capturer({ host, queue, pathKey, clock }, async (outcome) => {
+    const capturer = new Capturer({ host, queue, references, pathKey, clock }, async (outcome) => {
       countOutcome(tally, outcome);
       if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
       // It moved between the look and the read: look again soon.
@@ -113,8 +115,4 @@ export class SourceWatch {
     if (!signal.aborted) await sweep.finish();
     return tally;
   }
-}
-
-function add(total: Tally, more: Tally): void {
-  for (const name of Object.keys(more) as (keyof Tally)[]) total[name] += more[name];
 }

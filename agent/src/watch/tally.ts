@@ -23,6 +23,11 @@ export function newTally(): Tally {
   return { files: 0, bytes: 0, newFiles: 0, changed: 0, unchanged: 0, folders: 0, links: 0, gone: 0, failed: 0, versions: 0 };
 }
 
+/** Counts what another look met and did too. */
+export function addTally(total: Tally, more: Tally): void {
+  for (const name of Object.keys(more) as (keyof Tally)[]) total[name] += more[name];
+}
+
 /** Counts something that is as it was captured. */
 export function countSame(tally: Tally, { stat }: FoundItem): void {
   if (stat.kind === 'directory') tally.folders += 1;
@@ -37,7 +42,7 @@ export function countSame(tally: Tally, { stat }: FoundItem): void {
 /** Counts how a task ended. */
 export function countOutcome(tally: Tally, outcome: CaptureOutcome): void {
   const { task } = outcome;
-  if (outcome.type === 'problem') tally.failed += 1;
+  if (outcome.type === 'problem' || outcome.type === 'full') tally.failed += 1;
   else if (outcome.type === 'same') {
     tally.files += 1;
     tally.unchanged += 1;

@@ -1,7 +1,7 @@
 import type { Clock } from '@aliquot/shared/ports';
 import type { BytePath } from '../capture/paths.ts';
 import type { SourceWatch } from './source-watch.ts';
-import { newTally, type Tally } from './tally.ts';
+import { addTally, newTally, type Tally } from './tally.ts';
 import type { EventPort, Subscription } from './watcher.ts';
 
 /** What the loop tells about itself; all optional duties are the listener's. */
@@ -16,16 +16,28 @@ export interface WatchListener {
   events(root: BytePath, missingBecause: string | undefined): void;
 }
 
+/** What waits at its source for room in the queue. */
+export interface WaitingForRoom {
+  readonly files: number;
+  /** Looks whether there is room again; whoever watches the queue is told. */
+  ask(): Promise<void>;
+  /** Captures what there is room for; with `all` it also notices what has gone. */
+  capture(all: boolean, signal: AbortSignal): Promise<Tally>;
+}
+
 export interface WatchLoopParts {
   readonly watches: readonly SourceWatch[];
   readonly events: EventPort;
   readonly clock: Clock;
   readonly scanIntervalMs: number;
+  readonly waiting: WaitingForRoom;
   readonly listener: WatchListener;
 }
 
 /** After an error of the events: when to scan again, because some may be lost. */
 const afterErrorMs = 5_000;
+/** Room comes with every receipt; what waits for it is looked through no more often than this. */
+const betweenPassesMs = 2_000;
 /** The longest that a timer sleeps, so that a clock which jumps is noticed. */
 const longestSleepMs = 30_000;
 
@@ -41,6 +53,8 @@ export class WatchLoop {
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #running: Promise<void> = Promise.resolve();
   #scanAtMs = Number.NEGATIVE_INFINITY;
+  #roomAgain = false;
+  #passAtMs = Number.NEGATIVE_INFINITY;
   lastScanMs: number | undefined;
   scanning = false;
 
@@ -56,6 +70,13 @@ export class WatchLoop {
   /** Scans everything as soon as what is under way has ended. */
   scanSoon(): void {
     this.#scanAtMs = Number.NEGATIVE_INFINITY;
+    this.#wake();
+  }
+
+  /** The queue may have room again: captures what waits for it, soon. */
+  roomAgain(): void {
+    if (this.#roomAgain) return;
+    this.#roomAgain = true;
     this.#wake();
   }
 
@@ -83,6 +104,7 @@ export class WatchLoop {
           await this.#scan();
         }
         await this.#lookDue();
+        await this.#fillRoom();
       } catch (error) {
         if (!this.#stop.signal.aborted) listener.failed(error);
       }
@@ -99,10 +121,11 @@ export class WatchLoop {
         // Before the scan, so that nothing can change unseen between the two.
         await this.#subscribe(watch);
         const tally = await watch.scanAll(this.#stop.signal);
-        for (const name of Object.keys(tally) as (keyof Tally)[]) total[name] += tally[name];
+        addTally(total, tally);
         if (tally.versions > 0) listener.captured(tally);
       }
       if (this.#stop.signal.aborted) return;
+      await this.#capture(true);
       this.lastScanMs = clock.nowMs();
       listener.scanned(total);
     } finally {
@@ -118,6 +141,28 @@ export class WatchLoop {
       if (rescan) this.#scanAtMs = clock.nowMs();
       if (tally.versions > 0) listener.captured(tally);
     }
+  }
+
+  async #fillRoom(): Promise<void> {
+    const { waiting, clock } = this.#parts;
+    if (waiting.files === 0) {
+      this.#roomAgain = false;
+      return;
+    }
+    await waiting.ask();
+    const now = clock.nowMs();
+    // A clock that was set back must not put it off for years.
+    if (!this.#roomAgain || (now < this.#passAtMs && this.#passAtMs - now <= betweenPassesMs)) return;
+    this.#roomAgain = false;
+    this.#passAtMs = now + betweenPassesMs;
+    await this.#capture(false);
+  }
+
+  async #capture(all: boolean): Promise<void> {
+    const { waiting, listener } = this.#parts;
+    if (waiting.files === 0) return;
+    const tally = await waiting.capture(all, this.#stop.signal);
+    if (tally.versions > 0) listener.captured(tally);
   }
 
   async #subscribe(watch: SourceWatch): Promise<void> {
@@ -162,6 +207,7 @@ export class WatchLoop {
     const now = this.#parts.clock.nowMs();
     let next = this.#scanAtMs;
     for (const watch of this.#parts.watches) next = Math.min(next, watch.nextMs() ?? Number.POSITIVE_INFINITY);
+    if (this.#roomAgain && this.#parts.waiting.files > 0) next = Math.min(next, this.#passAtMs);
     const sleepMs = Math.min(Math.max(next - now, 0), longestSleepMs);
     this.#wakeAtMs = now + sleepMs;
     await new Promise<void>((resolve) => {

@@ -1,0 +1,93 @@
+import type { Clock } from '@aliquot/shared/ports';
+import type { FileReference, LostReason, Queue } from '../queue/queue.ts';
+
+/** What is asked for room: a file by its size, and what of it the queue or the collector should have already. */
+export interface Candidate {
+  readonly path: Uint8Array;
+  readonly class: string;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  /** Size of its newest captured version; 0 for a new file. */
+  readonly knownSize: number;
+}
+
+/** How many files that are larger than the whole queue are remembered as tried. */
+const mostTried = 1000;
+
+/**
+ * The results that were complete and found no room in the queue (P6): each is a durable reference, shown as not protected
+ * until a version of it is captured, or a person has seen that it is lost. One for each open queue.
+ */
+export class ReferenceBook {
+  readonly #queue: Queue;
+  readonly #clock: Clock;
+  /** Files that did not even fit into an empty queue, with the state that was tried. */
+  readonly #tried = new Map<string, string>();
+
+  constructor(queue: Queue, clock: Clock) {
+    this.#queue = queue;
+    this.#clock = clock;
+  }
+
+  get files(): number {
+    return this.#queue.referenceTotals().files;
+  }
+
+  /**
+   * Says for each file of a batch whether there is room enough to begin with it, by its size in clear: it may take much less.
+   * Into an empty queue everything is tried once.
+   */
+  async admit(candidates: readonly Candidate[]): Promise<readonly boolean[]> {
+    const left = new Map<string, number>();
+    const answers: boolean[] = [];
+    for (const { path, class: name, size, mtimeNs, knownSize } of candidates) {
+      const room = left.get(name) ?? (await this.#queue.room(name)).bytes;
+      const need = Math.max(0, size - knownSize);
+      const fits = room >= 1 && (need <= room || this.#tryOnce(path, `${size} ${mtimeNs}`));
+      left.set(name, fits ? room - need : room);
+      answers.push(fits);
+    }
+    return answers;
+  }
+
+  /** Notes that this state is only at its source. An earlier state that waited too is lost with it. */
+  async refer(reference: Omit<FileReference, 'settledAtMs'>): Promise<void> {
+    const before = await this.#of(reference.path);
+    if (before !== undefined) {
+      if (before.size === reference.size && before.mtimeNs === reference.mtimeNs) return;
+      await this.#queue.loseReference(reference.path, 'reference-changed');
+    }
+    await this.#queue.putReference({ ...reference, settledAtMs: this.#clock.nowMs() });
+  }
+
+  /** A version of this state comes now, and ends the reference. Another state that it waited in is lost. */
+  async captures(path: Uint8Array, size: number, mtimeNs: bigint): Promise<void> {
+    const before = await this.#of(path);
+    if (before === undefined || (before.size === size && before.mtimeNs === mtimeNs)) return;
+    await this.#queue.loseReference(path, 'reference-changed');
+  }
+
+  /** The file is as its newest version has it. */
+  async settled(path: Uint8Array, size: number, mtimeNs: bigint): Promise<void> {
+    await this.captures(path, size, mtimeNs);
+    if (this.files > 0) await this.#queue.dropReference(path);
+  }
+
+  /** The file certainly has gone. */
+  async gone(path: Uint8Array, why: LostReason = 'reference-gone'): Promise<void> {
+    if (this.files > 0) await this.#queue.loseReference(path, why);
+  }
+
+  async #of(path: Uint8Array): Promise<FileReference | undefined> {
+    return this.files === 0 ? undefined : this.#queue.reference(path);
+  }
+
+  #tryOnce(path: Uint8Array, state: string): boolean {
+    if (this.#queue.pending().entries > 0) return false;
+    const key = Buffer.from(path).toString('latin1');
+    if (this.#tried.get(key) === state) return false;
+    if (this.#tried.size >= mostTried) this.#tried.clear();
+    this.#tried.set(key, state);
+    return true;
+  }
+}

@@ -1,0 +1,99 @@
+import { Capturer, type CapturerParts, type CaptureTask } from '../capture/capturer.ts';
+import type { Change } from '../capture/compare.ts';
+import type { CaptureHost } from '../capture/host.ts';
+import { type BytePath, bytePath, nameOf } from '../capture/paths.ts';
+import { isSameRoot, scan } from '../capture/scan.ts';
+import type { Source } from '../capture/source.ts';
+import { throwIfStopped } from '../capture/stop.ts';
+import type { FileReference, Queue } from '../queue/queue.ts';
+import { countOutcome, newTally, type Tally } from './tally.ts';
+
+export interface ReferencePassParts extends CapturerParts {
+  /** The source that a waiting file is captured under; undefined when it should not be captured any more. */
+  readonly sourceOf: (path: BytePath, className: string) => Source | undefined;
+  /** Which waiting files to look at. */
+  readonly where: (path: BytePath) => boolean;
+  /** Looks also at those whose class has no room now, to notice what went. */
+  readonly all: boolean;
+  /** A waiting file is in another state now: it has to settle first. Undefined: it is captured as it is. */
+  readonly onChanged: ((path: BytePath) => void) | undefined;
+}
+
+/**
+ * Captures what waits at its source for room in the queue, the longest waiting first. What has gone meanwhile is named lost,
+ * what still finds no room goes on waiting.
+ */
+export async function captureReferences(parts: ReferencePassParts, signal: AbortSignal): Promise<Tally> {
+  const tally = newTally();
+  const capturer = new Capturer(parts, (outcome) => countOutcome(tally, outcome));
+  await capturer.run(waiting(parts, signal), signal);
+  return tally;
+}
+
+async function* waiting(parts: ReferencePassParts, signal: AbortSignal): AsyncGenerator<CaptureTask, void, void> {
+  const { queue, references } = parts;
+  const hasRoom = roomOf(queue);
+  for await (const reference of queue.references()) {
+    throwIfStopped(signal);
+    const path = bytePath(reference.path);
+    if (!parts.where(path) || !(parts.all || (await hasRoom(reference.class)))) continue;
+    const source = parts.sourceOf(path, reference.class);
+    if (source === undefined) await queue.dropReference(reference.path);
+    else if (await isGone(parts.host, queue, source, path)) {
+      const known = await queue.known(reference.path);
+      if (known !== undefined) yield { type: 'gone', source, path, known };
+      else await references.gone(reference.path);
+    } else {
+      const change = await lookAgain(parts, source, path);
+      if (change === undefined)
+        await queue.dropReference(reference.path); // excluded by now
+      else if (change.type === 'same') await references.settled(reference.path, stateOf(change).size, stateOf(change).mtimeNs);
+      else if (change.type === 'put') {
+        if (parts.onChanged !== undefined && !isAsReferred(reference, change)) parts.onChanged(path);
+        else yield { type: 'put', source, item: change.item, known: change.known, completion: 'assumed' };
+      }
+    }
+  }
+}
+
+type Seen = Extract<Change, { type: 'put' | 'same' }>;
+
+/** The one change at this very path, without what lies below it. */
+async function lookAgain({ host, queue }: ReferencePassParts, source: Source, path: BytePath): Promise<Change | undefined> {
+  for await (const change of scan(host, queue, source, path)) return change;
+  return undefined;
+}
+
+function stateOf({ item: { stat } }: Seen): { readonly size: number; readonly mtimeNs: bigint } {
+  return { size: stat.kind === 'file' ? stat.size : 0, mtimeNs: stat.mtimeNs };
+}
+
+function isAsReferred(reference: FileReference, seen: Seen): boolean {
+  const { size, mtimeNs } = stateOf(seen);
+  return size === reference.size && mtimeNs === reference.mtimeNs;
+}
+
+/** Certainly gone: it is not there, and the folder that it was found in, or the source’s root, is. */
+async function isGone(host: CaptureHost, queue: Queue, source: Source, path: BytePath): Promise<boolean> {
+  const seen = await host.look(path);
+  if (seen !== 'ENOENT' && seen !== 'ENOTDIR') return false;
+  if (source.root !== path) return isSameRoot(host, queue, source.root);
+  const above = path.slice(0, path.length - nameOf(path).length - 1);
+  return typeof (await host.look(above === '' ? path.slice(0, 1) : above)) !== 'string';
+}
+
+const asksBetween = 256;
+
+/** Whether a class has room; asks the disk again after some questions, because what comes in meanwhile takes it. */
+function roomOf(queue: Queue): (className: string) => Promise<boolean> {
+  const known = new Map<string, { room: boolean; asked: number }>();
+  return async (name) => {
+    let answer = known.get(name);
+    if (answer === undefined || answer.asked >= asksBetween) {
+      answer = { room: (await queue.room(name)).bytes >= 1, asked: 0 };
+      known.set(name, answer);
+    }
+    answer.asked += 1;
+    return answer.room;
+  };
+}
