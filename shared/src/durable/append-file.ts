@@ -4,6 +4,8 @@ import type { FilePort, OpenFile, RawPath } from './file-port.ts';
 
 /** Below this many bytes the parts of one append are joined into one write. */
 const JOIN_BYTES = 64 * 1024;
+/** What `renew` holds in memory. */
+const RENEW_BYTES = 1024 * 1024;
 
 /**
  * A file that only grows at its end: the base of packs, queue segments and chain logs.
@@ -89,6 +91,29 @@ export class AppendFile {
         throw error;
       }
       this.#synced = covered;
+    });
+  }
+
+  /**
+   * Writes what stands from `position` on once more, and flushes it: for bytes found when opening that no flush is known to have covered.
+   * Flushing alone would not do (D3): when an earlier process met a failed flush, the kernel takes these pages for clean though the disk
+   * never got them.
+   */
+  renew(position: number): Promise<void> {
+    return this.#inTurn('flush', async () => {
+      try {
+        for (let at = position; at < this.#end; ) {
+          const bytes = await readFully(this.#file, at, Math.min(RENEW_BYTES, this.#end - at));
+          if (bytes.length === 0) throw new FileError('FILE_IO', `cannot read ${this.path}: it ends before byte ${this.#end}`);
+          await writeFully(this.#file, bytes, at);
+          at += bytes.length;
+        }
+        await this.#file.sync();
+      } catch (error) {
+        this.#poison = error;
+        throw error;
+      }
+      this.#synced = this.#end;
     });
   }
 

@@ -190,7 +190,10 @@ export async function eraseDurably(port: FilePort, path: RawPath): Promise<void>
   await removeDurably(port, path);
 }
 
-/** Makes a folder and those above it, each durable in its parent. An existing folder keeps its mode. */
+/**
+ * Makes a folder and those above it, each durable in its parent; an existing folder too, because whoever made it may have died before it
+ * was. It keeps its mode.
+ */
 export function ensureDirectory(port: FilePort, path: RawPath, mode = 0o700): Promise<void> {
   return withFileErrors('make folder', path, () => makeFolder(port, path, mode));
 }
@@ -201,7 +204,7 @@ async function makeFolder(port: FilePort, path: RawPath, mode: number): Promise<
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'EEXIST') {
-      if ((await port.stat(path)).kind === 'directory') return;
+      if ((await port.stat(path)).kind === 'directory') return settleName(port, path);
       throw Object.assign(new Error('ENOTDIR: not a directory'), { code: 'ENOTDIR', syscall: 'mkdir' });
     }
     if (errno !== 'ENOENT') throw error;
@@ -209,4 +212,13 @@ async function makeFolder(port: FilePort, path: RawPath, mode: number): Promise<
     await port.mkdir(path, mode);
   }
   await port.syncDirectory(parentOf(path));
+}
+
+/** Makes the name of a folder durable that was there before; a parent that this user may not even read was not ours to change. */
+async function settleName(port: FilePort, path: RawPath): Promise<void> {
+  try {
+    await port.syncDirectory(parentOf(path));
+  } catch (error) {
+    if (!['EACCES', 'EPERM', 'EROFS', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
+  }
 }

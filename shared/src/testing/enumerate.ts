@@ -22,9 +22,16 @@ export interface Life<Session> {
   readonly steps: readonly LifeStep<Session>[];
   close(session: Session): Promise<void>;
   /** Nothing is open. Throws unless fsck finds nothing wrong and everything that was promised so far is there, byte for byte. */
-  judge(files: FilePort, whole: boolean): Promise<void>;
+  judge(files: FilePort, state: JudgedState): Promise<void>;
   /** An error with which the step may be tried again at once; what `AliquotError` says of itself unless told. */
   retryable?(error: unknown): boolean;
+}
+
+export interface JudgedState {
+  /** The life came to its end: everything is there, not only what was promised. */
+  readonly whole: boolean;
+  /** Bytes were altered that had been written, as no crash does: fsck may find that and repair it, and nothing may be lost. */
+  readonly damaged: boolean;
 }
 
 export interface CrashScenario {
@@ -147,15 +154,17 @@ class Case {
           await process.end();
           if (start === 1 && fault.plan.survival !== undefined) await disk.powerFails(fault.plan.survival(random.derive('survival')));
           // Every other time the system starts again before anybody has looked.
-          if (fault.at % 2 === 0) await judged(`after the fault (${says(error)})`, life, disk, false);
+          const { damages = false } = fault.plan;
+          if (damages || fault.at % 2 === 0)
+            await judged(`after the fault (${says(error)})`, life, disk, { whole: false, damaged: damages });
           process = disk.process();
         }
       }
       await process.end();
-      await judged('at the end', life, disk, true);
+      await judged('at the end', life, disk, { whole: true, damaged: false });
       await disk.powerFails(NOTHING_SURVIVES);
-      await judged('after a last power failure', life, disk, true);
-      return first.steps;
+      await judged('after a last power failure', life, disk, { whole: true, damaged: false });
+      return first.steps.map((step) => ({ ...step, path: step.path.replaceAll(root, 'DIR') }));
     } finally {
       await process.end();
     }
@@ -174,10 +183,10 @@ class Case {
   }
 }
 
-async function judged(when: string, life: Life<unknown>, disk: SimulatedDisk, whole: boolean): Promise<void> {
+async function judged(when: string, life: Life<unknown>, disk: SimulatedDisk, state: JudgedState): Promise<void> {
   const process = disk.process();
   try {
-    await life.judge(process.files, whole);
+    await life.judge(process.files, state);
   } catch (cause) {
     throw new Error(`${when}: ${says(cause)}`, { cause });
   } finally {

@@ -8,6 +8,8 @@ export interface FatePlan {
   readonly fate: DiskFate;
   /** What the power failure leaves that comes with it; undefined: only the process ends, if anything does. */
   readonly survival?: (random: SeededRandom) => Survival;
+  /** Leaves damage that repair is for: holes among what was not flushed, or altered bytes. */
+  readonly damages?: boolean;
 }
 
 const before: DiskFate = { crash: 'before' };
@@ -33,6 +35,7 @@ const lost: FatePlan[] = [
     name: 'power off after, some blocks kept',
     fate: after,
     survival: (random) => ({ content: { blocks: random }, names: 'all', level: { holes: random } }),
+    damages: true,
   },
 ];
 
@@ -87,6 +90,7 @@ const plans: Readonly<Record<StepKind, readonly FatePlan[]>> = {
       name: 'killed, its files altered',
       fate: after,
       survival: (random) => ({ content: 'all', names: 'all', level: { corrupted: random } }),
+      damages: true,
     },
   ],
 };

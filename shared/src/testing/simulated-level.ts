@@ -73,7 +73,7 @@ function surviving(flushed: Files, now: Files, survival: LevelSurvival): Files {
 function withHoles(bytes: Buffer, from: number, random: SeededRandom): Buffer {
   const holed = Buffer.from(bytes);
   for (let at = from - (from % PAGE_BYTES); at < bytes.length; at += PAGE_BYTES) {
-    if (random.chance(0.5)) holed.fill(0, Math.max(at, from), at + PAGE_BYTES);
+    if (random.chance(0.5)) holed.fill(0, Math.max(at, from), Math.min(at + PAGE_BYTES, holed.length));
   }
   return holed;
 }
@@ -87,11 +87,29 @@ function altered(bytes: Buffer, random: SeededRandom): Buffer {
   return copy;
 }
 
+/** A compaction may be under way in LevelDB's own thread: only two equal looks are one moment. */
 function filesIn(folder: string): Files {
-  const files = new Map<string, Buffer>();
-  if (!existsSync(folder)) return files;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isFile() && entry.name !== 'LOCK') files.set(entry.name, readFileSync(join(folder, entry.name)));
+  if (!existsSync(folder)) return new Map();
+  let before = look(folder);
+  for (;;) {
+    const now = look(folder);
+    if (before !== undefined && now !== undefined && same(before, now)) return now;
+    before = now;
   }
-  return files;
+}
+
+function look(folder: string): Map<string, Buffer> | undefined {
+  const files = new Map<string, Buffer>();
+  try {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (entry.isFile() && entry.name !== 'LOCK') files.set(entry.name, readFileSync(join(folder, entry.name)));
+    }
+    return files;
+  } catch {
+    return undefined; // removed meanwhile
+  }
+}
+
+function same(left: Files, right: Files): boolean {
+  return left.size === right.size && [...left].every(([name, bytes]) => right.get(name)?.equals(bytes) === true);
 }
