@@ -1,7 +1,10 @@
-import { LayoutReader, LayoutWriter } from './codec.ts';
+import { applyReference, removeReference } from './apply-references.ts';
+import { decodeDroppedReferences, decodeFork, decodeLostReference, decodeReferences, encodeLostMark } from './chain-payloads.ts';
 import { familyRange, numberInKey, numberKey, rawKey } from './index-keys.ts';
+import { addClassBytes } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import {
+  type ClassBytes,
   decodeCounter,
   decodeKnown,
   decodeLostRecord,
@@ -12,6 +15,7 @@ import {
   decodeVersion,
   encodeKnown,
 } from './payloads.ts';
+import { type CommitPlace, decodeCommitPlace, decodeUnsigned, encodeCommitPlace, encodeItemPlace, encodeUnsigned } from './places.ts';
 import type { RecordHeader } from './record.ts';
 import type { Position } from './record-log.ts';
 
@@ -20,101 +24,111 @@ import type { Position } from './record-log.ts';
  * be anything else than a function of segments and chain log (I-A5).
  */
 
-/** An item's place: where its record begins. */
-export interface ItemPlace extends Position {
-  readonly kind: 'chunk' | 'page';
+/** What a record asks of its caller beyond what was staged. */
+export interface Applied {
+  /** The cache may name chunks that nobody holds any more: clear it before the record counts as applied. */
+  readonly clearCache?: boolean;
+  /** A version made this reference needless: the chain log has to say so too, because it outlives the version's segment. */
+  readonly unreferenced?: Uint8Array;
+  /** What the chain log says of these paths' references now. */
+  readonly told?: readonly Uint8Array[];
 }
 
-export interface UnsignedEntry {
-  readonly at: Position;
-  readonly batch: number;
-  readonly holdSegment: number;
-  readonly itemBytes: number;
-  readonly capturedAtMs: number;
-}
-
-export interface CommitPlace {
-  readonly at: Position;
-  readonly hash: Uint8Array;
-  readonly entries: number;
-  readonly lastEntry: number;
-  readonly itemBytes: number;
-  readonly oldestMs: number;
-  /** Where its hold stands in family `h`. */
-  readonly holdSegment: number;
-  readonly firstEntry: number;
-}
+const NOTHING: Applied = {};
 
 /**
- * Stages what one record means. A `signed` record reads the written index, so everything before it must be written;
- * `clearCache` tells the caller that the cache may name chunks that nobody holds any more.
+ * Stages what one record means. A chain record reads the written index, so everything before it must be written.
  * Errors: `QUEUE_DAMAGED` for a payload whose checksum holds but whose layout does not.
  */
-export async function applyRecord(
-  index: IndexStore,
-  at: Position,
-  header: RecordHeader,
-  payload: Uint8Array,
-): Promise<{ readonly clearCache: boolean }> {
+export async function applyRecord(index: IndexStore, at: Position, header: RecordHeader, payload: Uint8Array): Promise<Applied> {
   const { state } = index;
   switch (header.kind) {
     case 'chunk':
     case 'page':
       index.put(rawKey('i', header.digest), encodeItemPlace({ ...at, kind: header.kind }));
-      break;
-    case 'version': {
-      const { head } = decodeVersion(payload);
-      const { holdSegment, batch, itemBytes, capturedAtMs } = head;
-      index.put(numberKey('q', head.entry), encodeUnsigned({ at, batch, holdSegment, itemBytes, capturedAtMs }));
-      index.put(numberKey('h', holdSegment, head.entry), new Uint8Array());
-      if (head.known === undefined) index.del(rawKey('k', head.path));
-      else index.put(rawKey('k', head.path), encodeKnown(head.entry, head.known));
-      index.del(rawKey('p', head.path));
-      state.nextEntry = Math.max(state.nextEntry, head.entry + 1);
-      state.lastBatch = Math.max(state.lastBatch, batch);
-      state.pendingEntries += 1;
-      state.pendingBytes += itemBytes;
-      break;
-    }
-    case 'refresh': {
-      const known = decodeKnown(payload);
-      index.put(rawKey('k', known.stat.path), payload.slice());
-      break;
-    }
+      return NOTHING;
+    case 'version':
+      return applyVersion(index, at, payload);
+    case 'refresh':
+      index.put(rawKey('k', decodeKnown(payload).stat.path), payload.slice());
+      return NOTHING;
     case 'forget': {
       const path = decodePathRecord(payload);
       index.del(rawKey('k', path));
       index.del(rawKey('p', path));
-      break;
+      return NOTHING;
     }
     case 'problem': {
       const { path, problem } = decodeProblem(payload);
       if (problem === undefined) index.del(rawKey('p', path));
       else index.put(rawKey('p', path), payload.slice());
-      break;
+      return NOTHING;
     }
     case 'signed':
-      await applySigned(index, at, payload);
-      break;
+      await applySigned(index, at, header, payload);
+      return NOTHING;
     case 'receipt':
       await applyReceipt(index, payload);
-      break;
+      return NOTHING;
     case 'unreceipted':
       await applyUnreceipted(index, decodeCounter(payload));
-      break;
+      return NOTHING;
     case 'lost':
       await applyLost(index, payload);
       return { clearCache: true };
     case 'lostSeen': {
       const through = decodeCounter(payload);
       for await (const [key] of index.iterate(familyRange('l'))) if (numberInKey(key) <= through) index.del(key);
-      break;
+      return NOTHING;
+    }
+    case 'forked': {
+      const { chainId, from } = decodeFork(payload);
+      state.fork = { chainId: hex(chainId), from: { chainId: hex(from.chainId), sequence: from.sequence, hash: hex(from.hash) } };
+      return NOTHING;
+    }
+    case 'gcEpoch': {
+      const epoch = decodeCounter(payload);
+      if (epoch <= state.gcEpoch) return NOTHING;
+      state.gcEpoch = epoch;
+      return { clearCache: true };
+    }
+    case 'references': {
+      const references = decodeReferences(payload);
+      for (const reference of references) await applyReference(index, reference);
+      return { told: references.map(({ path }) => path) };
+    }
+    case 'referencesDropped': {
+      const told = decodeDroppedReferences(payload);
+      for (const path of told) await removeReference(index, path);
+      return { told };
+    }
+    case 'referenceLost': {
+      const lost = decodeLostReference(payload);
+      await removeReference(index, lost.path);
+      index.put(numberKey('l', lost.entry), encodeLostMark(lost));
+      state.nextEntry = Math.max(state.nextEntry, lost.entry + 1);
+      return { told: [lost.path] };
     }
   }
-  return { clearCache: false };
 }
 
-async function applySigned(index: IndexStore, at: Position, payload: Uint8Array): Promise<void> {
+async function applyVersion(index: IndexStore, at: Position, payload: Uint8Array): Promise<Applied> {
+  const { state } = index;
+  const { head } = decodeVersion(payload);
+  const { path, holdSegment, batch, itemBytes, capturedAtMs, class: name } = head;
+  index.put(numberKey('q', head.entry), encodeUnsigned({ at, batch, holdSegment, itemBytes, capturedAtMs, class: name }));
+  index.put(numberKey('h', holdSegment, head.entry), new Uint8Array());
+  if (head.known === undefined) index.del(rawKey('k', path));
+  else index.put(rawKey('k', path), encodeKnown(head.entry, head.known));
+  index.del(rawKey('p', path));
+  state.nextEntry = Math.max(state.nextEntry, head.entry + 1);
+  state.lastBatch = Math.max(state.lastBatch, batch);
+  state.pendingEntries += 1;
+  pend(index, itemBytes, [{ name, bytes: itemBytes }], 1);
+  return (await removeReference(index, path)) ? { unreferenced: path } : NOTHING;
+}
+
+async function applySigned(index: IndexStore, at: Position, header: RecordHeader, payload: Uint8Array): Promise<void> {
   const { state } = index;
   const record = decodeSignedRecord(payload);
   const firstEntry = record.entries[0] ?? 0;
@@ -122,32 +136,39 @@ async function applySigned(index: IndexStore, at: Position, payload: Uint8Array)
   for await (const [key, value] of index.iterate({ gte: numberKey('q', firstEntry), lt: numberKey('q', lastEntry + 1) })) {
     const entry = decodeUnsigned(value);
     state.pendingEntries -= 1;
-    state.pendingBytes -= entry.itemBytes;
+    pend(index, entry.itemBytes, [{ name: entry.class, bytes: entry.itemBytes }], -1);
     index.del(key);
     index.del(numberKey('h', entry.holdSegment, numberInKey(key)));
   }
   // Counted from the commit again: in a rebuild some of the segments, and with them their versions, may be gone.
-  const entries = record.entries.length;
-  const { itemBytes } = record;
-  state.pendingEntries += entries;
-  state.pendingBytes += itemBytes;
-  const place = {
+  const place: CommitPlace = {
     at,
     hash: record.hash,
-    entries,
+    entries: record.entries.length,
     lastEntry,
-    itemBytes,
+    itemBytes: record.itemBytes,
     oldestMs: record.oldestMs,
     holdSegment: record.holdSegment,
     firstEntry,
+    recordBytes: header.length,
+    classes: record.classes,
   };
   index.put(numberKey('c', record.sequence), encodeCommitPlace(place));
-  index.put(numberKey('h', record.holdSegment, firstEntry), new Uint8Array());
+  await applyPending(index, place);
   state.signedEntry = Math.max(state.signedEntry, lastEntry);
   state.nextEntry = Math.max(state.nextEntry, lastEntry + 1);
   if (record.sequence > (state.chainHead?.sequence ?? 0)) {
-    state.chainHead = { sequence: record.sequence, hash: Buffer.from(record.hash).toString('hex') };
+    const chainId = state.fork === undefined ? {} : { chainId: state.fork.chainId };
+    state.chainHead = { sequence: record.sequence, hash: hex(record.hash), ...chainId };
   }
+}
+
+/** A commit without a receipt: its versions count as pending, and hold their segments. */
+async function applyPending(index: IndexStore, commit: CommitPlace): Promise<void> {
+  index.put(numberKey('h', commit.holdSegment, commit.firstEntry), new Uint8Array());
+  index.state.pendingEntries += commit.entries;
+  index.state.signedBytes += commit.recordBytes;
+  pend(index, commit.itemBytes, commit.classes, 1);
 }
 
 async function applyReceipt(index: IndexStore, payload: Uint8Array): Promise<void> {
@@ -161,7 +182,8 @@ async function applyReceipt(index: IndexStore, payload: Uint8Array): Promise<voi
   state.receiptedSequence = sequence;
   state.receiptedEntry = Math.max(state.receiptedEntry, commit.lastEntry);
   state.pendingEntries = Math.max(0, state.pendingEntries - commit.entries);
-  state.pendingBytes = Math.max(0, state.pendingBytes - commit.itemBytes);
+  state.signedBytes = Math.max(0, state.signedBytes - commit.recordBytes);
+  pend(index, commit.itemBytes, commit.classes, -1);
   state.lastReceipt = { sequence, receivedAtMs, copies };
 }
 
@@ -170,11 +192,7 @@ async function applyUnreceipted(index: IndexStore, sequence: number): Promise<vo
   const { state } = index;
   for (let lost = sequence + 1; lost <= state.receiptedSequence; lost += 1) {
     const value = await index.get(numberKey('c', lost));
-    if (value === undefined) continue;
-    const commit = decodeCommitPlace(value);
-    index.put(numberKey('h', commit.holdSegment, commit.firstEntry), new Uint8Array());
-    state.pendingEntries += commit.entries;
-    state.pendingBytes += commit.itemBytes;
+    if (value !== undefined) await applyPending(index, decodeCommitPlace(value));
   }
   const kept = await index.get(numberKey('c', sequence));
   state.receiptedSequence = Math.min(state.receiptedSequence, sequence);
@@ -189,51 +207,21 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
     if (known !== undefined && decodeKnown(known).entry === entry) index.del(rawKey('k', path));
     const unsigned = await index.get(numberKey('q', entry));
     if (unsigned === undefined) continue;
-    const { holdSegment, itemBytes } = decodeUnsigned(unsigned);
+    const { holdSegment, itemBytes, class: name } = decodeUnsigned(unsigned);
     index.del(numberKey('q', entry));
     index.del(numberKey('h', holdSegment, entry));
     state.pendingEntries = Math.max(0, state.pendingEntries - 1);
-    state.pendingBytes = Math.max(0, state.pendingBytes - itemBytes);
+    pend(index, itemBytes, [{ name, bytes: itemBytes }], -1);
   }
 }
 
-function encodeItemPlace(place: ItemPlace): Uint8Array {
-  return new LayoutWriter()
-    .u8(place.kind === 'chunk' ? 1 : 2)
-    .u53(place.file)
-    .u53(place.offset)
-    .done();
+/** Counts bytes without a receipt, in all and by class. */
+function pend(index: IndexStore, bytes: number, classes: readonly ClassBytes[], sign: 1 | -1): void {
+  const { state } = index;
+  state.pendingBytes = Math.max(0, state.pendingBytes + sign * bytes);
+  for (const { name, bytes: part } of classes) addClassBytes(state, name, sign * part);
 }
 
-export function decodeItemPlace(bytes: Uint8Array): ItemPlace {
-  const reader = new LayoutReader(bytes, 'index of items');
-  const kind = reader.u8() === 1 ? 'chunk' : 'page';
-  return { kind, file: reader.u53(), offset: reader.u53() };
-}
-
-function encodeUnsigned(entry: UnsignedEntry): Uint8Array {
-  const writer = new LayoutWriter().u53(entry.at.file).u53(entry.at.offset).u32(entry.batch);
-  return writer.u53(entry.holdSegment).u53(entry.itemBytes).u53(entry.capturedAtMs).done();
-}
-
-export function decodeUnsigned(bytes: Uint8Array): UnsignedEntry {
-  const reader = new LayoutReader(bytes, 'index of versions');
-  const at = { file: reader.u53(), offset: reader.u53() };
-  return { at, batch: reader.u32(), holdSegment: reader.u53(), itemBytes: reader.u53(), capturedAtMs: reader.u53() };
-}
-
-function encodeCommitPlace(place: CommitPlace): Uint8Array {
-  const writer = new LayoutWriter().u53(place.at.file).u53(place.at.offset).raw(place.hash).u32(place.entries).u53(place.lastEntry);
-  return writer.u53(place.itemBytes).u53(place.oldestMs).u53(place.holdSegment).u53(place.firstEntry).done();
-}
-
-export function decodeCommitPlace(bytes: Uint8Array): CommitPlace {
-  const reader = new LayoutReader(bytes, 'index of commits');
-  const at = { file: reader.u53(), offset: reader.u53() };
-  const hash = reader.raw(32);
-  const entries = reader.u32();
-  const lastEntry = reader.u53();
-  const itemBytes = reader.u53();
-  const oldestMs = reader.u53();
-  return { at, hash, entries, lastEntry, itemBytes, oldestMs, holdSegment: reader.u53(), firstEntry: reader.u53() };
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
 }

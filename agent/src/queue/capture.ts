@@ -17,6 +17,8 @@ export interface CaptureHost {
 /** One version on its way in: remembers what it holds in the queue until it is put or aborted. */
 export class QueueCapture implements Capture {
   readonly #host: CaptureHost;
+  /** The policy class that its bytes count for. */
+  readonly class: string;
   readonly #blocks: Buffer[] = [];
   #pairs = 0;
   #open = true;
@@ -25,8 +27,9 @@ export class QueueCapture implements Capture {
   /** Sealed bytes appended for it. */
   itemBytes = 0;
 
-  constructor(host: CaptureHost) {
+  constructor(host: CaptureHost, className: string) {
     this.#host = host;
+    this.class = className;
   }
 
   hold(segment: number): void {

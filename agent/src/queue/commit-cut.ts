@@ -1,12 +1,13 @@
-import { type CommitHash, decodeEntryDraft, type EntryDraft, MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import { type ChainId, type CommitHash, decodeEntryDraft, type EntryDraft, MAX_COMMIT_BYTES, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
-import { aeadOpen, CryptoError } from '@aliquot/shared/crypto/primitives';
-import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from './apply.ts';
+import { aeadOpen, CryptoError, equalBytes } from '@aliquot/shared/crypto/primitives';
+import { chainOf, headOf } from './chain.ts';
 import { QueueError } from './errors.ts';
 import { familyRange, numberInKey, numberKey } from './index-keys.ts';
 import type { QueueFiles } from './open-queue.ts';
-import { decodeSignedRecord, decodeVersion, encodeSignedRecord } from './payloads.ts';
-import type { Chain, CommitSigner, QueuedCommit } from './queue.ts';
+import { type ClassBytes, decodeSignedRecord, decodeVersion, encodeSignedRecord } from './payloads.ts';
+import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from './places.ts';
+import type { CommitSigner, QueuedCommit } from './queue.ts';
 
 /** What an entry may be larger than its draft: salts, tags, field headers. */
 const ENTRY_OVERHEAD_BYTES = 512;
@@ -40,8 +41,9 @@ interface TakenVersion extends UnsignedEntry {
  * Batches are taken whole: a batch that is cut in two would keep its key, and with it would keep open what is committed
  * already, for as long as its rest waits (I-A3).
  */
-export async function cutCommit(files: QueueFiles, chain: Chain, signer: CommitSigner): Promise<CutCommit> {
+export async function cutCommit(files: QueueFiles, initial: ChainId, signer: CommitSigner): Promise<CutCommit> {
   const { index } = files;
+  const chain = chainOf(index.state, initial);
   const taken: TakenVersion[] = [];
   const unreadable: number[] = [];
   let room = COMMIT_ROOM_BYTES;
@@ -71,12 +73,30 @@ export async function cutCommit(files: QueueFiles, chain: Chain, signer: CommitS
   const oldestMs = whole.reduce((least, { capturedAtMs }) => Math.min(least, capturedAtMs), Number.MAX_SAFE_INTEGER);
   const holdSegment = whole.reduce((least, version) => Math.min(least, version.holdSegment), Number.MAX_SAFE_INTEGER);
   if (drafts.length === 0) return { record: undefined, unreadable };
-  const head = index.state.chainHead;
+  const { chainId, forkedFrom } = chain;
+  const head = headOf(index.state, initial);
   const sequence = (head?.sequence ?? 0) + 1;
-  const predecessor = head === undefined ? NO_PREDECESSOR : (new Uint8Array(Buffer.from(head.hash, 'hex')) as CommitHash);
-  const { bytes, hash } = signer.sign({ chainId: chain.chainId, sequence, predecessor, forkedFrom: undefined, drafts });
-  const record = encodeSignedRecord({ sequence, hash, itemBytes, oldestMs, holdSegment, entries, commit: bytes });
+  const predecessor = head?.hash ?? NO_PREDECESSOR;
+  // The first of its chain says where that began; a chain of the enrolment begins at nothing.
+  const first = head === undefined || !equalBytes(head.chainId, chainId);
+  const { bytes, hash } = signer.sign({ chainId, sequence, predecessor, forkedFrom: first ? forkedFrom : undefined, drafts });
+  const record = encodeSignedRecord({
+    sequence,
+    hash,
+    itemBytes,
+    oldestMs,
+    holdSegment,
+    entries,
+    classes: classesOf(whole),
+    commit: bytes,
+  });
   return { record, unreadable };
+}
+
+function classesOf(versions: readonly UnsignedEntry[]): ClassBytes[] {
+  const sums = new Map<string, number>();
+  for (const { class: name, itemBytes } of versions) if (itemBytes > 0) sums.set(name, (sums.get(name) ?? 0) + itemBytes);
+  return [...sums].map(([name, bytes]) => ({ name, bytes })).sort((left, right) => (left.name < right.name ? -1 : 1));
 }
 
 /** A signed commit from the chain log, with the queue's numbers of its slots. */

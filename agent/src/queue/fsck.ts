@@ -3,12 +3,13 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
-import { decodeItemPlace, decodeUnsigned } from './apply.ts';
+
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
 import { type Family, familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
-import { queuePaths, removeTree, replay, SEGMENT_BYTES } from './open-queue.ts';
+import { queuePaths, removeTree, replayBoth, SEGMENT_BYTES } from './open-queue.ts';
+import { decodeItemPlace, decodeUnsigned } from './places.ts';
 import { type Position, RecordLog } from './record-log.ts';
 import { firstHeldSegment } from './retention.ts';
 
@@ -51,7 +52,7 @@ export interface FsckOptions {
 }
 
 /** Families that must be equal in a rebuilt index, and those of which it may hold less (their segments are gone). */
-const EXACT: readonly Family[] = ['q', 'h', 'c', 'l'];
+const EXACT: readonly Family[] = ['q', 'h', 'c', 'l', 'r', 's'];
 const PARTIAL: readonly Family[] = ['k', 'p'];
 const CHECK_FOLDER = 'index.check';
 
@@ -157,10 +158,8 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
   const fresh = (await IndexStore.open(port, checkPath)).store;
   let wrong: string | undefined;
   try {
-    await replay(port, index, segments, paths.damaged);
-    await replay(port, index, chain, undefined);
-    await replay(port, fresh, segments, paths.damaged);
-    await replay(port, fresh, chain, undefined);
+    await replayBoth(port, index, segments, chain, paths.damaged);
+    await replayBoth(port, fresh, segments, chain, paths.damaged);
     wrong = await difference(index, fresh);
     yield* checkKeys(options, fresh);
   } finally {
@@ -221,18 +220,12 @@ async function difference(index: IndexStore, fresh: IndexStore): Promise<string 
       if (other === undefined || !equalBytes(other, value)) return `its part ${family} differs from the segments`;
     }
   }
-  const counters = (store: IndexStore): string => {
-    const { nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt } = store.state;
-    return JSON.stringify([
-      nextEntry,
-      signedEntry,
-      receiptedEntry,
-      pendingEntries,
-      pendingBytes,
-      chainHead,
-      receiptedSequence,
-      lastReceipt,
-    ]);
+  const counters = ({ state }: IndexStore): string => {
+    const { nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt } = state;
+    const { signedBytes, fork, gcEpoch, referenceFiles, referenceBytes } = state;
+    const classes = Object.entries(state.classBytes).sort();
+    const first = [nextEntry, signedEntry, receiptedEntry, pendingEntries, pendingBytes, chainHead, receiptedSequence, lastReceipt];
+    return JSON.stringify([...first, signedBytes, fork, gcEpoch, referenceFiles, referenceBytes, classes]);
   };
   return counters(index) === counters(fresh) ? undefined : 'its counters differ from segments and chain log';
 }

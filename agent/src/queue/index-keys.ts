@@ -10,11 +10,13 @@
  *   k ‖ path                known file
  *   p ‖ path                why a path is not protected
  *   c ‖ sequence            signed commit: where its record is, what it covers
- *   l ‖ entry               lost version, not acknowledged: its path
+ *   l ‖ entry               lost version, not acknowledged: its path; for a lost reference 00, a reason and the path
+ *   r ‖ path                reference: a settled result that is only at its source
+ *   s ‖ settled ‖ path      the same in the order of their times
  *   x ‖ cache index         cached chunk: a cache, it may be lost at any time
  */
 
-export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'x';
+export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'x';
 
 export const META_KEY: Uint8Array = Buffer.from('m', 'ascii');
 
@@ -32,6 +34,16 @@ export function numberKey(family: Family, ...numbers: readonly number[]): Uint8A
   key[0] = family.charCodeAt(0);
   for (const [index, number] of numbers.entries()) key.writeBigUInt64BE(BigInt(number), 1 + 8 * index);
   return key;
+}
+
+/** A key made of a counter and raw bytes. */
+export function numberedRawKey(family: Family, number: number, bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([numberKey(family, number), bytes]);
+}
+
+/** The raw bytes behind the counter of such a key. */
+export function bytesInKey(key: Uint8Array): Uint8Array {
+  return key.slice(9);
 }
 
 /** The `index`-th counter of a key. */

@@ -3,6 +3,8 @@ import type { Position } from './record-log.ts';
 /** The queue's counters and how far the index has come; one JSON value under `m`, written with every batch. */
 export interface IndexState {
   version: 1;
+  /** Layout of the values in families `q` and `c`: 1 of the first release, without policy classes. */
+  layout: 1 | 2;
   /** Everything before these positions is applied. Undefined: nothing of that log yet. */
   segments: Position | undefined;
   chain: Position | undefined;
@@ -15,14 +17,25 @@ export interface IndexState {
   lastBatch: number;
   pendingEntries: number;
   pendingBytes: number;
-  chainHead: { sequence: number; hash: string } | undefined;
+  /** `pendingBytes` by policy class; classes with none are left out. */
+  classBytes: Record<string, number>;
+  /** Bytes of signed commits without a receipt, in the chain log. */
+  signedBytes: number;
+  /** Newest signed commit; without `chainId` it is on the chain of the enrolment, as in an index of an earlier release. */
+  chainHead: { sequence: number; hash: string; chainId?: string } | undefined;
+  /** The chain after the newest fork; undefined: that of the enrolment. */
+  fork: { chainId: string; from: { chainId: string; sequence: number; hash: string } } | undefined;
   receiptedSequence: number;
   lastReceipt: { sequence: number; receivedAtMs: number; copies: number } | undefined;
+  gcEpoch: number;
+  referenceFiles: number;
+  referenceBytes: number;
 }
 
 export function emptyState(): IndexState {
   return {
     version: 1,
+    layout: 2,
     segments: undefined,
     chain: undefined,
     nextEntry: 1,
@@ -31,9 +44,15 @@ export function emptyState(): IndexState {
     lastBatch: 0,
     pendingEntries: 0,
     pendingBytes: 0,
+    classBytes: {},
+    signedBytes: 0,
     chainHead: undefined,
+    fork: undefined,
     receiptedSequence: 0,
     lastReceipt: undefined,
+    gcEpoch: 0,
+    referenceFiles: 0,
+    referenceBytes: 0,
   };
 }
 
@@ -46,10 +65,18 @@ export function decodeState(bytes: Uint8Array): IndexState | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
     if (typeof value !== 'object' || value === null || !('version' in value) || value.version !== 1) return undefined;
-    const state = { ...emptyState(), ...value } as IndexState;
+    const state = { ...emptyState(), layout: 1, ...value } as IndexState;
     const counters = [state.nextEntry, state.signedEntry, state.receiptedEntry, state.lastBatch, state.pendingEntries, state.pendingBytes];
-    return counters.every((counter) => Number.isSafeInteger(counter)) ? state : undefined;
+    const later = [state.signedBytes, state.gcEpoch, state.referenceFiles, state.referenceBytes, ...Object.values(state.classBytes)];
+    return [...counters, ...later].every((counter) => Number.isSafeInteger(counter)) ? state : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Counts bytes of a class up or down; a class with none is left out, so that equal states look equal. */
+export function addClassBytes(state: IndexState, name: string, bytes: number): void {
+  const sum = Math.max(0, (state.classBytes[name] ?? 0) + bytes);
+  const { [name]: _old, ...others } = state.classBytes;
+  state.classBytes = sum === 0 ? others : { ...others, [name]: sum };
 }

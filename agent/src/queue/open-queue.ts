@@ -3,15 +3,19 @@ import type { ChainId } from '@aliquot/proto';
 import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
-import { applyRecord } from './apply.ts';
+import { type Applied, applyRecord } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
 import { familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
 import type { QueueBudget } from './queue.ts';
 import { type Position, RecordLog } from './record-log.ts';
+import { upgradeIndex } from './upgrade.ts';
 
 export const SEGMENT_BYTES = 16 * 1024 * 1024;
+/** A budget is at least so many segments, as long as these are not smaller than a file is worth. */
+const SEGMENTS_IN_BUDGET = 8;
+const LEAST_SEGMENT_BYTES = 4096;
 /** Staged changes that a replay writes at once: bounds its memory. */
 const REPLAY_BATCH = 2000;
 /** Largest piece of damaged bytes that is kept aside. */
@@ -40,6 +44,8 @@ export interface QueueFiles {
   readonly keys: BatchKeys;
   /** True when the index was missing or damaged and everything was replayed. */
   readonly rebuilt: boolean;
+  /** Paths whose reference a version has replaced, while a crash kept the chain log from saying so. */
+  readonly unreferenced: readonly Uint8Array[];
 }
 
 export function queuePaths(dataDir: string) {
@@ -64,7 +70,7 @@ export function queuePaths(dataDir: string) {
 export async function openQueueFiles(options: QueueOptions): Promise<QueueFiles> {
   const { port } = options;
   const paths = queuePaths(options.dataDir);
-  const bytes = options.segmentBytes ?? SEGMENT_BYTES;
+  const bytes = segmentBytesFor(options);
   const segments = await RecordLog.open(port, paths.segments, 'segment', bytes);
   const chain = await RecordLog.open(port, paths.chain, 'chain', bytes);
   const keys = await BatchKeys.open(port, paths.keys, options.random);
@@ -81,9 +87,8 @@ export async function openQueueFiles(options: QueueOptions): Promise<QueueFiles>
       index = (await openIndex(port, paths.index)).store;
       rebuilt = true;
     }
-    await replay(port, index, segments, paths.damaged);
-    await replay(port, index, chain, undefined);
-    return { segments, chain, index, keys, rebuilt };
+    const unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
+    return { segments, chain, index, keys, rebuilt, unreferenced };
   } catch (error) {
     await index?.close();
     await segments.close();
@@ -92,8 +97,40 @@ export async function openQueueFiles(options: QueueOptions): Promise<QueueFiles>
   }
 }
 
+/** A segment counts as a whole as long as anything in it is needed, so it must be small beside the budget. */
+function segmentBytesFor({ segmentBytes, budget }: QueueOptions): number {
+  const wanted = segmentBytes ?? SEGMENT_BYTES;
+  if (budget === undefined) return wanted;
+  return Math.min(wanted, Math.max(LEAST_SEGMENT_BYTES, Math.floor(budget.maxBytes / SEGMENTS_IN_BUDGET)));
+}
+
+/** Brings an index up to the end of both logs; the answer is `QueueFiles.unreferenced`. */
+export async function replayBoth(
+  port: FilePort,
+  index: IndexStore,
+  segments: RecordLog,
+  chain: RecordLog,
+  damagedDir: string,
+): Promise<readonly Uint8Array[]> {
+  const unreferenced = new Map<string, Uint8Array>();
+  const note = ({ unreferenced: path, told }: Applied): void => {
+    if (path !== undefined) unreferenced.set(Buffer.from(path).toString('latin1'), path);
+    for (const known of told ?? []) unreferenced.delete(Buffer.from(known).toString('latin1'));
+  };
+  if (index.state.layout === 1) await upgradeIndex(index, chain);
+  await replay(port, index, segments, damagedDir, note);
+  await replay(port, index, chain, undefined, note);
+  return [...unreferenced.values()];
+}
+
 /** Brings an index up to the end of one log. `damagedDir` undefined: damage before the torn tail throws. */
-export async function replay(port: FilePort, index: IndexStore, log: RecordLog, damagedDir: string | undefined): Promise<void> {
+async function replay(
+  port: FilePort,
+  index: IndexStore,
+  log: RecordLog,
+  damagedDir: string | undefined,
+  note: (applied: Applied) => void,
+): Promise<void> {
   const which = log.kind === 'segment' ? 'segments' : 'chain';
   const remember = (next: Position): void => {
     index.state[which] = next;
@@ -102,7 +139,6 @@ export async function replay(port: FilePort, index: IndexStore, log: RecordLog, 
   // What a killed process wrote but never synced may be there now and gone after a power cut: make it durable first (I-A1).
   await log.syncNewest();
   let torn: Position | undefined;
-  let clearCache = false;
   for await (const item of log.scan(from)) {
     if (item.type === 'damage') {
       if (item.torn) {
@@ -121,11 +157,13 @@ export async function replay(port: FilePort, index: IndexStore, log: RecordLog, 
     }
     // A signed commit reads what was written before it, so the chain goes record by record: one for thousands of versions.
     if (log.kind === 'chain' || index.staged >= REPLAY_BATCH) await index.write();
-    clearCache = (await applyRecord(index, item.at, item.header, item.payload)).clearCache || clearCache;
+    const applied = await applyRecord(index, item.at, item.header, item.payload);
+    // Before the record counts as applied: a crash in between repeats it.
+    if (applied.clearCache === true) await index.clear(familyRange('x'));
+    note(applied);
     remember(item.next);
   }
   if (torn !== undefined) await log.cut(torn);
-  if (clearCache) await index.clear(familyRange('x'));
   if (log.lastNumber !== undefined) remember(log.end());
   await index.write({ sync: true });
 }
@@ -180,4 +218,10 @@ async function salvage(port: FilePort, log: RecordLog, at: Position, next: Posit
   const length = Math.min(next.offset - at.offset, MAX_SALVAGE_BYTES);
   const name = `${String(at.file).padStart(8, '0')}-${at.offset}.bin`;
   await writeFileDurably(port, join(damagedDir, name), await log.readBytes(at.file, at.offset, length));
+}
+
+export async function closeQueueFiles(files: QueueFiles): Promise<void> {
+  await files.segments.close();
+  await files.chain.close();
+  await files.index.close();
 }

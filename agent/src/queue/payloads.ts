@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { MAX_CLASS_CHARS } from '@aliquot/proto';
 import { LayoutReader, LayoutWriter } from './codec.ts';
 import { QueueError } from './errors.ts';
 import type { KnownStat, Problem } from './queue.ts';
@@ -15,6 +16,9 @@ const MAX_SEALED_DRAFT_BYTES = 256 * 1024;
 const MAX_COMMIT_BYTES = 4 * 1024 * 1024;
 const MAX_SIGNED_BYTES = 64 * 1024;
 const MAX_SLOTS = 4096;
+
+/** The class of versions that were queued before their class was recorded. */
+export const DEFAULT_CLASS = 'default';
 
 const KNOWN_KINDS = ['file', 'directory', 'symlink'] as const;
 
@@ -82,12 +86,14 @@ export interface VersionHead {
   readonly path: Uint8Array;
   /** What the next scan compares with; undefined for a file that is gone. */
   readonly known: KnownStat | undefined;
+  /** The policy class that its bytes count for. */
+  readonly class: string;
 }
 
 export function encodeVersionHead(head: VersionHead): Uint8Array {
   checkPath(head.path);
   return new LayoutWriter()
-    .u8(1)
+    .u8(2)
     .u53(head.entry)
     .u53(head.holdSegment)
     .u53(head.itemBytes)
@@ -96,6 +102,7 @@ export function encodeVersionHead(head: VersionHead): Uint8Array {
     .raw(head.nonce)
     .sized(head.path)
     .sized(head.known === undefined ? new Uint8Array() : encodeKnown(head.entry, head.known))
+    .text(head.class)
     .done();
 }
 
@@ -106,7 +113,8 @@ export function decodeVersion(payload: Uint8Array): {
   readonly sealedDraft: Uint8Array;
 } {
   const reader = new LayoutReader(payload, 'version record');
-  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
+  const layout = reader.u8();
+  if (layout !== 1 && layout !== 2) throw reader.damaged('unknown layout');
   const entry = reader.u53();
   const holdSegment = reader.u53();
   const itemBytes = reader.u53();
@@ -116,10 +124,11 @@ export function decodeVersion(payload: Uint8Array): {
   const path = pathIn(reader);
   const knownBytes = reader.sized(MAX_PATH_BYTES + 256);
   const known = knownBytes.length === 0 ? undefined : decodeKnown(knownBytes).stat;
+  const className = layout === 1 ? DEFAULT_CLASS : reader.text(MAX_CLASS_CHARS);
   const clear = payload.slice(0, reader.position);
   const sealedDraft = reader.rest();
   if (sealedDraft.length > MAX_SEALED_DRAFT_BYTES) throw reader.damaged('the sealed draft is too large');
-  return { head: { entry, holdSegment, itemBytes, capturedAtMs, batch, nonce, path, known }, clear, sealedDraft };
+  return { head: { entry, holdSegment, itemBytes, capturedAtMs, batch, nonce, path, known, class: className }, clear, sealedDraft };
 }
 
 export function encodePathRecord(path: Uint8Array): Uint8Array {
@@ -168,13 +177,20 @@ export interface SignedRecord {
   readonly holdSegment: number;
   /** The queue's number of the version in each slot of the commit, ascending; at least one. */
   readonly entries: readonly number[];
+  /** `itemBytes` by policy class, in the order of their names; classes with none are left out. */
+  readonly classes: readonly ClassBytes[];
   /** The encoded `SignedCommit`. */
   readonly commit: Uint8Array;
 }
 
+export interface ClassBytes {
+  readonly name: string;
+  readonly bytes: number;
+}
+
 export function encodeSignedRecord(record: SignedRecord): Uint8Array {
   const writer = new LayoutWriter()
-    .u8(1)
+    .u8(2)
     .u53(record.sequence)
     .raw(record.hash)
     .u53(record.itemBytes)
@@ -182,12 +198,15 @@ export function encodeSignedRecord(record: SignedRecord): Uint8Array {
     .u53(record.holdSegment)
     .u32(record.entries.length);
   for (const entry of record.entries) writer.u53(entry);
+  writer.u32(record.classes.length);
+  for (const { name, bytes } of record.classes) writer.text(name).u53(bytes);
   return writer.sized(record.commit).done();
 }
 
 export function decodeSignedRecord(payload: Uint8Array): SignedRecord {
   const reader = new LayoutReader(payload, 'signed commit record');
-  if (reader.u8() !== 1) throw reader.damaged('unknown layout');
+  const layout = reader.u8();
+  if (layout !== 1 && layout !== 2) throw reader.damaged('unknown layout');
   const sequence = reader.u53();
   const hash = reader.raw(32);
   const itemBytes = reader.u53();
@@ -196,9 +215,10 @@ export function decodeSignedRecord(payload: Uint8Array): SignedRecord {
   const count = reader.u32();
   if (count === 0 || count > MAX_SLOTS) throw reader.damaged('its number of entries is out of range');
   const entries = Array.from({ length: count }, () => reader.u53());
+  const classes = layout === 1 ? [{ name: DEFAULT_CLASS, bytes: itemBytes }].filter(({ bytes }) => bytes > 0) : classesIn(reader);
   const commit = reader.sized(MAX_COMMIT_BYTES);
   reader.end();
-  return { sequence, hash, itemBytes, oldestMs, holdSegment, entries, commit };
+  return { sequence, hash, itemBytes, oldestMs, holdSegment, entries, classes, commit };
 }
 
 export interface ReceiptRecord {
@@ -258,13 +278,21 @@ export function decodeCounter(payload: Uint8Array): number {
   return entry;
 }
 
-function pathIn(reader: LayoutReader): Uint8Array {
+/** A list of classes with their bytes; at most one for each slot of a commit. */
+export function classesIn(reader: LayoutReader): ClassBytes[] {
+  const count = reader.u32();
+  if (count > MAX_SLOTS) throw reader.damaged('its number of classes is out of range');
+  return Array.from({ length: count }, () => ({ name: reader.text(MAX_CLASS_CHARS), bytes: reader.u53() }));
+}
+
+export function pathIn(reader: LayoutReader): Uint8Array {
   const path = reader.sized(MAX_PATH_BYTES);
   if (path.length === 0) throw reader.damaged('a path is empty');
   return path;
 }
 
-function checkPath(path: Uint8Array): void {
+/** Throws `QUEUE_REFUSED` for what no record can hold. */
+export function checkPath(path: Uint8Array): void {
   if (path.length === 0 || path.length > MAX_PATH_BYTES)
     throw new QueueError('QUEUE_REFUSED', `a path of ${path.length} bytes cannot be queued`);
 }

@@ -38,7 +38,7 @@ const SEARCH_WINDOW_BYTES = 1024 * 1024;
 const IDLE_READERS = 4;
 /** What reading single records reads at once. */
 const AHEAD_BYTES = 128 * 1024;
-/** Records up to this size are gathered before they are written: thousands of small files cost few writes. */
+/** What counts as small in a segment: thousands of small files cost few writes. */
 const SMALL_RECORD_BYTES = 64 * 1024;
 const GATHERED_BYTES = 512 * 1024;
 /** What a scan reads at once. */
@@ -60,6 +60,13 @@ export class RecordLog {
   readonly #targetBytes: number;
   /** Sizes by number, ascending; the last is the one that grows. */
   readonly #sizes: Map<number, number>;
+  /** Their sum. */
+  #bytes: number;
+  /**
+   * Records up to this size are gathered before they are written. None in the chain log, where each is synced anyhow: so one that finds no space leaves
+   * no trace.
+   */
+  readonly #smallBytes: number;
   /** Least recently used first. */
   readonly #readers = new Map<number, Reader>();
   #ahead: { readonly file: number; readonly window: Window } | undefined;
@@ -74,6 +81,8 @@ export class RecordLog {
     this.kind = kind;
     this.#targetBytes = targetBytes;
     this.#sizes = sizes;
+    this.#bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    this.#smallBytes = kind === 'segment' ? SMALL_RECORD_BYTES : 0;
   }
 
   /** Lists what is there; writes nothing. Files that are not of this log are left alone. */
@@ -93,6 +102,26 @@ export class RecordLog {
   /** Numbers and sizes in bytes, oldest first. */
   files(): readonly { readonly number: number; readonly size: number }[] {
     return [...this.#sizes].map(([number, size]) => ({ number, size }));
+  }
+
+  /** The files with lower numbers, oldest first. */
+  filesBelow(number: number): readonly { readonly number: number; readonly size: number }[] {
+    const below: { number: number; size: number }[] = [];
+    for (const [file, size] of this.#sizes) {
+      if (file >= number) break;
+      below.push({ number: file, size });
+    }
+    return below;
+  }
+
+  /** Bytes of all files from this number on. */
+  bytesFrom(number: number): number {
+    return this.#bytes - this.filesBelow(number).reduce((sum, { size }) => sum + size, 0);
+  }
+
+  #resize(number: number, size: number): void {
+    this.#bytes += size - (this.#sizes.get(number) ?? 0);
+    this.#sizes.set(number, size);
   }
 
   /** The number of the file that the next record goes into, unless it rotates. */
@@ -122,17 +151,16 @@ export class RecordLog {
    */
   async append(kind: RecordKind, payload: Uint8Array, digest?: Uint8Array): Promise<Position> {
     const bytes = encodeRecord(kind, payload, digest);
-    if (this.#gatheredBytes >= GATHERED_BYTES || (bytes.length > SMALL_RECORD_BYTES && this.#gatheredBytes > 0))
-      await this.#writeGathered();
+    if (this.#gatheredBytes >= GATHERED_BYTES || (bytes.length > this.#smallBytes && this.#gatheredBytes > 0)) await this.#writeGathered();
     const active = await this.#writable(bytes.length);
     const offset = this.#sizes.get(active.number) ?? active.file.size;
-    if (bytes.length > SMALL_RECORD_BYTES) {
+    if (bytes.length > this.#smallBytes) {
       await active.file.append(bytes);
     } else {
       this.#gathered.push(bytes);
       this.#gatheredBytes += bytes.length;
     }
-    this.#sizes.set(active.number, offset + bytes.length);
+    this.#resize(active.number, offset + bytes.length);
     return { file: active.number, offset };
   }
 
@@ -165,7 +193,7 @@ export class RecordLog {
     await active.file.truncateTo(position.offset < FILE_HEADER_BYTES ? 0 : position.offset);
     if (active.file.size === 0) await active.file.append(encodeFileHeader(this.kind, active.number));
     await active.file.sync();
-    this.#sizes.set(active.number, active.file.size);
+    this.#resize(active.number, active.file.size);
   }
 
   /**
@@ -237,8 +265,9 @@ export class RecordLog {
 
   /** Headers only, for listing what a file holds; stops at the first unsound one. */
   async *headers(number: number): AsyncGenerator<{ readonly at: Position; readonly header: RecordHeader }, void, void> {
+    const window = new Window(AHEAD_BYTES, (from, length) => this.readBytes(number, from, length));
     for (let at = FILE_HEADER_BYTES; ; ) {
-      const header = parseRecordHeader(await this.readBytes(number, at, RECORD_HEADER_BYTES), this.kind);
+      const header = parseRecordHeader(await window.take(at, RECORD_HEADER_BYTES), this.kind);
       if (header === undefined) return;
       yield { at: { file: number, offset: at }, header };
       at += RECORD_HEADER_BYTES + header.length;
@@ -248,6 +277,7 @@ export class RecordLog {
   /** Removes a file that is not the newest, for good. */
   async drop(number: number): Promise<void> {
     await this.#closeReader(number);
+    this.#resize(number, 0);
     this.#sizes.delete(number);
     await removeDurably(this.#port, this.path(number));
   }
@@ -286,7 +316,7 @@ export class RecordLog {
       throw error;
     }
     this.#active = { number, file };
-    this.#sizes.set(number, file.size);
+    this.#resize(number, file.size);
     return this.#active;
   }
 

@@ -34,13 +34,21 @@ const RECORD_KINDS = {
   lost: 18,
   lostSeen: 19,
   unreceipted: 20,
+  forked: 21,
+  gcEpoch: 22,
+  references: 23,
+  referencesDropped: 24,
+  referenceLost: 25,
 } as const;
 
 export type RecordKind = keyof typeof RECORD_KINDS;
 const KIND_BY_CODE = new Map<number, RecordKind>(Object.entries(RECORD_KINDS).map(([name, code]) => [code, name as RecordKind]));
 const KINDS_OF_FILE: Readonly<Record<FileKind, ReadonlySet<RecordKind>>> = {
   segment: new Set(['chunk', 'page', 'version', 'refresh', 'forget', 'problem']),
-  chain: new Set(['signed', 'receipt', 'lost', 'lostSeen', 'unreceipted']),
+  chain: new Set([
+    ...(['signed', 'receipt', 'lost', 'lostSeen', 'unreceipted'] as const),
+    ...(['forked', 'gcEpoch', 'references', 'referencesDropped', 'referenceLost'] as const),
+  ]),
 };
 
 export interface RecordHeader {

@@ -198,7 +198,8 @@ describe('opening after a crash', () => {
 
   test('a chain log that is shorter than the index knows stops the agent', async () => {
     await eventful();
-    const chain = join(queuePaths(folder.dir).chain, '00000001.log');
+    const newest = readdirSync(queuePaths(folder.dir).chain).sort().at(-1) ?? '';
+    const chain = join(queuePaths(folder.dir).chain, newest);
     truncateSync(chain, statSync(chain).size - 10);
     await expect(openQueue(folder.dir)).rejects.toMatchObject({ code: 'QUEUE_DAMAGED' });
   });

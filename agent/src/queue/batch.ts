@@ -1,0 +1,61 @@
+import { MAX_COMMIT_ENTRIES } from '@aliquot/proto';
+import { aeadSeal } from '@aliquot/shared/crypto/primitives';
+import { COMMIT_ROOM_BYTES, roomFor } from './commit-cut.ts';
+import { familyRange } from './index-keys.ts';
+import type { QueueFiles } from './open-queue.ts';
+import { encodeVersionHead, type VersionHead } from './payloads.ts';
+import { decodeUnsigned } from './places.ts';
+
+/** Versions under one key. */
+interface Batch {
+  readonly number: number;
+  readonly key: Uint8Array;
+  /** How many it has sealed. */
+  used: number;
+  /** What is left of a commit's room. */
+  room: number;
+}
+
+/**
+ * Seals drafts while they wait. A batch holds no more than one commit does, so that its key can go as soon as that commit is
+ * signed (I-A3).
+ */
+export class BatchSealer {
+  #batch: Batch | undefined;
+
+  /** The payload of a version record: its head in clear, then the draft under a batch key. */
+  async seal(files: QueueFiles, head: Omit<VersionHead, 'batch' | 'nonce'>, draft: Uint8Array): Promise<Uint8Array> {
+    const batch = await this.#current(files, roomFor(draft.length));
+    const nonce = Buffer.alloc(12);
+    // The key is new in every process and for every 4096 versions; the counter never repeats under it.
+    nonce.writeBigUInt64BE(BigInt(batch.used), 4);
+    batch.used += 1;
+    batch.room -= roomFor(draft.length);
+    const clear = encodeVersionHead({ ...head, batch: batch.number, nonce });
+    return Buffer.concat([clear, aeadSeal(batch.key, nonce, draft, clear)]);
+  }
+
+  /** Versions from here on get another key: whoever signs those before can erase theirs at once. */
+  finish(): void {
+    if (this.#batch !== undefined && this.#batch.used > 0) this.#batch = undefined;
+  }
+
+  /** Starts with a new key, whatever this one sealed: after the files were opened again. */
+  forget(): void {
+    this.#batch = undefined;
+  }
+
+  /** I-A3: erases every key below the first one that an unsigned version still needs. */
+  async eraseSent(files: QueueFiles): Promise<void> {
+    let limit = this.#batch?.number ?? files.keys.highest + 1;
+    for await (const [, value] of files.index.iterate(familyRange('q'), { limit: 1 })) limit = Math.min(limit, decodeUnsigned(value).batch);
+    await files.keys.eraseBelow(limit);
+  }
+
+  async #current(files: QueueFiles, room: number): Promise<Batch> {
+    if (this.#batch !== undefined && this.#batch.used < MAX_COMMIT_ENTRIES && this.#batch.room >= room) return this.#batch;
+    const number = Math.max(files.index.state.lastBatch, files.keys.highest) + 1;
+    this.#batch = { number, key: await files.keys.create(number), used: 0, room: COMMIT_ROOM_BYTES };
+    return this.#batch;
+  }
+}

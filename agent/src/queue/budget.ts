@@ -1,0 +1,115 @@
+import type { Clock } from '@aliquot/shared/ports';
+import { QueueError } from './errors.ts';
+import type { QueueFiles, QueueOptions } from './open-queue.ts';
+import type { QueueBudget, Room } from './queue.ts';
+import { RECORD_HEADER_BYTES } from './record.ts';
+import { keptBytesBelow } from './retention.ts';
+
+/** How long, and for how many appended bytes, an answer about free space is believed while the floor is far. */
+const FREE_BELIEVED_MS = 1000;
+const FREE_BELIEVED_BYTES = 16 * 1024 * 1024;
+/** Nearer to the floor than this, the disk is asked every time. */
+const NEAR_FLOOR_BYTES = 64 * 1024 * 1024;
+
+/** What the meter measures: the queue as it stands. */
+export interface Metered {
+  readonly files: QueueFiles;
+  /** The first segment that is needed. */
+  readonly heldFrom: number;
+  /** Bytes that open captures of a class have added. */
+  openBytes(className: string): number;
+}
+
+/**
+ * Says how much a capture may add (I-A10). What counts are whole segments from the first needed one on, and signed commits without a receipt:
+ * what the disk holds for the queue and draining gives back. A class counts its own items.
+ */
+export class BudgetMeter {
+  readonly #options: QueueOptions;
+  readonly #clock: Clock;
+  #free: { readonly bytes: number; readonly atMs: number; used: number } | undefined;
+  /** The largest thing that was refused since `room` was last told. */
+  #refusedBytes = 0;
+
+  constructor(options: QueueOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+  }
+
+  get budget(): QueueBudget | undefined {
+    return this.#options.budget;
+  }
+
+  /** Throws `QUEUE_FULL` when a record of this class does not fit. `makeRoom` may give segments back that nobody needs. */
+  async require(metered: Metered, className: string, payloadBytes: number, makeRoom: () => Promise<boolean>): Promise<void> {
+    if (this.#options.budget === undefined) return;
+    const bytes = payloadBytes + RECORD_HEADER_BYTES;
+    let room = await this.#roomNow(metered, className, false);
+    while (room.bytes < bytes && room.why === 'disk' && (await makeRoom())) {
+      this.#free = undefined;
+      room = await this.#roomNow(metered, className, false);
+    }
+    if (room.bytes >= bytes) {
+      if (this.#free !== undefined) this.#free.used += bytes;
+      return;
+    }
+    this.#refusedBytes = Math.max(this.#refusedBytes, bytes);
+    const why =
+      room.why === 'disk' ? 'the disk of the queue is near its floor' : `the budget of the queue is used up for class ${className}`;
+    throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give room`, { retryable: true });
+  }
+
+  /** What a capture of a class may add, counting kept segments as free because they go first. */
+  room(metered: Metered, className: string): Promise<Room> {
+    this.#free = undefined;
+    return this.#roomNow(metered, className, true);
+  }
+
+  /** Whether something was refused that would fit now: asked once for each refusal. */
+  relieved(room: Room): boolean {
+    if (this.#refusedBytes === 0 || room.bytes < this.#refusedBytes) return false;
+    this.#refusedBytes = 0;
+    return true;
+  }
+
+  /** Receipts came: whoever was refused may try again. */
+  refusedBefore(): boolean {
+    const refused = this.#refusedBytes > 0;
+    this.#refusedBytes = 0;
+    return refused;
+  }
+
+  async #roomNow(metered: Metered, className: string, withKept: boolean): Promise<Room> {
+    const { budget } = this.#options;
+    if (budget === undefined) return { bytes: Number.MAX_SAFE_INTEGER, why: undefined };
+    const { files, heldFrom } = metered;
+    const { state } = files.index;
+    const all = budget.maxBytes - usedBytes(files, heldFrom);
+    const share = Math.floor(budget.maxBytes * (budget.classes[className] ?? 1));
+    const ofClass = share - (state.classBytes[className] ?? 0) - metered.openBytes(className);
+    const kept = withKept ? keptBytesBelow(files, heldFrom) : 0;
+    const disk = (await this.#freeBytes(budget)) + kept - budget.minFreeBytes;
+    const allowed = Math.min(all, ofClass);
+    const bytes = Math.max(0, Math.min(allowed, disk));
+    return { bytes, why: bytes > 0 ? undefined : disk < allowed ? 'disk' : 'budget' };
+  }
+
+  /** Free space now, or as it was a moment ago less what was appended since. */
+  async #freeBytes(budget: QueueBudget): Promise<number> {
+    const known = this.#free;
+    const nowMs = this.#clock.nowMs();
+    if (known !== undefined) {
+      const left = known.bytes - known.used;
+      const fresh = Math.abs(nowMs - known.atMs) < FREE_BELIEVED_MS && known.used < FREE_BELIEVED_BYTES;
+      if (fresh && left - budget.minFreeBytes > NEAR_FLOOR_BYTES) return left;
+    }
+    const bytes = await this.#options.port.freeBytes(this.#options.dataDir);
+    this.#free = { bytes, atMs: nowMs, used: 0 };
+    return bytes;
+  }
+}
+
+/** What counts against `maxBytes`. */
+export function usedBytes(files: QueueFiles, heldFrom: number): number {
+  return files.segments.bytesFrom(heldFrom) + files.index.state.signedBytes;
+}

@@ -1,0 +1,53 @@
+import type { QueueCapture } from './capture.ts';
+import { familyRange, numberInKey, numberKey } from './index-keys.ts';
+import type { IndexStore } from './index-store.ts';
+import { decodeCommitPlace } from './places.ts';
+
+/**
+ * Knows when an epoch may be answered (I-A9): when every version is receipted that was captured before the epoch was learnt, or by a capture that was
+ * open then and may have trusted the cache of before. Nothing here is durable: what a start finds in the queue counts as captured before.
+ */
+export class GcGate {
+  /** Versions up to this number are waited for. */
+  #through: number;
+  #stale = new Set<QueueCapture>();
+  #answerable = false;
+
+  constructor(lastEntry: number) {
+    this.#through = lastEntry;
+  }
+
+  learn(open: Iterable<QueueCapture>, lastEntry: number): void {
+    this.#through = lastEntry;
+    this.#stale = new Set(open);
+    this.#answerable = false;
+  }
+
+  /** A version was put. While a capture of before is open it may be one of its guard's, so it is waited for. */
+  version(entry: number): void {
+    if (this.#stale.size > 0) this.#through = entry;
+  }
+
+  /** True when it was the last one of before. */
+  ended(capture: QueueCapture): boolean {
+    return this.#stale.delete(capture) && this.#stale.size === 0;
+  }
+
+  /** After a rollback there may be more to wait for. */
+  reset(): void {
+    this.#answerable = false;
+  }
+
+  /** Sees only what is written in the index: a staged version means no. */
+  async answerable(index: IndexStore): Promise<boolean> {
+    if (this.#answerable) return true;
+    if (index.state.gcEpoch === 0 || this.#stale.size > 0) return false;
+    const { state } = index;
+    const next = await index.get(numberKey('c', state.receiptedSequence + 1));
+    if (next !== undefined && decodeCommitPlace(next).firstEntry <= this.#through) return false;
+    if (index.staged > 0 && state.nextEntry - 1 <= this.#through) return false;
+    const unsigned = await index.firstKey(familyRange('q'));
+    this.#answerable = unsigned === undefined || numberInKey(unsigned) > this.#through;
+    return this.#answerable;
+  }
+}

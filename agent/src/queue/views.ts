@@ -1,0 +1,85 @@
+import { withFileErrors } from '@aliquot/shared/durable/errors';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { decodeLostMark } from './chain-payloads.ts';
+import { readSigned } from './commit-cut.ts';
+import { familyRange, numberInKey, numberKey, prefixRange, rawKey } from './index-keys.ts';
+import type { IndexState } from './index-state.ts';
+import type { IndexStore } from './index-store.ts';
+import { type QueueFiles, queuePaths } from './open-queue.ts';
+import { decodeKnown, decodeProblem } from './payloads.ts';
+import { decodeCommitPlace, decodeUnsigned } from './places.ts';
+import type { FileProblem, KnownFile, LostVersion } from './queue.ts';
+
+/*
+ * What people and scans ask of the written index.
+ */
+
+export async function knownManyIn(index: IndexStore, paths: readonly Uint8Array[]): Promise<readonly (KnownFile | undefined)[]> {
+  const values = await index.getManyWritten(paths.map((path) => rawKey('k', path)));
+  return values.map((value) => (value === undefined ? undefined : knownFrom(value, index.state)));
+}
+
+export async function* knownUnderIn(index: IndexStore, prefix: Uint8Array): AsyncGenerator<KnownFile, void, void> {
+  for await (const [, value] of index.iterate(prefixRange(rawKey('k', prefix)))) yield knownFrom(value, index.state);
+}
+
+function knownFrom(value: Uint8Array, state: IndexState): KnownFile {
+  const { entry, stat } = decodeKnown(value);
+  return { ...stat, entry, state: entry <= state.receiptedEntry ? 'safe' : 'queued' };
+}
+
+/** Problems of files, after the damage that was set aside. */
+export async function* problemsIn(index: IndexStore, damage: readonly string[]): AsyncGenerator<FileProblem, void, void> {
+  for (const path of damage) {
+    const message = 'damaged bytes of the queue were set aside here; run aliquot-agent fsck, then remove the file';
+    yield { path: Buffer.from(path), code: 'queue-damage', message, sinceMs: 0 };
+  }
+  for await (const [, value] of index.iterate(familyRange('p'))) {
+    const { path, problem } = decodeProblem(value);
+    if (problem !== undefined) yield { path, ...problem };
+  }
+}
+
+export async function* lostIn(index: IndexStore): AsyncGenerator<LostVersion, void, void> {
+  for await (const [key, value] of index.iterate(familyRange('l'))) yield { entry: numberInKey(key), ...decodeLostMark(value) };
+}
+
+/** When the oldest version without a receipt was captured. */
+export async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
+  const signed = await index.get(numberKey('c', index.state.receiptedSequence + 1));
+  if (signed !== undefined) return decodeCommitPlace(signed).oldestMs;
+  for await (const [, value] of index.iterate(familyRange('q'), { limit: 1 })) return decodeUnsigned(value).capturedAtMs;
+  return undefined;
+}
+
+/** Numbers of the versions in these slots of a commit. */
+export async function entriesOf(files: QueueFiles, sequence: number, slots: readonly number[]): Promise<readonly number[]> {
+  const commit = await readSigned(files, sequence);
+  return slots.map((slot) => commit?.entryNumbers[slot]).filter((entry) => entry !== undefined);
+}
+
+/** Paths of known files whose newest version is one of these. A rare question, so a pass over all of them may answer it. */
+export async function namesOf(index: IndexStore, entries: readonly number[]): Promise<ReadonlyMap<number, Uint8Array>> {
+  const wanted = new Set(entries);
+  const found = new Map<number, Uint8Array>();
+  if (wanted.size === 0) return found;
+  for await (const [, value] of index.iterate(familyRange('k'))) {
+    const { entry, stat } = decodeKnown(value);
+    if (wanted.has(entry)) found.set(entry, stat.path);
+  }
+  return found;
+}
+
+/** Files with damaged bytes that an opening set aside. */
+export async function damagedFiles(port: FilePort, dataDir: string): Promise<string[]> {
+  const { damaged } = queuePaths(dataDir);
+  const found: string[] = [];
+  try {
+    await withFileErrors('list', damaged, async () => {
+      for await (const entry of port.list(damaged)) found.push(`${damaged}/${entry.name.toString()}`);
+    });
+  } catch {
+    // No such folder: nothing was ever damaged.
+  }
+  return found.sort();
+}
