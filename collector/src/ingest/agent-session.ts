@@ -1,14 +1,16 @@
 import {
+  type ChainId,
   type ChunkId,
   type ClientFrame,
   decodeReceiptBody,
   decodeSigned,
+  type StateRecord,
   type StoredItem,
   splitItems,
   type TreeHead,
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
 import { IngestError } from './errors.ts';
 import { consistencyProof } from './join.ts';
 import type { Received, SecureLink } from './secure-link.ts';
@@ -24,6 +26,8 @@ export interface AgentSessionParts {
   readonly clock: Clock;
   readonly link: SecureLink;
   readonly agent: AgentRecord;
+  /** The chain that it announced. */
+  readonly chainId: ChainId;
   /** The head that `ready` told. */
   readonly head: TreeHead;
   readonly rolledBack: boolean;
@@ -37,6 +41,8 @@ export interface AgentSessionParts {
 export class AgentSession {
   readonly #parts: AgentSessionParts;
   #provedHead: TreeHead;
+  /** Where the agent was told that its chain's history stands. */
+  #told: HistoryRecord['state'] | undefined;
 
   constructor(parts: AgentSessionParts) {
     this.#parts = parts;
@@ -58,9 +64,37 @@ export class AgentSession {
         return this.#state(frame);
       case 'fetch':
         return this.#fetch(frame);
+      case 'gcLearned':
+        return this.#gcLearned(frame.gcEpoch);
       case 'auth':
         throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the session is authenticated already');
     }
+  }
+
+  /** Tells the agent when its chain's history is held apart, or a clone's: after `ready`, and when a commit has made it so. */
+  async tellHistory(): Promise<void> {
+    const { store, agent, chainId, link } = this.#parts;
+    const history = store.historyOf(agent.agentId, chainId);
+    if (history?.state === this.#told) return;
+    this.#told = history?.state;
+    if (history === undefined) return;
+    const [code, message] =
+      history.state === 'held'
+        ? [
+            'chain-held',
+            `another history of agent ${agent.name} was here first; what this PC sends is kept apart as ${history.name} until central IT decides`,
+          ]
+        : [
+            'chain-clone',
+            `this PC uses the identity of ${agent.name} and is known as its clone ${history.name}; central IT should enroll it anew`,
+          ];
+    await link.send({ type: 'notice', code, message });
+  }
+
+  /** A log that lost its tail hears no answers: what the agent had receipts for may be gone with it. */
+  async #gcLearned(gcEpoch: number): Promise<void> {
+    const { store, agent, chainId, rolledBack } = this.#parts;
+    if (!rolledBack) store.gcLearned(agent.agentId, chainId, gcEpoch);
   }
 
   async #have(frame: Extract<ClientFrame, { type: 'have' }>): Promise<void> {
@@ -98,6 +132,7 @@ export class AgentSession {
     ]);
     this.#provedHead = head;
     await link.send({ type: 'receipt', requestId, receipt: outcome.receipt, inclusion, consistency, head: signedHead });
+    await this.tellHistory();
   }
 
   async #heartbeat(requestId: number, body: Uint8Array): Promise<void> {
@@ -109,13 +144,21 @@ export class AgentSession {
   }
 
   async #state(frame: Extract<ClientFrame, { type: 'state' }>): Promise<void> {
-    const { store, agent, link } = this.#parts;
+    const { link } = this.#parts;
     if (await this.#selfRestoreIsOff(frame.requestId)) return;
-    for await (const record of store.state(agent.lineageId, frame.atMs === 0 ? undefined : frame.atMs)) {
+    for await (const record of this.#ownState(frame.atMs === 0 ? undefined : frame.atMs)) {
       const { receivedAtMs } = decodeReceiptBody(record.receipt.body);
       await link.send({ type: 'commitData', requestId: frame.requestId, live: record.live, receivedAtMs }, record.commit);
     }
     await link.send({ type: 'stateEnd', requestId: frame.requestId });
+  }
+
+  /** The chain's own history; behind one that is held apart, what else the trunk has: until the fork it was this PC's too. */
+  async *#ownState(atMs: number | undefined): AsyncGenerator<StateRecord> {
+    const { store, agent, chainId } = this.#parts;
+    const history = store.historyOf(agent.agentId, chainId);
+    if (history !== undefined) yield* store.state(history.historyId, atMs);
+    yield* history === undefined ? store.state(agent.lineageId, atMs) : store.stateWithout(agent.lineageId, history.historyId, atMs);
   }
 
   async #fetch(frame: Extract<ClientFrame, { type: 'fetch' }>): Promise<void> {

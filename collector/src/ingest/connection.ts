@@ -1,15 +1,15 @@
-import { AliquotError, type ClientFrame, FormatError, MAX_HELLO_BYTES, type RefusalCode } from '@aliquot/proto';
+import { type ChainId, type ClientFrame, MAX_HELLO_BYTES } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import type { Clock, Random } from '@aliquot/shared/ports';
-import { SessionError } from '@aliquot/shared/session/errors';
 import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
-import { type Channel, CLOSE_GOING_AWAY, CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_TRY_AGAIN } from './channel.ts';
+import { type Channel, CLOSE_GOING_AWAY } from './channel.ts';
+import { describe } from './ending.ts';
 import { IngestError, type IngestErrorCode } from './errors.ts';
 import type { SessionHub } from './hub.ts';
 import { Inbox } from './inbox.ts';
@@ -32,6 +32,15 @@ export interface IngestParts {
   readonly log: Logger;
 }
 
+/** A session that has proved itself. */
+interface Joined {
+  readonly store: VaultStore;
+  readonly agent: AgentRecord;
+  readonly chainId: ChainId;
+  readonly link: SecureLink;
+  readonly session: AgentSession;
+}
+
 /** One agent's connection, from the first message to the last. */
 export class Connection {
   readonly #parts: IngestParts;
@@ -41,6 +50,7 @@ export class Connection {
   #link: SecureLink | undefined;
   #ended = false;
   #working = false;
+  #unsubscribe: (() => void) | undefined;
 
   constructor(parts: IngestParts, channel: Channel) {
     this.#parts = parts;
@@ -84,7 +94,7 @@ export class Connection {
       late();
       if (joined === undefined) return;
       onProved();
-      leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, this);
+      leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, joined.chainId, this);
       for (let message = await this.#inbox.next(); message !== undefined; message = await this.#inbox.next()) {
         this.#working = true;
         await joined.session.handle(joined.link.open(message));
@@ -95,12 +105,13 @@ export class Connection {
     } finally {
       late();
       leaveHub?.();
+      this.#unsubscribe?.();
       this.#inbox.close();
     }
   }
 
   /** Handshake, authentication, standing; `undefined` when the other side went away in between. */
-  async #join(): Promise<{ store: VaultStore; agent: AgentRecord; link: SecureLink; session: AgentSession } | undefined> {
+  async #join(): Promise<Joined | undefined> {
     const { store: collector, random, clock } = this.#parts;
     const handshake = new ServerHandshake({
       signKey: collector.identity,
@@ -128,7 +139,9 @@ export class Connection {
     const agent = await this.#admit(store, handshake.verifyAuth(frame), frame, nowMs);
     const { head, signedHead, consistency, openings, rolledBack } = await standing(store, agent, frame, nowMs);
     store.seen(agent.agentId, nowMs);
-    await link.send({
+    const { chainId } = frame;
+    const chainHead = await store.chainHead(agent.agentId, chainId);
+    const sent = link.send({
       type: 'ready',
       sessionId: random.bytes(SESSION_ID_BYTES),
       creditBytes: CREDIT_BYTES,
@@ -136,12 +149,19 @@ export class Connection {
       head: signedHead,
       consistency,
       openings,
-      chainHead: await store.chainHead(agent.agentId, frame.chainId),
-      gcEpoch: 0,
+      chainHead,
+      gcEpoch: store.gcEpoch(),
       rolledBack,
     });
+    // Before anything else can happen: an epoch is either in `ready`, or announced to this session.
+    this.#unsubscribe = store.onGcEpoch((gcEpoch) => {
+      if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(() => undefined); // gone: the next ready tells it
+    });
+    await sent;
+    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack });
+    await session.tellHistory();
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
-    return { store, agent, link, session: new AgentSession({ store, clock, link, agent, head, rolledBack }) };
+    return { store, agent, chainId, link, session };
   }
 
   async #admit(
@@ -164,7 +184,8 @@ export class Connection {
     const diskError = error instanceof StoreError && DISK_TROUBLE.has(error.code) ? { code, reason: error.message } : undefined;
     const ours = refusal === 'storage';
     this.#log[ours ? 'error' : 'warn'](diskError ?? (ours ? { code, err: error } : { code }), `session ended: ${message}`);
-    const told = this.#link?.send({ type: 'refused', requestId, code: refusal, message });
+    // Whoever altered a message would alter the answer too, or learn from it; closing says enough, and the agent comes again.
+    const told = refusal === undefined ? undefined : this.#link?.send({ type: 'refused', requestId, code: refusal, message });
     this.#close(told, closeCode, code);
   }
 
@@ -184,49 +205,3 @@ export class Connection {
 }
 
 const DISK_TROUBLE: ReadonlySet<string> = new Set<StoreErrorCode>(['STORE_NO_SPACE', 'STORE_FAILED']);
-
-interface Ending {
-  readonly refusal: RefusalCode;
-  readonly requestId: number;
-  readonly closeCode: number;
-  readonly code: string;
-  readonly message: string;
-}
-
-/** The refusal that an error stands for. Nothing internal goes to the agent. */
-function describe(error: unknown): Ending {
-  if (error instanceof IngestError) {
-    return { refusal: error.refusal, requestId: error.requestId, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
-  }
-  if (error instanceof SessionError) {
-    const refusal =
-      error.code === 'SESSION_AGENT_SIGNATURE'
-        ? 'bad-signature'
-        : error.code === 'SESSION_AGENT_CERTIFICATE'
-          ? 'bad-certificate'
-          : 'protocol';
-    return { refusal, requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
-  }
-  if (error instanceof FormatError)
-    return { refusal: 'protocol', requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
-  if (error instanceof AliquotError && error.code === 'STORE_BAD_ITEM') {
-    return { refusal: 'protocol', requestId: 0, closeCode: CLOSE_POLICY, code: error.code, message: error.message };
-  }
-  if (error instanceof AliquotError && error.code === 'STORE_NO_SPACE') {
-    const message = "the collector's disk is full; nothing is lost, sending goes on when central IT has made room";
-    return { refusal: 'storage', requestId: 0, closeCode: CLOSE_TRY_AGAIN, code: error.code, message };
-  }
-  if (error instanceof AliquotError && error.code === 'STORE_FAILED') {
-    // The store opens itself again from the disk before the next thing that it does.
-    const message = "the collector's disk failed; nothing that was confirmed is lost, sending goes on when it works again";
-    return { refusal: 'storage', requestId: 0, closeCode: CLOSE_TRY_AGAIN, code: error.code, message };
-  }
-  const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';
-  return {
-    refusal: 'storage',
-    requestId: 0,
-    closeCode: CLOSE_INTERNAL,
-    code,
-    message: 'the collector failed inside; central IT finds why in its log',
-  };
-}

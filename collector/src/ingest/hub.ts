@@ -1,4 +1,4 @@
-import type { AgentId, VaultId } from '@aliquot/proto';
+import type { AgentId, ChainId, VaultId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { LiveSessions } from '../rest/context.ts';
@@ -11,15 +11,18 @@ export interface LiveSession {
 
 /** Take-overs older than this say nothing about two PCs with one identity any more. */
 const TAKEOVER_WINDOW_MS = 10 * 60 * 1000;
+/** Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key must not be able to hold thousands. */
+const MAX_CHAINS = 16;
 
 /**
- * The sessions that are open now: one for each agent. A second one of the same agent ends the first, because a PC whose network
- * broke comes back before its old connection is noticed dead. If that happens again and again, two PCs bear one identity: the hub
- * counts it, and `aliquot agents` names it.
+ * The sessions that are open now: one for each chain of an agent. A second one of the same chain ends the first, because a PC whose
+ * network broke comes back before its old connection is noticed dead. If that happens again and again, two PCs announce one chain:
+ * the hub counts it, and `aliquot agents` names it. A clone and its original have chains of their own, and let each other be.
  */
 export class SessionHub implements LiveSessions {
   readonly #clock: Clock;
-  readonly #sessions = new Map<string, LiveSession>();
+  /** By vault and agent, then by chain, the longest connected first. */
+  readonly #agents = new Map<string, Map<string, LiveSession>>();
   readonly #takeovers = new Map<string, number[]>();
 
   constructor(clock: Clock) {
@@ -27,21 +30,28 @@ export class SessionHub implements LiveSessions {
   }
 
   /** Enters a session that has proved itself; the answer takes it out again. */
-  enter(vaultId: VaultId, agentId: AgentId, session: LiveSession): () => void {
+  enter(vaultId: VaultId, agentId: AgentId, chainId: ChainId, session: LiveSession): () => void {
     const key = keyOf(vaultId, agentId);
-    const before = this.#sessions.get(key);
-    this.#sessions.set(key, session);
+    const chain = hex(chainId);
+    const chains = this.#agents.get(key) ?? new Map<string, LiveSession>();
+    const [oldest] = chains.keys();
+    const rival = chains.has(chain) ? chain : chains.size >= MAX_CHAINS ? oldest : undefined;
+    const before = rival === undefined ? undefined : chains.get(rival);
+    if (rival !== undefined) chains.delete(rival);
+    chains.set(chain, session);
+    this.#agents.set(key, chains);
     if (before !== undefined) {
       this.#takeovers.set(key, [...this.#recent(key), this.#clock.nowMs()]);
       before.end('another connection of this agent took over');
     }
     return () => {
-      if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+      if (chains.get(chain) === session) chains.delete(chain);
+      if (chains.size === 0 && this.#agents.get(key) === chains) this.#agents.delete(key);
     };
   }
 
   isConnected(vaultId: VaultId, agentId: AgentId): boolean {
-    return this.#sessions.has(keyOf(vaultId, agentId));
+    return this.#agents.has(keyOf(vaultId, agentId));
   }
 
   takeovers(vaultId: VaultId, agentId: AgentId): number {
@@ -49,20 +59,22 @@ export class SessionHub implements LiveSessions {
   }
 
   endAgent(vaultId: VaultId, agentId: AgentId, reason: string): void {
-    this.#sessions.get(keyOf(vaultId, agentId))?.end(reason);
+    end(this.#agents.get(keyOf(vaultId, agentId)), reason);
   }
 
   endVault(vaultId: VaultId, reason: string): void {
     const prefix = hex(vaultId);
-    for (const [key, session] of [...this.#sessions]) if (key.startsWith(prefix)) session.end(reason);
+    for (const [key, chains] of [...this.#agents]) if (key.startsWith(prefix)) end(chains, reason);
   }
 
   endAll(reason: string): void {
-    for (const session of [...this.#sessions.values()]) session.end(reason);
+    for (const chains of [...this.#agents.values()]) end(chains, reason);
   }
 
   get size(): number {
-    return this.#sessions.size;
+    let size = 0;
+    for (const chains of this.#agents.values()) size += chains.size;
+    return size;
   }
 
   #recent(key: string): number[] {
@@ -71,6 +83,10 @@ export class SessionHub implements LiveSessions {
     if (recent.length === 0) this.#takeovers.delete(key);
     return recent;
   }
+}
+
+function end(chains: ReadonlyMap<string, LiveSession> | undefined, reason: string): void {
+  for (const session of [...(chains?.values() ?? [])]) session.end(reason);
 }
 
 function keyOf(vaultId: VaultId, agentId: AgentId): string {

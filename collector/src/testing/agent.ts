@@ -1,5 +1,6 @@
 import {
   asChainId,
+  type ChainPoint,
   type ClientFrame,
   type CommitHash,
   decodeEnrolAnswer,
@@ -52,7 +53,8 @@ export class TestAgent {
   readonly bundle: OpenBundle;
   readonly signKey: SigningKey;
   readonly boxKey: BoxKey;
-  readonly chainId = asChainId(systemRandom.bytes(16));
+  chainId = asChainId(systemRandom.bytes(16));
+  forkedFrom: ChainPoint | undefined;
   readonly keys: VaultKeys;
   readonly binding: Signed;
   sequence = 1;
@@ -64,14 +66,30 @@ export class TestAgent {
   #requestId = 0;
   #certificate: Signed | undefined;
 
-  constructor(bundle: OpenBundle) {
+  /** A new agent, or a copy of another's folder: same keys, and the same chain up to here. */
+  constructor(bundle: OpenBundle, original?: TestAgent) {
     this.bundle = bundle;
-    this.signKey = newSigningKey(systemRandom);
-    this.boxKey = newBoxKey(systemRandom);
+    this.signKey = original?.signKey ?? newSigningKey(systemRandom);
+    this.boxKey = original?.boxKey ?? newBoxKey(systemRandom);
     this.keys = vaultKeysFrom(bundle.dedupSecrets, bundle.descriptor);
     const { vaultId, agentId } = bundle.enrolment;
     const body = { version: 1, vaultId, agentId, signKey: this.signKey.publicKey, boxKey: this.boxKey.publicKey } as const;
     this.binding = issueBinding(bundle.enrolmentKey, body);
+    if (original === undefined) return;
+    this.chainId = original.chainId;
+    this.sequence = original.sequence;
+    this.predecessor = original.predecessor;
+    this.head = original.head;
+  }
+
+  copy(): TestAgent {
+    return new TestAgent(this.bundle, this);
+  }
+
+  /** Goes on under a new chain id, as an agent does that finds a stranger's commit at its chain's head. */
+  fork(): void {
+    this.forkedFrom = { chainId: this.chainId, sequence: this.sequence - 1, hash: this.predecessor };
+    this.chainId = asChainId(systemRandom.bytes(16));
   }
 
   enrolRequest(): Uint8Array {
@@ -167,7 +185,7 @@ export class TestAgent {
         treeHead: undefined,
         chunkerVersion: parameters.chunkerVersion,
         encoderVersion: parameters.encoderVersion,
-        forkedFrom: undefined,
+        forkedFrom: this.forkedFrom,
         drafts,
         recipients: [
           { recipient: 'vault', key: vaultKey },
@@ -188,6 +206,7 @@ export class TestAgent {
     const answer = await this.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
     if (answer.type !== 'receipt') throw new Error(`${answer.type} instead of a receipt: ${JSON.stringify(answer)}`);
     decodeReceiptBody(answer.receipt.body);
+    this.forkedFrom = undefined;
     this.sequence += 1;
     this.predecessor = made.hash;
     this.remember(answer.head);
