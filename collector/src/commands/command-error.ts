@@ -21,6 +21,8 @@ export type CommandErrorCode =
   | 'COMMAND_UNVERIFIED'
   /** A file that was read back is not what was captured, or is missing. */
   | 'COMMAND_DAMAGED'
+  /** A carried queue was taken in part: the first commit that was not is named, and the receipts cover those before it. */
+  | 'COMMAND_CARRIED_PART'
   /** `fsck` found faults in the collector's folder. */
   | 'COMMAND_FSCK'
   /** The address to listen on is in use. */

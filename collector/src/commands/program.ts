@@ -24,6 +24,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['check', async () => (await import('./check.ts')).registerCheck],
   ['stats', async () => (await import('./stats.ts')).registerStats],
   ['log', async () => (await import('./log.ts')).registerLog],
+  ['queue', async () => (await import('./queue.ts')).registerQueue],
   ['fsck', async () => (await import('./fsck.ts')).registerFsck],
 ]);
 

@@ -24,6 +24,8 @@ export type RestErrorCode =
   | 'REST_BAD_SIGNATURE'
   /** An epoch opening does not fit what the log holds. */
   | 'REST_BAD_OPENING'
+  /** A carried queue of an agent that may not work here, or that did not write it. */
+  | 'REST_CARRY_REFUSED'
   /** The bundle was not issued for this collector, or its agent is not expected here. */
   | 'ENROL_UNKNOWN'
   /** The bundle's term is over and it was never used. */
@@ -47,6 +49,7 @@ const STATUS: Record<RestErrorCode, number> = {
   REST_BLIND: 409,
   REST_BAD_SIGNATURE: 403,
   REST_BAD_OPENING: 409,
+  REST_CARRY_REFUSED: 403,
   ENROL_UNKNOWN: 403,
   ENROL_EXPIRED: 410,
   ENROL_OTHER_KEYS: 409,

@@ -1,6 +1,9 @@
 import { Readable } from 'node:stream';
+import { MAX_CARRIED_PART_BYTES } from '@aliquot/proto';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { takePart } from '../carry/part.ts';
+import { carriedReceipts } from '../carry/receipts.ts';
 import { agentsAnswer, expectAgent, revokeAgent } from './agents.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
@@ -91,6 +94,12 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   });
   app.post('/vaults/:vault/items', async (request, reply) => stream(reply, itemRecords(vault(request), bytesOf(request))));
   app.post('/vaults/:vault/names', async (request, reply) => stream(reply, nameRecords(vault(request), request.body)));
+  app.post('/vaults/:vault/carry', { bodyLimit: MAX_CARRIED_PART_BYTES }, async (request) =>
+    takePart(context, vault(request), bytesOf(request)),
+  );
+  app.post('/vaults/:vault/carry/receipts', async (request, reply) =>
+    stream(reply, await carriedReceipts(context, vault(request), bytesOf(request))),
+  );
   app.get('/vaults/:vault/log', async (request) => logAnswer(context, vault(request)));
   app.post('/vaults/:vault/log/proofs', async (request) => logProofsAnswer(context, vault(request), request.body));
   app.post('/vaults/:vault/log/openings', async (request) => openEpoch(context, vault(request), request.body));

@@ -1,0 +1,112 @@
+import {
+  AliquotError,
+  type ClientFrame,
+  checkClientBody,
+  decodeClientFrame,
+  FormatError,
+  splitCarriedFrames,
+  splitFrame,
+  splitItems,
+} from '@aliquot/proto';
+import { CarryError } from '@aliquot/shared/carry/errors';
+import { type Question, verifyQuestion } from '@aliquot/shared/carry/statements';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { IngestError } from '../ingest/errors.ts';
+import { admit, standing } from '../ingest/join.ts';
+import type { RestContext } from '../rest/context.ts';
+import { RestError } from '../rest/rest-error.ts';
+import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { CarriedCommit, PartAnswer } from './messages.ts';
+
+/** The agent behind a carried queue, and what it asks. */
+export interface Asked {
+  readonly agent: AgentRecord;
+  readonly question: Question;
+}
+
+/**
+ * Works on one part of a carried queue: its first frame is the question, signed by the agent, then come some of the file's frames in their order. What
+ * an agent may do in a session it may do here, and nothing else: the operator who carries the file cannot add to it. Every part may be repeated.
+ *
+ * Ends at the first commit that is not accepted: what follows it in the chain could not be either.
+ */
+export async function takePart(context: RestContext, vault: VaultStore, body: Uint8Array): Promise<PartAnswer> {
+  const [first, ...frames] = splitCarriedFrames(body);
+  const asked = await admitAsked(context, vault, first);
+  const commits: CarriedCommit[] = [];
+  for (const bytes of frames) {
+    const { header, body: carried } = splitFrame(bytes);
+    const frame = decodeClientFrame(header);
+    checkClientBody(frame, carried);
+    const outcome = await takeFrame(context, vault, asked, frame, carried);
+    if (outcome === undefined) continue;
+    commits.push(outcome);
+    if (outcome.type !== 'accepted') break;
+  }
+  return { agent: asked.agent.name, commits };
+}
+
+/** Who asks, proved, enrolled here, and not revoked. */
+export async function admitAsked(context: RestContext, vault: VaultStore, frame: Uint8Array | undefined): Promise<Asked> {
+  const question = frame && decodeClientFrame(splitFrame(frame).header);
+  if (question?.type !== 'auth') throw new RestError('REST_BAD_REQUEST', 'a carried queue begins with a question');
+  const { descriptor } = vault;
+  try {
+    const certificate = verifyQuestion(question, descriptor.authorityKey, descriptor.vaultId);
+    const { agent } = await admit(vault, certificate, question, context.clock.nowMs());
+    return { agent, question };
+  } catch (cause) {
+    if (cause instanceof CarryError || cause instanceof IngestError) throw new RestError('REST_CARRY_REFUSED', cause.message, { cause });
+    throw cause;
+  }
+}
+
+async function takeFrame(
+  context: RestContext,
+  vault: VaultStore,
+  { agent, question }: Asked,
+  frame: ClientFrame,
+  body: Uint8Array,
+): Promise<CarriedCommit | undefined> {
+  switch (frame.type) {
+    case 'chunks':
+      await putItems(vault, agent, frame, body);
+      return undefined;
+    case 'commit':
+      return takeCommit(context, vault, { agent, question }, body);
+    case 'gcLearned':
+      // A log that lost its tail hears no answers: what the agent had receipts for may be gone with it.
+      if (!(await standing(vault, agent, question, context.clock.nowMs())).rolledBack)
+        vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
+      return undefined;
+    default:
+      throw new RestError('REST_BAD_REQUEST', `a carried queue holds no ${frame.type} frame`);
+  }
+}
+
+async function putItems(vault: VaultStore, agent: AgentRecord, frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array) {
+  try {
+    await vault.putChunks(agent.lineageId, [...splitItems(frame.items, body)]);
+  } catch (cause) {
+    if (cause instanceof AliquotError && cause.code === 'STORE_BAD_ITEM')
+      throw new FormatError('FORMAT_MALFORMED', `the carried queue holds an item that is not what its id says: ${cause.message}`, {
+        cause,
+      });
+    throw cause;
+  }
+}
+
+async function takeCommit(context: RestContext, vault: VaultStore, { agent, question }: Asked, body: Uint8Array): Promise<CarriedCommit> {
+  const nowMs = context.clock.nowMs();
+  const { rolledBack } = await standing(vault, agent, question, nowMs);
+  if (rolledBack) {
+    const message = 'the collector lost part of its log; central IT must run `aliquot log reopen` before commits go on';
+    return { type: 'refused', code: 'log-rolled-back', message };
+  }
+  const outcome = await vault.commit(agent.agentId, body, nowMs);
+  vault.seen(agent.agentId, nowMs);
+  if (outcome.type === 'accepted') return { type: 'accepted', leafIndex: outcome.leafIndex, repeated: outcome.repeated };
+  if (outcome.type === 'refused') return { type: 'refused', code: outcome.code, message: outcome.message };
+  const [some] = outcome.ids;
+  return { type: 'missing', count: outcome.ids.length, first: some === undefined ? '' : hex(some) };
+}

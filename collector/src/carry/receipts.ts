@@ -1,0 +1,92 @@
+import {
+  CARRIED_LENGTH_BYTES,
+  decodeReceiptBody,
+  encodeFrame,
+  encodeServerFrame,
+  encodeSigned,
+  lengthOfCarried,
+  MAX_CARRIED_COMMITS,
+  type ServerFrame,
+} from '@aliquot/proto';
+import { carriedBytes } from '@aliquot/shared/carry/carried-file';
+import { signCarried } from '@aliquot/shared/carry/statements';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { standing } from '../ingest/join.ts';
+import type { RestContext } from '../rest/context.ts';
+import { RestError } from '../rest/rest-error.ts';
+import type { VaultStore } from '../store/vault-store.ts';
+import { noticeFor } from './notice.ts';
+import { type Asked, admitAsked } from './part.ts';
+
+const LEAF_BYTES = 8;
+const SESSION_ID = new Uint8Array(1);
+
+/**
+ * The file of receipts for a carried queue, piece by piece. The request: the question as it stands in the file (length and frame), then the leaf
+ * indexes of its commits, 8 bytes each, as the parts' answers told them.
+ *
+ * Whoever asks gets only what is the agent's: leaves of other agents are refused.
+ */
+export async function carriedReceipts(
+  context: RestContext,
+  vault: VaultStore,
+  body: Uint8Array,
+): Promise<AsyncGenerator<Uint8Array, void, void>> {
+  const end = CARRIED_LENGTH_BYTES + lengthOfCarried(body);
+  const question = body.subarray(CARRIED_LENGTH_BYTES, end);
+  const asked = await admitAsked(context, vault, question);
+  const leaves = leavesOf(body.subarray(end));
+  await vault.sync();
+  const frames = receiptFrames(context, vault, asked, question, leaves);
+  return carriedBytes('receipts', frames, (digest) => signCarried('receipts', context.store.identity, digest));
+}
+
+function leavesOf(bytes: Uint8Array): readonly number[] {
+  if (bytes.length % LEAF_BYTES !== 0 || bytes.length > MAX_CARRIED_COMMITS * LEAF_BYTES)
+    throw new RestError('REST_BAD_REQUEST', 'the list of leaves is not one');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Array.from({ length: bytes.length / LEAF_BYTES }, (_none, at) => {
+    const leaf = Number(view.getBigUint64(at * LEAF_BYTES));
+    if (!Number.isSafeInteger(leaf)) throw new RestError('REST_BAD_REQUEST', 'the list of leaves is not one');
+    return leaf;
+  });
+}
+
+async function* receiptFrames(
+  context: RestContext,
+  vault: VaultStore,
+  { agent, question }: Asked,
+  asked: Uint8Array,
+  leaves: readonly number[],
+): AsyncGenerator<Uint8Array, void, void> {
+  const nowMs = context.clock.nowMs();
+  const { head, signedHead, consistency, openings, rolledBack } = await standing(vault, agent, question, nowMs);
+  yield asked;
+  yield encodeSigned(vault.signedCertificate);
+  yield frameOf({
+    type: 'ready',
+    sessionId: SESSION_ID,
+    creditBytes: 0,
+    timeMs: nowMs,
+    head: signedHead,
+    consistency,
+    openings,
+    chainHead: await vault.chainHead(agent.agentId, question.chainId),
+    gcEpoch: vault.gcEpoch(),
+    rolledBack,
+  });
+  const notice = noticeFor(vault, agent, question.chainId);
+  if (notice !== undefined) yield frameOf(notice);
+  if (rolledBack) return;
+  for (const [at, leaf] of leaves.entries()) {
+    const { record } = leaf < head.size ? await vault.leafAt(leaf) : { record: undefined };
+    if (record?.type !== 'commit' || !equalBytes(decodeReceiptBody(record.receipt.body).agentId, agent.agentId))
+      throw new RestError('REST_BAD_REQUEST', `leaf ${leaf} is no commit of agent ${agent.name}`);
+    const inclusion = await vault.inclusion(leaf, head.size);
+    yield frameOf({ type: 'receipt', requestId: at + 1, receipt: record.receipt, inclusion, consistency: [], head: signedHead });
+  }
+}
+
+function frameOf(frame: ServerFrame): Uint8Array {
+  return encodeFrame(encodeServerFrame(frame));
+}
