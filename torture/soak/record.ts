@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * What the soak itself knows of what instruments wrote: every state of every file, and which of them Aliquot has to be able to
+ * give back. It shares nothing with the programs that it judges.
+ */
+
+interface State {
+  readonly sha256: string;
+  readonly size: number;
+  /** It was told as captured, or it is what lies on the disk at the end. */
+  required: boolean;
+}
+
+/** A result: one file, or a folder whose files belong together. `status` speaks of it by its path and its bytes. */
+export interface Result {
+  readonly path: string;
+  readonly files: readonly string[];
+  /** Finished, and since then not touched. */
+  finished: boolean;
+  /** The finished state was told as captured. */
+  told: boolean;
+}
+
+export class Record {
+  readonly #states = new Map<string, State[]>();
+  readonly #results = new Map<string, Result>();
+  #toldStates = 0;
+
+  /** One more state of a file, before it is on the disk. Sizes of one file's states must all differ. */
+  wrote(path: string, content: Buffer): void {
+    const states = this.#states.get(path) ?? [];
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    states.push({ sha256, size: content.length, required: false });
+    this.#states.set(path, states);
+  }
+
+  /** Whether a file had this size before: then `status` could not tell the states apart. */
+  hadSize(path: string, size: number): boolean {
+    return (this.#states.get(path) ?? []).some((state) => state.size === size);
+  }
+
+  begin(path: string, files: readonly string[]): Result {
+    const result = { path, files, finished: false, told: false };
+    this.#results.set(path, result);
+    return result;
+  }
+
+  /** Its files are as they shall be. */
+  finish(result: Result): void {
+    result.finished = true;
+    result.told = false;
+  }
+
+  /** It is about to change: what was not told by now need not be there. */
+  touch(result: Result): void {
+    result.finished = false;
+    result.told = false;
+  }
+
+  gone(result: Result): void {
+    this.touch(result);
+    this.#results.delete(result.path);
+  }
+
+  /** What `status` says is captured: the finished state, when the size is that of the finished state. */
+  heardCaptured(path: string, bytes: number): void {
+    const result = this.#results.get(path);
+    if (result?.finished !== true || result.told || bytes !== this.#bytesOf(result)) return;
+    result.told = true;
+    this.#require(result);
+    this.#toldStates += 1;
+  }
+
+  /** The end: whatever lies on the disk has to be there, told or not. */
+  requireAllPresent(): void {
+    for (const result of this.#results.values()) this.#require(result);
+  }
+
+  /** Results that are finished; those that were told when `told`. */
+  finishedResults(told: boolean): Result[] {
+    return [...this.#results.values()].filter((result) => result.finished && (result.told || !told));
+  }
+
+  /** Finished results that `status` has not told of yet, with what it would say. */
+  untold(): { readonly path: string; readonly bytes: number }[] {
+    return this.finishedResults(false)
+      .filter(({ told }) => !told)
+      .map((result) => ({ path: result.path, bytes: this.#bytesOf(result) }));
+  }
+
+  get paths(): string[] {
+    return [...this.#states.keys()];
+  }
+
+  get counts(): { readonly files: number; readonly states: number; readonly told: number; readonly required: number } {
+    const all = [...this.#states.values()].flat();
+    return {
+      files: this.#states.size,
+      states: all.length,
+      told: this.#toldStates,
+      required: all.filter(({ required }) => required).length,
+    };
+  }
+
+  /** What is wrong with the versions of a file that came back, by their hashes; empty when nothing is. */
+  judge(path: string, restored: readonly string[]): string[] {
+    const states = this.#states.get(path) ?? [];
+    const missing = states.filter(({ required, sha256 }) => required && !restored.includes(sha256));
+    const invented = restored.filter((hash) => !states.some(({ sha256 }) => sha256 === hash));
+    return [
+      ...missing.map(({ size }) => `${path}: the state of ${size} bytes did not come back`),
+      ...invented.map((hash) => `${path}: a version came back that no instrument wrote: ${hash}`),
+    ];
+  }
+
+  #require(result: Result): void {
+    for (const file of result.files) {
+      const last = this.#states.get(file)?.at(-1);
+      if (last) last.required = true;
+    }
+  }
+
+  #bytesOf(result: Result): number {
+    return result.files.reduce((sum, file) => sum + (this.#states.get(file)?.at(-1)?.size ?? 0), 0);
+  }
+}

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
+import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { restoreFiles } from '@aliquot/shared/restore/restore-files';
+import type { CommandContext } from '../../collector/src/commands/context.ts';
+import { fetchItems } from '../../collector/src/commands/fetch-items.ts';
+import { openVault } from '../../collector/src/commands/open-vault.ts';
+import { pathCandidates } from '../../collector/src/commands/paths.ts';
+import { proofTarget } from '../../collector/src/commands/proof-target.ts';
+import { toRestoreItem } from '../../collector/src/commands/restore-item.ts';
+import { certifiedAgent, openVersions } from '../../collector/src/commands/verified.ts';
+import type { Pc, Plant } from './plant.ts';
+import type { Record } from './record.ts';
+
+export interface Verified {
+  readonly versions: number;
+  readonly bytes: number;
+  readonly wrong: readonly string[];
+}
+
+/**
+ * Restores every version of every file that instruments ever wrote, with the operator's own code and the kit, and holds the
+ * bytes against the record.
+ */
+export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Promise<Verified> {
+  const context: CommandContext = {
+    environment: {
+      url: plant.url,
+      token: plant.token,
+      kit: plant.kit,
+      tlsCa: undefined,
+      logLevel: undefined,
+      stateFolder: process.env['ALIQUOT_STATE'],
+    },
+    files: nodeFiles,
+    clock: systemClock,
+    random: systemRandom,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    writeBytes: async () => {},
+    stopRequested: () => new Promise(() => {}),
+  };
+  const { kit, vault, collector } = await openVault(context, {});
+  const info = await vault.agent(pc.name);
+  const agent = certifiedAgent(kit, info);
+  const pathKey = pathKeyFor(kit.pathSecret, agent.lineageId);
+  const wrong: string[] = [];
+  let versions = 0;
+  let bytes = 0;
+  for (const path of record.paths.filter((one) => one.startsWith(join(pc.source, '/')))) {
+    const restored: string[] = [];
+    for (const candidate of pathCandidates(path)) {
+      const all = openVersions(vault.versions(info.agentId, fileIdFor(pathKey, candidate)), kit, collector, agent);
+      for await (const version of all) {
+        if (version.entry.kind !== 'file') continue;
+        const hash = createHash('sha256');
+        await restoreFiles({
+          vaultId: kit.descriptor.vaultId,
+          items: [toRestoreItem(version)],
+          fetchChunks: (ids) => fetchItems(vault, ids),
+          writer: proofTarget(async (piece) => {
+            hash.update(piece);
+            bytes += piece.length;
+          }),
+          onFailure: (_path, error) => wrong.push(`${path}: a version does not open: ${error.message}`),
+        });
+        restored.push(hash.digest('hex'));
+      }
+    }
+    versions += restored.length;
+    wrong.push(...record.judge(path, restored));
+  }
+  return { versions, bytes, wrong };
+}
