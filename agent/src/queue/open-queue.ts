@@ -137,7 +137,7 @@ async function replay(
   };
   const from = index.state[which];
   // What a killed process wrote but never synced may be there now and gone after a power cut: make it durable first (I-A1).
-  await log.syncNewest();
+  await log.syncNewest(from);
   let torn: Position | undefined;
   for await (const item of log.scan(from)) {
     if (item.type === 'damage') {

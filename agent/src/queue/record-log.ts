@@ -181,10 +181,12 @@ export class RecordLog {
     this.#gatheredBytes = 0;
   }
 
-  /** Makes what stands in the newest file durable, whoever wrote it. */
-  async syncNewest(): Promise<void> {
+  /** Makes what stands in the newest file durable, whoever wrote it; up to `known` it is. */
+  async syncNewest(known?: Position): Promise<void> {
     const newest = this.lastNumber;
-    if (newest !== undefined) await (await this.#openNewest(newest)).file.sync();
+    if (newest === undefined) return;
+    const { file } = await this.#openNewest(newest);
+    await file.renew(Math.min(known?.file === newest ? known.offset : 0, file.size));
   }
 
   /** Cuts the newest file at `position`, durably. */
