@@ -117,6 +117,7 @@ describe('a folder that was put back to an older state', () => {
     await back.uplink.drained();
     await stop(back);
     back = await start({ dir: old });
+    await back.until('ready');
     await problem(back, 'chain-held');
     expect(back.uplink.status().state).toBe('ready');
     await stop(back);

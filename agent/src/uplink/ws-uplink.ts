@@ -54,6 +54,8 @@ export class WebSocketUplink implements Uplink {
   #failure: UplinkError | undefined;
   readonly #welcome: Welcome;
   #session: Session | undefined;
+  /** What the collector of this session says that stands until central IT acts. */
+  #standing: { readonly code: string; readonly message: string } | undefined;
   #drain: Drain | undefined;
   #running: Promise<void> | undefined;
   #stopping = false;
@@ -227,6 +229,7 @@ export class WebSocketUplink implements Uplink {
   async #runSession(): Promise<UplinkError> {
     const { identity, trust, random, software, queue, clock } = this.#options;
     this.#useful = false;
+    this.#standing = undefined;
     this.#change('connecting', undefined, true);
     // Loaded here: commands that never connect do not wait for it.
     const connect = this.#options.connect ?? (await import('./socket.ts')).connectWebSocket;
@@ -270,8 +273,7 @@ export class WebSocketUplink implements Uplink {
         },
       });
       this.#drain = drain;
-      this.#change('ready', undefined);
-      await this.#keepProblem();
+      this.#stand();
       await this.#drainUntilClosed(drain, sweep, session);
       return await session.closed;
     } catch (error) {
@@ -288,10 +290,15 @@ export class WebSocketUplink implements Uplink {
   #noticed(code: string, message: string): void {
     this.#tell({ type: 'notice', code, message });
     if (!isStandingNotice(code)) return;
-    const sinceMs = this.#problem?.code === code ? this.#problem.sinceMs : this.#options.clock.nowMs();
-    this.#problem = { code, message, sinceMs };
+    this.#standing = { code, message };
+    // It may be here before the session is ready, which then takes it up.
+    if (this.#state === 'ready') this.#stand();
+  }
+
+  /** Shows what the collector says that stands, or that nothing does, and keeps it. */
+  #stand(): void {
+    this.#change('ready', this.#standing);
     this.#keepProblem().catch((error: unknown) => this.#session?.end(asUplinkError(error)));
-    this.#tell({ type: 'state', status: this.status() });
   }
 
   /** A disk that cannot take this note must not stop the sending; the status of this process names the problem anyhow. */
@@ -359,10 +366,10 @@ export class WebSocketUplink implements Uplink {
     throw new UplinkError('UPLINK_SELF_RESTORE_OFF', `agent ${name} may not restore by itself; ask central IT`);
   }
 
-  #change(state: UplinkState, failure: UplinkError | undefined, keepProblem = false): void {
+  #change(state: UplinkState, failure: { readonly code: string; readonly message: string } | undefined, keepProblem = false): void {
     this.#state = state;
     if (!keepProblem) {
-      this.#failure = failure;
+      this.#failure = failure instanceof UplinkError ? failure : undefined;
       const same = failure !== undefined && this.#problem?.code === failure.code;
       const sinceMs = same && this.#problem !== undefined ? this.#problem.sinceMs : this.#options.clock.nowMs();
       this.#problem = failure && { code: failure.code, message: failure.message, sinceMs };
