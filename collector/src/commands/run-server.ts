@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { createSecureContext } from 'node:tls';
 import { UsageError } from '@aliquot/shared/cli/errors';
@@ -5,9 +6,12 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { errnoOf } from '@aliquot/shared/durable/errors';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
+import { HandshakeGate } from '../ingest/handshake-gate.ts';
 import { SessionHub } from '../ingest/hub.ts';
 import { systemTimers } from '../ingest/timers.ts';
+import { ConnectionGate } from '../ingest/unproved.ts';
 import { attachIngest } from '../ingest/upgrade.ts';
+import { LogSink } from '../log-sink.ts';
 import { buildServer, type TlsFiles } from '../rest/server.ts';
 import { openCollector } from '../store/collector.ts';
 import { SOFTWARE } from '../version.ts';
@@ -30,8 +34,10 @@ export async function serveCommand(context: CommandContext, options: ServeOption
   const store = await openCollector(options.data, { files, clock, random });
   try {
     const hub = new SessionHub(clock);
-    const app = buildServer({ store, sessions: hub, clock, log, software: SOFTWARE }, tls);
-    const ingest = attachIngest(app.server, { store, hub, clock, random, timers: systemTimers, log });
+    const connections = new ConnectionGate(log);
+    const known = (end: Socket) => connections.proved(end);
+    const app = buildServer({ store, sessions: hub, clock, log, software: SOFTWARE, known }, tls);
+    const ingest = attachIngest(app.server, { store, hub, clock, random, timers: systemTimers, log }, new HandshakeGate(), connections);
     try {
       // Before anybody can know that we listen, so that no signal finds us unprepared.
       const stopRequested = context.stopRequested();
@@ -97,5 +103,6 @@ function loggerOf(context: CommandContext): Logger {
   const level = context.environment.logLevel ?? 'info';
   if (!LOG_LEVELS.includes(level))
     throw new UsageError('USAGE_INVALID', `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${LOG_LEVELS.join(', ')}`);
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line) => void context.stderr.write(line) });
+  const sink = new LogSink((line) => void context.stderr.write(line), context.clock);
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, sink);
 }

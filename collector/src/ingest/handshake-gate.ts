@@ -8,32 +8,61 @@ export interface HandshakeLimits {
  * A lab's agents reconnect together after an outage, so the total is generous; a whole site may sit behind one NAT address, so
  * that limit is not small either. Both only have to keep a flood from holding memory: an unproved connection may buffer one hello.
  */
-const DEFAULT_HANDSHAKE_LIMITS: HandshakeLimits = { total: 1024, perAddress: 128 };
+export const HANDSHAKE_LIMITS: HandshakeLimits = { total: 1024, perAddress: 128 };
+/**
+ * Connections of any kind without a proof: handshakes, and HTTP requests before the operator's token was seen. They hold a file
+ * descriptor and a few kilobytes each; a browser, a monitor and a hundred agents behind one address are far below.
+ */
+export const CONNECTION_LIMITS: HandshakeLimits = { total: 4096, perAddress: 1024 };
 
-/** Counts half-open handshakes, by address and in all. */
+interface Place {
+  readonly end: () => void;
+}
+
+/**
+ * Counts connections that have proved nothing, by address and in all. When all places are taken, the oldest one of the most crowded
+ * address makes room: so a flood from a few addresses never keeps the others out, and one from many only as long as it holds more
+ * addresses than there are places.
+ */
 export class HandshakeGate {
   readonly #limits: HandshakeLimits;
-  readonly #byAddress = new Map<string, number>();
+  readonly #byAddress = new Map<string, Set<Place>>();
   #total = 0;
 
-  constructor(limits: HandshakeLimits = DEFAULT_HANDSHAKE_LIMITS) {
+  constructor(limits: HandshakeLimits = HANDSHAKE_LIMITS) {
     this.#limits = limits;
   }
 
-  /** A place for one more half-open connection, or undefined when there is none. Calling the answer (once or more) frees the place. */
-  enter(address: string): (() => void) | undefined {
-    const already = this.#byAddress.get(address) ?? 0;
-    if (this.#total >= this.#limits.total || already >= this.#limits.perAddress) return undefined;
+  /**
+   * A place for one more connection, or undefined when there is none. Calling the answer (once or more) frees the place; `end` is
+   * called when somebody else needs it.
+   */
+  enter(address: string, end: () => void): (() => void) | undefined {
+    const own = this.#byAddress.get(address)?.size ?? 0;
+    if (own >= this.#limits.perAddress) return undefined;
+    if (this.#total >= this.#limits.total && !this.#makeRoom(own)) return undefined;
+    const place: Place = { end };
+    const places = this.#byAddress.get(address) ?? new Set<Place>();
+    this.#byAddress.set(address, places.add(place));
     this.#total++;
-    this.#byAddress.set(address, already + 1);
-    let left = false;
-    return () => {
-      if (left) return;
-      left = true;
-      this.#total--;
-      const remaining = (this.#byAddress.get(address) ?? 1) - 1;
-      if (remaining === 0) this.#byAddress.delete(address);
-      else this.#byAddress.set(address, remaining);
-    };
+    return () => this.#leave(address, place);
+  }
+
+  #leave(address: string, place: Place): void {
+    const places = this.#byAddress.get(address);
+    if (places?.delete(place) !== true) return;
+    this.#total--;
+    if (places.size === 0) this.#byAddress.delete(address);
+  }
+
+  /** Ends the oldest place of the most crowded address, if that has more than one beyond `own`: else two floods would end each other. */
+  #makeRoom(own: number): boolean {
+    let crowded: readonly [string, Set<Place>] | undefined;
+    for (const candidate of this.#byAddress) if (candidate[1].size > (crowded?.[1].size ?? own + 1)) crowded = candidate;
+    const [oldest] = crowded?.[1] ?? [];
+    if (crowded === undefined || oldest === undefined) return false;
+    this.#leave(crowded[0], oldest);
+    oldest.end();
+    return true;
   }
 }

@@ -8,13 +8,14 @@ import { Connection, type IngestParts } from './connection.ts';
 import type { IngestErrorCode } from './errors.ts';
 import { HandshakeGate } from './handshake-gate.ts';
 import type { Timers } from './timers.ts';
+import { ConnectionGate, UnprovedBytes } from './unproved.ts';
 
 /** Where agents connect, below the collector's base address. Test only: agents, in their own room, spell it out. */
 export const AGENT_PATH = '/v1/agent';
-/** Hello and auth with all their certificates are far below this. */
-const MAX_UNPROVED_BYTES = 256 * 1024;
 /** A connection that says nothing for this long is asked, and dropped when it does not answer until the next turn. */
 const PING_MS = 30_000;
+/** Five minutes in which nothing of an answer was taken. */
+const MAX_STALLED_TURNS = 10;
 /** How often an agent that waits for us gets a sign of life; it gives the line up after three times as long without one. */
 const SIGN_MS = 4_000;
 const STOP_MS = 5_000;
@@ -26,7 +27,14 @@ export interface Ingest {
 }
 
 /** Serves agents on `server`'s upgrade requests. `ws` does the framing; nothing is compressed (sealed bytes do not shrink). */
-export function attachIngest(server: Server, parts: IngestParts, gate: HandshakeGate = new HandshakeGate()): Ingest {
+export function attachIngest(
+  server: Server,
+  parts: IngestParts,
+  gate: HandshakeGate = new HandshakeGate(),
+  connections: ConnectionGate = new ConnectionGate(parts.log),
+): Ingest {
+  connections.guard(server);
+  const unproved = new UnprovedBytes();
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -41,18 +49,23 @@ export function attachIngest(server: Server, parts: IngestParts, gate: Handshake
     stream.on('error', () => stream.destroy());
     if (stopping) return reject(stream, 503);
     if (request.url?.split('?')[0] !== AGENT_PATH) return reject(stream, 404);
-    const leave = gate.enter(request.socket.remoteAddress ?? '');
+    const leave = gate.enter(request.socket.remoteAddress ?? '', () => stream.destroy());
     if (leave === undefined) {
       parts.log.warn({ code: 'INGEST_LIMIT' satisfies IngestErrorCode }, 'too many connections that have not proved themselves');
       return reject(stream, 503);
     }
     stream.once('close', leave);
-    sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, stream, leave));
+    sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, stream, leave, () => connections.proved(request.socket)));
   };
 
-  const serve = (socket: WebSocket, stream: Duplex, leave: () => void): void => {
+  const serve = (socket: WebSocket, stream: Duplex, leave: () => void, known: () => void): void => {
     const connection = new Connection(parts, socketChannel(socket));
-    const proved = guardUnproved(socket, stream, leave);
+    const unwatch = unproved.watch(socket, stream);
+    const proved = (): void => {
+      unwatch();
+      leave();
+      known();
+    };
     const quiet = keepAlive(socket, stream, connection, parts.timers);
     socket.on('message', (data: Buffer) => connection.receive(data));
     // What `ws` itself refuses (an oversized or malformed message) closes the socket; `close` follows.
@@ -61,6 +74,7 @@ export function attachIngest(server: Server, parts: IngestParts, gate: Handshake
     );
     socket.on('close', () => {
       quiet();
+      unwatch();
       leave();
       connection.gone();
     });
@@ -85,20 +99,6 @@ export function attachIngest(server: Server, parts: IngestParts, gate: Handshake
   };
 }
 
-/** Until the agent has proved itself, its connection may send only a little, whatever message length it announces. */
-function guardUnproved(socket: WebSocket, stream: Duplex, leave: () => void): () => void {
-  let received = 0;
-  const count = (data: Buffer): void => {
-    received += data.length;
-    if (received > MAX_UNPROVED_BYTES) socket.terminate();
-  };
-  stream.on('data', count);
-  return () => {
-    stream.off('data', count);
-    leave();
-  };
-}
-
 /**
  * Finds connections whose other side is gone without a word (a pulled cable), and lets the other side find out whether we are: as long
  * as bytes arrive or something is being worked on, an unasked pong (RFC 6455 section 5.5.3) every few seconds says so. A message may
@@ -110,6 +110,8 @@ function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, ti
   let active = false;
   let signing = false;
   let cancelSign = (): void => undefined;
+  let unread = 0;
+  let stalledTurns = 0;
   const sign = () => {
     signing = active || connection.busy;
     active = false;
@@ -119,6 +121,10 @@ function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, ti
   };
   const turn = () => {
     if (!alive && !connection.busy) return socket.terminate();
+    // Who takes nothing of what he asked for holds memory for ever; a slow line takes a little in every turn.
+    stalledTurns = stream.writableLength > 0 && stream.writableLength === unread ? stalledTurns + 1 : 0;
+    unread = stream.writableLength;
+    if (stalledTurns >= MAX_STALLED_TURNS) return socket.terminate();
     alive = false;
     socket.ping();
     cancel = timers.after(PING_MS, turn);

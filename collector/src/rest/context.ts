@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { AgentId, VaultId } from '@aliquot/proto';
 import { asAgentId, asVaultId } from '@aliquot/proto';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
@@ -20,6 +21,8 @@ export interface LiveSessions {
 
 /** Everything that the REST handlers work with. */
 export interface RestContext {
+  /** Told of each connection that showed the operator's token: from then on it counts as known. */
+  readonly known?: (end: Socket) => void;
   readonly store: CollectorStore;
   readonly sessions: LiveSessions;
   readonly clock: Clock;

@@ -25,6 +25,9 @@ export interface TlsFiles {
 const BODY_LIMIT = 1024 * 1024;
 const ENROL_BODY_LIMIT = 128 * 1024;
 const REQUEST_MS = 60_000;
+/** The head of a request is a few hundred bytes: who needs longer for it only holds the connection. */
+const HEADERS_MS = 15_000;
+const CHECKING_MS = 5_000;
 const OCTETS = 'application/octet-stream';
 
 const vaultPath = z.object({ vault: z.string() });
@@ -38,7 +41,11 @@ const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() 
  */
 export function buildServer(context: RestContext, tls: TlsFiles | undefined): FastifyInstance {
   const options = { logger: false, bodyLimit: BODY_LIMIT, requestTimeout: REQUEST_MS, forceCloseConnections: true } as const;
-  const app = tls === undefined ? Fastify(options) : (Fastify({ ...options, https: tls }) as unknown as FastifyInstance);
+  const slow = { headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECKING_MS } as const;
+  const app =
+    tls === undefined
+      ? Fastify({ ...options, http: slow })
+      : (Fastify({ ...options, https: { ...slow, ...tls, handshakeTimeout: HEADERS_MS } }) as unknown as FastifyInstance);
   app.addContentTypeParser(OCTETS, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setErrorHandler((error, request, reply) => answerError(context, error, request, reply));
   app.setNotFoundHandler((_request, reply) => {
@@ -65,7 +72,10 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
 function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   const gate = new OperatorGate(context.store.adminTokenHash);
   app.addHook('onRequest', async (request) => {
-    if (gate.admits(request.headers.authorization)) return;
+    if (gate.admits(request.headers.authorization)) {
+      context.known?.(request.raw.socket);
+      return;
+    }
     throw new RestError('REST_TOKEN', 'the operator token is not the one of this collector: see admin.token in its data folder');
   });
   const vault = (request: FastifyRequest) => vaultOf(context, vaultPath.parse(request.params).vault);
