@@ -160,13 +160,16 @@ export class CaptureCore {
       aborted: false,
     };
     try {
-      let before = this.#port.fstat(descriptor);
+      const before = this.#port.fstat(descriptor);
       const rest = restMs(before, startedMs);
       if (rest > 0) {
-        // It changed within this tick: another change during the read could leave the same stamps. After the tick it cannot.
+        // It changed within this tick: another change during the read could leave the same stamps. After a tick without one it cannot.
         await this.#pause(rest);
         startedMs = this.#clock.nowMs();
-        before = this.#port.fstat(descriptor);
+        if (!sameState(before, this.#port.fstat(descriptor))) {
+          this.#abort(attempt);
+          return 'changed';
+        }
       }
       if (before.kind !== 'file') return { type: 'vanished', job: job.job };
       const read = await this.#read(descriptor, attempt, before.size);

@@ -29,8 +29,9 @@ export interface Bench {
   readonly references: ReferenceBook;
   readonly source: Source;
   readonly clock: Clock & { ms: number };
-  /** How long a capture waited for stamps to come of age; no time passes meanwhile. */
-  readonly pauses: readonly number[];
+  /** How long captures waited for stamps to come of age; the clock goes on meanwhile, unless it was stopped. */
+  readonly pauses: number[];
+  clockStands: boolean;
   host: LocalHost;
   /** Sees the folder through another port from now on. */
   through(port: SourcePort): void;
@@ -55,7 +56,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
   mkdirSync(own);
   const root = fromText(data, '/');
   // A day ahead: no file of a test was changed within a tick of its capture.
-  const clock = { ms: Date.now() + 86_400_000, nowMs: () => clock.ms };
+  const clock = { ms: Date.now() + 86_400_000, nowMs: () => Math.floor(clock.ms) };
   const queue = await openQueue(own, { clock, ...(budget === undefined ? {} : { budget }) });
   const problems = await ProblemBook.load(queue, clock);
   const references = new ReferenceBook(queue, clock);
@@ -68,6 +69,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
   const pauses: number[] = [];
   const pause = async (ms: number) => {
     pauses.push(ms);
+    if (!bench.clockStands) clock.ms += ms;
   };
   const hostOf = (port: SourcePort) => new LocalHost(port, { vault: keys, cacheSecret }, clock, pause);
   const bench: Bench = {
@@ -78,6 +80,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
     problems,
     references,
     pauses,
+    clockStands: false,
     source,
     clock,
     host: hostOf(nodeSource),
