@@ -10,6 +10,7 @@ function agent(fields: Partial<AgentInfo>): AgentInfo {
     name: 'hplc-1',
     agentId: '0'.repeat(32),
     lineageId: '0'.repeat(32),
+    histories: [],
     state: 'enrolled',
     enrolment: '',
     expectedAtMs: NOW - 9 * DAY,

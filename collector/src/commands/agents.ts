@@ -3,8 +3,10 @@ import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
 import type { AgentInfo } from '../rest/messages.ts';
 import { problemsOf } from './agent-problems.ts';
+import { type AgentView, besides } from './agent-view.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
+import { historyJson } from './fork.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
 import { demandContinuation } from './witness.ts';
 
@@ -52,20 +54,30 @@ async function tellAgents(output: Output, agents: readonly AgentInfo[], timeMs: 
     for (const agent of agents) await output.result(agentJson(agent, timeMs));
     return;
   }
-  const rows = agents.map((agent) => [
-    agent.name,
-    agent.connected ? 'connected' : agent.state,
-    agent.lastSeenMs === undefined ? 'never' : formatTime(agent.lastSeenMs),
-    agent.lastCommitMs === undefined ? 'never' : formatTime(agent.lastCommitMs),
-    agent.files,
-    formatBytes(agent.bytes),
-    agent.heartbeat?.queuedEntries ?? 0,
-    problemsOf(agent, timeMs)
-      .map((problem) => problem.message)
-      .join('; ') || 'nothing',
-  ]);
+  const rows = agents
+    .flatMap((agent): AgentView[] => [agent, ...besides(agent)])
+    .map((agent) => [
+      agent.name,
+      stateText(agent),
+      agent.lastSeenMs === undefined ? 'never' : formatTime(agent.lastSeenMs),
+      agent.lastCommitMs === undefined ? 'never' : formatTime(agent.lastCommitMs),
+      agent.files,
+      formatBytes(agent.bytes),
+      agent.heartbeat?.queuedEntries ?? 0,
+      agent.beside === undefined
+        ? problemsOf(agent, timeMs)
+            .map((problem) => problem.message)
+            .join('; ') || 'nothing'
+        : `see ${agent.enrolledAs}`,
+    ]);
   const table = formatTable(['AGENT', 'STATE', 'LAST SEEN', 'LAST COMMIT', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG'], rows);
   await output.result({}, agents.length === 0 ? 'No agents yet; make a bundle with `aliquot enroll NAME --kit KIT --out BUNDLE`.' : table);
+}
+
+function stateText(agent: AgentView): string {
+  if (agent.beside === 'held') return 'held apart';
+  if (agent.beside === 'clone') return `clone of ${agent.enrolledAs}`;
+  return agent.connected ? 'connected' : agent.state;
 }
 
 function agentJson(agent: AgentInfo, nowMs: number): object {
@@ -85,6 +97,7 @@ function agentJson(agent: AgentInfo, nowMs: number): object {
     unprotected: agent.heartbeat?.unprotected ?? 0,
     enrolled: instantOrNull(agent.enrolledAtMs),
     ...(agent.state === 'expected' ? { bundleExpires: formatInstant(agent.expiresAtMs) } : {}),
+    ...(agent.histories.length > 0 ? { histories: agent.histories.map(historyJson) } : {}),
     problems,
   };
 }

@@ -55,7 +55,7 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
 }
 
 async function versionAt({ kit, vault, collector }: OpenVault, options: CatOptions, atMs: number | undefined): Promise<OpenVersion> {
-  const info = await vault.agent(options.agent);
+  const info = await vault.history(options.agent);
   const agent = certifiedAgent(kit, info);
   const pathKey = pathKeyFor(kit.pathSecret, agent.lineageId);
   let newest: OpenVersion | undefined;

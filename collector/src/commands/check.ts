@@ -4,11 +4,10 @@ import { formatBytes, pathText } from '@aliquot/shared/cli/format';
 import type { Random } from '@aliquot/shared/ports';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
-import type { AgentInfo } from '../rest/messages.ts';
+import { type AgentView, everyHistory } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { fetchItems } from './fetch-items.ts';
-import { lineages } from './names.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
 import { proofTarget } from './proof-target.ts';
@@ -39,7 +38,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   const output = outputOf(context, options);
   const share = parseShare(options.sample);
   const open = await openVault(context, options);
-  const agents = options.agent === undefined ? lineages((await open.vault.agents()).agents) : [await open.vault.agent(options.agent)];
+  const agents = options.agent === undefined ? everyHistory((await open.vault.agents()).agents) : [await open.vault.history(options.agent)];
   const progress = output.progress('checked');
   const totals = share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
   const all = { files: 0, bytes: 0, failed: 0 };
@@ -85,7 +84,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
 }
 
 /** Every so many files from a random one on: as many as asked, and never none of an agent that has files. */
-async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentInfo, share: number, random: Random, heads: HeadCollection) {
+async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentView, share: number, random: Random, heads: HeadCollection) {
   const step = Math.max(share, 1 / Math.max(agent.files, 1));
   let due = fraction(random);
   const records = vault.state(agent.agentId, undefined);
@@ -111,6 +110,6 @@ function fraction(random: Random): number {
   return Buffer.from(random.bytes(4)).readUInt32BE(0) / 2 ** 32;
 }
 
-function sum(agents: readonly AgentInfo[], field: 'files' | 'bytes'): number {
+function sum(agents: readonly AgentView[], field: 'files' | 'bytes'): number {
   return agents.reduce((total, agent) => total + agent[field], 0);
 }

@@ -35,7 +35,7 @@ export function registerDiff(program: Command, context: CommandContext): void {
     const matches = options.path === undefined ? () => true : globMatcher(options.path);
     const [fromMs, toMs] = [parseTime(options.from, nowMs, '--from'), parseTime(options.to, nowMs, '--to')];
     const source = await nameSource(context, options);
-    const agent = await source.vault.agent(options.agent);
+    const agent = await source.vault.history(options.agent);
     const changes = differences(source.state(agent, fromMs), source.state(agent, toMs));
     for await (const { change, row } of changes) {
       const path = pathOf(row);

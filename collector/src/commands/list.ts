@@ -3,9 +3,10 @@ import { globMatcher } from '@aliquot/shared/cli/glob';
 import { parseTime } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
 import type { NameRow } from '../rest/messages.ts';
+import { everyHistory } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
-import { lineages, nameSource } from './names.ts';
+import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
 import { instantText, mtimeMs, pathJson, pathOf } from './paths.ts';
 
@@ -51,7 +52,8 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at');
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
   const source = await nameSource(context, options);
-  const agents = options.agent === undefined ? lineages((await source.vault.agents()).agents) : [await source.vault.agent(options.agent)];
+  const agents =
+    options.agent === undefined ? everyHistory((await source.vault.agents()).agents) : [await source.vault.history(options.agent)];
   for (const agent of agents) {
     for await (const row of source.state(agent, atMs)) {
       if (row.kind === 'directory' && options.folders !== true) continue;
@@ -63,7 +65,7 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
 async function listVersions(context: CommandContext, options: VersionsOptions): Promise<void> {
   const output = outputOf(context, options);
   const source = await nameSource(context, options);
-  const agent = await source.vault.agent(options.agent);
+  const agent = await source.vault.history(options.agent);
   let found = 0;
   for await (const row of source.versions(agent, options.path)) {
     found++;

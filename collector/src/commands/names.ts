@@ -1,7 +1,8 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
-import type { AgentInfo, NameRow } from '../rest/messages.ts';
+import type { NameRow } from '../rest/messages.ts';
+import type { AgentView } from './agent-view.ts';
 import type { CommandContext } from './context.ts';
 import { inspectKitFile, kitPath, openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
@@ -14,9 +15,9 @@ import { demandContinuation } from './witness.ts';
 export interface NameSource {
   readonly vault: VaultClient;
   /** The files of an agent as they were at a time (undefined: now). */
-  state(agent: AgentInfo, atMs: number | undefined): AsyncIterable<NameRow>;
+  state(agent: AgentView, atMs: number | undefined): AsyncIterable<NameRow>;
   /** Every kept version of one file, oldest first, "gone" included. */
-  versions(agent: AgentInfo, path: string): AsyncIterable<NameRow>;
+  versions(agent: AgentView, path: string): AsyncIterable<NameRow>;
 }
 
 /**
@@ -66,11 +67,4 @@ function kitNames(vault: VaultClient, kit: OpenKit): NameSource {
       }
     },
   };
-}
-
-/** Each lineage once, under its newest agent's name: what a listing over all agents walks through. */
-export function lineages(agents: readonly AgentInfo[]): AgentInfo[] {
-  const newest = new Map<string, AgentInfo>();
-  for (const agent of agents) newest.set(agent.lineageId, agent);
-  return [...newest.values()];
 }

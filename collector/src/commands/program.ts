@@ -16,6 +16,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['enroll', async () => (await import('./enroll.ts')).registerEnroll],
   ['agents', async () => (await import('./agents.ts')).registerAgents],
   ['agent', async () => (await import('./agents.ts')).registerAgents],
+  ['fork', async () => (await import('./fork.ts')).registerFork],
   ['ls', async () => (await import('./list.ts')).registerList],
   ['versions', async () => (await import('./list.ts')).registerList],
   ['restore', async () => (await import('./restore.ts')).registerRestore],

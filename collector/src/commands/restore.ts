@@ -7,7 +7,7 @@ import type { RestoreError } from '@aliquot/shared/restore/errors';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import { RestoreWriter } from '@aliquot/shared/restore/writer';
 import type { Command } from 'commander';
-import type { AgentInfo } from '../rest/messages.ts';
+import type { AgentView } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { fetchItems } from './fetch-items.ts';
@@ -44,7 +44,7 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at');
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
   const open = await openVault(context, options);
-  const agent = await open.vault.agent(options.agent);
+  const agent = await open.vault.history(options.agent);
   const wanted = () => selected(open, agent, atMs, matches);
   const totals = await totalsOf(context, agent, atMs === undefined && matches === undefined, wanted);
   if (totals.none) {
@@ -77,7 +77,7 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
 /** The verified versions that were asked for. */
 async function* selected(
   { kit, vault, collector }: OpenVault,
-  agent: AgentInfo,
+  agent: AgentView,
   atMs: number | undefined,
   matches: ReturnType<typeof globMatcher> | undefined,
 ): AsyncGenerator<OpenVersion> {
@@ -94,7 +94,7 @@ async function* items(versions: AsyncIterable<OpenVersion>) {
  * How much there is to do. For a whole agent the collector's own figures do; else the names are walked through once, on a terminal
  * to the end (somebody wants to know the time left), elsewhere only to see that there is something.
  */
-async function totalsOf(context: CommandContext, agent: AgentInfo, whole: boolean, wanted: () => AsyncIterable<OpenVersion>) {
+async function totalsOf(context: CommandContext, agent: AgentView, whole: boolean, wanted: () => AsyncIterable<OpenVersion>) {
   if (whole && agent.files > 0) return { none: false, figures: { totalFiles: agent.files, totalBytes: agent.bytes } };
   let files = 0;
   let bytes = 0;

@@ -35,6 +35,7 @@ import {
   vaultInfo,
 } from '../rest/messages.ts';
 import { readRecords } from '../rest/record-stream.ts';
+import { type AgentView, besides } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { type Endpoint, type HttpRequest, send, sendJson } from './http-client.ts';
 
@@ -141,6 +142,29 @@ export class VaultClient {
     const found = bearerOf(agents, name);
     if (found !== undefined) return found;
     throw new CommandError('COMMAND_AGENT', `vault ${this.info.name} has no agent ${name}; \`aliquot agents\` lists them`);
+  }
+
+  /** Whose files a name means: an agent's own, those held apart from it (`AGENT~xxxxxxxx`), or a clone's. */
+  async history(name: string): Promise<AgentView> {
+    const { agents } = await this.agents();
+    const own = bearerOf(agents, name);
+    if (own !== undefined) return own;
+    const [found, ...more] = agents.flatMap(besides).filter((view) => view.name === name);
+    if (found !== undefined && more.length === 0) return found;
+    const where = name.includes('~') ? '`aliquot fork list` shows what is held apart' : '`aliquot agents` lists them';
+    throw new CommandError('COMMAND_AGENT', `vault ${this.info.name} has no agent ${name}; ${where}`);
+  }
+
+  /** Says whose a history (`AGENT~xxxxxxxx`) is; saying the same again is answered. Returns the agent that it was held apart from. */
+  async decideFork(name: string, decision: { decision: 'restored' } | { decision: 'clone'; name: string }): Promise<AgentInfo> {
+    const [, agentName, digits] = /^(.+)~([0-9a-f]{8,32})$/.exec(name) ?? [];
+    const agent = agentName === undefined ? undefined : bearerOf((await this.agents()).agents, agentName);
+    if (agent === undefined) {
+      const see = '`aliquot fork list` shows what is held apart, each with its name such as hplc-1~0a1b2c3d';
+      throw new CommandError('COMMAND_AGENT', `${name} is no history held apart in vault ${this.info.name}; ${see}`);
+    }
+    await this.#post(leafAnswer, `/agents/${agent.agentId}~${digits}/fork`, decision);
+    return agent;
   }
 
   async expectAgent(enrolment: Signed): Promise<void> {

@@ -20,8 +20,9 @@ import { verifyAgent, verifyEnrolment } from '@aliquot/shared/keys/certificates'
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
 import { fromBase64 } from '../rest/base64.ts';
-import type { AgentInfo, NameRow } from '../rest/messages.ts';
+import type { NameRow } from '../rest/messages.ts';
 import { rowOf } from '../rest/name-rows.ts';
+import type { AgentView } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 
 /** A version whose whole chain of evidence was checked and whose names are open. */
@@ -42,10 +43,11 @@ export interface CertifiedAgent {
 }
 
 /** The enrolment behind an agent of the collector's list. A collector that passes off another agent under that name is caught. */
-export function certifiedAgent(kit: OpenKit, info: AgentInfo): CertifiedAgent {
+export function certifiedAgent(kit: OpenKit, info: AgentView): CertifiedAgent {
   const enrolment = verifyEnrolment(kit.authority.publicKey, kit.descriptor.vaultId, decodeSigned(fromBase64(info.enrolment)));
-  if (enrolment.name !== info.name) throw unverified(`the collector passes agent ${enrolment.name} off as ${info.name}`);
-  return { name: enrolment.name, agentId: enrolment.agentId, lineageId: asLineageId(enrolment.lineageId), enrolment };
+  const { name, enrolledAs = name } = info;
+  if (enrolment.name !== enrolledAs) throw unverified(`the collector passes agent ${enrolment.name} off as ${enrolledAs}`);
+  return { name, agentId: enrolment.agentId, lineageId: asLineageId(enrolment.lineageId), enrolment };
 }
 
 /**

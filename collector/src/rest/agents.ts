@@ -4,6 +4,7 @@ import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import { agentOf, type RestContext } from './context.ts';
+import { historyInfoOf } from './forks.ts';
 import { type AgentInfo, type AgentList, expectAgentRequest, revokeRequest } from './messages.ts';
 import { RestError } from './rest-error.ts';
 
@@ -37,6 +38,7 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
       queuedEntries: beat.queuedEntries,
       unprotected: beat.unprotected,
     },
+    histories: agent.histories.map(historyInfoOf),
     problems: [...agent.problems.map((problem) => ({ ...problem })), ...rivals(context, vault, agent)],
   };
 }

@@ -4,6 +4,7 @@ import { openList } from '@aliquot/shared/commit/entry';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { VaultStore } from '../store/vault-store.ts';
+import type { HistoryOf } from './forks.ts';
 
 /**
  * Every version of the file with exactly this path. A file id follows from the path only with the lineage's path key, which
@@ -12,16 +13,17 @@ import type { VaultStore } from '../store/vault-store.ts';
  */
 export async function findVersions(
   vault: VaultStore,
-  lineageId: LineageId,
+  { agent, historyId }: HistoryOf,
   catalogKey: BoxKey,
   path: Uint8Array,
 ): Promise<AsyncIterable<StateRecord>> {
-  const fileId = (await amongLive(vault, lineageId, catalogKey, path)) ?? (await throughLog(vault, lineageId, catalogKey, path));
-  return fileId === undefined ? nothing() : vault.versions(lineageId, fileId);
+  // A path has one id in all histories of a lineage: the path key is the lineage's.
+  const fileId = (await amongLive(vault, historyId, catalogKey, path)) ?? (await throughLog(vault, agent.lineageId, catalogKey, path));
+  return fileId === undefined ? nothing() : vault.versions(historyId, fileId);
 }
 
-async function amongLive(vault: VaultStore, lineageId: LineageId, catalogKey: BoxKey, path: Uint8Array): Promise<FileId | undefined> {
-  for await (const record of vault.state(lineageId, undefined)) {
+async function amongLive(vault: VaultStore, historyId: LineageId, catalogKey: BoxKey, path: Uint8Array): Promise<FileId | undefined> {
+  for await (const record of vault.state(historyId, undefined)) {
     const found = inCommit(record.commit, catalogKey, path);
     if (found !== undefined) return found;
   }

@@ -1,10 +1,10 @@
 import { asChunkId, asFileId, encodeStateRecord } from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import { fromBase64 } from './base64.ts';
-import { agentOf } from './context.ts';
 import { findVersions } from './find-versions.ts';
+import { type HistoryOf, historyOf } from './forks.ts';
 import { encodeItem } from './item-record.ts';
 import { namesRequest } from './messages.ts';
 import { openRows } from './name-rows.ts';
@@ -14,16 +14,16 @@ const ID_BYTES = 32;
 /** As many as an agent may ask for at once; a restore asks again and again. */
 const MAX_IDS = 4096;
 
-/** The commits that hold an agent's live files at `atMs` (now when absent), each with what verifies it. */
+/** The commits that hold a history's live files at `atMs` (now when absent), each with what verifies it. */
 export async function* stateRecords(vault: VaultStore, agentId: string, atMs: number | undefined): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.state(agentOf(vault, agentId).lineageId, atMs)) yield encodeStateRecord(record);
+  for await (const record of vault.state(historyOf(vault, agentId).historyId, atMs)) yield encodeStateRecord(record);
 }
 
 /** The commits that hold versions of one file, named by its file id. */
 export async function* versionRecords(vault: VaultStore, agentId: string, fileIdHex: string): AsyncGenerator<Uint8Array> {
   const fileId = fromHex(fileIdHex);
   if (fileId?.length !== ID_BYTES) throw new RestError('REST_BAD_REQUEST', 'a file id has 64 hexadecimal digits');
-  for await (const record of vault.versions(agentOf(vault, agentId).lineageId, asFileId(fileId))) yield encodeStateRecord(record);
+  for await (const record of vault.versions(historyOf(vault, agentId).historyId, asFileId(fileId))) yield encodeStateRecord(record);
 }
 
 /** Sealed chunks and pages by id (32 bytes each in `body`). What is missing or damaged comes as a record that says so. */
@@ -49,18 +49,19 @@ export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGener
     );
   }
   const catalogKey = boxKeyFromSecret(vault.catalogSecretKey);
-  for (const agent of request.agentId === undefined ? newestOfEachLineage(vault) : [agentOf(vault, request.agentId)]) {
+  for (const history of request.agentId === undefined ? allHistories(vault) : [historyOf(vault, request.agentId)]) {
     const records =
       request.versionsOf === undefined
-        ? vault.state(agent.lineageId, request.atMs)
-        : await findVersions(vault, agent.lineageId, catalogKey, fromBase64(request.versionsOf));
-    for await (const row of openRows(records, agent.name, catalogKey)) yield Buffer.from(JSON.stringify(row));
+        ? vault.state(history.historyId, request.atMs)
+        : await findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
+    for await (const row of openRows(records, history.name, catalogKey)) yield Buffer.from(JSON.stringify(row));
   }
 }
 
-/** Each lineage once, under the name that its newest agent bears. */
-function newestOfEachLineage(vault: VaultStore): AgentRecord[] {
-  const newest = new Map<string, AgentRecord>();
-  for (const agent of vault.agents()) newest.set(hex(agent.lineageId), agent);
-  return [...newest.values()];
+/** Each lineage once, under the name that its newest agent bears, and what is held apart beside it. */
+function allHistories(vault: VaultStore): HistoryOf[] {
+  const newest = new Map<string, HistoryOf>();
+  for (const agent of vault.agents()) newest.set(hex(agent.lineageId), { agent, historyId: agent.lineageId, name: agent.name });
+  const beside = vault.agents().flatMap((agent) => agent.histories.map(({ historyId, name }) => ({ agent, historyId, name })));
+  return [...newest.values(), ...beside];
 }

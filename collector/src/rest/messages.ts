@@ -37,6 +37,18 @@ export const addVaultRequest = z.strictObject({
   catalogSecretKey: base64.optional(),
 });
 
+/** A history beside an agent's own: held apart until an operator decides, or a clone's. */
+const historyInfo = z.object({
+  historyId: id16,
+  name: z.string(),
+  state: z.enum(['held', 'clone']),
+  openedAtMs: timeMs,
+  lastCommitMs: timeMs,
+  files: count,
+  bytes: count,
+});
+export type HistoryInfo = z.infer<typeof historyInfo>;
+
 const agentInfo = z.object({
   name: z.string(),
   agentId: id16,
@@ -55,6 +67,7 @@ const agentInfo = z.object({
   files: count,
   bytes: count,
   heartbeat: z.object({ timeMs, files: count, bytes: count, queuedEntries: count, unprotected: count }).optional(),
+  histories: z.array(historyInfo),
   problems: z.array(z.object({ code: z.string(), sinceMs: timeMs, message: z.string() })),
 });
 export type AgentInfo = z.infer<typeof agentInfo>;
@@ -67,9 +80,17 @@ export const leafAnswer = z.object({ leafIndex: count });
 
 export const revokeRequest = z.strictObject({ reason: z.string().max(500) });
 
+export const decideForkRequest = z.discriminatedUnion('decision', [
+  z.strictObject({ decision: z.literal('restored') }),
+  z.strictObject({ decision: z.literal('clone'), name: z.string().min(1).max(64) }),
+]);
+
 export const namesRequest = z.strictObject({
-  /** One agent; absent: all agents that have a history. */
-  agentId: id16.optional(),
+  /** One agent, or with `~` and its id one history beside it; absent: all agents that have a history. */
+  agentId: z
+    .string()
+    .regex(/^[0-9a-f]{32}(~[0-9a-f]{32})?$/)
+    .optional(),
   /** The files as they were at this time; absent: now. */
   atMs: timeMs.optional(),
   /** Exact path bytes: every kept version of that one file instead of the state. */

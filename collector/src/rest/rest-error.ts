@@ -18,6 +18,8 @@ export type RestErrorCode =
   | 'REST_AGENT_UNKNOWN'
   /** Another agent has that name already. */
   | 'REST_AGENT_EXISTS'
+  /** Something else was decided about this history before. */
+  | 'REST_DECIDED'
   /** The vault is blind: the collector has no catalog key and cannot open names. */
   | 'REST_BLIND'
   /** The statement's signature or chain of certificates does not hold. */
@@ -46,6 +48,7 @@ const STATUS: Record<RestErrorCode, number> = {
   REST_VAULT_CONFLICT: 409,
   REST_AGENT_UNKNOWN: 404,
   REST_AGENT_EXISTS: 409,
+  REST_DECIDED: 409,
   REST_BLIND: 409,
   REST_BAD_SIGNATURE: 403,
   REST_BAD_OPENING: 409,

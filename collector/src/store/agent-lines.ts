@@ -53,6 +53,11 @@ export class AgentLines {
     return this.#histories.get(hex(historyId));
   }
 
+  /** Every history that was ever held apart, decided or not. */
+  historyIds(): LineageId[] {
+    return [...this.#histories.values()].map(({ historyId }) => historyId);
+  }
+
   /** Histories apart from the trunk that hold commits, oldest first. One without is what a crash left of its beginning. */
   apart(): (HistoryRow & { readonly line: ChainRow })[] {
     return [...this.#histories.values()]

@@ -209,6 +209,10 @@ export class JournalVault implements VaultStore {
     return registry.record(agentId)?.histories.find((history) => equalBytes(history.historyId, historyId));
   }
 
+  historyIds(agentId: AgentId): LineageId[] {
+    return this.#live().registry.lines(agentId)?.historyIds() ?? [];
+  }
+
   gcEpoch(): number {
     return this.#live().registry.gcEpoch;
   }

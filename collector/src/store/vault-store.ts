@@ -91,6 +91,8 @@ export interface VaultStore {
   agentByName(name: string): AgentRecord | undefined;
   /** The history beside the trunk that a chain's commits are in; `undefined`: the trunk, or none yet. */
   historyOf(agentId: AgentId, chainId: ChainId): HistoryRecord | undefined;
+  /** Every history that was ever held apart from an agent, decided ones included. */
+  historyIds(agentId: AgentId): LineageId[];
   /** The newest accepted commit of a chain id, durable, for `ready`: `undefined` when there is none. */
   chainHead(agentId: AgentId, chainId: ChainId): Promise<ChainPoint | undefined>;
 
