@@ -22,6 +22,8 @@ export class QueueCapture implements Capture {
   readonly #blocks: Buffer[] = [];
   #pairs = 0;
   #open = true;
+  /** Aborted: what still waits for its turn must not be taken. */
+  dropped = false;
   /** The oldest segment that it needs. */
   holdSegment: number | undefined;
   /** Sealed bytes appended for it. */
@@ -71,6 +73,7 @@ export class QueueCapture implements Capture {
 
   abort(): void {
     this.#open = false;
+    this.dropped = true;
     this.#host.ended(this);
   }
 }

@@ -1,8 +1,9 @@
 /** What every `Queue` must do, as tests. A new implementation's test file is its factory and one call. */
-import type { ReceiptBody, Signed } from '@aliquot/proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Queue, QueuedCommit, QueueEvent } from './queue.ts';
-import { collect, put, putGone, sample, testSigner, vault } from './test-support.ts';
+import { queueChainConformance } from './conformance-chain.ts';
+import { queueReferenceConformance } from './conformance-references.ts';
+import type { Queue, QueueEvent } from './queue.ts';
+import { collect, drainAll, put, putGone, receiptFor, sample, testSigner } from './test-support.ts';
 
 export interface QueueFactory {
   /** A new, empty queue. */
@@ -12,35 +13,6 @@ export interface QueueFactory {
   dispose(queue: Queue): Promise<void>;
 }
 
-/** A receipt as the uplink would have verified it. */
-export function receiptFor(commit: QueuedCommit): { readonly signed: Signed; readonly body: ReceiptBody } {
-  const body = {
-    version: 1,
-    vaultId: vault.descriptor.vaultId,
-    collectorId: new Uint8Array(16),
-    agentId: new Uint8Array(16).fill(1),
-    chainId: new Uint8Array(16).fill(2),
-    sequence: commit.sequence,
-    commitHash: commit.hash,
-    receivedAtMs: 1_800_000_000_000,
-    leafIndex: commit.sequence,
-    head: { logEpoch: 0, size: commit.sequence + 1, root: new Uint8Array(32) },
-    copies: 1,
-  } as unknown as ReceiptBody;
-  return { signed: { body: Buffer.from(`receipt ${commit.sequence}`), signature: new Uint8Array(64) }, body };
-}
-
-/** Signs and receipts everything that is queued; the answer is how many commits that took. */
-export async function drainAll(queue: Queue): Promise<number> {
-  const signer = testSigner();
-  for (let count = 0; ; count += 1) {
-    const commit = await queue.nextCommit(signer);
-    if (commit === undefined) return count;
-    const { signed, body } = receiptFor(commit);
-    await queue.receipted(signed, body);
-  }
-}
-
 export function queueConformance(name: string, factory: QueueFactory): void {
   describe(`${name} as a Queue`, () => {
     let queue: Queue;
@@ -48,6 +20,9 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       queue = await factory.make();
     });
     afterEach(() => factory.dispose(queue));
+    const reopen = async (): Promise<void> => {
+      queue = await factory.reopen(queue);
+    };
 
     test('I-A1: a version is known and its items are there once sync has returned, and after opening again', async () => {
       const file = sample('/data/one', 3);
@@ -224,6 +199,9 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       queue = await factory.reopen(queue);
       expect(await collect(queue.lost())).toEqual([]);
     });
+
+    queueChainConformance(() => queue, reopen);
+    queueReferenceConformance(() => queue, reopen);
 
     test('listeners hear of queued and receipted versions', async () => {
       const heard: QueueEvent['type'][] = [];

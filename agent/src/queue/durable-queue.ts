@@ -1,18 +1,8 @@
-import {
-  type ChainPoint,
-  type ChunkId,
-  type EntryDraft,
-  encodeEntryDraft,
-  encodeSigned,
-  MAX_SEALED_CHUNK_BYTES,
-  type ReceiptBody,
-  type Signed,
-} from '@aliquot/proto';
+import { type ChainPoint, type ChunkId, encodeSigned, type ReceiptBody, type Signed } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { BatchSealer } from './batch.ts';
-import { BudgetMeter, type Metered, usedBytes } from './budget.ts';
+import { BudgetMeter, usedBytes } from './budget.ts';
 import { decodeCached } from './cache-codec.ts';
-import { type CaptureHost, QueueCapture } from './capture.ts';
 import { chainOf, forkOf, headOf } from './chain.ts';
 import { encodeFork, encodeLostReference } from './chain-payloads.ts';
 import { cutCommit, readSigned } from './commit-cut.ts';
@@ -21,6 +11,7 @@ import { QueueError } from './errors.ts';
 import { GcGate } from './gc-gate.ts';
 import { Holds } from './holds.ts';
 import { numberKey, rawKey } from './index-keys.ts';
+import { Intake } from './intake.ts';
 import { closeQueueFiles, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import {
   DEFAULT_CLASS,
@@ -34,9 +25,9 @@ import {
 } from './payloads.ts';
 import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 import type * as Q from './queue.ts';
-import { digestOf, type RecordKind } from './record.ts';
+import type { RecordKind } from './record.ts';
 import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
-import { dropKeptSegments, dropOldestKept, keptBytesBelow } from './retention.ts';
+import { dropKeptSegments, keptBytesBelow } from './retention.ts';
 import { damagedFiles, entriesOf, knownManyIn, knownUnderIn, lostIn, namesOf, oldestMsIn, problemsIn } from './views.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
@@ -50,10 +41,10 @@ export class DurableQueue implements Q.Queue {
   readonly #meter: BudgetMeter;
   readonly #references = new StagedReferences();
   readonly #listeners = new Set<(event: Q.QueueEvent) => void>();
-  readonly #host: CaptureHost;
+  readonly #intake: Intake;
+  readonly #gate = new GcGate();
   readonly #damage: readonly string[];
   readonly #rebuilt: boolean;
-  #gate: GcGate;
   #oldestMs: number | undefined;
 
   private constructor(options: QueueOptions, files: QueueFiles, damage: readonly string[]) {
@@ -61,7 +52,6 @@ export class DurableQueue implements Q.Queue {
     this.#damage = damage;
     this.#rebuilt = files.rebuilt;
     this.#meter = new BudgetMeter(options);
-    this.#gate = new GcGate(files.index.state.nextEntry - 1);
     this.#core = new QueueCore(options, files, {
       chainWith: () => this.#references.records(),
       flushed: ({ versions }) => {
@@ -70,11 +60,14 @@ export class DurableQueue implements Q.Queue {
       },
       reopened: () => this.#begin(),
     });
-    this.#host = {
-      putItem: (capture, item) => this.#core.change(() => this.#putItem(capture, item)),
-      putVersion: (capture, draft, known) => this.#core.change(() => this.#putVersion(capture, draft, known)),
-      ended: (capture) => this.#ended(capture),
-    };
+    this.#intake = new Intake({
+      ...{ core: this.#core, holds: this.#holds, batch: this.#batch, meter: this.#meter, references: this.#references, gate: this.#gate },
+      onVersion: (capturedAtMs) => {
+        this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
+      },
+      // What fails here is told again with the next receipt.
+      onStaleEnded: () => void this.#core.change(() => this.#tellGcReady()).catch(() => undefined),
+    });
   }
 
   /** Opens or makes the queue of a data folder; see `openQueueFiles` for recovery. */
@@ -96,9 +89,7 @@ export class DurableQueue implements Q.Queue {
   }
 
   capture(className: string = DEFAULT_CLASS): Q.Capture {
-    const capture = new QueueCapture(this.#host, className);
-    this.#holds.captures.add(capture);
-    return capture;
+    return this.#intake.open(className);
   }
 
   forget(path: Uint8Array): Promise<void> {
@@ -153,7 +144,7 @@ export class DurableQueue implements Q.Queue {
   }
 
   async room(className: string = DEFAULT_CLASS): Promise<Q.Room> {
-    const room = await this.#meter.room(this.#metered(), className);
+    const room = await this.#meter.room(this.#intake.metered(), className);
     if (this.#meter.relieved(room)) this.#tell({ type: 'room' });
     return room;
   }
@@ -335,75 +326,15 @@ export class DurableQueue implements Q.Queue {
 
   /** What every start does, also the one after a full disk: captures of before have ended. */
   async #begin(): Promise<void> {
-    for (const capture of [...this.#holds.captures]) capture.abort();
+    this.#intake.endAll();
     this.#batch.forget();
-    this.#gate = new GcGate(this.#index.state.nextEntry - 1);
+    this.#gate.learn([], this.#index.state.nextEntry - 1);
     await this.#batch.eraseSent(this.#core.files);
     await this.#holds.refresh(this.#index);
     for (const path of this.#core.files.unreferenced) this.#references.drop(path);
     await this.#core.flush();
     await this.#dropKept();
     this.#oldestMs = await oldestMsIn(this.#index);
-  }
-
-  async #putItem(capture: QueueCapture, item: Q.QueuedItem): Promise<void> {
-    const { index, segments } = this.#core.files;
-    if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
-      throw new QueueError('QUEUE_REFUSED', `an item of ${item.sealed.length} bytes is too large`);
-    const value = await index.get(rawKey('i', item.id));
-    const place = value === undefined ? undefined : decodeItemPlace(value);
-    // An item that lies only in a segment nobody holds may go any moment, and nobody knows that the collector has it.
-    if (place !== undefined && place.file >= Math.min(this.#holds.from(), segments.activeNumber)) {
-      capture.hold(place.file);
-      return;
-    }
-    if (!equalBytes(digestOf(item.sealed), item.id))
-      throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
-    await this.#requireRoom(capture, capture.class, item.sealed.length);
-    // Held before it is written: the append may rotate, and then lies behind.
-    capture.hold(segments.activeNumber);
-    await this.#core.append(item.kind, item.sealed, item.id);
-    capture.itemBytes += item.sealed.length;
-  }
-
-  async #putVersion(capture: QueueCapture, draft: EntryDraft, known: Q.KnownStat | undefined): Promise<void> {
-    const { index, segments } = this.#core.files;
-    const path = draft.list.path;
-    if ((known === undefined) !== (draft.kind === 'gone') || (known !== undefined && !equalBytes(known.path, path))) {
-      throw new QueueError('QUEUE_REFUSED', 'a version and what is known of its file do not fit');
-    }
-    const encoded = encodeEntryDraft(draft);
-    if (draft.kind !== 'gone') await this.#requireRoom(capture, draft.class, encoded.length);
-    const entry = index.state.nextEntry;
-    const holdSegment = Math.min(capture.holdSegment ?? segments.activeNumber, segments.activeNumber);
-    const { capturedAtMs, class: name } = draft;
-    const head = { entry, holdSegment, itemBytes: capture.itemBytes, capturedAtMs, path, known, class: name };
-    const payload = await this.#batch.seal(this.#core.files, head, encoded);
-    this.#holds.version(holdSegment);
-    await this.#core.append('version', payload, undefined, ({ unreferenced }) => {
-      for (const { index: cacheIndex, value } of capture.cached()) index.put(rawKey('x', cacheIndex), value);
-      this.#references.replaced(path, unreferenced !== undefined);
-      this.#gate.version(entry);
-      this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
-    });
-  }
-
-  /** A capture that does not fit has ended: nothing of it is kept. */
-  async #requireRoom(capture: QueueCapture, className: string, bytes: number): Promise<void> {
-    const makeRoom = async (): Promise<boolean> => {
-      await this.#core.flush();
-      return dropOldestKept(this.#core.files, this.#holds.from());
-    };
-    try {
-      await this.#meter.require(this.#metered(), className, bytes, makeRoom);
-    } catch (error) {
-      if (error instanceof QueueError && error.code === 'QUEUE_FULL') capture.abort();
-      throw error;
-    }
-  }
-
-  #metered(): Metered {
-    return { files: this.#core.files, heldFrom: this.#holds.from(), openBytes: (name) => this.#holds.openBytes(name) };
   }
 
   #stage(step: () => void): Promise<void> {
@@ -447,11 +378,6 @@ export class DurableQueue implements Q.Queue {
       await this.#appendChain('lost', encodeLostRecord(record));
     }
     if (entries.length > 0) this.#tell({ type: 'lost' });
-  }
-
-  #ended(capture: QueueCapture): void {
-    this.#holds.captures.delete(capture);
-    if (this.#gate.ended(capture)) this.#core.change(() => this.#tellGcReady()).catch(() => undefined); // told again with the next receipt
   }
 
   async #tellGcReady(): Promise<void> {

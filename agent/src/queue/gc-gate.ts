@@ -9,14 +9,11 @@ import { decodeCommitPlace } from './places.ts';
  */
 export class GcGate {
   /** Versions up to this number are waited for. */
-  #through: number;
+  #through = 0;
   #stale = new Set<QueueCapture>();
   #answerable = false;
 
-  constructor(lastEntry: number) {
-    this.#through = lastEntry;
-  }
-
+  /** An epoch was learnt, or the queue was opened (with no captures). */
   learn(open: Iterable<QueueCapture>, lastEntry: number): void {
     this.#through = lastEntry;
     this.#stale = new Set(open);

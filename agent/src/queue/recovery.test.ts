@@ -4,14 +4,14 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { drainAll, receiptFor } from './conformance.ts';
+
 import type { DurableQueue } from './durable-queue.ts';
 import { fsckQueue } from './fsck.ts';
 import { type Family, familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
 import { queuePaths } from './open-queue.ts';
 import { RecordLog } from './record-log.ts';
-import { collect, openQueue, put, putGone, sample, temporaryFolder, testSigner } from './test-support.ts';
+import { collect, drainAll, openQueue, put, putGone, receiptFor, sample, temporaryFolder, testSigner } from './test-support.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 let queue: DurableQueue | undefined;

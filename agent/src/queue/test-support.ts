@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type AgentId, type ChainId, type EntryDraft, MAX_TIME_MS } from '@aliquot/proto';
+import { type AgentId, type ChainId, type EntryDraft, MAX_TIME_MS, type ReceiptBody, type Signed } from '@aliquot/proto';
 import { buildCommit } from '@aliquot/shared/commit/commit';
 import { cacheIndex, chunkFingerprint, maskKey } from '@aliquot/shared/content/cache-key';
 import { buildContent } from '@aliquot/shared/content/pages';
@@ -14,7 +14,7 @@ import { FIXTURE_TIME_MS, fixtureVault, seededRandom } from '@aliquot/shared/key
 import { DurableQueue } from './durable-queue.ts';
 import type { QueueOptions } from './open-queue.ts';
 import { contentTag } from './payloads.ts';
-import type { CommitSigner, KnownStat, Queue } from './queue.ts';
+import type { CommitSigner, KnownStat, Queue, QueuedCommit } from './queue.ts';
 
 export const vault = fixtureVault('agent tests');
 export const keys: VaultKeys = vaultKeysFrom(vault.kit.dedupSecrets, vault.descriptor);
@@ -152,4 +152,33 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of items) all.push(item);
   return all;
+}
+
+/** A receipt as the uplink would have verified it. */
+export function receiptFor(commit: QueuedCommit): { readonly signed: Signed; readonly body: ReceiptBody } {
+  const body = {
+    version: 1,
+    vaultId: vault.descriptor.vaultId,
+    collectorId: new Uint8Array(16),
+    agentId: new Uint8Array(16).fill(1),
+    chainId: new Uint8Array(16).fill(2),
+    sequence: commit.sequence,
+    commitHash: commit.hash,
+    receivedAtMs: 1_800_000_000_000,
+    leafIndex: commit.sequence,
+    head: { logEpoch: 0, size: commit.sequence + 1, root: new Uint8Array(32) },
+    copies: 1,
+  } as unknown as ReceiptBody;
+  return { signed: { body: Buffer.from(`receipt ${commit.sequence}`), signature: new Uint8Array(64) }, body };
+}
+
+/** Signs and receipts everything that is queued; the answer is how many commits that took. */
+export async function drainAll(queue: Queue): Promise<number> {
+  const signer = testSigner();
+  for (let count = 0; ; count += 1) {
+    const commit = await queue.nextCommit(signer);
+    if (commit === undefined) return count;
+    const { signed, body } = receiptFor(commit);
+    await queue.receipted(signed, body);
+  }
 }

@@ -3,12 +3,11 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { JudgedState, Life, LifeStep } from '@aliquot/shared/testing/enumerate';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { BatchKeys } from '../batch-keys.ts';
-import { receiptFor } from '../conformance.ts';
 import { DurableQueue } from '../durable-queue.ts';
 import { fsckQueue } from '../fsck.ts';
 import { type QueueOptions, queuePaths } from '../open-queue.ts';
 import type { CommitSigner, QueuedCommit } from '../queue.ts';
-import { collect, put, putGone, queueOptions, type SampleFile, sampleFile, testSigner } from '../test-support.ts';
+import { collect, put, putGone, queueOptions, receiptFor, type SampleFile, sampleFile, testSigner } from '../test-support.ts';
 
 /** A version that `sync` has returned for: the queue owes it to us until a receipt, and to the collector for ever. */
 interface Owed {
