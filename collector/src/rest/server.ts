@@ -7,6 +7,7 @@ import { carriedReceipts } from '../carry/receipts.ts';
 import { agentsAnswer, expectAgent, revokeAgent } from './agents.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
+import { decideFork } from './forks.ts';
 import { itemRecords, nameRecords, stateRecords, versionRecords } from './history.ts';
 import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
@@ -94,6 +95,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults/:vault/agents', async (request) => expectAgent(context, vault(request), request.body));
   app.post('/vaults/:vault/agents/:agent/revoke', async (request) =>
     revokeAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
+  );
+  app.post('/vaults/:vault/agents/:agent/fork', async (request) =>
+    decideFork(context, vault(request), agentPath.parse(request.params).agent, request.body),
   );
   app.get('/vaults/:vault/agents/:agent/state', async (request, reply) =>
     stream(reply, stateRecords(vault(request), agentPath.parse(request.params).agent, atQuery.parse(request.query).at)),
