@@ -22,6 +22,13 @@ export function mustBeNamed({ code, stderr }: Finished): void {
   must(/\[[A-Z][A-Z0-9_]+\]$/m.test(stderr), `it ended with ${code} and named nothing: ${stderr.trim()}`);
 }
 
+/** A backup or a flush that has to send everything. */
+export async function mustSend(stage: Stage, args: readonly string[]): Promise<void> {
+  const { lines, stdout } = await stage.mustAgent([...args, '--json']);
+  const summary = lines.find((line) => line['event'] === 'summary');
+  must(summary?.['queued'] === 0 && summary['failed'] === 0, `not everything was sent: ${stdout.trim()}`);
+}
+
 /** What the operator restores, as it was at `at`, is what lies in `original`. */
 export async function mustComeBack(stage: Stage, original: string, at?: string): Promise<void> {
   const target = stage.beside('restored');

@@ -5,20 +5,32 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { type Finished, Service } from '../../demo/programs.ts';
 import { type InjectedWork, injectedScenario } from '../outside/injected.ts';
-import { mustBeNamed, mustComeBack, mustEqual, mustHoldNothingPartial, writeSources } from '../outside/judge.ts';
+import { mustBeNamed, mustComeBack, mustEqual, mustHoldNothingPartial, mustSend, writeSources } from '../outside/judge.ts';
 import { must, type Stage } from '../outside/stage.ts';
 
 /** The agent's programs, with their system calls failed or themselves killed at each. */
 
 /** How long a service may try to go on with a fault before it is stopped and started again. No result depends on it. */
-const SERVICE_PATIENCE_MS = 4000;
+const SERVICE_PATIENCE_MS = 20_000;
 
-async function enrolled(stage: Stage): Promise<void> {
+export async function enrolled(stage: Stage): Promise<void> {
   await stage.found();
   await writeSources(stage);
   await stage.serve();
   await stage.mustAgent(['enroll', stage.bundle]);
+  await configure(stage);
   await stage.unserve();
+}
+
+/** The queue leaves nothing free on its disk: these disks are small, and their end is what is tried. */
+async function configure(stage: Stage): Promise<void> {
+  const config = [
+    'scanIntervalSeconds: 1',
+    'queue: { minFreeBytes: 0 }',
+    `sources: [{ path: ${JSON.stringify(stage.source)}, quietPeriodSeconds: 0.2 }]`,
+    '',
+  ].join('\n');
+  await writeFile(join(stage.agentData, 'agent.yaml'), config, { mode: 0o600 });
 }
 
 /** Everything is captured, the instrument's disk is empty, and nothing was sent. */
@@ -29,12 +41,6 @@ export async function queued(stage: Stage): Promise<void> {
 }
 
 const away = (stage: Stage): string => join(stage.folder, 'away');
-
-async function mustSend(stage: Stage, args: readonly string[]): Promise<void> {
-  const { lines, stdout } = await stage.mustAgent([...args, '--json']);
-  const summary = lines.find((line) => line['event'] === 'summary');
-  must(summary?.['queued'] === 0 && summary['failed'] === 0, `not everything was sent: ${stdout.trim()}`);
-}
 
 /** What a queue that was failed or killed holds is sent; both sides are sound; everything captured comes back. */
 export async function mustDrainWhole(stage: Stage): Promise<void> {
@@ -154,11 +160,7 @@ const agentService: InjectedWork<number> = {
   about:
     'the running service with each system call on the agent folder failed or killed there: started again it gets everything safe by itself.',
   proves: ['P1', 'P2', 'P6'],
-  async prepare(stage) {
-    await enrolled(stage);
-    const config = `scanIntervalSeconds: 1\nsources:\n  - path: ${JSON.stringify(stage.source)}\n    quietPeriodSeconds: 0.2\n`;
-    await writeFile(join(stage.agentData, 'agent.yaml'), config, { mode: 0o600 });
-  },
+  prepare: enrolled,
   folders: (stage) => [stage.agentData],
   async act(stage, { environment, under }) {
     await stage.serve();

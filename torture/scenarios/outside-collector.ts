@@ -1,8 +1,9 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
-import type { Finished, Service } from '../../demo/programs.ts';
+import { type Finished, Service } from '../../demo/programs.ts';
 import { type InjectedWork, injectedScenario } from '../outside/injected.ts';
 import { mustBeNamed, mustEqual, mustHoldNothingPartial } from '../outside/judge.ts';
 import { must, type Stage } from '../outside/stage.ts';
@@ -28,7 +29,11 @@ export const collectorIngest: InjectedWork<Finished | undefined> = {
   async act(stage, start) {
     const server = stage.startServer(start);
     if (!(await listens(server))) return undefined;
-    return stage.agent(['flush', '--json']);
+    const flush = new Service('aliquot-agent', ['flush', '--data', stage.agentData, '--json']);
+    // When the collector is gone there is nothing to wait for.
+    const gone = once(server.child, 'close').then(() => flush.stop('SIGKILL'));
+    const code = await Promise.race([once(flush.child, 'close').then(() => flush.stop()), gone]);
+    return { code, stdout: '', stderr: flush.complaint, lines: [] };
   },
   async judge(stage, told) {
     if (told) mustBeNamed(told);
