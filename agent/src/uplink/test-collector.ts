@@ -2,10 +2,8 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import {
-  type ChainPoint,
   type ChunkId,
   type ClientFrame,
-  type CommitHash,
   decodeClientFrame,
   encodeEventBody,
   encodeFrame,
@@ -29,36 +27,12 @@ import { signHead, signReceipt } from '@aliquot/shared/log/receipt';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { chainHeadOf, commitOf, type Held, lineFor, linesOf } from './test-lines.ts';
 
-interface Opening {
-  readonly opening: Signed;
-  readonly leaf: Uint8Array;
-  readonly index: number;
-}
-
-interface HeldCommit {
-  readonly hash: CommitHash;
-  readonly bytes: Uint8Array;
-  readonly verified: VerifiedCommit;
-  readonly receipt: Signed;
-}
-
-/** Everything that a collector has on disk: copied aside and put back, it is a rollback. */
-interface Held {
-  leaves: Uint8Array[];
-  items: Map<string, { readonly kind: 'chunk' | 'page'; readonly bytes: Uint8Array }>;
-  /** The agent's trunk. */
-  commits: HeldCommit[];
-  /** Histories that are held apart. */
-  apart: HeldCommit[][];
-  epoch: number;
-  openings: Opening[];
-}
-
-type Reply = (frame: ServerFrame, body?: Uint8Array) => void;
+export type Reply = (frame: ServerFrame, body?: Uint8Array) => void;
 
 /** A session after its `auth`. */
-interface Joined {
+export interface Joined {
   readonly agent: AgentCertificate;
   readonly chainId: string;
   /** The head that the last frame proved. */
@@ -175,7 +149,7 @@ export class TestCollector {
   }
 
   async head(): Promise<TreeHead> {
-    const log = await this.#log();
+    const log = await this.log();
     return { logEpoch: this.#held.epoch, size: log.size, root: log.root };
   }
 
@@ -193,7 +167,7 @@ export class TestCollector {
     }
   }
 
-  async #log(): Promise<MerkleLog> {
+  async log(): Promise<MerkleLog> {
     const log = await MerkleLog.open(new MemoryHashStore());
     await log.append(this.#held.leaves.map(leafHash));
     return log;
@@ -246,10 +220,10 @@ export class TestCollector {
           reply(this.refuse);
           return;
         }
-        joined = { agent, chainId: hex(frame.chainId), proved: await this.#ready(frame, reply), reply };
+        joined = { agent, chainId: hex(frame.chainId), proved: await this.ready(frame, reply), reply };
         this.#sessions.add(reply);
       } else if (joined !== undefined) {
-        joined = { ...joined, proved: await this.#answer(frame, body.slice(), joined) };
+        joined = { ...joined, proved: await this.answer(frame, body.slice(), joined) };
       }
     };
     socket.on('message', (data: Buffer) => {
@@ -264,8 +238,9 @@ export class TestCollector {
     socket.on('error', () => undefined);
   }
 
-  async #ready(auth: Extract<ClientFrame, { type: 'auth' }>, reply: Reply): Promise<TreeHead> {
-    const log = await this.#log();
+  /** Answers an `auth`, or the question of a carried queue; gives the head that it told. */
+  async ready(auth: Extract<ClientFrame, { type: 'auth' }>, reply: Reply): Promise<TreeHead> {
+    const log = await this.log();
     const head = await this.head();
     const seen = auth.treeHead;
     const openings = this.#held.openings.slice(seen?.logEpoch ?? 0);
@@ -282,7 +257,7 @@ export class TestCollector {
       openings: await Promise.all(
         openings.map(async ({ opening, leaf, index }) => ({ opening, leaf, inclusion: await log.inclusionProof(index, head.size) })),
       ),
-      chainHead: this.#chainHead(auth.chainId),
+      chainHead: chainHeadOf(this.#held, auth.chainId),
       gcEpoch: this.gcEpoch,
       rolledBack: ahead && this.admitsRollback,
     });
@@ -291,16 +266,8 @@ export class TestCollector {
     return head;
   }
 
-  /** The newest commit under a chain id, on the trunk if it is there. */
-  #chainHead(chainId: Uint8Array): ChainPoint | undefined {
-    for (const line of this.#lines) {
-      const last = line.findLast(({ verified }) => hex(verified.header.chainId) === hex(chainId));
-      if (last !== undefined) return { chainId: last.verified.header.chainId, sequence: last.verified.header.sequence, hash: last.hash };
-    }
-    return undefined;
-  }
-
-  async #answer(frame: ClientFrame, body: Uint8Array, session: Joined): Promise<TreeHead> {
+  /** Answers any other frame; gives the head that the answer proves. */
+  async answer(frame: ClientFrame, body: Uint8Array, session: Joined): Promise<TreeHead> {
     const { proved, reply } = session;
     switch (frame.type) {
       case 'have':
@@ -326,7 +293,7 @@ export class TestCollector {
       case 'commit':
         return this.#commit(frame.requestId, body, session);
       case 'state':
-        for (const { bytes, verified } of this.#lines.flat()) {
+        for (const { bytes, verified } of linesOf(this.#held).flat()) {
           const live = [...verified.slots.keys()];
           reply({ type: 'commitData', requestId: frame.requestId, live, receivedAtMs: FIXTURE_TIME_MS }, bytes);
         }
@@ -352,9 +319,9 @@ export class TestCollector {
 
   async #commit(requestId: number, bytes: Uint8Array, { agent, proved, reply }: Joined): Promise<TreeHead> {
     const verified = verifyCommit(bytes, { vaultId: this.vault.descriptor.vaultId, agent });
-    let stored = this.#commitOf(verified.hash);
+    let stored = commitOf(this.#held, verified.hash);
     if (stored === undefined) {
-      const line = this.#lineFor(verified);
+      const line = lineFor(this.#held, verified);
       if (line === undefined) {
         reply({ type: 'refused', requestId, code: 'bad-predecessor', message: 'nobody knows what this goes on from' });
         return proved;
@@ -370,7 +337,7 @@ export class TestCollector {
       if (line.length === 0 && line !== this.#held.commits) this.#held.apart.push(line);
       line.push(stored);
     }
-    const log = await this.#log();
+    const log = await this.log();
     const head = await this.head();
     const leaf = hex(commitLeaf(stored.hash, FIXTURE_TIME_MS));
     const index = this.#held.leaves.findIndex((candidate) => hex(candidate) === leaf);
@@ -383,24 +350,6 @@ export class TestCollector {
       head: this.#signedHead(head),
     });
     return head;
-  }
-
-  get #lines(): readonly HeldCommit[][] {
-    return [this.#held.commits, ...this.#held.apart];
-  }
-
-  #commitOf(hash: Uint8Array): HeldCommit | undefined {
-    return this.#lines.flat().find((commit) => hex(commit.hash) === hex(hash));
-  }
-
-  /** The history that a new commit goes on with, a new one that is held apart, or undefined when it fits nowhere. */
-  #lineFor({ header }: VerifiedCommit): HeldCommit[] | undefined {
-    const isRoot = header.sequence === 1 && header.forkedFrom === undefined;
-    if (isRoot) return this.#held.commits.length === 0 ? this.#held.commits : [];
-    const parent = hex(header.forkedFrom?.hash ?? header.predecessor);
-    const going = this.#lines.find((line) => line.length > 0 && hex(line[line.length - 1]?.hash ?? new Uint8Array()) === parent);
-    if (going !== undefined && (going !== this.#held.commits || header.forkedFrom === undefined)) return going;
-    return header.forkedFrom !== undefined || this.#commitOf(Buffer.from(parent, 'hex')) !== undefined ? [] : undefined;
   }
 
   async #receipt({ header, hash }: VerifiedCommit): Promise<Signed> {
