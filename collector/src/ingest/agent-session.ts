@@ -4,6 +4,7 @@ import {
   type ClientFrame,
   decodeReceiptBody,
   decodeSigned,
+  type RefusalCode,
   type StateRecord,
   type StoredItem,
   splitItems,
@@ -11,6 +12,7 @@ import {
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
 import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentConduct } from './conduct.ts';
 import { IngestError } from './errors.ts';
 import { consistencyProof } from './join.ts';
 import type { Received, SecureLink } from './secure-link.ts';
@@ -20,6 +22,9 @@ export const CREDIT_BYTES = 16 * 1024 * 1024;
 /** Bodies of fetched chunks are gathered up to this size in one frame. */
 const FETCH_FRAME_BYTES = 2 * 1024 * 1024;
 const FETCH_FRAME_ITEMS = 256;
+
+/** Refusals that none of our programs earns. */
+const FORGED: ReadonlySet<RefusalCode> = new Set(['bad-signature', 'bad-commit', 'bad-certificate']);
 
 export interface AgentSessionParts {
   readonly store: VaultStore;
@@ -31,6 +36,7 @@ export interface AgentSessionParts {
   /** The head that `ready` told. */
   readonly head: TreeHead;
   readonly rolledBack: boolean;
+  readonly conduct: AgentConduct;
 }
 
 /**
@@ -107,6 +113,7 @@ export class AgentSession {
   async #chunks(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
     const { store, agent, link } = this.#parts;
     await store.putChunks(agent.lineageId, [...splitItems(frame.items, body)]);
+    this.#parts.conduct.uploaded(body.length);
     // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is bounded by the inbox either way.
     await link.send({ type: 'credit', bytes: body.length });
   }
@@ -122,7 +129,11 @@ export class AgentSession {
     const outcome = await store.commit(agent.agentId, body, nowMs);
     store.seen(agent.agentId, nowMs);
     if (outcome.type === 'missing') return link.send({ type: 'commitMissing', requestId, ids: outcome.ids });
-    if (outcome.type === 'refused') return link.send({ type: 'refused', requestId, code: outcome.code, message: outcome.message });
+    if (outcome.type === 'refused') {
+      if (FORGED.has(outcome.code)) this.#parts.conduct.violated(outcome.code, outcome.message);
+      return link.send({ type: 'refused', requestId, code: outcome.code, message: outcome.message });
+    }
+    if (!outcome.repeated) this.#parts.conduct.committed(body);
     // Head and tree head are read without a pause between them, so they are of the same size.
     const head = store.treeHead();
     const signedHead = store.head(clock.nowMs());

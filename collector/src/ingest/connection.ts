@@ -9,6 +9,7 @@ import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
 import { type Channel, CLOSE_GOING_AWAY } from './channel.ts';
+import type { AgentConduct } from './conduct.ts';
 import { describe } from './ending.ts';
 import { IngestError, type IngestErrorCode } from './errors.ts';
 import type { SessionHub } from './hub.ts';
@@ -49,6 +50,7 @@ export class Connection {
   #log: Logger;
   #link: SecureLink | undefined;
   #ended = false;
+  #conduct: AgentConduct | undefined;
   #working = false;
   #unsubscribe: (() => void) | undefined;
 
@@ -158,7 +160,8 @@ export class Connection {
       if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(() => undefined); // gone: the next ready tells it
     });
     await sent;
-    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack });
+    this.#conduct = this.#parts.hub.conduct.of(store.descriptor.vaultId, agent.agentId);
+    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct: this.#conduct });
     await session.tellHistory();
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
     return { store, agent, chainId, link, session };
@@ -183,6 +186,8 @@ export class Connection {
     // A disk that is full or fails is foreseen, and met at every attempt: its one line is enough. What is not foreseen needs its stack.
     const diskError = error instanceof StoreError && DISK_TROUBLE.has(error.code) ? { code, reason: error.message } : undefined;
     const ours = refusal === 'storage';
+    // What did not come out of its seal may be the network's doing; it is refused without a word.
+    if (refusal === 'protocol') this.#conduct?.violated(code, message);
     this.#log[ours ? 'error' : 'warn'](diskError ?? (ours ? { code, err: error } : { code }), `session ended: ${message}`);
     // Whoever altered a message would alter the answer too, or learn from it; closing says enough, and the agent comes again.
     const told = refusal === undefined ? undefined : this.#link?.send({ type: 'refused', requestId, code: refusal, message });

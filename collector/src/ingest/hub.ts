@@ -2,6 +2,7 @@ import type { AgentId, ChainId, VaultId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { LiveSessions } from '../rest/context.ts';
+import { Conduct, type Misconduct } from './conduct.ts';
 
 /** A session as the hub sees it. */
 export interface LiveSession {
@@ -11,6 +12,8 @@ export interface LiveSession {
 
 /** Take-overs older than this say nothing about two PCs with one identity any more. */
 const TAKEOVER_WINDOW_MS = 10 * 60 * 1000;
+/** As many are remembered: whoever connects without end must not make the list endless. */
+const MAX_TAKEOVERS = 1000;
 /** Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key must not be able to hold thousands. */
 const MAX_CHAINS = 16;
 
@@ -21,12 +24,14 @@ const MAX_CHAINS = 16;
  */
 export class SessionHub implements LiveSessions {
   readonly #clock: Clock;
+  readonly conduct: Conduct;
   /** By vault and agent, then by chain, the longest connected first. */
   readonly #agents = new Map<string, Map<string, LiveSession>>();
   readonly #takeovers = new Map<string, number[]>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.conduct = new Conduct(clock);
   }
 
   /** Enters a session that has proved itself; the answer takes it out again. */
@@ -41,7 +46,7 @@ export class SessionHub implements LiveSessions {
     chains.set(chain, session);
     this.#agents.set(key, chains);
     if (before !== undefined) {
-      this.#takeovers.set(key, [...this.#recent(key), this.#clock.nowMs()]);
+      this.#takeovers.set(key, [...this.#recent(key), this.#clock.nowMs()].slice(-MAX_TAKEOVERS));
       before.end('another connection of this agent took over');
     }
     return () => {
@@ -56,6 +61,10 @@ export class SessionHub implements LiveSessions {
 
   takeovers(vaultId: VaultId, agentId: AgentId): number {
     return this.#recent(keyOf(vaultId, agentId)).length;
+  }
+
+  misconduct(vaultId: VaultId, agentId: AgentId): Misconduct[] {
+    return this.conduct.problems(vaultId, agentId);
   }
 
   endAgent(vaultId: VaultId, agentId: AgentId, reason: string): void {

@@ -39,7 +39,11 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
       unprotected: beat.unprotected,
     },
     histories: agent.histories.map(historyInfoOf),
-    problems: [...agent.problems.map((problem) => ({ ...problem })), ...rivals(context, vault, agent)],
+    problems: [
+      ...agent.problems.map((problem) => ({ ...problem })),
+      ...context.sessions.misconduct(vault.descriptor.vaultId, agent.agentId),
+      ...rivals(context, vault, agent),
+    ],
   };
 }
 

@@ -13,6 +13,8 @@ export interface LiveSessions {
   isConnected(vaultId: VaultId, agentId: AgentId): boolean;
   /** How often in the last minutes a new connection of this agent ended an open one. */
   takeovers(vaultId: VaultId, agentId: AgentId): number;
+  /** What an agent did, since the collector started, that none of our programs does. */
+  misconduct(vaultId: VaultId, agentId: AgentId): readonly { readonly code: string; readonly sinceMs: number; readonly message: string }[];
   /** Ends one agent's session; it learns why when it comes back. */
   endAgent(vaultId: VaultId, agentId: AgentId, reason: string): void;
   /** Ends every session of a vault, so that its agents come back and see what changed. */
