@@ -85,7 +85,7 @@ const plans: Readonly<Record<StepKind, readonly FatePlan[]>> = {
     ...kills,
     ...lost,
     { name: 'killed, its newest log torn', fate: after, survival: () => ({ content: 'all', names: 'all', level: 'torn' }) },
-    { name: 'killed, its folder gone', fate: after, survival: () => ({ content: 'all', names: 'all', level: 'missing' }) },
+    { name: 'killed, its folder gone', fate: after, survival: () => ({ content: 'all', names: 'all', level: 'missing' }), damages: true },
     {
       name: 'killed, its files altered',
       fate: after,

@@ -1,0 +1,206 @@
+import { appendFileSync, cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EventBody, Signed } from '@aliquot/proto';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { type CrashScenario, tortureOf } from '@aliquot/shared/testing/enumerate';
+import type { TortureScenario } from '@aliquot/shared/testing/scenario';
+import { Catalog } from '../catalog.ts';
+import { keys } from '../catalog-keys.ts';
+import { initCollector, openCollector } from '../collector.ts';
+import { fsckCollector } from '../fsck.ts';
+import type { VaultStore } from '../vault-store.ts';
+import { CollectorLife } from './collector-life.ts';
+import { content, TestAgent, World } from './world.ts';
+
+const chunks = (word: string, count: number, bytes = 100) =>
+  Array.from({ length: count }, (_, index) => content(`${word} ${index}`, bytes));
+
+const blind = { blind: true };
+
+/** A collector in `dir` with the world's vault, closed. */
+async function madeCollector(dir: string, world: World, live: (vault: VaultStore) => Promise<void> = async () => undefined): Promise<void> {
+  const store = await initCollector(dir, { name: 'freezer' }, world.ports({ packBytes: 9000 }));
+  const certificate = world.certificateFor(store.identity);
+  await live(await store.addVault({ descriptor: world.kit.descriptor, certificate, catalogSecretKey: undefined }));
+  await store.close();
+}
+
+/** Reading the state writes the catalog. */
+async function flushCatalog(vault: VaultStore, agent: TestAgent): Promise<void> {
+  for await (const _ of vault.state(agent.lineageId, undefined)) break;
+}
+
+const collectorInit: CrashScenario = {
+  name: 'collector-init',
+  about: 'every file and LevelDB call of making a collector, adding a vault and enrolling an agent fails, is cut short or is the last',
+  proves: ['P1'],
+  begin: async (root) => {
+    const world = new World('init', blind);
+    const life = new CollectorLife(join(root, 'collector'), world);
+    const agent = new TestAgent(world, 'hplc-1');
+    return life
+      .addVault()
+      .enrol(agent)
+      .back(agent, 'backs up one file', () => [agent.file('/d/a', [content('a')])]);
+  },
+};
+
+/** Uploads, commits, events, a pack that is full, a catalog that is written, and a replacement. */
+export const collectorDay: CrashScenario = {
+  name: 'collector-day',
+  about:
+    'every file and LevelDB call of a collector that takes chunks, commits and events, rotates packs and writes its catalog fails, is cut short or is the last; every receipt and answer is honoured afterwards',
+  proves: ['P1', 'P5'],
+  begin: async (root) => {
+    const world = new World('day', blind);
+    const dir = join(root, 'collector');
+    await madeCollector(dir, world);
+    const life = new CollectorLife(dir, world, { made: true });
+    const [one, two] = [new TestAgent(world, 'hplc-1'), new TestAgent(world, 'ms-2')];
+    life.enrol(one).back(one, 'a small file', () => [one.file('/d/a', [content('a'), content('b')])]);
+    life.back(one, 'a file with pages', () => [one.file('/d/big', chunks('part', 40, 200))]);
+    life.step('catalog', (vault) => flushCatalog(vault, one));
+    life.enrol(two).back(two, 'the same again', () => [two.file('/e/big', chunks('part', 40, 200)), two.directory('/e')]);
+    life.back(one, 'a file that went', () => [one.gone('/d/a'), one.file('/d/c', [content('b'), content('c')])]);
+    life.step('seen', async (vault) => vault.seen(two.agentId, world.clock.now));
+    const successor = new TestAgent(world, 'ms-2', two);
+    life.enrol(successor).back(successor, 'goes on', () => [successor.file('/e/big', chunks('part', 20, 200))]);
+    const agentId = successor.agentId;
+    return life.event('revoke', () => ({ type: 'agentRevoked', timeMs: world.clock.now, agentId, reason: 'left the house' }));
+  },
+};
+
+/** What `npm test` enumerates in part. */
+export const collectorShort: CrashScenario = {
+  name: 'collector-short',
+  about: 'as collector-day, for two commits of one agent and the pack that they fill',
+  proves: ['P1'],
+  begin: async (root) => {
+    const world = new World('short', blind);
+    const dir = join(root, 'collector');
+    const agent = new TestAgent(world, 'hplc-1');
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: agent.enrolment });
+      await agent.enrolAt(vault);
+    });
+    const life = new CollectorLife(dir, world, { made: true, packBytes: 4000 });
+    life.back(agent, 'one', () => [agent.file('/d/a', chunks('a', 6, 300))]);
+    return life.back(agent, 'two', () => [agent.gone('/d/a'), agent.file('/d/b', chunks('b', 6, 300))]);
+  },
+};
+
+/** A folder put back to an older state: the agent shows what it holds, an operator opens the log anew, and the lost commit comes again. */
+const collectorRollback: CrashScenario = {
+  name: 'collector-rollback',
+  about: 'as collector-day, for a collector that was put back to an older state, hears of it, and goes on in a new epoch of its log',
+  proves: ['P1', 'P5'],
+  begin: async (root) => {
+    const world = new World('rollback', blind);
+    const [dir, old] = [join(root, 'collector'), join(root, 'old')];
+    const agent = new TestAgent(world, 'hplc-1');
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: agent.enrolment });
+      await agent.enrolAt(vault);
+      await agent.back(vault, [agent.file('/d/a', [content('a')])]);
+      await flushCatalog(vault, agent);
+      cpSync(dir, old, { recursive: true });
+    });
+    const before = agent.copy();
+    const store = await openCollector(dir, world.ports({ packBytes: 9000 }));
+    const vault = store.vaults()[0];
+    const lost = [agent.file('/d/b', [content('b')])];
+    if (vault !== undefined) await agent.back(vault, lost);
+    const signedHead = vault?.head(world.clock.now);
+    const collectorCertificate = vault?.signedCertificate ?? world.certificate;
+    await store.close();
+    rmSync(dir, { recursive: true });
+    renameSync(old, dir);
+    const gone = agent.treeHead;
+    const life = new CollectorLife(dir, world, { made: true });
+    Object.assign(agent, before);
+    const report = (head: Signed): EventBody => {
+      return { type: 'headReported', timeMs: world.clock.now, agentId: agent.agentId, head, collectorCertificate };
+    };
+    life.event('report', () => (signedHead === undefined ? undefined : report(signedHead)));
+    life.event('open anew', (now) => (gone === undefined ? undefined : world.opening(2, now.treeHead(), [gone])));
+    return life.back(agent, 'again', () => lost).back(agent, 'more', () => [agent.file('/d/c', [content('c')])]);
+  },
+};
+
+/** A copied folder: two histories under one identity, of which one is decided. */
+const collectorFork: CrashScenario = {
+  name: 'collector-fork',
+  about: 'as collector-day, for an agent whose copy commits too: both histories are kept apart until an operator decides, and merged then',
+  proves: ['P1', 'P5'],
+  begin: async (root) => {
+    const world = new World('fork', blind);
+    const dir = join(root, 'collector');
+    const agent = new TestAgent(world, 'hplc-1');
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: agent.enrolment });
+      await agent.enrolAt(vault);
+      await agent.back(vault, [agent.file('/d/a', [content('a')])]);
+    });
+    const copy = agent.copy();
+    const life = new CollectorLife(dir, world, { made: true });
+    life.back(agent, 'trunk', () => [agent.file('/d/trunk', [content('trunk')])]);
+    life.back(copy, 'copy', () => [copy.file('/d/copy', [content('copy')])]);
+    life.step('new chain', async () => {
+      if (copy.forkedFrom === undefined) copy.fork();
+    });
+    life.back(copy, 'goes on', () => [copy.file('/d/later', [content('later')])]);
+    life.event('decide', (vault): EventBody | undefined => {
+      const [history] = vault.agentById(agent.agentId)?.histories ?? [];
+      if (history === undefined) throw new Error('no history is held apart');
+      const { historyId } = history;
+      return { type: 'forkDecided', timeMs: world.clock.now, agentId: agent.agentId, historyId, decision: 'restored', name: '' };
+    });
+    life.back(copy, 'merged', () => [copy.file('/d/merged', [content('merged')])]);
+    return life.event('sweep epoch', () => ({ type: 'gcEpochAnnounced', timeMs: world.clock.now, gcEpoch: 1 }));
+  },
+};
+
+/** A repair that dies at every step, of a catalog that lies and a torn pack. */
+const collectorRepair: CrashScenario = {
+  name: 'collector-repair',
+  about: 'every file and LevelDB call of aliquot fsck --repair fails, is cut short or is the last; the next repair ends the work',
+  proves: ['P1'],
+  begin: async (root) => {
+    const world = new World('repair', blind);
+    const dir = join(root, 'collector');
+    const agent = new TestAgent(world, 'hplc-1');
+    const life = new CollectorLife(dir, world, { made: true });
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: agent.enrolment });
+      await agent.enrolAt(vault);
+      await agent.back(vault, [agent.file('/d/a', chunks('a', 36))]);
+      await agent.back(vault, [agent.file('/d/b', [content('b')])]);
+    });
+    const catalog = await Catalog.open(nodeFiles, join(life.vaultDir, 'catalog'));
+    const change = catalog.begin();
+    change.put(keys.lineage(agent.lineageId), Buffer.from('nonsense'));
+    if (catalog.checkpoint !== undefined) change.commit(catalog.checkpoint);
+    await catalog.flush();
+    await catalog.close();
+    const packs = join(life.vaultDir, 'packs');
+    appendFileSync(join(packs, readdirSync(packs).sort().at(-1) ?? ''), 'torn');
+    const again = { ...world.ports({ packBytes: 9000 }), repair: true, onFinding: () => undefined };
+    return {
+      open: async (files) => files,
+      steps: [{ name: 'repair', run: async (files) => void (await fsckCollector(dir, { ...again, files })) }],
+      close: async () => undefined,
+      judge: (files, state) => life.judge(files, { ...state, damaged: state.damaged || !state.whole }),
+    };
+  },
+};
+
+export const collectorScenarios: readonly TortureScenario[] = [
+  collectorInit,
+  collectorDay,
+  collectorShort,
+  collectorRollback,
+  collectorFork,
+  collectorRepair,
+].map(tortureOf);
+
+export const crashScenarios: Readonly<Record<string, CrashScenario>> = { collectorInit, collectorRollback, collectorFork, collectorRepair };
