@@ -35,7 +35,7 @@ export class ReferenceBook {
 
   /**
    * Says for each file of a batch whether there is room enough to begin with it, by its size in clear: it may take much less.
-   * Into an empty queue everything is tried once.
+   * Into an empty queue everything is tried once: what is then read in vain is given back at once, and starves nobody.
    */
   async admit(candidates: readonly Candidate[]): Promise<readonly boolean[]> {
     const left = new Map<string, number>();
@@ -43,9 +43,9 @@ export class ReferenceBook {
     for (const { path, class: name, size, mtimeNs, knownSize } of candidates) {
       const room = left.get(name) ?? (await this.#queue.room(name)).bytes;
       const need = Math.max(0, size - knownSize);
-      const fits = room >= 1 && (need <= room || this.#tryOnce(path, `${size} ${mtimeNs}`));
+      const fits = room >= 1 && need <= room;
       left.set(name, fits ? room - need : room);
-      answers.push(fits);
+      answers.push(fits || (room >= 1 && this.#tryOnce(path, `${size} ${mtimeNs}`)));
     }
     return answers;
   }

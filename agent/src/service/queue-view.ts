@@ -1,5 +1,5 @@
 import { formatBytes, formatInstant } from '@aliquot/shared/cli/format';
-import type { FileProblem, FileReference, Queue, RoomLimit } from '../queue/queue.ts';
+import type { FileProblem, FileReference, Queue, Room } from '../queue/queue.ts';
 
 /** The queue in a `status` event. */
 export async function queueView(queue: Queue): Promise<object> {
@@ -24,13 +24,14 @@ export async function queueView(queue: Queue): Promise<object> {
 export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem, void, void> {
   if (queue.referenceTotals().files === 0) return;
   const { budget } = await queue.usage();
-  const limits = new Map<string, RoomLimit | undefined>();
+  const rooms = new Map<string, Room>();
   const messages = new Map<string, string>();
   for await (const reference of queue.references()) {
     const { class: name, path, settledAtMs } = reference;
-    if (!limits.has(name)) limits.set(name, (await queue.room(name)).why);
+    const room = rooms.get(name) ?? (await queue.room(name));
+    rooms.set(name, room);
     const maxBytes = budget === undefined ? undefined : budget.maxBytes * (budget.classes[name] ?? 1);
-    const says = waitsBecause(reference, limits.get(name), maxBytes);
+    const says = waitsBecause(reference, room, maxBytes);
     // One text for all: there may be many.
     const message = messages.get(says) ?? says;
     messages.set(says, message);
@@ -39,13 +40,13 @@ export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem
 }
 
 /** One line: why a result waits, and what ends that. `maxBytes` is what its class may fill. */
-export function waitsBecause({ size }: Pick<FileReference, 'size'>, why: RoomLimit | undefined, maxBytes: number | undefined): string {
+function waitsBecause({ size }: Pick<FileReference, 'size'>, room: Room, maxBytes: number | undefined): string {
   const limit = maxBytes === undefined ? '' : ` (${formatBytes(maxBytes)})`;
   if (maxBytes !== undefined && size > maxBytes)
     return `is only at its source: it may be larger than all that the queue can hold${limit}; raise queue.maxBytes in agent.yaml`;
-  if (why === 'disk')
+  if (room.why === 'disk')
     return 'is only at its source: the disk of the agent’s folder is nearly full; free some space, and it is captured by itself';
-  if (why === 'budget')
+  if (room.why === 'budget' || room.bytes < size)
     return `is only at its source: the queue is full${limit}; it is captured by itself when the collector has taken some of it`;
   return 'is only at its source: the queue was full; it is captured next';
 }
