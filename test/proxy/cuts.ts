@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import type { SeededRandom } from '@aliquot/shared/testing/random';
-import { type SampleFile, sample } from '../../agent/src/queue/test-support.ts';
+import { type SampleFile, sampleFile } from '../../agent/src/queue/test-support.ts';
 import { ElasticTimers } from './elastic-timers.ts';
 import type { Direction } from './frames.ts';
 import { Pair, type PairAgent } from './pair.ts';
@@ -52,6 +53,8 @@ export class CutBench {
   readonly timers: ElasticTimers;
   readonly #shape: Shape;
   #sessions = 0;
+  /** Bytes that the last session sent to the collector, with all its attempts. */
+  sentBytes = 0;
 
   private constructor(pair: Pair, relay: Relay, agent: PairAgent, timers: ElasticTimers, shape: Shape) {
     this.pair = pair;
@@ -77,7 +80,13 @@ export class CutBench {
   files(): readonly SampleFile[] {
     this.#sessions += 1;
     const { files, chunks, chunkBytes } = this.#shape;
-    return Array.from({ length: files }, (_, index) => sample(`/data/${this.#sessions}/${index}`, chunks, chunkBytes));
+    return Array.from({ length: files }, (_, index) =>
+      sampleFile(
+        `/data/${this.#sessions}/${index}`,
+        // What is in them decides nothing, so no seed has to repeat it.
+        Array.from({ length: chunks }, () => randomBytes(chunkBytes)),
+      ),
+    );
   }
 
   /** One session from connect to end that nobody disturbs. */
@@ -109,6 +118,7 @@ export class CutBench {
     const [one, ...rest] = this.files();
     if (one === undefined) throw new RangeError('a session needs a file');
     await agent.capture(one);
+    const before = this.relay.sentBytes;
     agent.start();
     try {
       await agent.uplink.drained();
@@ -119,6 +129,7 @@ export class CutBench {
       await agent.mustHold([one, ...rest]);
     } finally {
       await agent.stop();
+      this.sentBytes = this.relay.sentBytes - before;
     }
   }
 }

@@ -62,11 +62,11 @@ export class Relay {
   #server: Server | undefined;
   #port = 0;
   #count = 0;
+  #sentBytes = 0;
   /** What is done to the next connections; without it bytes pass untouched. */
   handle: ((line: Line) => Handler) | undefined;
   /** When one end is closed, the other is too, unless a test wants it half open. */
   closesBoth = true;
-  readonly passed: Record<Direction, number> = { 'to-collector': 0, 'to-agent': 0 };
 
   private constructor(target: { readonly host: string; readonly port: number }) {
     this.#target = target;
@@ -90,6 +90,11 @@ export class Relay {
   /** Connections so far that carried anything: looks that only ask whether somebody is there do not count. */
   get connections(): number {
     return this.#count;
+  }
+
+  /** Bytes passed on to the collector by now. */
+  get sentBytes(): number {
+    return this.lines.reduce((sum, { passed }) => sum + passed['to-collector'], this.#sentBytes);
   }
 
   get lines(): readonly Line[] {
@@ -117,7 +122,7 @@ export class Relay {
       this.#lines.add(line);
       void line.over.then(() => {
         this.#lines.delete(line);
-        for (const direction of ['to-collector', 'to-agent'] as const) this.passed[direction] += line.passed[direction];
+        this.#sentBytes += line.passed['to-collector'];
       });
       far.on('error', () => far.destroy());
       const handler = this.handle?.(line) ?? ((piece) => line.pass(piece.direction, piece.bytes));
