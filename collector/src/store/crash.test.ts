@@ -30,23 +30,54 @@ async function life(
   await store.appendEvent(world.vaultAdded());
   const agents = [await world.agent(store, 'hplc-1'), await world.agent(store, 'ms-2')];
   const promised: Promised[] = [];
+  const back = async (agent: TestAgent, files: Parameters<TestAgent['back']>[1]): Promise<void> => {
+    world.clock.now += 1000;
+    const done = await agent.back(store, files);
+    const ids = files.flatMap((file) => ('items' in file ? file.items.map((item) => item.id) : []));
+    const one = { agent, commit: done.bytes, receipt: done.receipt, ids, at: endOnDisk(dir) };
+    promised.push(one);
+    await step(one);
+  };
   for (let round = 0; round < 3; round += 1) {
     for (const agent of agents) {
-      world.clock.now += 1000;
       const chunks = Array.from({ length: round === 1 ? 36 : 2 }, (_, index) => content(`${agent.name} ${round} ${index}`, 100));
-      const files = [
+      await back(agent, [
         agent.file(`/d/${round}`, chunks),
         agent.file('/d/same', [content('same'), content(`grown ${round}`)]),
         agent.gone(`/d/${round - 1}`),
-      ];
-      const done = await agent.back(store, files);
-      const ids = files.flatMap((file) => ('items' in file ? file.items.map((item) => item.id) : []));
-      const one = { agent, commit: done.bytes, receipt: done.receipt, ids, at: endOnDisk(dir) };
-      promised.push(one);
-      await step(one);
+      ]);
     }
   }
+  await twoOfOne(store, agents[0] ?? fail(), back);
+  await store.announceGcEpoch(world.clock.now);
   return promised;
+}
+
+/** A PC that is put back to an older state beside its own newest one: held apart, merged; then the other one is a clone (I-C12). */
+async function twoOfOne(
+  store: JournalVault,
+  agent: TestAgent,
+  back: (agent: TestAgent, files: Parameters<TestAgent['back']>[1]) => Promise<void>,
+) {
+  const copy = agent.copy();
+  await back(agent, [agent.file('/d/original', [content('original')])]);
+  await back(copy, [copy.file('/d/copy', [content('copy')]), copy.file('/d/same', [content('same')])]);
+  copy.fork();
+  await back(copy, [copy.gone('/d/copy')]);
+  const { agentId } = agent;
+  const decide = async (decision: 'restored' | 'clone', name: string) => {
+    const [history] = store.agentById(agentId)?.histories ?? [];
+    if (history === undefined) throw new Error('nothing is held apart');
+    await store.appendEvent({ type: 'forkDecided', timeMs: 1, agentId, historyId: history.historyId, decision, name });
+  };
+  await decide('restored', '');
+  await back(copy, [copy.directory('/goes on')]);
+  await back(agent, [agent.file('/d/0', [content('of the clone')])]);
+  await decide('clone', 'hplc-9');
+}
+
+function fail(): never {
+  throw new Error('no agent');
 }
 
 async function expectKept(store: JournalVault, world: World, promised: readonly Promised[]): Promise<void> {
@@ -190,7 +221,7 @@ describe('a failing disk', () => {
     expect(steps.length).toBeGreaterThan(40);
     for (const [turn, { index }] of steps.entries()) {
       // A spread over the run: each kind of step is met, with both ways to fail.
-      if (turn % 4 === 0) await survive(index, turn % 8 === 0 ? 'EIO' : 'ENOSPC');
+      if (turn % 6 === 0) await survive(index, turn % 12 === 0 ? 'EIO' : 'ENOSPC');
     }
   }, 240_000);
 
@@ -208,7 +239,7 @@ describe('a failing disk', () => {
       get(target, name) {
         const value: unknown = Reflect.get(target, name, target);
         if (typeof value !== 'function') return value;
-        if (!['putChunks', 'commit', 'appendEvent'].includes(String(name))) return value.bind(target);
+        if (!['putChunks', 'commit', 'appendEvent', 'announceGcEpoch'].includes(String(name))) return value.bind(target);
         return async (...args: unknown[]) => {
           try {
             return await value.apply(target, args);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
+import { Level } from 'level';
 import { describe, expect, test } from 'vitest';
 import { Catalog } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
@@ -77,6 +78,52 @@ describe('fsck of a collector', () => {
       expect(await check(place)).toEqual({ findings: [], faults: 0 });
     });
   }
+
+  test('I-C2 I-C12 histories held apart, merged and named prove themselves, and a rebuild gives the same catalog', async () => {
+    const place = await lab(4096);
+    const store = await openCollector(place.dir, place.world.ports());
+    const [vault] = store.vaults();
+    if (vault === undefined) throw new Error('no vault');
+    const { agent } = place;
+    const copies = [agent.copy(), agent.copy()];
+    await agent.back(vault, [agent.file('/d/new', [content('new')])]);
+    for (const [turn, copy] of copies.entries()) {
+      await copy.back(vault, [copy.file('/d/a', [content(`copy ${turn}`)]), copy.gone('/d/c')]);
+      copy.fork();
+      await copy.back(vault, [copy.file(`/d/${turn}`, [content(`more ${turn}`)])]);
+      const historyId = vault.agentById(agent.agentId)?.histories.find(({ state }) => state === 'held')?.historyId;
+      if (historyId === undefined) throw new Error('nothing is held apart');
+      const said = turn === 0 ? ({ decision: 'clone', name: 'hplc-9' } as const) : ({ decision: 'restored', name: '' } as const);
+      await vault.appendEvent({ type: 'forkDecided', timeMs: 1, agentId: agent.agentId, historyId, ...said });
+      await copy.back(vault, [copy.directory(`/${turn}`)]);
+    }
+    await vault.announceGcEpoch(place.world.clock.now);
+    await store.close();
+    expect(await check(place)).toEqual({ findings: [], faults: 0 });
+    const live = await catalogRows(place.vaultDir);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    await (await openCollector(place.dir, place.world.ports())).close();
+    expect(await catalogRows(place.vaultDir)).toEqual(live);
+  });
+
+  test('I-C2 I-C5 a catalog of an earlier release is built anew at start, and what was durable stays known', async () => {
+    const place = await lab();
+    const live = await catalogRows(place.vaultDir);
+    const folder = join(place.vaultDir, 'catalog');
+    const level = new Level<Buffer, Buffer>(folder, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+    await level.put(keys.version, Buffer.from([0, 0, 0, 1]));
+    await level.del(keys.durable); // not written by earlier releases
+    await level.close();
+    const end = endOnDisk(place.vaultDir);
+    const pack = join(place.vaultDir, 'packs', '00000001.pack');
+    cpSync(pack, join(place.dir, 'whole.pack'));
+    truncateSync(pack, end.offset - 5);
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    cpSync(join(place.dir, 'whole.pack'), pack);
+    await (await openCollector(place.dir, place.world.ports())).close();
+    expect(await catalogRows(place.vaultDir)).toEqual(live);
+  });
 
   test('P6 names a damaged chunk and every version that needs it, and deletes nothing', async () => {
     const place = await lab();
