@@ -1,10 +1,12 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ChainId, CommitHash } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
+import { reference } from './conformance-references.ts';
 import type { DurableQueue } from './durable-queue.ts';
 import { fsckQueue } from './fsck.ts';
 import { type Family, familyRange } from './index-keys.ts';
@@ -12,6 +14,8 @@ import { IndexStore } from './index-store.ts';
 import { queuePaths } from './open-queue.ts';
 import { RecordLog } from './record-log.ts';
 import { collect, drainAll, openQueue, put, putGone, receiptFor, sample, temporaryFolder, testSigner } from './test-support.ts';
+
+const noHead = { chainId: new Uint8Array(16).fill(6) as ChainId, sequence: 9, hash: new Uint8Array(32).fill(6) as CommitHash };
 
 let folder: ReturnType<typeof temporaryFolder>;
 let queue: DurableQueue | undefined;
@@ -40,7 +44,12 @@ async function eventful(segmentBytes = 8192): Promise<void> {
   await putGone(made, sample('/data/1'));
   await made.forget(Buffer.from('/data/2'));
   await made.setProblem(Buffer.from('/data/x'), { code: 'locked', message: 'busy', sinceMs: 1 });
+  for (const name of ['/data/r', '/data/s', '/data/t', '/data/late']) await made.putReference(reference(name, 7));
   await made.nextCommit(testSigner());
+  await made.forkChain({ chainId: new Uint8Array(16).fill(5) as ChainId, named: noHead });
+  await made.dropReference(Buffer.from('/data/s'));
+  await made.loseReference(Buffer.from('/data/t'), 'reference-gone');
+  await made.learnGcEpoch(4);
   await put(made, sample('/data/late', 2));
   await made.sync();
   const known = await made.known(Buffer.from('/data/5'));
@@ -52,12 +61,13 @@ async function eventful(segmentBytes = 8192): Promise<void> {
 async function contents(dir: string): Promise<string[]> {
   const { store } = await IndexStore.open(nodeFiles, queuePaths(dir).index);
   const all: string[] = [];
-  for (const family of ['q', 'h', 'i', 'k', 'p', 'c', 'l'] satisfies Family[]) {
+  for (const family of ['q', 'h', 'i', 'k', 'p', 'c', 'l', 'r', 's'] satisfies Family[]) {
     for await (const [key, value] of store.iterate(familyRange(family))) {
       all.push(`${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString('hex')}`);
     }
   }
-  const { lastBatch: _lastBatch, ...counters } = store.state;
+  const { lastBatch: _lastBatch, classBytes, ...rest } = store.state;
+  const counters = { ...rest, classBytes: Object.entries(classBytes).sort() };
   await store.close();
   return [...all, JSON.stringify(counters)];
 }
@@ -122,10 +132,12 @@ describe('opening after a crash', () => {
     const step = fc.oneof(
       fc.record({ do: fc.constant('put' as const), file: fc.nat(5), chunks: fc.integer({ min: 1, max: 3 }) }),
       fc.record({ do: fc.constantFrom('gone' as const, 'forget' as const, 'problem' as const), file: fc.nat(5) }),
+      fc.record({ do: fc.constantFrom('refer' as const, 'unrefer' as const, 'lose' as const), file: fc.nat(5) }),
       fc.record({ do: fc.constantFrom('sync' as const, 'sign' as const, 'receipt' as const, 'index' as const, 'abort' as const) }),
+      fc.record({ do: fc.constantFrom('fork' as const, 'epoch' as const, 'rollback' as const, 'signAll' as const) }),
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
         const { dir, remove } = temporaryFolder();
         const stale = join(dir, 'stale');
         let made = await openQueue(dir, { segmentBytes: 4096 });
@@ -135,6 +147,13 @@ describe('opening after a crash', () => {
           if (action.do === 'gone') await putGone(made, file);
           if (action.do === 'forget') await made.forget(file.path);
           if (action.do === 'problem') await made.setProblem(file.path, { code: 'torn', message: 'changing', sinceMs: at });
+          if (action.do === 'refer') await made.putReference(reference(`/f${action.file}`, at % 3, at));
+          if (action.do === 'unrefer') await made.dropReference(file.path);
+          if (action.do === 'lose') await made.loseReference(file.path, 'reference-changed');
+          if (action.do === 'fork') await made.forkChain({ chainId: new Uint8Array(16).fill(100 + at) as ChainId, named: noHead });
+          if (action.do === 'epoch') await made.learnGcEpoch(at);
+          if (action.do === 'rollback') await made.unreceipt(Math.floor(made.receiptedSequence() / 2));
+          if (action.do === 'signAll') await made.signAll(testSigner(seededRandom(`step ${at}`)));
           if (action.do === 'sync') await made.sync();
           if (action.do === 'abort') made.capture().abort();
           if (action.do === 'sign') await made.nextCommit(testSigner(seededRandom(`step ${at}`)));
@@ -163,9 +182,61 @@ describe('opening after a crash', () => {
         expect(await collect(fsckQueue({ port: nodeFiles, dataDir: dir, random: seededRandom('fsck'), repair: false }))).toEqual([]);
         remove();
       }),
-      { numRuns: 15 },
+      { numRuns: 20 },
     );
   }, 60_000);
+
+  test('I-A5, I-A10: a reference whose version came before a crash, and whose chain record did not, is gone in every rebuild', async () => {
+    let made = await open();
+    await made.putReference(reference('/data/a', 1));
+    await made.close();
+    const { index, chain } = queuePaths(folder.dir);
+    for (const path of [index, chain]) cpSync(path, `${path}.old`, { recursive: true });
+    made = await open();
+    await put(made, sample('/data/a'));
+    await made.close();
+    for (const path of [index, chain]) {
+      rmSync(path, { recursive: true });
+      cpSync(`${path}.old`, path, { recursive: true });
+    }
+    made = await open();
+    expect(await collect(made.references())).toEqual([]);
+    await made.close();
+    const live = await contents(folder.dir);
+    rmSync(index, { recursive: true });
+    await (await open()).close();
+    expect(await contents(folder.dir)).toEqual(live);
+  });
+
+  test('I-A9: a crash between learning an epoch and emptying the cache leaves nothing in it', async () => {
+    const made = await open();
+    await put(made, sample('/data/a'));
+    await made.close();
+    const { index } = queuePaths(folder.dir);
+    cpSync(index, `${index}.old`, { recursive: true });
+    const again = await open();
+    await again.learnGcEpoch(1);
+    await again.close();
+    rmSync(index, { recursive: true });
+    cpSync(`${index}.old`, index, { recursive: true });
+    await (await open()).close();
+    const { store } = await IndexStore.open(nodeFiles, index);
+    expect(await store.firstKey(familyRange('x'))).toBeUndefined();
+    await store.close();
+  });
+
+  test('an index of the first release is brought up to what a rebuild gives', async () => {
+    await eventful();
+    const before = await contents(folder.dir);
+    const { store } = await IndexStore.open(nodeFiles, queuePaths(folder.dir).index);
+    for await (const [key, value] of store.iterate(familyRange('q'))) store.put(key, value.slice(0, value.length - 11));
+    for await (const [key, value] of store.iterate(familyRange('c'))) store.put(key, value.slice(0, 92));
+    Object.assign(store.state, { layout: 1, classBytes: {}, signedBytes: 0 });
+    await store.write();
+    await store.close();
+    await (await open()).close();
+    expect(await contents(folder.dir)).toEqual(before);
+  });
 
   test('damage with sound records behind it is set aside and visible, and the sound records are kept', async () => {
     await eventful();
