@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { exists, removeDurably } from '@aliquot/shared/durable/durable';
+import { ensureDirectory, exists, removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { BatchOperation, Level } from 'level';
 import { CATALOG_VERSION, keys, NOTES_BEGIN, type Range, ranges } from './catalog-keys.ts';
@@ -51,6 +51,7 @@ export class Catalog {
    * then replays the whole journal. Notes survive wherever Level can still be read.
    */
   static async open(files: FilePort, dir: string): Promise<Catalog> {
+    await ensureDirectory(files, dir); // LevelDB makes it too, but not durably: after a power failure there would be no catalog
     const db = await openLevel(files, dir);
     try {
       const version = await db.get(keys.version);

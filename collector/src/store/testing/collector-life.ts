@@ -17,6 +17,7 @@ interface Receipted {
   readonly agent: TestAgent;
   readonly bytes: Uint8Array;
   readonly receipt: Signed;
+  readonly leafIndex: number;
   readonly items: readonly PutItem[];
 }
 
@@ -116,7 +117,7 @@ export class CollectorLife implements Life<CollectorStore> {
         if (outcome.type === 'missing') continue;
         if (outcome.type === 'refused') throw new Error(`refused: ${outcome.code} ${outcome.message}`);
         agent.advance(built, outcome.head);
-        this.#receipted.push({ agent, bytes: built.bytes, receipt: outcome.receipt, items });
+        this.#receipted.push({ agent, bytes: built.bytes, receipt: outcome.receipt, leafIndex: outcome.leafIndex, items });
         return;
       }
       throw new Error('six uploads were not enough');
@@ -145,10 +146,15 @@ export class CollectorLife implements Life<CollectorStore> {
   }
 
   async #judgePromises(vault: VaultStore): Promise<void> {
-    for (const { agent, bytes, receipt, items } of this.#receipted) {
-      const outcome = await vault.commit(agent.agentId, bytes, this.world.clock.now);
-      const same = outcome.type === 'accepted' && outcome.repeated && equalBytes(outcome.receipt.body, receipt.body);
-      expectThat(same, `I-C1: the receipt of a commit of ${agent.name} is not honoured (${outcome.type})`);
+    for (const { agent, bytes, receipt, leafIndex, items } of this.#receipted) {
+      const { record } = await vault.leafAt(leafIndex);
+      const kept = record.type === 'commit' && equalBytes(record.receipt.body, receipt.body) && equalBytes(record.commit, bytes);
+      expectThat(kept, `I-C1: leaf ${leafIndex} is no longer the commit of ${agent.name}`);
+      if (vault.agentById(agent.agentId)?.state === 'enrolled') {
+        const outcome = await vault.commit(agent.agentId, bytes, this.world.clock.now);
+        const same = outcome.type === 'accepted' && outcome.repeated && equalBytes(outcome.receipt.body, receipt.body);
+        expectThat(same, `I-C1: the receipt of a commit of ${agent.name} is not honoured (${outcome.type})`);
+      }
       const ids = items.map(({ id }) => id);
       expectThat(!(await vault.has(agent.lineageId, ids)).includes(false), `I-C8: ${agent.name} has lost a chunk from its set`);
       for await (const item of vault.readItems(ids)) {
