@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           ...patience,
           name: 'rooms',
-          include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts'],
+          include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts', 'torture/**/*.test.ts'],
           maxWorkers: '100%',
           sequence: { groupOrder: 0 },
         },

@@ -1,5 +1,9 @@
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
+import { captureScenarios } from '../agent/src/capture/testing/capture-scenarios.ts';
+import { queueScenarios } from '../agent/src/queue/testing/queue-scenarios.ts';
+import { collectorScenarios } from '../collector/src/store/testing/collector-scenarios.ts';
 import { killScenarios } from './scenarios/kill-at-random.ts';
+import { networkScenarios } from './scenarios/network.ts';
 import { outsideAgentScenarios } from './scenarios/outside-agent.ts';
 import { outsideClockScenarios } from './scenarios/outside-clocks.ts';
 import { outsideCollectorScenarios } from './scenarios/outside-collector.ts';
@@ -8,6 +12,10 @@ import { soakScenarios } from './scenarios/soak.ts';
 
 /** Every scenario of `npm run test:torture`, in the order in which they run. Each has its row in docs/reliability.md. */
 export const scenarios: readonly TortureScenario[] = [
+  ...queueScenarios,
+  ...collectorScenarios,
+  ...captureScenarios,
+  ...networkScenarios,
   ...outsideAgentScenarios,
   ...outsideCollectorScenarios,
   ...outsideDiskScenarios,

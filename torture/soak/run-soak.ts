@@ -79,10 +79,8 @@ async function report(record: Record, plant: Plant, over: () => boolean, log: (l
     if (Date.now() - last < 30_000) continue;
     last = Date.now();
     const { files, states, told } = record.counts;
-    const failures = plant.sides
-      .filter(({ program }) => program.failures > 0)
-      .map(({ name, program }) => `${name} ended by itself ${program.failures} times: ${program.lastComplaint}`);
-    log([`${files} files, ${states} states, ${told} told as captured`, ...failures].join('; '));
+    const failures = plant.sides.map(({ name, program }) => `${name} ${program.failures}`).join(', ');
+    log(`${files} files, ${states} states, ${told} told as captured; ended of themselves: ${failures}`);
   }
 }
 
