@@ -5,7 +5,7 @@ import type { BatchOperation, Level } from 'level';
 import { CATALOG_VERSION, keys, NOTES_BEGIN, type Range, ranges } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
 import { StoreError } from './errors.ts';
-import { comparePositions, type Position } from './position.ts';
+import { furthest, type Position } from './position.ts';
 
 type Db = Level<Buffer, Buffer>;
 type Operation = BatchOperation<Db, Buffer, Buffer>;
@@ -39,9 +39,13 @@ export class Catalog {
   /** Where the journal stood after the newest change in `#pending`. */
   #position: Position | undefined;
 
-  private constructor(db: Db, checkpoint: Position | undefined, durable: Position | undefined) {
+  /** Whether the rows are of this release. */
+  readonly isCurrent: boolean;
+
+  private constructor(db: Db, checkpoint: Position | undefined, durable: Position | undefined, isCurrent = true) {
     this.#db = db;
     this.durable = durable;
+    this.isCurrent = isCurrent;
     this.#checkpoint = checkpoint;
     this.#position = checkpoint;
   }
@@ -72,7 +76,8 @@ export class Catalog {
   static async openExisting(files: FilePort, dir: string): Promise<Catalog> {
     const db: Db = await files.openLevel<Buffer, Buffer>(dir, { ...encodings, createIfMissing: false, cacheSize: CACHE_BYTES });
     const { checkpoint, durable } = await positionsIn(db);
-    return new Catalog(db, checkpoint, durable);
+    const version = await db.get(keys.version);
+    return new Catalog(db, checkpoint, durable, version !== undefined && read.u32(version) === CATALOG_VERSION);
   }
 
   /** How much of the journal Level knows; `undefined`: nothing. */
@@ -124,7 +129,7 @@ export class Catalog {
     const operations: Operation[] = [{ type: 'put', key: keys.version, value: values.u32(CATALOG_VERSION) }];
     if (position !== undefined) {
       operations.push({ type: 'put', key: keys.checkpoint, value: values.position(position) });
-      operations.push({ type: 'put', key: keys.durable, value: values.position(later(position, this.durable)) });
+      operations.push({ type: 'put', key: keys.durable, value: values.position(furthest(position, this.durable) ?? position) });
     }
     const notes = this.#notes;
     this.#notes = new Map();
@@ -221,11 +226,7 @@ async function positionsIn(db: Db): Promise<{ readonly checkpoint: Position | un
   const [checkpoint, noted] = (await db.getMany([keys.checkpoint, keys.durable])).map((row) =>
     row === undefined ? undefined : read.position(row),
   );
-  return { checkpoint, durable: checkpoint === undefined ? noted : later(checkpoint, noted) };
-}
-
-function later(a: Position, b: Position | undefined): Position {
-  return b !== undefined && comparePositions(b, a) > 0 ? b : a;
+  return { checkpoint, durable: furthest(checkpoint, noted) };
 }
 
 async function openLevel(files: FilePort, dir: string): Promise<Db> {

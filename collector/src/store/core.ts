@@ -26,9 +26,10 @@ import { keys } from './catalog-keys.ts';
 import { type ItemRow, type LinkRow, type Owned, read, type Sums } from './catalog-rows.ts';
 import type { FactSource } from './commit-facts.ts';
 import { emptied, leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
+import { readMark, writeMark } from './durable-mark.ts';
 import { StoreError } from './errors.ts';
 import { Journal, type JournalPorts, type NewRecord } from './journal.ts';
-import type { Position } from './position.ts';
+import { comparePositions, furthest, type Position } from './position.ts';
 import { PACK_HEADER_BYTES } from './record.ts';
 import type { Registry } from './registry.ts';
 import { replayInto } from './replay.ts';
@@ -52,7 +53,11 @@ export class VaultCore {
   #log: MerkleLog;
   #sums: Sums;
 
-  private constructor(parts: Parts) {
+  readonly #mark: (position: Position) => Promise<void>;
+  #marked: Position | undefined;
+
+  private constructor(parts: Parts, mark: (position: Position) => Promise<void>) {
+    this.#mark = mark;
     this.journal = parts.journal;
     this.catalog = parts.catalog;
     this.registry = parts.registry;
@@ -70,7 +75,10 @@ export class VaultCore {
     let catalog = await Catalog.open(ports.files, join(dir, 'catalog'));
     let journal: Journal | undefined;
     try {
-      journal = await Journal.open(join(dir, 'packs'), vaultId, ports, { known: catalog.durable, discardAfter });
+      journal = await Journal.open(join(dir, 'packs'), vaultId, ports, {
+        known: furthest(catalog.durable, await readMark(ports.files, dir)),
+        discardAfter,
+      });
       let parts: Parts;
       try {
         parts = await load(journal, catalog);
@@ -80,9 +88,9 @@ export class VaultCore {
         catalog = await emptied(catalog, ports.files, join(dir, 'catalog'));
         parts = await load(journal, catalog);
       }
-      const core = new VaultCore(parts);
+      const core = new VaultCore(parts, (position) => writeMark(ports.files, dir, position));
       await replayInto(core, journal, catalog.checkpoint ?? START);
-      await catalog.flush();
+      await core.flush();
       return core;
     } catch (error) {
       await journal?.close();
@@ -104,7 +112,16 @@ export class VaultCore {
   ): Promise<VaultCore> {
     const journal = Journal.inspect(join(dir, 'packs'), vaultId, ports, end);
     const catalog = await Catalog.open(ports.files, catalogDir);
-    return new VaultCore(await load(journal, catalog));
+    return new VaultCore(await load(journal, catalog), async () => undefined);
+  }
+
+  /** Writes the catalog, and beside it how far the packs are durable. The journal has been synced. */
+  async flush(): Promise<void> {
+    await this.catalog.flush();
+    const { synced } = this.journal;
+    if (this.#marked !== undefined && comparePositions(this.#marked, synced) === 0) return;
+    await this.#mark(synced);
+    this.#marked = synced;
   }
 
   get sums(): Sums {
@@ -263,7 +280,7 @@ export class VaultCore {
     const leaf = eventLeaf(bytes, timeMs);
     if (readsRows(event)) {
       await this.journal.sync();
-      await this.catalog.flush();
+      await this.flush();
     }
     const record = () => encodeStoredEvent({ event: bytes, leaf });
     const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) => applyEvent(change, event, place, this.registry));

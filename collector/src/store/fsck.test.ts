@@ -71,6 +71,12 @@ async function recordAt(vaultDir: string, kind: number, ordinal = 0): Promise<nu
   throw new Error('no such record');
 }
 
+/** As after a crash: nothing says how far the packs were durable. */
+function forgetDurable({ vaultDir }: Lab): void {
+  rmSync(join(vaultDir, 'catalog'), { recursive: true });
+  rmSync(join(vaultDir, 'durable.json'));
+}
+
 describe('fsck of a collector', () => {
   for (const packBytes of [undefined, 4096]) {
     test(`I-C2 finds nothing in a sound folder (packs of ${packBytes ?? 'full'} size)`, async () => {
@@ -110,6 +116,7 @@ describe('fsck of a collector', () => {
     const place = await lab();
     const live = await catalogRows(place.vaultDir);
     const folder = join(place.vaultDir, 'catalog');
+    rmSync(join(place.vaultDir, 'durable.json'));
     const level = new Level<Buffer, Buffer>(folder, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
     await level.put(keys.version, Buffer.from([0, 0, 0, 1]));
     await level.del(keys.durable); // not written by earlier releases
@@ -135,6 +142,24 @@ describe('fsck of a collector', () => {
     expect(faults).toBe(3);
     expect(findings[1]?.where).toContain(`agent hplc-1, file ${hex(place.agent.fileId('/d/a'))}`);
     expect(endOnDisk(place.vaultDir)).toEqual(size);
+  });
+
+  test('I-C5 P1 damage in the last group is not cut as a torn tail when the catalog is broken too', async () => {
+    const place = await lab();
+    const end = endOnDisk(place.vaultDir);
+    for (const breakCatalog of [
+      () => truncateSync(join(place.vaultDir, 'catalog', 'CURRENT'), 3),
+      () => rmSync(join(place.vaultDir, 'catalog'), { recursive: true }),
+    ]) {
+      breakCatalog();
+      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), end.offset - 5);
+      expect(codes((await check(place, true)).findings)).toContain('record-broken');
+      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+      expect(endOnDisk(place.vaultDir)).toEqual(end);
+      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), end.offset - 5); // mends it
+    }
+    await (await openCollector(place.dir, place.world.ports())).close();
+    expect((await check(place)).findings).toEqual([]);
   });
 
   test('P6 names the versions behind a damaged page', async () => {
@@ -179,7 +204,7 @@ describe('fsck of a collector', () => {
   test('a torn tail is no fault, and the next start cuts it', async () => {
     const place = await lab();
     const { offset } = endOnDisk(place.vaultDir);
-    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    forgetDurable(place);
     truncateSync(join(place.vaultDir, 'packs', '00000001.pack'), offset - 5);
     const { findings } = await check(place);
     expect(findings.map(({ code, severity }) => [code, severity])).toEqual([
@@ -299,7 +324,7 @@ describe('fsck of a collector', () => {
 
   test('a torn tail with sound records in it is a warning, as nobody can tell it from damage', async () => {
     const place = await lab();
-    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    forgetDurable(place);
     await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)) + 60);
     const { findings } = await check(place);
     expect(findings[0]).toMatchObject({ code: 'torn-tail', severity: 'warning', remedy: expect.stringContaining('receipts may cover') });

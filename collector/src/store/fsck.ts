@@ -10,6 +10,7 @@ import { lockDirectory } from '@aliquot/shared/durable/lock';
 import { Catalog, removeCatalog } from './catalog.ts';
 import { readIdentity, readVault, vaultFolders } from './collector.ts';
 import { START, VaultCore } from './core.ts';
+import { readMark, removeMark } from './durable-mark.ts';
 import { StoreError } from './errors.ts';
 import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
 import { compareCatalogs } from './fsck-catalog.ts';
@@ -18,7 +19,7 @@ import { checkPack, type DamagedItem, damageFinding } from './fsck-packs.ts';
 import { listPacks } from './journal-scan.ts';
 import type { VaultIdentity } from './journal-vault.ts';
 import { packFileName } from './pack-source.ts';
-import { comparePositions, type Position } from './position.ts';
+import { comparePositions, furthest, type Position } from './position.ts';
 import { replayInto } from './replay.ts';
 
 export type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
@@ -103,24 +104,27 @@ class Fsck {
       });
       return;
     }
-    const durable = await this.#durableEnd(join(dir, 'catalog'));
+    const durable = await this.#durableEnd(dir);
     const loss = await this.#lostEnd(dir, numbers, durable);
     const { damaged, broken, end } = await this.#packs(dir, vault, numbers, durable);
     if (loss === 'packs') return;
     // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
     const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, { end, endLost: loss === 'end' });
-    if (this.#options.repair === true && !broken) await this.#repair(dir, vault, catalogDiffers);
+    if (this.#options.repair === true && !broken) await this.#repair(dir, vault, catalogDiffers || loss === 'end', loss === 'end');
   }
 
   /** Up to where the journal was durable when the catalog was last written; `undefined` when that cannot be told. */
-  async #durableEnd(path: string): Promise<Position | undefined> {
-    if (this.#live || !(await exists(this.#options.files, path))) return undefined;
+  async #durableEnd(dir: string): Promise<Position | undefined> {
+    if (this.#live) return undefined;
+    const mark = await readMark(this.#options.files, dir);
+    const path = join(dir, 'catalog');
+    if (!(await exists(this.#options.files, path))) return mark;
     let catalog: Catalog | undefined;
     try {
       catalog = await Catalog.openExisting(this.#options.files, path);
-      return catalog.durable;
+      return furthest(catalog.durable, mark);
     } catch {
-      return undefined; // told when the catalog is compared
+      return mark; // the catalog's trouble is told when it is compared
     } finally {
       await catalog?.close();
     }
@@ -266,7 +270,12 @@ class Fsck {
     if (this.#live) return skip('a living process has it open', 'run fsck again while the collector is stopped');
     if (pageLost) return skip('what a damaged page referred to cannot be told', 'none: see the damaged page');
     try {
-      if (await exists(this.#options.files, path)) return await Catalog.openExisting(this.#options.files, path);
+      if (await exists(this.#options.files, path)) {
+        const found = await Catalog.openExisting(this.#options.files, path);
+        if (found.isCurrent) return found;
+        await found.close();
+        return skip('it is of another release', 'nothing to do: the next start builds it anew');
+      }
       this.#tell({
         code: 'catalog-broken',
         severity: 'warning',
@@ -299,8 +308,9 @@ class Fsck {
   }
 
   /** What a start does by itself (cut the torn tail, catch up), and a new catalog where the old one was wrong. */
-  async #repair(dir: string, vault: VaultIdentity, rebuild: boolean): Promise<void> {
+  async #repair(dir: string, vault: VaultIdentity, rebuild: boolean, endLost: boolean): Promise<void> {
     const catalog = join(dir, 'catalog');
+    if (endLost) await removeMark(this.#options.files, dir);
     if (rebuild) await removeCatalog(this.#options.files, catalog);
     const core = await VaultCore.open(dir, vault.descriptor.vaultId, this.#options);
     await core.close();

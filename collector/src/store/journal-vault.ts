@@ -403,7 +403,7 @@ export class JournalVault implements VaultStore {
     await core.journal.sync();
     const head = core.head;
     if (head.size !== this.#durableHead.size) this.#durableHead = head;
-    if (flush === 'flush' || core.catalog.pendingChanges >= FLUSH_CHANGES || this.#isFarBehind(core)) await core.catalog.flush();
+    if (flush === 'flush' || core.catalog.pendingChanges >= FLUSH_CHANGES || this.#isFarBehind(core)) await core.flush();
   }
 
   /** Whether a start would have to replay much. */
