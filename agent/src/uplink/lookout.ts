@@ -5,10 +5,10 @@ import type { UplinkError } from './errors.ts';
 import type { Timers } from './timers.ts';
 
 /** The pauses between two looks: short enough for "within seconds", drawn so that a fleet never looks in step. */
-const SHORTEST_PAUSE_MS = 1_500;
-const LONGEST_PAUSE_MS = 4_000;
-/** Who is there, and does not take us, is left alone; it may still go away and come back. */
-const CALM = 4;
+const SHORTEST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 3_000;
+/** Who was seen to be there, and does not take us, is left alone for so much longer; it may still go away and come back. */
+const CALM = 5;
 
 /** Whether the collector's address takes TCP connections now. Never rejects. */
 export type Probe = (server: ServerTrust, timers: Timers) => Promise<boolean>;
@@ -47,13 +47,13 @@ export class Lookout {
         return;
       }
       away = !there;
-      soon();
+      soon(there ? CALM : 1);
     };
-    const soon = (): void => {
-      const pause = between(this.#random, SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS) * (away ? 1 : CALM);
+    const soon = (patience: number): void => {
+      const pause = between(this.#random, SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS) * patience;
       cancel = this.#timers.after(pause, () => void look());
     };
-    soon();
+    soon(1);
     return () => {
       stopped = true;
       cancel();

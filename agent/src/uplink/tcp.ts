@@ -4,9 +4,9 @@ import type { ServerTrust } from '../identity/identity.ts';
 import type { Timers } from './timers.ts';
 
 /** Enough for the second SYN, a second after the first; a lost third is what the next look is for. */
-const LOOK_MS = 2_500;
+const LOOK_MS = 1_500;
 /** Three SYNs, at 0, 1 and 3 seconds. Waiting for the later ones (7, 15 …) would sleep through the return of the network. */
-const ATTEMPT_MS = 5_000;
+const ATTEMPT_MS = 3_500;
 
 /** Whether the collector's address takes TCP connections now: one that is closed as soon as it stands. Never rejects. */
 export async function tcpProbe(server: ServerTrust, timers: Timers): Promise<boolean> {
