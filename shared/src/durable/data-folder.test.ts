@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../testing/temp.ts';
@@ -16,6 +16,15 @@ describe('a data folder', () => {
     expect(JSON.parse(readFileSync(join(dir, 'format.json'), 'utf8'))).toEqual({ kind: 'aliquot-agent', version: 1 });
     const opened = await openDataFolder(nodeFiles, dir, 'aliquot-agent');
     expect(opened).toMatchObject({ dir, kind: 'aliquot-agent' });
+    await opened.release();
+  });
+
+  it('is opened although the files of its lock are damaged, and still by one process only', async () => {
+    const dir = join(temporaryFolder(), 'data');
+    await (await createDataFolder(nodeFiles, dir, 'aliquot-agent')).release();
+    for (const name of readdirSync(join(dir, 'lock'))) writeFileSync(join(dir, 'lock', name), 'damaged');
+    const opened = await openDataFolder(nodeFiles, dir, 'aliquot-agent');
+    await expect(openDataFolder(nodeFiles, dir, 'aliquot-agent')).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
     await opened.release();
   });
 

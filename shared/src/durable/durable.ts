@@ -191,34 +191,43 @@ export async function eraseDurably(port: FilePort, path: RawPath): Promise<void>
 }
 
 /**
- * Makes a folder and those above it, each durable in its parent; an existing folder too, because whoever made it may have died before it
- * was. It keeps its mode.
+ * Makes a folder and those above it, each durable in its parent. That holds for those that were there before, too: whoever made them may
+ * have died before they were durable. An existing folder keeps its mode.
  */
 export function ensureDirectory(port: FilePort, path: RawPath, mode = 0o700): Promise<void> {
-  return withFileErrors('make folder', path, () => makeFolder(port, path, mode));
+  return withFileErrors('make folder', path, async () => {
+    await makeFolder(port, path, mode);
+    await syncAncestors(port, path);
+  });
 }
 
-async function makeFolder(port: FilePort, path: RawPath, mode: number): Promise<void> {
+async function makeFolder(port: FilePort, path: RawPath, mode: number | undefined): Promise<void> {
   try {
     await port.mkdir(path, mode);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'EEXIST') {
-      if ((await port.stat(path)).kind === 'directory') return settleName(port, path);
+      if ((await port.stat(path)).kind === 'directory') return;
       throw Object.assign(new Error('ENOTDIR: not a directory'), { code: 'ENOTDIR', syscall: 'mkdir' });
     }
     if (errno !== 'ENOENT') throw error;
     await makeFolder(port, parentOf(path), mode);
     await port.mkdir(path, mode);
   }
-  await port.syncDirectory(parentOf(path));
 }
 
-/** Makes the name of a folder durable that was there before; a parent that this user may not even read was not ours to change. */
-async function settleName(port: FilePort, path: RawPath): Promise<void> {
-  try {
-    await port.syncDirectory(parentOf(path));
-  } catch (error) {
-    if (!['EACCES', 'EPERM', 'EROFS', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
+/**
+ * Makes the name of a folder durable, and the names of all folders that it is in: cheap where nothing is to be flushed. A folder that this
+ * user may not even open is none that he made anything in.
+ */
+export async function syncAncestors(port: FilePort, path: RawPath): Promise<void> {
+  for (let folder = parentOf(path), below = path; !Buffer.from(folder).equals(Buffer.from(below)); ) {
+    try {
+      await port.syncDirectory(folder);
+    } catch (error) {
+      if (!['EACCES', 'EPERM', 'EROFS', 'EINVAL', 'ENOTSUP'].includes(errnoOf(error) ?? '')) throw error;
+    }
+    below = folder;
+    folder = parentOf(folder);
   }
 }

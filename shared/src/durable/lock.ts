@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Level } from 'level';
 import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from './durable.ts';
-import { FolderError } from './errors.ts';
+import { FolderError, withFileErrors } from './errors.ts';
 import type { FilePort } from './file-port.ts';
 
 /** The right to use a folder; the operating system takes it back when the process ends, however it ends. */
@@ -20,7 +20,7 @@ export async function lockDirectory(port: FilePort, dir: string, what: string): 
   await ensureDirectory(port, join(dir, 'lock'));
   let level: Level<string, string>;
   try {
-    level = await port.openLevel(join(dir, 'lock'), { writeBufferSize: 64 * 1024, cacheSize: 0 });
+    level = await openAnew(port, join(dir, 'lock'));
   } catch (error) {
     if (!isLocked(error)) throw error;
     const holder = await holderPid(port, holderFile);
@@ -40,6 +40,21 @@ export async function lockDirectory(port: FilePort, dir: string, what: string): 
       await level.close();
     },
   };
+}
+
+/** The database is empty, so one that cannot be opened is made again: damage to it must not keep anybody from the folder. */
+async function openAnew(port: FilePort, path: string): Promise<Level<string, string>> {
+  const open = () => port.openLevel<string, string>(path, { writeBufferSize: 64 * 1024, cacheSize: 0 });
+  try {
+    return await open();
+  } catch (error) {
+    if (isLocked(error)) throw error;
+    return await withFileErrors('lock', path, async () => {
+      // Not LOCK itself: it is what a second process that starts at this moment must find.
+      for await (const { name } of port.list(path)) if (name.toString() !== 'LOCK') await port.unlink(join(path, name.toString()));
+      return await open();
+    });
+  }
 }
 
 function isLocked(error: unknown): boolean {

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
 import { powerLossFiles } from '../testing/power-loss-files.ts';
 import { NOTHING_SURVIVES, SimulatedDisk } from '../testing/simulated-disk.ts';
 import { temporaryFolder } from '../testing/temp.ts';
 import { AppendFile } from './append-file.ts';
-import { ensureDirectory, parentOf, removeDurably, writeFileDurably } from './durable.ts';
+import { ensureDirectory, removeDurably, writeFileDurably } from './durable.ts';
 import { nodeFiles } from './file-port.ts';
 
 const text = (path: string) => readFileSync(path, 'utf8');
@@ -70,7 +70,7 @@ describe('when the power fails', () => {
     for (const renewed of [false, true]) {
       const path = join(temporaryFolder(), 'log');
       writeFileSync(path, 'flushed');
-      const disk = new SimulatedDisk(parentOf(path), nodeFiles);
+      const disk = new SimulatedDisk(dirname(path), nodeFiles);
       const first = disk.process((step) => (step.operation === 'datasync' ? { dropped: { visible: true } } : undefined));
       const file = await AppendFile.open(first.files, path);
       await file.append(Buffer.from(' and not'));

@@ -1,5 +1,5 @@
 import { pathText, printable } from '../cli/format.ts';
-import { exists, joinRaw, parentOf } from '../durable/durable.ts';
+import { exists, joinRaw, parentOf, syncAncestors } from '../durable/durable.ts';
 import { errnoOf } from '../durable/errors.ts';
 import type { FilePort, RawPath } from '../durable/file-port.ts';
 import { RestoreError } from './errors.ts';
@@ -40,6 +40,7 @@ export class TargetFolders {
     const nearest = await nearestReal(port, root);
     refuseForbidden(nearest, real);
     await makeAll(port, root); // with the usual mode: it is the person's own folder
+    await syncAncestors(port, root);
     if ((await port.stat(root)).kind !== 'directory') {
       const says = `cannot restore into ${printable(pathText(Buffer.from(root)))}: it is no folder; choose another target`;
       throw new RestoreError('RESTORE_TARGET', says);

@@ -175,7 +175,13 @@ export class RestoreWriter implements RestoreTarget {
     }
     if (there !== undefined) this.#refuseUnlessReplaceable(spec, there);
     await sink.settle(this.#host === 'posix' ? mode : undefined, spec.mtimeNs);
-    await place(this.#port, sink.temporary, final, there === undefined);
+    try {
+      await place(this.#port, sink.temporary, final, there === undefined);
+    } catch (error) {
+      // A file that came at the same time took the name: perhaps only one that this file system takes for the same.
+      if (errnoOf(error) === 'EEXIST') await this.#lookAt(final);
+      throw error;
+    }
     return 'written';
   }
 

@@ -57,7 +57,7 @@ export class SimulatedDisk {
   readonly #tree: VolatileTree;
   readonly #levels = new LevelFolders();
 
-  /** What is in `root` now is durable. Paths outside of it pass through untouched, and are counted. */
+  /** What is in `root` now is durable. Paths outside of it pass through, and are no steps. */
   constructor(root: string, port: FilePort) {
     this.#port = port;
     this.#root = root;
@@ -115,6 +115,7 @@ class DiskProcess implements SimulatedProcess {
     const step = { index: this.steps.length, operation, path: path.toString() };
     const dead = () => failure('ECRASH', operation, step.path);
     if (this.crashed) throw dead();
+    if (!this.#inside(path)) return run(undefined);
     this.steps.push(step);
     const fate = this.#fate(step);
     if (fate !== undefined) this.struck = true;
