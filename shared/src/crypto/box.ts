@@ -1,3 +1,4 @@
+import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
 import nacl from 'tweetnacl';
 import type { Random } from '../ports.ts';
 import { wipe } from './bytes.ts';
@@ -18,6 +19,26 @@ const KEY_BYTES = 32;
 const LOW_ORDER_AGREEMENT = nacl.box.before(new Uint8Array(KEY_BYTES), new Uint8Array(KEY_BYTES).fill(1));
 const ZERO = new Uint8Array(KEY_BYTES);
 
+/*
+ * Node's X25519 costs a tenth of one in JavaScript. A collector does two for every hello, before anybody has proved anything, so their
+ * price is what a flood of hellos costs it. It takes keys in ASN.1 only (RFC 8410).
+ */
+const PRIVATE_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
+const PUBLIC_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
+
+function privateKeyOf(secretKey: Uint8Array): KeyObject {
+  const der = Buffer.concat([PRIVATE_PREFIX, secretKey]);
+  try {
+    return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  } finally {
+    wipe(der);
+  }
+}
+
+function publicKeyOf(publicKey: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.concat([PUBLIC_PREFIX, publicKey]), format: 'der', type: 'spki' });
+}
+
 function checkLength(what: string, key: Uint8Array): void {
   if (key.length !== KEY_BYTES) throw new CryptoError('CRYPTO_LENGTH', `${what} has ${KEY_BYTES} bytes, not ${key.length}`);
 }
@@ -33,7 +54,8 @@ export function newBoxKey(random: Random): BoxKey {
 /** The key pair that a stored secret stands for; the secret is copied. */
 export function boxKeyFromSecret(secretKey: Uint8Array): BoxKey {
   checkLength('an X25519 secret key', secretKey);
-  return nacl.box.keyPair.fromSecretKey(secretKey);
+  const der = createPublicKey(privateKeyOf(secretKey)).export({ type: 'spki', format: 'der' });
+  return { publicKey: new Uint8Array(der.subarray(PUBLIC_PREFIX.length)), secretKey: new Uint8Array(secretKey) };
 }
 
 /**
@@ -43,9 +65,21 @@ export function boxKeyFromSecret(secretKey: Uint8Array): BoxKey {
 export function x25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
   checkLength('an X25519 secret key', secretKey);
   checkLength('an X25519 public key', publicKey);
-  const shared = nacl.scalarMult(secretKey, publicKey);
-  if (equalBytes(shared, ZERO)) throw new CryptoError('CRYPTO_WEAK_KEY', 'the public key is of low order: its secrets are no secrets');
+  const shared = agreed(secretKey, publicKey);
+  if (shared === undefined || equalBytes(shared, ZERO)) {
+    throw new CryptoError('CRYPTO_WEAK_KEY', 'the public key is of low order: its secrets are no secrets');
+  }
   return shared;
+}
+
+/** OpenSSL fails where the result would be zero; with 32 bytes on both sides it has no other reason to. */
+function agreed(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
+  const keys = { privateKey: privateKeyOf(secretKey), publicKey: publicKeyOf(publicKey) };
+  try {
+    return new Uint8Array(diffieHellman(keys));
+  } catch {
+    return undefined;
+  }
 }
 
 /** The key that crypto_box uses between two parties (NaCl: HSalsa20 of X25519). Refuses low-order keys (CRYPTO_WEAK_KEY). */
