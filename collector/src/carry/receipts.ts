@@ -11,11 +11,11 @@ import {
 import { carriedBytes } from '@aliquot/shared/carry/carried-file';
 import { signCarried } from '@aliquot/shared/carry/statements';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { historyNotice } from '../ingest/history-notice.ts';
 import { standing } from '../ingest/join.ts';
 import type { RestContext } from '../rest/context.ts';
 import { RestError } from '../rest/rest-error.ts';
 import type { VaultStore } from '../store/vault-store.ts';
-import { noticeFor } from './notice.ts';
 import { type Asked, admitAsked } from './part.ts';
 
 const LEAF_BYTES = 8;
@@ -75,8 +75,8 @@ async function* receiptFrames(
     gcEpoch: vault.gcEpoch(),
     rolledBack,
   });
-  const notice = noticeFor(vault, agent, question.chainId);
-  if (notice !== undefined) yield frameOf(notice);
+  const history = vault.historyOf(agent.agentId, question.chainId);
+  if (history !== undefined) yield frameOf(historyNotice(agent, history));
   if (rolledBack) return;
   for (const [at, leaf] of leaves.entries()) {
     const { record } = leaf < head.size ? await vault.leafAt(leaf) : { record: undefined };

@@ -14,6 +14,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
 import type { AgentConduct } from './conduct.ts';
 import { IngestError } from './errors.ts';
+import { historyNotice } from './history-notice.ts';
 import { consistencyProof } from './join.ts';
 import type { Received, SecureLink } from './secure-link.ts';
 
@@ -84,17 +85,7 @@ export class AgentSession {
     if (history?.state === this.#told) return;
     this.#told = history?.state;
     if (history === undefined) return;
-    const [code, message] =
-      history.state === 'held'
-        ? [
-            'chain-held',
-            `another history of agent ${agent.name} was here first; what this PC sends is kept apart as ${history.name} until central IT decides`,
-          ]
-        : [
-            'chain-clone',
-            `this PC uses the identity of ${agent.name} and is known as its clone ${history.name}; central IT should enroll it anew`,
-          ];
-    await link.send({ type: 'notice', code, message });
+    await link.send(historyNotice(agent, history));
   }
 
   /** A log that lost its tail hears no answers: what the agent had receipts for may be gone with it. */
