@@ -27,6 +27,7 @@ const advice: Record<string, string> = {
   EBUSY: 'locked by another program; it is tried again',
   EIO: 'the disk reports a read error; check the drive',
   EMFILE: 'too many open files; it is tried again',
+  ENAMETOOLONG: 'its path is longer than this system takes at once; shorten a folder’s name, or watch a folder further down',
   ENOENT: 'gone before it could be read; it is tried again',
   ENOTCONN: 'the network drive is not connected',
   ESTALE: 'the network drive was disconnected; it is tried again',

@@ -1,8 +1,9 @@
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
+import type { FoundItem } from '../capture/compare.ts';
 import { type BytePath, bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
-import type { Problem } from '../capture/problem.ts';
+import { changingProblem, type Problem } from '../capture/problem.ts';
 import { defaultFolderResults } from '../capture/rules.ts';
 import { scan, sourceFor } from '../capture/scan.ts';
 import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
@@ -152,6 +153,9 @@ async function nameWaiting(agent: Agent, roots: readonly Root[], named: Named): 
   }
 }
 
+/** How often a backup looks again at what was no file any more when it was to be read. */
+const looksAgain = 3;
+
 type Named = (path: BytePath, problem: Problem, keep: boolean) => Promise<void>;
 
 async function captureAll(
@@ -164,7 +168,9 @@ async function captureAll(
 ): Promise<number> {
   const { host, queue, problems, references, identity, clock } = agent;
   const progress = (bytes: number) => emit({ event: 'progress', files: tally.files, bytes: Math.max(bytes, tally.bytes) });
+  const vanished = new Set<BytePath>();
   const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
+    if (outcome.type === 'vanished') vanished.add(outcome.path);
     countOutcome(tally, outcome);
     if (outcome.type === 'full') tally.failed -= 1; // named at the end, if it still waits then
     if (outcome.type === 'problem') {
@@ -176,11 +182,19 @@ async function captureAll(
   const capturer = new Capturer({ host, queue, references, pathKey: identity.pathKey, clock }, onOutcome, progress);
   for (const { source, at } of roots) {
     const sweep = problems.sweep(at);
-    const tasks = immediate(unlessStopped(scan(host, queue, source, at), signal), source, {
-      same: (item) => countSame(tally, item),
-      problem: (path, problem) => named(path, problem, true),
-    });
+    const on = {
+      same: (item: FoundItem) => countSame(tally, item),
+      problem: (path: BytePath, problem: Problem) => named(path, problem, true),
+    };
+    const tasks = immediate(unlessStopped(scan(host, queue, source, at), signal), source, on);
     await capturer.run(tasks, signal);
+    for (let look = 1; look <= looksAgain && vanished.size > 0; look += 1) {
+      const moved = [...vanished];
+      vanished.clear();
+      for (const path of moved) await capturer.run(immediate(unlessStopped(scan(host, queue, source, path), signal), source, on), signal);
+    }
+    for (const path of vanished) await named(path, changingProblem(looksAgain), true);
+    vanished.clear();
     if (!signal.aborted) await sweep.finish();
   }
   await queue.sync();

@@ -1,20 +1,12 @@
 import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { seededRandom } from '@aliquot/shared/keys/fixtures';
-import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText, pathBytes } from '../capture/paths.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
-import { type Bench, openBench, pathKey } from '../capture/test-support.ts';
+import { type Bench, pathKey } from '../capture/test-support.ts';
 import { noise } from '../queue/test-support.ts';
-import { testIdentity, vault } from '../uplink/test-agent.ts';
-import { TestCollector } from '../uplink/test-collector.ts';
-import { TrustStore } from '../uplink/trust.ts';
-import { WebSocketUplink } from '../uplink/ws-uplink.ts';
 import type { Agent } from './agent.ts';
-import type { AgentEvent, Request } from './protocol.ts';
-import { operate } from './service.ts';
+import type { Request } from './protocol.ts';
+import { type Done, find, openServiceBench, type ServiceBench } from './test-bench.ts';
 import { captureWaiting } from './waiting.ts';
 
 /** Small, so that the test is quick: the limits are counted in bytes, whatever their size. */
@@ -22,61 +14,20 @@ const part = 100_000;
 const signal = new AbortController().signal;
 
 let bench: Bench;
-let collector: TestCollector;
 let agent: Agent;
+let service: ServiceBench;
 
 beforeEach(async () => {
-  bench = await openBench({}, { maxBytes: 2.5 * part, minFreeBytes: 0, classes: { small: 0.1 } });
-  collector = new TestCollector(vault);
-  const identity = testIdentity(await collector.listen());
-  const { queue, clock, own, problems, references } = bench;
-  const trust = await TrustStore.open(nodeFiles, own, identity);
-  const uplink = new WebSocketUplink({ identity, queue, trust, port: nodeFiles, clock, random: seededRandom('full'), software: 'test 1' });
-  agent = {
-    dataDir: own,
-    ownFolders: [fromText(own, '/')],
-    identity,
-    queue,
-    uplink,
-    problems,
-    references,
-    clock,
-    random: systemRandom,
-    port: nodeFiles,
-    host: bench.host,
-    sources: [],
-    close: () => uplink.stop(),
-  };
+  service = await openServiceBench({ maxBytes: 2.5 * part, minFreeBytes: 0, classes: { small: 0.1 } });
+  ({ bench, agent } = service);
 });
-afterEach(async () => {
-  await agent.uplink.stop();
-  await collector.stop();
-  await bench.close();
-});
+afterEach(() => service.close());
 
-const at = (name: string) => join(bench.data, name);
+const at = (name: string) => service.at(name);
 const write = (name: string, bytes = part, seed = name) => writeFileSync(at(name), noise(seed, bytes));
-
-interface Done {
-  readonly events: AgentEvent[];
-  readonly code: string | undefined;
-}
-
-async function perform(request: Request): Promise<Done> {
-  const events: AgentEvent[] = [];
-  const emit = async (event: AgentEvent) => {
-    if (event.event !== 'progress') events.push(event);
-  };
-  const code = await operate(agent, undefined, request, emit, signal).then(
-    () => undefined,
-    (error: { code?: string }) => error.code ?? String(error),
-  );
-  return { events, code };
-}
-
-const backup = (offline = true) => perform({ op: 'backup', paths: [bench.data], exclude: [], offline, dryRun: false });
+const perform = (request: Request) => service.perform(request, agent);
+const backup = (offline = true) => service.backup(offline, agent);
 const status = (acknowledgeLost = false) => perform({ op: 'status', results: true, acknowledgeLost });
-const find = ({ events }: Done, name: string) => events.filter(({ event }) => event === name);
 const waiting = async () => {
   const paths: string[] = [];
   for await (const { path } of bench.queue.references())
