@@ -17,9 +17,12 @@ export async function judgeHead(core: VaultCore, head: TreeHead): Promise<HeadJu
 }
 
 /**
- * Whether the authority approved the loss of this head: the opening names it or a later one of its history. (Which heads
- * lead to the named one can no longer be proved: that history is gone.)
+ * Whether the authority approved the loss of this head: the opening names it, or a larger one of its log epoch. (Which heads
+ * lead to the named one can no longer be proved: that history is gone.) Exactly what agents demand (`shared/log/continuation`):
+ * a looser rule would call healed what an agent refuses, and nobody would be told.
  */
 export function coversLoss(opening: EpochOpeningBody, head: TreeHead): boolean {
-  return head.logEpoch < opening.logEpoch && opening.lost.some((lost) => lost.size >= head.size);
+  const names = (lost: TreeHead): boolean =>
+    lost.logEpoch === head.logEpoch && (lost.size > head.size || (lost.size === head.size && equalBytes(lost.root, head.root)));
+  return head.logEpoch < opening.logEpoch && opening.lost.some(names);
 }

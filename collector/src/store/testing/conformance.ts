@@ -290,6 +290,33 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(outcome).toMatchObject({ type: 'accepted', head: { logEpoch: 2 } });
     });
 
+    test('P5 P6 rollbacks one inside the other: a head is healed only by an opening that an agent accepts for it', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const { vaultId, collectorId } = store.certificate;
+      const report = (head: { logEpoch: number; size: number; root: Uint8Array }) => ({
+        type: 'headReported' as const,
+        timeMs: world.clock.now,
+        agentId: agent.agentId,
+        head: signHead(world.collector, { version: 1, vaultId, collectorId, timeMs: world.clock.now, head }),
+        collectorCertificate: world.certificate,
+      });
+      // One agent saw the first epoch, another what followed an opening that was itself lost.
+      const early = { logEpoch: 1, size: 50, root: content('early', 32) };
+      const late = { logEpoch: 2, size: 90, root: content('late', 32) };
+      await store.appendEvent(report(early));
+      await store.appendEvent(report(late));
+      await store.appendEvent(world.opening(3, store.treeHead(), [late]));
+      expect(await store.judgeHead(late)).toBe('lost');
+      expect(await store.judgeHead({ ...late, size: 89, root: content('before', 32) })).toBe('lost');
+      expect(await store.judgeHead({ ...late, root: content('other', 32) })).toBe('ahead');
+      expect(await store.judgeHead(early)).toBe('ahead');
+      expect(store.reportedHeads()).toMatchObject([{ head: early }]);
+      await store.appendEvent(world.opening(4, store.treeHead(), [early]));
+      expect([await store.judgeHead(early), await store.judgeHead(late)]).toEqual(['lost', 'lost']);
+      expect(store.reportedHeads()).toEqual([]);
+    });
+
     test('P5 P6 a commit made before a loss may come without what nobody has any more; one made after it may not', async () => {
       const { world, places, store } = await begin();
       const agent = await world.agent(store, 'hplc-1');
