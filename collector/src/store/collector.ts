@@ -174,6 +174,8 @@ class FolderStore implements CollectorStore {
     const dir = join(this.dir, 'vaults', idHex);
     await ensureDirectory(files, dir);
     if (parts.catalogSecretKey !== undefined) await writeSecret(files, join(dir, 'catalog.key'), `${hex(parts.catalogSecretKey)}\n`);
+    // Before `vault.bin`: a vault without the folder of its packs has lost it.
+    await ensureDirectory(files, join(dir, 'packs'));
     // Last: a folder without it is an addition that was cut short, and is passed over at start.
     const event = vaultAdded(parts.descriptor, parts.certificate, this.#ports.clock.nowMs());
     await writeFileDurably(files, join(dir, 'vault.bin'), encodeEventBody(event), { mode: SECRET_MODE });

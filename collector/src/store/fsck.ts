@@ -211,7 +211,7 @@ class Fsck {
       for (const item of damaged) core.setDamaged(item.id);
       const audit = new LogAudit(vault, this.#tell);
       const pageLost = damaged.some((item) => item.kind === 'page');
-      const differs = await this.#replay(dir, core, audit, pageLost, endLost);
+      const differs = await this.#replay(dir, core, audit, { pageLost, endLost, empty: end === undefined });
       this.#summary.commits += audit.commits;
       await this.#tellDamage(dir, core, damaged);
       return differs;
@@ -231,8 +231,14 @@ class Fsck {
     }
   }
 
-  async #replay(dir: string, core: VaultCore, audit: LogAudit, pageLost: boolean, endLost: boolean): Promise<boolean> {
-    const real = await this.#openCatalog(join(dir, 'catalog'), pageLost);
+  async #replay(
+    dir: string,
+    core: VaultCore,
+    audit: LogAudit,
+    { pageLost, endLost, empty }: { readonly pageLost: boolean; readonly endLost: boolean; readonly empty: boolean },
+  ): Promise<boolean> {
+    // A vault that was just added, and whose first start was cut short: nothing is in it yet.
+    const real = empty ? undefined : await this.#openCatalog(join(dir, 'catalog'), pageLost);
     if (real === 'broken' || real === undefined) {
       await replayInto(core, core.journal, START, { audit });
       return real === 'broken';
