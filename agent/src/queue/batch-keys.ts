@@ -14,7 +14,7 @@ export class BatchKeys {
   readonly #port: FilePort;
   readonly #dir: string;
   readonly #random: Random;
-  /** Numbers of the files that exist, ascending. */
+  /** Numbers of the files that exist, ascending; thousands, where many processes have queued. */
   readonly #numbers: Set<number>;
   #last: { readonly number: number; readonly key: Uint8Array } | undefined;
 
@@ -37,7 +37,9 @@ export class BatchKeys {
 
   /** Highest number on disk, 0 when there is none. */
   get highest(): number {
-    return Math.max(0, ...this.#numbers);
+    let highest = 0;
+    for (const number of this.#numbers) highest = Math.max(highest, number);
+    return highest;
   }
 
   get numbers(): readonly number[] {

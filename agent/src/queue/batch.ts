@@ -1,7 +1,6 @@
 import { MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { aeadSeal } from '@aliquot/shared/crypto/primitives';
 import { COMMIT_ROOM_BYTES, roomFor } from './commit-cut.ts';
-import { familyRange } from './index-keys.ts';
 import type { QueueFiles } from './open-queue.ts';
 import { encodeVersionHead, type VersionHead } from './payloads.ts';
 import { decodeUnsigned } from './places.ts';
@@ -48,7 +47,7 @@ export class BatchSealer {
   /** I-A3: erases every key below the first one that an unsigned version still needs. */
   async eraseSent(files: QueueFiles): Promise<void> {
     let limit = this.#batch?.number ?? files.keys.highest + 1;
-    for await (const [, value] of files.index.iterate(familyRange('q'), { limit: 1 })) limit = Math.min(limit, decodeUnsigned(value).batch);
+    for await (const [, value] of files.index.unsigned({ limit: 1 })) limit = Math.min(limit, decodeUnsigned(value).batch);
     await files.keys.eraseBelow(limit);
   }
 

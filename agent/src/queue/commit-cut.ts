@@ -3,7 +3,7 @@ import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { aeadOpen, CryptoError, equalBytes } from '@aliquot/shared/crypto/primitives';
 import { chainOf, headOf } from './chain.ts';
 import { QueueError } from './errors.ts';
-import { familyRange, numberInKey, numberKey } from './index-keys.ts';
+import { numberInKey, numberKey } from './index-keys.ts';
 import type { QueueFiles } from './open-queue.ts';
 import { type ClassBytes, decodeSignedRecord, decodeVersion, encodeSignedRecord } from './payloads.ts';
 import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from './places.ts';
@@ -48,7 +48,7 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
   const unreadable: number[] = [];
   let room = COMMIT_ROOM_BYTES;
   let waiting: number | undefined;
-  for await (const [key, value] of index.iterate(familyRange('q'))) {
+  for await (const [key, value] of index.unsigned()) {
     const place = decodeUnsigned(value);
     if (taken.length === MAX_COMMIT_ENTRIES) waiting = place.batch;
     if (waiting !== undefined || unreadable.length === MAX_COMMIT_ENTRIES) break;

@@ -96,7 +96,7 @@ export class QueueCore {
     // Before the index passes the versions that they speak of: a crash in between replays those, and says it again.
     await this.#writeChain(records);
     await this.#poisonOn(async () => {
-      index.state.segments = segments.end();
+      if (segments.lastNumber !== undefined) index.state.segments = segments.end();
       await index.write();
     });
     const versions = this.#unsyncedVersions;

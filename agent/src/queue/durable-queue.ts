@@ -251,6 +251,7 @@ export class DurableQueue implements Q.Queue {
     return this.#core.change(async () => {
       if (sequence >= this.#index.state.receiptedSequence) return;
       await this.#appendChain('unreceipted', encodeCounter(sequence));
+      await this.#findHolds();
       this.#gate.reset();
       this.#oldestMs = await oldestMsIn(this.#index);
       this.#tell({ type: 'queued' });
@@ -330,7 +331,7 @@ export class DurableQueue implements Q.Queue {
     this.#batch.forget();
     this.#gate.learn([], this.#index.state.nextEntry - 1);
     await this.#batch.eraseSent(this.#core.files);
-    await this.#holds.refresh(this.#index);
+    await this.#findHolds();
     for (const path of this.#core.files.unreferenced) this.#references.drop(path);
     await this.#core.flush();
     await this.#dropKept();
@@ -359,6 +360,10 @@ export class DurableQueue implements Q.Queue {
   async #appendChain(kind: RecordKind, payload: Uint8Array): Promise<void> {
     await this.#core.appendChain(kind, payload);
     await this.#holds.refresh(this.#index);
+  }
+
+  #findHolds(): Promise<void> {
+    return this.#holds.find(this.#index, this.#core.files.segments.files()[0]?.number ?? 0);
   }
 
   /** Kept segments stay within their own budget, and never take what the queue's budget has left for the rest. */

@@ -1,5 +1,5 @@
 import type { QueueCapture } from './capture.ts';
-import { familyRange, numberInKey, numberKey } from './index-keys.ts';
+import { familyFrom, numberInKey, numberKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';
 import { decodeCommitPlace } from './places.ts';
 
@@ -43,7 +43,7 @@ export class GcGate {
     const next = await index.get(numberKey('c', state.receiptedSequence + 1));
     if (next !== undefined && decodeCommitPlace(next).firstEntry <= this.#through) return false;
     if (index.staged > 0 && state.nextEntry - 1 <= this.#through) return false;
-    const unsigned = await index.firstKey(familyRange('q'));
+    const unsigned = await index.firstKey(familyFrom('q', state.signedEntry + 1));
     this.#answerable = unsigned === undefined || numberInKey(unsigned) > this.#through;
     return this.#answerable;
   }

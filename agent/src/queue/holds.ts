@@ -8,9 +8,14 @@ export class Holds {
   /** By versions: the index's answer, kept in memory because every item asks. */
   #byVersions: number | undefined;
 
+  /** Asks the index: at start, and after whatever may hold older segments again. `oldest` is the first segment that is there. */
+  async find(index: IndexStore, oldest: number): Promise<void> {
+    this.#byVersions = await firstHeldSegment(index, oldest);
+  }
+
   /** Asks the index again: after whatever may have ended a hold. */
   async refresh(index: IndexStore): Promise<void> {
-    this.#byVersions = await firstHeldSegment(index);
+    if (this.#byVersions !== undefined) this.#byVersions = await firstHeldSegment(index, this.#byVersions);
   }
 
   /** A version that is not in the written index yet. */

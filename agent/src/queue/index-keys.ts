@@ -64,6 +64,13 @@ export function prefixRange(prefix: Uint8Array): { readonly gte: Uint8Array; rea
   return { gte: prefix };
 }
 
+/**
+ * The rest of a family of counters, from this one on. A place to begin spares LevelDB the deleted keys in front, of which there may be a million.
+ */
+export function familyFrom(family: Family, number: number): { readonly gte: Uint8Array; readonly lt?: Uint8Array } {
+  return { ...familyRange(family), gte: numberKey(family, number) };
+}
+
 export function familyRange(family: Family): { readonly gte: Uint8Array; readonly lt?: Uint8Array } {
   return prefixRange(rawKey(family, new Uint8Array()));
 }

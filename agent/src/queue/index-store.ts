@@ -1,7 +1,7 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Level } from 'level';
 import { QueueError } from './errors.ts';
-import { META_KEY } from './index-keys.ts';
+import { familyFrom, META_KEY } from './index-keys.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
 
 type Range = { readonly gte: Uint8Array; readonly lt?: Uint8Array };
@@ -68,6 +68,11 @@ export class IndexStore {
   /** Key order. A snapshot of what was written when it began. */
   iterate(range: Range, options: { readonly limit?: number } = {}): AsyncIterable<[Uint8Array, Uint8Array]> {
     return this.#level.iterator({ ...range, ...options, highWaterMarkBytes: 64 * 1024 });
+  }
+
+  /** Versions that stand in no signed commit, oldest first. */
+  unsigned(options: { readonly limit?: number } = {}): AsyncIterable<[Uint8Array, Uint8Array]> {
+    return this.iterate(familyFrom('q', this.state.signedEntry + 1), options);
   }
 
   async firstKey(range: Range): Promise<Uint8Array | undefined> {

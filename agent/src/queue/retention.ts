@@ -1,11 +1,11 @@
-import { familyRange, numberInKey, rawKey } from './index-keys.ts';
+import { familyFrom, numberInKey, rawKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';
 import type { QueueFiles } from './open-queue.ts';
 import { decodeItemPlace } from './places.ts';
 
-/** The oldest segment that an unreceipted version needs. */
-export async function firstHeldSegment(index: IndexStore): Promise<number | undefined> {
-  const first = await index.firstKey(familyRange('h'));
+/** The oldest segment that an unreceipted version needs; `from`: none before is needed, or is there. */
+export async function firstHeldSegment(index: IndexStore, from = 0): Promise<number | undefined> {
+  const first = await index.firstKey(familyFrom('h', from));
   return first === undefined ? undefined : numberInKey(first);
 }
 

@@ -48,7 +48,7 @@ export async function* lostIn(index: IndexStore): AsyncGenerator<LostVersion, vo
 export async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
   const signed = await index.get(numberKey('c', index.state.receiptedSequence + 1));
   if (signed !== undefined) return decodeCommitPlace(signed).oldestMs;
-  for await (const [, value] of index.iterate(familyRange('q'), { limit: 1 })) return decodeUnsigned(value).capturedAtMs;
+  for await (const [, value] of index.unsigned({ limit: 1 })) return decodeUnsigned(value).capturedAtMs;
   return undefined;
 }
 
