@@ -63,10 +63,11 @@ describe('who is who', () => {
     await world.write('data/two.txt', 'two');
     await world.backup(agent, [tree]);
     await world.write('data/three.txt', 'three');
-    const second = await run('aliquot-agent', ['backup', tree, '--data', clone, '--json']);
-    expect(second.code).not.toBe(0);
-    expect(second.stderr).toMatch(/fork|copied|two PCs|second/i);
-    expect((await world.aliquot(['agents', '--json'])).stdout).toMatch(/fork/i);
+    const second = { ...agent, data: clone };
+    expect(await world.backup(second, [tree])).toMatchObject({ failed: 0, queued: 0 });
+    expect(await statusOf(second)).toMatchObject({ connectionProblem: { code: 'chain-held' } });
+    const [named] = (await world.aliquot(['agents', '--json'])).lines;
+    expect(named?.['problems']).toMatchObject([{ code: 'chain-forked' }]);
     // The original goes on.
     expect(await world.backup(agent, [tree])).toMatchObject({ failed: 0, queued: 0 });
   }, 120_000);

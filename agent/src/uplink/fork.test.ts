@@ -115,6 +115,8 @@ describe('a folder that was put back to an older state', () => {
     let back = await start({ dir: old });
     await capture(back, '/data/b');
     await back.uplink.drained();
+    // A command that ends with its receipt has not heard the collector say it.
+    expect(back.uplink.status().problem?.code).toBe('chain-held');
     await stop(back);
     back = await start({ dir: old });
     await back.until('ready');

@@ -42,6 +42,12 @@ export interface UplinkOptions {
 /** A session that lasted this long was of use, whatever it carried. */
 const USEFUL_SESSION_MS = 30_000;
 
+/** What is said while a new chain has no commit at the collector yet. */
+const HELD = {
+  code: 'chain-held',
+  message: 'this folder was copied or put back to an older state; what this PC sends is kept apart until central IT decides',
+};
+
 /** The `Uplink` over WebSocket sessions. */
 export class WebSocketUplink implements Uplink {
   readonly #options: UplinkOptions;
@@ -260,6 +266,8 @@ export class WebSocketUplink implements Uplink {
       const head = await this.#welcome.believe(ready, collector, certificate);
       this.#collectorChainHead = ready.chainHead;
       await this.#welcome.settleChain(ready);
+      // The collector says so itself once it has a commit of the new chain; who ends right after that commit would miss it.
+      if (ready.chainHead === undefined && queue.chain().forkedFrom !== undefined) this.#standing ??= HELD;
       await sweep.learn(ready.gcEpoch);
       this.#connectedSinceMs = clock.nowMs();
       const drain = new Drain({
