@@ -98,7 +98,7 @@ export function encodeLostMark({ why, path }: LostReferenceRecord): Uint8Array {
 export function decodeLostMark(value: Uint8Array): { readonly path: Uint8Array | undefined; readonly why: 'version' | LostReason } {
   if (value.length === 0) return { path: undefined, why: 'version' };
   if (value[0] !== 0) return { path: value, why: 'version' };
-  return { path: value.slice(2), why: LOST_REASONS[value[1] ?? 0] ?? 'reference-gone' };
+  return { path: new Uint8Array(value.subarray(2)), why: LOST_REASONS[value[1] ?? 0] ?? 'reference-gone' };
 }
 
 function referenceInto(writer: LayoutWriter, reference: FileReference): LayoutWriter {

@@ -32,6 +32,7 @@ export class QueueLife implements Life<DurableQueue> {
   readonly #signed = new Map<number, Uint8Array>();
   /** Versions that were given up knowingly, by path and time of capture. */
   readonly #givenUp = new Set<string>();
+  readonly #checks = new Map<string, (queue: DurableQueue) => Promise<boolean>>();
   #receipted = 0;
   #captureTime = 1_767_323_000_000;
 
@@ -50,9 +51,15 @@ export class QueueLife implements Life<DurableQueue> {
     return queue.close();
   }
 
-  /** Adds a step of any kind. */
-  step(name: string, run: (queue: DurableQueue) => Promise<void>): this {
-    this.steps.push({ name, run });
+  /** Adds a step of any kind. What it promises, `check` looks at from then on, until a step of the same `about` promises something else. */
+  step(name: string, run: (queue: DurableQueue) => Promise<void>, about?: string, check?: (queue: DurableQueue) => Promise<boolean>): this {
+    const step = async (queue: DurableQueue) => {
+      // Under way, neither the old nor the new holds for sure.
+      if (about !== undefined) this.#checks.delete(about);
+      await run(queue);
+      if (about !== undefined && check !== undefined) this.#checks.set(about, check);
+    };
+    this.steps.push({ name, run: step });
     return this;
   }
 
@@ -135,6 +142,11 @@ export class QueueLife implements Life<DurableQueue> {
 
   async judge(files: FilePort, { whole, damaged }: JudgedState): Promise<void> {
     const options = this.#optionsOver(files);
+    // Where bytes were altered: a start sets aside what repair cannot mend, and the next repair removes what is set aside.
+    for (let round = 0; damaged && round < 2; round += 1) {
+      await collect(fsckQueue({ ...options, repair: true }));
+      await (await DurableQueue.open(options)).close();
+    }
     const findings = await collect(fsckQueue({ ...options, repair: damaged }));
     for (const { code, severity, what, where, repaired } of findings)
       expectThat(severity === 'note' || repaired, `fsck: ${code} ${what} (${where})`);
@@ -153,6 +165,7 @@ export class QueueLife implements Life<DurableQueue> {
       expectThat(commit !== undefined, `I-A4: commit ${sequence} is gone`);
       expectThat(commit !== undefined && Buffer.compare(commit.bytes, bytes) === 0, `I-A4: commit ${sequence} has changed`);
     }
+    for (const [about, check] of this.#checks) expectThat(await check(queue), `${about}: not as promised`);
     expectThat(queue.receiptedSequence() >= this.#receipted, `I-A2: receipt ${this.#receipted} is forgotten`);
     const receipted = new Set<string>();
     for (let sequence = 1; sequence <= queue.receiptedSequence(); sequence += 1) {

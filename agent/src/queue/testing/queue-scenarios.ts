@@ -1,5 +1,9 @@
+import { asChainId, asCommitHash } from '@aliquot/proto';
 import { type CrashScenario, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
+import type { DurableQueue } from '../durable-queue.ts';
+import type { FileReference } from '../queue.ts';
+import { collect } from '../test-support.ts';
 import { QueueLife } from './queue-life.ts';
 
 /** Capture, sync, sign, receipt, rotation, problems, and what a scan records. */
@@ -41,7 +45,69 @@ export const queueRollback: CrashScenario = {
   },
 };
 
-/** What `npm test` enumerates whole. */
+/** What a fork, the sweep and a full queue leave in the log. */
+export const queueFacts: CrashScenario = {
+  name: 'queue-facts',
+  about:
+    'as queue-day, for a queue that goes on under another chain, learns an epoch of the sweep, and keeps references to what had no room: none of it is forgotten, and what was signed goes out as it is',
+  proves: ['P1', 'P5', 'P6'],
+  begin: async (root, random) => {
+    const life = new QueueLife(root, random);
+    const chainId = asChainId(random.bytes(16));
+    const named = { chainId: asChainId(random.bytes(16)), sequence: 7, hash: asCommitHash(random.bytes(32)) };
+    const reference = (name: string): FileReference => ({
+      path: Buffer.from(`/data/${name}`),
+      size: 1000,
+      mtimeNs: 5n,
+      class: 'default',
+      resultPathLength: 0,
+      settledAtMs: 1_767_323_000_000,
+    });
+    const isReferred = (name: string) => async (queue: DurableQueue) => (await queue.reference(reference(name).path)) !== undefined;
+    const refer = (name: string) =>
+      life.step(
+        `refer ${name}`,
+        async (queue) => {
+          await queue.putReference(reference(name));
+          await queue.sync();
+        },
+        `the reference to ${name}`,
+        isReferred(name),
+      );
+    life.capture(['a', 1]).sign().capture(['b', 1]);
+    const forked = async (queue: DurableQueue) => Buffer.compare(queue.chain().chainId, chainId) === 0;
+    life.step('fork', (queue) => queue.forkChain({ chainId, named }), 'I-A8', forked);
+    refer('x');
+    refer('y');
+    life.capture(['c', 2]);
+    life.step(
+      'learn',
+      (queue) => queue.learnGcEpoch(3),
+      'I-A9',
+      async (queue) => queue.gcEpoch() === 3,
+    );
+    life.step(
+      'lose y',
+      (queue) => queue.loseReference(reference('y').path, 'reference-gone'),
+      'the reference to y',
+      async (queue) => (await collect(queue.lost())).some(({ path }) => path !== undefined && Buffer.from(path).toString() === '/data/y'),
+    );
+    life.step(
+      'drop x',
+      async (queue) => {
+        await queue.dropReference(reference('x').path);
+        await queue.sync();
+      },
+      'the reference to x',
+      async (queue) => !(await isReferred('x')(queue)),
+    );
+    return life.drain().step('answer', async (queue) => {
+      if ((await queue.gcAnswer()) !== 3) throw new Error('I-A9: everything is receipted, and there is no answer to the epoch');
+    });
+  },
+};
+
+/** What `npm test` enumerates in part. */
 export const queueShort: CrashScenario = {
   name: 'queue-short',
   about: 'as queue-day, in four steps: capture, sign, receipt, and a last capture that rotates the segment',
@@ -49,4 +115,4 @@ export const queueShort: CrashScenario = {
   begin: async (root, random) => new QueueLife(root, random, { keptBytes: 0 }).capture(['a', 1]).drain().capture(['b', 2, 2200]).drain(),
 };
 
-export const queueScenarios: readonly TortureScenario[] = [queueDay, queueRollback, queueShort].map(tortureOf);
+export const queueScenarios: readonly TortureScenario[] = [queueDay, queueRollback, queueFacts, queueShort].map(tortureOf);
