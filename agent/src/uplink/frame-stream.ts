@@ -1,30 +1,42 @@
-import type { UplinkError } from './errors.ts';
+import { UplinkError } from './errors.ts';
 import type { Received } from './session.ts';
 
 /** Frames that wait unread before the network is held back; what is on its way then still arrives. */
-const PAUSE_AT = 4;
+const FULL_AT = 4;
+/** What may wait unread while the session reads on for the sake of others. */
+const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
 /** The answers to one streaming request, between the network and a reader that may be slower. */
 export class FrameStream {
-  readonly #pause: () => void;
-  readonly #resume: () => void;
+  readonly #onChange: () => void;
   #frames: Received[] = [];
+  #bytes = 0;
   #wake: (() => void) | undefined;
   #failure: UplinkError | undefined;
-  #paused = false;
+  #full = false;
 
-  constructor(pause: () => void, resume: () => void) {
-    this.#pause = pause;
-    this.#resume = resume;
+  /** `onChange` is called whenever `full` may have changed. */
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  /** Whether the reader should catch up before more comes: from a few frames on until it has read them all. */
+  get full(): boolean {
+    return this.#full;
   }
 
   push(received: Received): void {
+    if (this.#failure !== undefined) return;
     this.#frames.push(received);
-    if (!this.#paused && this.#frames.length >= PAUSE_AT) {
-      this.#paused = true;
-      this.#pause();
+    this.#bytes += received.body.length;
+    if (this.#bytes > MAX_UNREAD_BYTES) {
+      this.stop();
+      this.fail(new UplinkError('UPLINK_CLOSED', 'an answer of the collector was left unread for too long; ask again'));
+      return;
     }
+    this.#full ||= this.#frames.length >= FULL_AT;
     this.#wake?.();
+    this.#onChange();
   }
 
   fail(error: UplinkError): void {
@@ -37,7 +49,8 @@ export class FrameStream {
     for (;;) {
       const frame = this.#frames.shift();
       if (frame !== undefined) {
-        if (this.#frames.length === 0) this.#letFlow();
+        this.#bytes -= frame.body.length;
+        if (this.#frames.length === 0) this.#emptied();
         return frame;
       }
       if (this.#failure !== undefined) throw this.#failure;
@@ -51,12 +64,12 @@ export class FrameStream {
   /** The reader wants no more. */
   stop(): void {
     this.#frames = [];
-    this.#letFlow();
+    this.#bytes = 0;
+    this.#emptied();
   }
 
-  #letFlow(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#resume();
+  #emptied(): void {
+    this.#full = false;
+    this.#onChange();
   }
 }

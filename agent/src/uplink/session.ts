@@ -80,6 +80,9 @@ export class Session {
   #credit = 0;
   #creditWaiters: (() => void)[] = [];
   #requestId = 0;
+  /** How many wait for frames. */
+  #awaiting = 0;
+  #deaf = false;
   readonly #watch: LineWatch;
 
   constructor(parts: SessionParts) {
@@ -142,7 +145,7 @@ export class Session {
   /** Sends sealed items once the collector has room for them. The body must fit the collector's whole credit. */
   async sendItems(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
     while (this.#credit < body.length && this.#ended === undefined) {
-      await this.#watch.during(() => new Promise<void>((resolve) => this.#creditWaiters.push(resolve)));
+      await this.#awaited(() => new Promise<void>((resolve) => this.#creditWaiters.push(resolve)));
     }
     this.#credit -= body.length;
     await this.send(frame, body);
@@ -157,7 +160,7 @@ export class Session {
     answer.catch(() => undefined); // awaited below, unless sending fails first
     try {
       await this.send(make(requestId), body);
-      return (await this.#watch.during(() => answer)).frame;
+      return (await this.#awaited(() => answer)).frame;
     } finally {
       this.#waiters.delete(requestId);
     }
@@ -166,18 +169,15 @@ export class Session {
   /** Sends a request that is answered by many frames; the reader's pace holds the network back. */
   async *stream(make: (requestId: number) => ClientFrame): AsyncGenerator<Received, void, void> {
     const requestId = this.#nextRequest();
-    const stream = new FrameStream(
-      () => this.#listen(false),
-      () => this.#listen(true),
-    );
+    const stream = new FrameStream(() => this.#regulate());
     if (this.#ended !== undefined) throw this.#ended;
     this.#streams.set(requestId, stream);
     try {
       await this.send(make(requestId));
-      for (;;) yield await this.#watch.during(() => stream.next());
+      for (;;) yield await this.#awaited(() => stream.next());
     } finally {
-      stream.stop();
       this.#streams.delete(requestId);
+      stream.stop();
     }
   }
 
@@ -289,10 +289,29 @@ export class Session {
     }
   }
 
-  #listen(yes: boolean): void {
-    if (yes) this.#socket?.resume();
-    else this.#socket?.pause();
-    this.#watch.deaf(!yes);
+  /** Waits for something that only a frame can bring. */
+  async #awaited<T>(work: () => Promise<T>): Promise<T> {
+    this.#awaiting += 1;
+    this.#regulate();
+    try {
+      return await this.#watch.during(work);
+    } finally {
+      this.#awaiting -= 1;
+      this.#regulate();
+    }
+  }
+
+  /**
+   * Holds the network back while a reader has enough to read, unless somebody else waits: there is one line for all, and whoever reads
+   * an answer slowly may be waiting for another one meanwhile.
+   */
+  #regulate(): void {
+    const deaf = this.#awaiting === 0 && [...this.#streams.values()].some(({ full }) => full);
+    if (deaf === this.#deaf) return;
+    this.#deaf = deaf;
+    if (deaf) this.#socket?.pause();
+    else this.#socket?.resume();
+    this.#watch.deaf(deaf);
   }
 
   #wakeCredit(): void {

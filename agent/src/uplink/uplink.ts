@@ -32,8 +32,8 @@ export interface Uplink {
    * The agent's own live versions at a time (0: now) for self-restore, verified against the agent's own keys (signature, chain,
    * entries root). Commit by commit, in the collector's order.
    *
-   * Read it to its end before asking anything else: a reader that pauses holds the whole connection back, and a `fetch` that it waits
-   * for meanwhile would never be answered.
+   * A reader may pause and `fetch` meanwhile; what arrives of the state then waits in memory, up to 64 MiB, beyond which it ends with
+   * `UPLINK_CLOSED`.
    */
   state(atMs: number): AsyncIterable<StateCommit>;
   /** Signs everything that is queued and writes it into a file to be carried by hand; see `carry/export-queue.ts`. */

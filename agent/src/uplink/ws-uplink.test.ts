@@ -457,6 +457,25 @@ describe('self-restore', () => {
     expect(fetched.filter((item) => 'missing' in item)).toHaveLength(1);
   });
 
+  test('a fetch beside a state that is read slowly is answered, and so is a heartbeat; the state goes on', async () => {
+    const agent = await start();
+    for (let index = 0; index < 12; index += 1) {
+      await capture(agent, `/data/${index}`);
+      await agent.uplink.drained();
+    }
+    const ids = sample('/data/0', 3).items.map(({ id }) => id);
+    let commits = 0;
+    for await (const { live } of agent.uplink.state(0)) {
+      expect(live).toEqual([0]);
+      commits += 1;
+      // Long enough for the whole state to be on its way before the others are asked.
+      if (commits === 1) await collector.until(() => collector.frames.some(({ type }) => type === 'state'));
+      expect(await collect(agent.uplink.fetch(ids))).toHaveLength(3);
+      await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0 });
+    }
+    expect(commits).toBe(12);
+  });
+
   test('P4: without the permission nothing is even asked', async () => {
     const agent = await start({ selfRestore: false });
     await agent.until('ready');
