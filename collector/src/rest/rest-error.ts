@@ -36,6 +36,8 @@ export type RestErrorCode =
   | 'ENROL_OTHER_KEYS'
   /** The agent was revoked, or another PC has replaced it. */
   | 'ENROL_REVOKED'
+  /** The collector's disk is full, or fails. */
+  | 'REST_STORAGE'
   /** The collector failed inside; its log has the details. */
   | 'REST_INTERNAL';
 
@@ -57,6 +59,7 @@ const STATUS: Record<RestErrorCode, number> = {
   ENROL_EXPIRED: 410,
   ENROL_OTHER_KEYS: 409,
   ENROL_REVOKED: 403,
+  REST_STORAGE: 507,
   REST_INTERNAL: 500,
 };
 

@@ -3,7 +3,7 @@ import { CertificateError } from '@aliquot/shared/keys/certificates';
 import { ZodError } from 'zod';
 import { RestError, type RestErrorCode } from './rest-error.ts';
 
-/** The store's refusals that are the caller's doing; every other error of the store is the collector's own trouble. */
+/** The store's refusals that are the caller's doing, and a disk's trouble; every other error of the store is the collector's own. */
 const STORE_CODES: Record<string, RestErrorCode> = {
   STORE_VAULT_MISMATCH: 'REST_VAULT_CONFLICT',
   STORE_BAD_EVENT: 'REST_BAD_REQUEST',
@@ -11,6 +11,8 @@ const STORE_CODES: Record<string, RestErrorCode> = {
   STORE_UNKNOWN_AGENT: 'REST_AGENT_UNKNOWN',
   STORE_UNKNOWN_HISTORY: 'REST_AGENT_UNKNOWN',
   STORE_DECIDED: 'REST_DECIDED',
+  STORE_NO_SPACE: 'REST_STORAGE',
+  STORE_FAILED: 'REST_STORAGE',
   STORE_REVOKED: 'ENROL_REVOKED',
   STORE_OTHER_KEYS: 'ENROL_OTHER_KEYS',
 };

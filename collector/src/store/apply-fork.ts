@@ -13,11 +13,6 @@ type Decided = Extract<EventBody, { type: 'forkDecided' }>;
 /** What an announced chain is told of a line that ended when the trunk went on elsewhere. */
 const NOWHERE = asLineageId(new Uint8Array(ID_BYTES));
 
-/** Whether taking an event in needs rows that only a flushed catalog shows. */
-export function readsRows(event: EventBody): boolean {
-  return event.type === 'forkDecided' && event.decision === 'restored';
-}
-
 /** A history held apart begins: the commit that opens it follows in the journal. */
 export function applyForked(change: CatalogChange, { agentId, at }: Forked, leaf: LeafPlace): Effect {
   const row: HistoryRow = {
@@ -51,8 +46,7 @@ export async function applyChainHead(
 
 /**
  * The operator's word about a history. A clone keeps it under its own name; of a PC that was put back it becomes part of the
- * trunk, and its line the trunk's. Catalog rows of the history are read, so the catalog must have been flushed. Memory grows with
- * the versions that are merged, about a kilobyte each.
+ * trunk, and its line the trunk's. Memory grows with the versions that are merged, about a kilobyte each.
  */
 export async function applyDecided(
   change: CatalogChange,
@@ -102,16 +96,16 @@ async function mergeVersions(
 ): Promise<{ readonly trunk: LineageRow; readonly files: number; readonly bytes: number }> {
   const [source, target] = await Promise.all([lineageRow(change, from), lineageRow(change, into)]);
   let { files, bytes } = target;
-  for await (const [key, value] of change.flushed(ranges.versionsOf(from))) {
+  for await (const [key, value] of change.scan(ranges.versionsOf(from))) {
     change.del(key);
     change.put(Buffer.concat([key.subarray(0, 1), into, key.subarray(1 + ID_BYTES)]), value);
   }
-  for await (const [key, value] of change.flushed(ranges.live(from))) {
+  for await (const [key, value] of change.scan(ranges.live(from))) {
     change.del(key);
     const place = readKey.live(key);
     change.put(keys.live(into, place.leafIndex, place.slot), value);
   }
-  for await (const [key, value] of change.flushed(ranges.headsOf(from))) {
+  for await (const [key, value] of change.scan(ranges.headsOf(from))) {
     change.del(key);
     const newKey = Buffer.concat([key.subarray(0, 1), into, key.subarray(1 + ID_BYTES)]);
     const incoming = read.head(value);

@@ -4,6 +4,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { BatchOperation, Level } from 'level';
 import { CATALOG_VERSION, keys, NOTES_BEGIN, type Range, ranges } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
+import { overlaid, waitingIn } from './catalog-scan.ts';
 import { StoreError } from './errors.ts';
 import { furthest, type Position } from './position.ts';
 
@@ -16,6 +17,8 @@ export const FLUSH_CHANGES = 40_000;
 /** Level's own memory for each vault: blocks read, and the table being filled. */
 const CACHE_BYTES = 8 * 1024 * 1024;
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
+
+const ROWS_AT_ONCE = 1000;
 
 /** What a key is looked up by in memory. */
 const name = (key: Buffer): string => key.toString('latin1');
@@ -139,21 +142,26 @@ export class Catalog {
         operations.push(value === null ? { type: 'del', key } : { type: 'put', key, value });
       }
     }
-    await this.#db.batch(operations, { sync: true });
+    try {
+      await this.#db.batch(operations, { sync: true });
+    } catch (error) {
+      throw new StoreError('STORE_FAILED', `cannot write the catalog: ${reasonOf(error)}`, { cause: error, retryable: true });
+    }
     // Only now: a reader that missed the memory must find the row in Level.
     this.#pending.clear();
     this.#checkpoint = position;
   }
 
-  /** Rows of a range in key order, of the moment of the call. The caller has flushed: what waits in memory is not seen. */
+  /**
+   * Rows of a range in key order, of the moment of the first step, what waits in memory included: so a full disk, to which nothing can be
+   * flushed, can still be read.
+   */
   async *scan(range: Range): AsyncGenerator<[Buffer, Buffer]> {
+    // In one go, so that both are of the same moment: Level's iterator reads from a snapshot.
+    const waiting = waitingIn([this.#notes, this.#pending], range);
     const iterator = this.#db.iterator({ ...range, highWaterMarkBytes: 256 * 1024 });
     try {
-      for (;;) {
-        const rows = await iterator.nextv(1000);
-        if (rows.length === 0) return;
-        yield* rows;
-      }
+      yield* overlaid(rowsOf(iterator), waiting);
     } finally {
       await iterator.close();
     }
@@ -203,8 +211,8 @@ export class CatalogChange {
     for (const [index, key] of unknown.entries()) this.#fetched.set(name(key), rows[index] ?? null);
   }
 
-  /** Rows of a range as they were at the last flush: for a change before which the catalog was flushed. */
-  flushed(range: Range): AsyncGenerator<[Buffer, Buffer]> {
+  /** Rows of a range without these changes. */
+  scan(range: Range): AsyncGenerator<[Buffer, Buffer]> {
     return this.#catalog.scan(range);
   }
 
@@ -219,6 +227,10 @@ export class CatalogChange {
   commit(position: Position): void {
     this.#catalog.take(this.#changes, position);
   }
+}
+
+async function* rowsOf(iterator: { nextv(count: number): Promise<[Buffer, Buffer][]> }): AsyncGenerator<[Buffer, Buffer]> {
+  for (let rows = await iterator.nextv(ROWS_AT_ONCE); rows.length > 0; rows = await iterator.nextv(ROWS_AT_ONCE)) yield* rows;
 }
 
 /** How far the rows reach, and how far the packs were durable: further, when a rebuild was cut short. */
@@ -237,11 +249,15 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
     if (hasCode(error, 'LEVEL_LOCKED')) {
       throw new StoreError('STORE_FOLDER', `${dir} is in use by a living process; stop it first`, { cause: error, retryable: true });
     }
-    if (!hasCode(error, 'LEVEL_CORRUPTION')) {
-      throw new StoreError('STORE_FOLDER', `cannot open the catalog ${dir}: ${error instanceof Error ? error.message : String(error)}`, {
+    const why = reasonOf(error);
+    // LevelDB begins new files when it opens, so a full disk keeps the store from starting.
+    if (/no space left|ENOSPC|EDQUOT/i.test(why))
+      throw new StoreError('STORE_NO_SPACE', `cannot open the catalog ${dir}: the disk is full; free some space and try again`, {
         cause: error,
+        retryable: true,
       });
-    }
+    if (!hasCode(error, 'LEVEL_CORRUPTION'))
+      throw new StoreError('STORE_FOLDER', `cannot open the catalog ${dir}: ${why}`, { cause: error });
   }
   await removeCatalog(files, dir);
   return files.openLevel<Buffer, Buffer>(dir, options);
@@ -253,6 +269,12 @@ export async function removeCatalog(files: FilePort, dir: string): Promise<void>
   const names: string[] = [];
   for await (const entry of files.list(dir)) if (entry.kind === 'file') names.push(entry.name.toString());
   for (const file of names) await removeDurably(files, join(dir, file));
+}
+
+/** What LevelDB says is in the innermost cause. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : reasonOf(error.cause);
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -20,7 +20,6 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
 import { type AcceptedCommit, applyCommit, applyEvent, applyItem, applyUploads, type Effect, type LeafPlace } from './apply.ts';
-import { readsRows } from './apply-fork.ts';
 import { Catalog, type CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type ItemRow, type LinkRow, type Owned, read, type Sums } from './catalog-rows.ts';
@@ -278,10 +277,6 @@ export class VaultCore {
     const timeMs = this.leafTime(nowMs);
     const bytes = encodeEventBody({ ...event, timeMs });
     const leaf = eventLeaf(bytes, timeMs);
-    if (readsRows(event)) {
-      await this.journal.sync();
-      await this.flush();
-    }
     const record = () => encodeStoredEvent({ event: bytes, leaf });
     const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) => applyEvent(change, event, place, this.registry));
     this.noteOpening(event, leafIndex, leaf);

@@ -129,7 +129,7 @@ describe('a crash of the collector', () => {
     await life(store, world, dir, async () => {
       count += 1;
       if (count !== 4) return;
-      for await (const _ of store.state(world.random.bytes(16) as TestAgent['lineageId'], undefined)) break; // flushes
+      await store.flush();
       cpSync(join(dir, 'catalog'), join(early, 'catalog'), { recursive: true });
     });
     await store.close();
@@ -224,6 +224,45 @@ describe('a failing disk', () => {
       if (turn % 6 === 0) await survive(index, turn % 12 === 0 ? 'EIO' : 'ENOSPC');
     }
   }, 240_000);
+
+  test('P1 P6 a disk that is full takes nothing, can be read to the end, and goes on when there is room', async () => {
+    const world = new World('full');
+    const dir = temporaryFolder();
+    let full = false;
+    const files = faultyFiles(nodeFiles, ({ operation }) =>
+      full && /^(write|open:updateOrCreate|mkdir)$/.test(operation) ? { fail: 'ENOSPC' } : undefined,
+    );
+    // LevelDB on a full disk, too: nothing that only waits in memory may be needed on it for a read.
+    const port: typeof files = {
+      ...files,
+      openLevel: async (path, options) => {
+        const level = await nodeFiles.openLevel(path, options);
+        const batch = level.batch.bind(level) as (...args: unknown[]) => Promise<void>;
+        const failing = async (...args: unknown[]) =>
+          full ? Promise.reject(new Error('IO error: No space left on device')) : batch(...args);
+        return Object.assign(level, { batch: failing });
+      },
+    };
+    const store = await JournalVault.open(dir, world.identity, world.ports({ files: port }));
+    await store.appendEvent(world.vaultAdded());
+    const agent = await world.agent(store, 'hplc-1');
+    await agent.back(store, [agent.file('/d/a', [content('a')])]);
+    full = true;
+    const file = agent.file('/d/b', [content('b')]);
+    await expect(agent.back(store, [file])).rejects.toMatchObject({ code: 'STORE_NO_SPACE', retryable: true });
+    const live = async (from: JournalVault) => {
+      let count = 0;
+      for await (const record of from.state(agent.lineageId, undefined)) count += record.live.length;
+      for await (const record of from.versions(agent.lineageId, agent.fileId('/d/a'))) count += record.live.length;
+      return count;
+    };
+    expect(await live(store)).toBe(2);
+    await expect(store.flush()).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: true });
+    full = false;
+    await agent.back(store, [file]);
+    expect(await live(store)).toBe(3);
+    await store.close();
+  });
 
   async function survive(failing: number, fail: string): Promise<void> {
     const world = new World('faults');

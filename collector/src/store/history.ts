@@ -19,8 +19,8 @@ interface Slot {
 }
 
 /**
- * The history's live versions now, grouped by commit: one range scan over the list of live versions. The catalog was
- * flushed before; memory is one commit.
+ * The history's live versions now, grouped by commit: one range scan over the list of live versions. Memory is one
+ * commit.
  */
 export async function* liveNow(core: VaultCore, historyId: LineageId): AsyncGenerator<StateRecord> {
   let leaf: number | undefined;

@@ -301,27 +301,31 @@ export class JournalVault implements VaultStore {
   }
 
   async *state(historyId: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
-    const core = await this.#flushed();
+    const core = await this.#settled();
     yield* atMs === undefined ? liveNow(core, historyId) : liveAt(core, historyId, atMs);
   }
 
   async *stateWithout(historyId: LineageId, beside: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
-    yield* withoutFilesOf(await this.#flushed(), beside, this.state(historyId, atMs));
+    yield* withoutFilesOf(await this.#settled(), beside, this.state(historyId, atMs));
   }
 
   async *versions(historyId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
-    yield* versionsOf(await this.#flushed(), historyId, fileId);
+    yield* versionsOf(await this.#settled(), historyId, fileId);
   }
 
   stats(): VaultStats {
     return statsOf(this.#live());
   }
 
+  flush(): Promise<void> {
+    return this.#do((core) => this.#syncNow(core, 'flush'));
+  }
+
   /** Syncs, writes the catalog and closes the files. Later calls throw `STORE_CLOSED`. */
   async close(): Promise<void> {
     if (this.#closed) return;
     try {
-      if (this.#broken === undefined) await this.#do((core) => this.#syncNow(core, 'flush'));
+      if (this.#broken === undefined) await this.flush();
     } finally {
       this.#closed = true;
       await this.#queue.run(() => this.#core.close());
@@ -420,11 +424,10 @@ export class JournalVault implements VaultStore {
     throw new StoreError('STORE_FAILED', 'the disk failed before this was durable; send it again', { retryable: true });
   }
 
-  async #flushed(): Promise<VaultCore> {
-    return this.#do(async (core) => {
-      await this.#syncNow(core, 'flush');
-      return core;
-    });
+  /** The core with everything that was appended before durable: what is read here may be shown. */
+  async #settled(): Promise<VaultCore> {
+    await this.sync();
+    return this.#live();
   }
 
   #noteSeen(core: VaultCore, agentId: AgentId, nowMs: number): void {

@@ -45,7 +45,7 @@ export class Registry {
   /** The newest announced epoch of the sweep; 0 before the first. */
   gcEpoch = 0;
 
-  /** Reads all rows; the catalog has been flushed. `reportedHead` fetches what a leaf reports. */
+  /** Reads all rows. `reportedHead` fetches what a leaf reports. */
   static async load(catalog: Catalog, reportedHead: (leafIndex: number) => Promise<ReportedHead>): Promise<Registry> {
     const registry = new Registry();
     for await (const [, value] of catalog.scan(ranges.agents)) {

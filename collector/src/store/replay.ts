@@ -18,7 +18,6 @@ import {
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { applyCommit, applyEvent, applyItem, applyUploads, type Effect } from './apply.ts';
-import { readsRows } from './apply-fork.ts';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { gatherFacts } from './commit-facts.ts';
 import type { VaultCore } from './core.ts';
@@ -88,7 +87,6 @@ async function replayEvent(core: VaultCore, item: ReplayRecord, audit: ReplayAud
   const stored = decodeStoredEvent(payloadOf(item));
   await audit?.event(core, stored, item.position);
   const event = decodeEventBody(stored.event);
-  if (readsRows(event)) await core.catalog.flush();
   const leafIndex = core.log.size;
   const { timeMs } = decodeLogLeaf(stored.leaf);
   const nodes = core.stageLeaf(stored.leaf);

@@ -61,6 +61,8 @@ export interface VaultStore {
 
   /** Resolves when everything appended before the call is durable. */
   sync(): Promise<void>;
+  /** `sync`, and the index written down too: it happens by itself now and then, and saves a start after a crash the replay. */
+  flush(): Promise<void>;
 
   /**
    * Judges a commit and, if it is accepted, makes it durable and visible. A repeated commit gets the identical receipt.
