@@ -456,10 +456,19 @@ describe('bad input', () => {
       await withDisk('small-agent', 12, skip, async (disk) => {
         await mustRun('aliquot-agent', ['enroll', bundle, '--data', disk.folder]);
         const folder = await world.place('too-much-to-queue');
+        // Without the floor of free disk, at which a queue stops taking results: here the disk itself ends.
+        const config = `queue: { minFreeBytes: 0 }\nsources: [{ path: ${JSON.stringify(folder)} }]\n`;
+        await writeFile(join(disk.folder, 'agent.yaml'), config, { mode: 0o600 });
         for (let index = 0; index < 4; index += 1)
           await world.write(`too-much-to-queue/${index}.bin`, incompressible(5_000_000, 950 + index));
         const full = await agentRun('backup', folder, '--data', disk.folder, '--offline', '--json');
-        expectRefusal(full, 1, /full|space.*\[QUEUE_STORAGE\]$/);
+        // What fits is captured; the rest stays where it is, named.
+        expectRefusal(full, 3, /could not be protected, each named above.*\[PARTIAL\]$/);
+        const named = full.lines.filter((line) => line['event'] === 'problem');
+        expect(named.length).toBeGreaterThan(0);
+        for (const problem of named) expect(String(problem['message'])).toMatch(/full|space|room/);
+        expect(full.lines.at(-1)).toMatchObject({ event: 'summary', failed: named.length });
+        expect(Number(full.lines.at(-1)?.['queued'])).toBeGreaterThan(0);
         await disk.grow(100);
         await mustRun('aliquot-agent', ['fsck', '--data', disk.folder]);
         const summary = await mustRun('aliquot-agent', ['backup', folder, '--data', disk.folder, '--json']);

@@ -53,25 +53,6 @@ describe('who is who', () => {
     expect(differences(await pictureOf(tree), await pictureOf(join(target, tree)))).toEqual([]);
   }, 180_000);
 
-  it('P5: an agent folder copied to a second PC is held apart and named on both sides', async () => {
-    const agent = await world.agent('cloned');
-    const tree = await world.place('data');
-    await world.write('data/one.txt', 'one');
-    await world.backup(agent, [tree]);
-    const clone = join(world.folder, 'agent-clone');
-    await cp(agent.data, clone, { recursive: true, preserveTimestamps: true });
-    await world.write('data/two.txt', 'two');
-    await world.backup(agent, [tree]);
-    await world.write('data/three.txt', 'three');
-    const second = { ...agent, data: clone };
-    expect(await world.backup(second, [tree])).toMatchObject({ failed: 0, queued: 0 });
-    expect(await statusOf(second)).toMatchObject({ connectionProblem: { code: 'chain-held' } });
-    const [named] = (await world.aliquot(['agents', '--json'])).lines;
-    expect(named?.['problems']).toMatchObject([{ code: 'chain-forked' }]);
-    // The original goes on.
-    expect(await world.backup(agent, [tree])).toMatchObject({ failed: 0, queued: 0 });
-  }, 120_000);
-
   it('a replaced PC hands history and chunk set to its successor', async () => {
     const old = await world.agent('old-pc');
     const tree = await world.place('data');

@@ -90,6 +90,7 @@ async function runCases<Told>(
     const left = [...order];
     const failed: string[] = [];
     let injected = 0;
+    let missed = 0;
     let whole = onlyCase === undefined;
     const tryInTurn = async (stage: Stage): Promise<void> => {
       for (let number = left.shift(); number !== undefined; number = left.shift()) {
@@ -101,6 +102,7 @@ async function runCases<Told>(
         must(injection !== undefined, `there is no case ${number}: there are ${injections.length}`);
         try {
           if (await tryOne(stage, work, injection)) injected += 1;
+          else missed += 1;
         } catch (error) {
           injected += 1;
           const says = error instanceof Unmet ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -111,7 +113,10 @@ async function runCases<Told>(
       }
     };
     await Promise.all(stages.map(tryInTurn));
-    return { injected, passed: injected - failed.length, failed, whole };
+    // A program that makes fewer calls than when they were counted is not hit by the last ones; when many miss, nothing was proved.
+    log(`${missed} of ${injected + missed} faults did not happen, because the program made fewer calls`);
+    if (missed > 3 + injected / 4) failed.push(`${missed} faults of ${injected + missed} did not happen`);
+    return { injected, passed: Math.max(0, injected - failed.length), failed, whole };
   } finally {
     for (const stage of stages) await stage.close();
   }
