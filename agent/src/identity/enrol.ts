@@ -47,7 +47,7 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
   const paths = identityPaths(dataDir);
   await ensureDirectory(port, paths.dir);
   const finished = await readIdentity(port, paths.identity);
-  const begun = await readIdentity(port, paths.begun);
+  const begun = await readBegun(port, paths.begun);
   const bundle = openBundle(options.bundle, finished === undefined && begun === undefined ? options.clock.nowMs() : undefined);
   if (finished !== undefined) {
     if (sameSigned(finished.enrolment, bundle.signedEnrolment)) {
@@ -78,6 +78,20 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
   await writeIdentity(port, paths.identity, stored);
   await eraseIdentity(port, paths.begun);
   return identity;
+}
+
+/**
+ * The keys of an enrolment that was begun. A file that is no identity is one whose erasing was cut short: it goes now. Its keys are bound
+ * nowhere or stand in `identity.json`; had it been damaged otherwise, the collector would say that the bundle was used.
+ */
+async function readBegun(port: FilePort, path: string): Promise<StoredIdentity | undefined> {
+  try {
+    return await readIdentity(port, path);
+  } catch (error) {
+    if (!(error instanceof IdentityError) || error.code !== 'IDENTITY_DAMAGED') throw error;
+    await eraseIdentity(port, path);
+    return undefined;
+  }
 }
 
 function newIdentity(bundle: OpenBundle, random: Random): StoredIdentity {

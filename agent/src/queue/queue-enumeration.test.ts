@@ -1,0 +1,18 @@
+import { enumerate } from '@aliquot/shared/testing/enumerate';
+import { describe, expect, test } from 'vitest';
+import { queueDay, queueFacts, queueRollback, queueShort } from './testing/queue-scenarios.ts';
+
+/** A part of what `npm run test:torture` runs whole: every so-manyth case. */
+describe('P1 P5 P6 faults of the disk under the queue', () => {
+  test.each([
+    { scenario: queueShort, every: 100 },
+    { scenario: queueDay, every: 260 },
+    { scenario: queueFacts, every: 160 },
+    { scenario: queueRollback, every: 340 },
+  ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
+    const { failed, injected, passed } = await enumerate(scenario, { seed: 1, every });
+    expect(failed).toEqual([]);
+    expect(injected).toBeGreaterThan(4);
+    expect(passed).toBe(injected);
+  });
+});

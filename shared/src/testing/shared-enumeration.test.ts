@@ -1,0 +1,17 @@
+import { describe, expect, test } from 'vitest';
+import { enumerate } from './enumerate.ts';
+import { dataFolder, kitCreate, restoreTarget } from './shared-scenarios.ts';
+
+/** A part of what `npm run test:torture` runs whole: every so-manyth case. */
+describe('P1 P2 faults of the disk under restores, kits and data folders', () => {
+  test.each([
+    { scenario: dataFolder, every: 20 },
+    { scenario: kitCreate, every: 4 },
+    { scenario: restoreTarget, every: 20 },
+  ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
+    const { failed, injected, passed } = await enumerate(scenario, { seed: 1, every });
+    expect(failed).toEqual([]);
+    expect(injected).toBeGreaterThan(4);
+    expect(passed).toBe(injected);
+  });
+});
