@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { type Finding, isTest, lineAt, parse, readSources, report, resolveImport, type SourceFile } from './lib/sources.ts';
 
 /** Where programs and workers begin: nothing needs to import these. */
-const isEntry = (path: string) => /^[a-z]+\/src\/main\.ts$|^[^/]+\.ts$|^scripts\/|^[a-z]+\/scripts\/|^demo\/(demo|dev)\.ts$/.test(path);
+const isEntry = (path: string) =>
+  /^[a-z]+\/src\/main\.ts$|^[^/]+\.ts$|^scripts\/|^[a-z]+\/scripts\/|^bench\/|^demo\/(demo|dev)\.ts$/.test(path);
 
 const excuse = /\b(Test only|Seam): \S/;
 

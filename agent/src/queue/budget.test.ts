@@ -2,7 +2,6 @@ import { readdirSync } from 'node:fs';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { reference } from './conformance-references.ts';
 import type { DurableQueue } from './durable-queue.ts';
 import { type QueueOptions, queuePaths } from './open-queue.ts';
 import type { QueueBudget, QueueEvent } from './queue.ts';
@@ -19,6 +18,7 @@ import {
   temporaryFolder,
   testSigner,
 } from './test-support.ts';
+import { reference } from './testing/references-conformance.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 let queue: DurableQueue;

@@ -13,8 +13,8 @@ import {
   encodeReferences,
 } from './chain-payloads.ts';
 import { LayoutWriter } from './codec.ts';
-import { reference } from './conformance-references.ts';
 import { decodeSignedRecord, decodeVersion, encodeSignedRecord, encodeVersionHead } from './payloads.ts';
+import { reference } from './testing/references-conformance.ts';
 
 const damaged = expect.objectContaining({ code: 'QUEUE_DAMAGED' });
 const filled = (byte: number, length: number): Uint8Array => new Uint8Array(length).fill(byte);

@@ -1,9 +1,9 @@
 /** What every `Queue` must do, as tests. A new implementation's test file is its factory and one call. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { queueChainConformance } from './conformance-chain.ts';
-import { queueReferenceConformance } from './conformance-references.ts';
 import type { Queue, QueueEvent } from './queue.ts';
 import { collect, drainAll, put, putGone, receiptFor, sample, testSigner } from './test-support.ts';
+import { queueChainConformance } from './testing/chain-conformance.ts';
+import { queueReferenceConformance } from './testing/references-conformance.ts';
 
 export interface QueueFactory {
   /** A new, empty queue. */

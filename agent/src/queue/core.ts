@@ -187,7 +187,7 @@ export class QueueCore {
 }
 
 /** Whether an error, or what caused it, is a full disk: by its code, or in LevelDB's words. */
-export function isNoSpace(error: unknown): boolean {
+function isNoSpace(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof FileError && error.code === 'FILE_NO_SPACE') return true;
   return /no space left|disk quota exceeded/i.test(error.message) || isNoSpace(error.cause);

@@ -5,8 +5,6 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-
-import { reference } from './conformance-references.ts';
 import type { DurableQueue } from './durable-queue.ts';
 import { fsckQueue } from './fsck.ts';
 import { type Family, familyRange } from './index-keys.ts';
@@ -14,6 +12,7 @@ import { IndexStore } from './index-store.ts';
 import { queuePaths } from './open-queue.ts';
 import { RecordLog } from './record-log.ts';
 import { collect, drainAll, openQueue, put, putGone, receiptFor, sample, temporaryFolder, testSigner } from './test-support.ts';
+import { reference } from './testing/references-conformance.ts';
 
 const noHead = { chainId: new Uint8Array(16).fill(6) as ChainId, sequence: 9, hash: new Uint8Array(32).fill(6) as CommitHash };
 
