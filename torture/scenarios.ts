@@ -1,9 +1,13 @@
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { captureScenarios } from '../agent/src/capture/testing/capture-scenarios.ts';
+import { identityScenarios } from '../agent/src/identity/testing/identity-scenarios.ts';
 import { queueScenarios } from '../agent/src/queue/testing/queue-scenarios.ts';
 import { collectorScenarios } from '../collector/src/store/testing/collector-scenarios.ts';
+import { sharedScenarios } from '../shared/src/testing/shared-scenarios.ts';
+import { fuzzScenarios } from './scenarios/fuzz.ts';
 import { killScenarios } from './scenarios/kill-at-random.ts';
 import { networkScenarios } from './scenarios/network.ts';
+import { oddityScenarios } from './scenarios/oddities.ts';
 import { outsideAgentScenarios } from './scenarios/outside-agent.ts';
 import { outsideClockScenarios } from './scenarios/outside-clocks.ts';
 import { outsideCollectorScenarios } from './scenarios/outside-collector.ts';
@@ -12,14 +16,18 @@ import { soakScenarios } from './scenarios/soak.ts';
 
 /** Every scenario of `npm run test:torture`, in the order in which they run. Each has its row in docs/reliability.md. */
 export const scenarios: readonly TortureScenario[] = [
+  ...sharedScenarios,
+  ...identityScenarios,
   ...queueScenarios,
   ...collectorScenarios,
   ...captureScenarios,
+  ...fuzzScenarios,
   ...networkScenarios,
   ...outsideAgentScenarios,
   ...outsideCollectorScenarios,
   ...outsideDiskScenarios,
   ...outsideClockScenarios,
+  ...oddityScenarios,
   ...killScenarios,
   ...soakScenarios,
 ];

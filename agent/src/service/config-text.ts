@@ -18,7 +18,7 @@ export interface ConfigText {
 /** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
 export function parseConfigText(text: string): ConfigText | { readonly mistakes: readonly Mistake[] } {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' });
   const lineAt = (offset: number): number => lines.linePos(offset).line || 1;
   if (document.errors.length > 0) {
     return { mistakes: document.errors.map(({ pos, message }) => ({ line: lineAt(pos[0]), message: message.split('\n')[0] ?? message })) };
@@ -32,8 +32,16 @@ export function parseConfigText(text: string): ConfigText | { readonly mistakes:
     }
     return 1;
   };
+  let value: unknown;
+  try {
+    value = document.toJS();
+  } catch (error) {
+    // An alias of nothing, or aliases that would grow without end: the library finds both only here, and says them without a place.
+    if (!(error instanceof ReferenceError)) throw error;
+    return { mistakes: [{ line: lineOf([]), message: error.message }] };
+  }
   return {
-    value: document.toJS() as unknown,
+    value,
     lineOf,
     lineOfKey(path, key) {
       const map = nodeAt(path);

@@ -1,0 +1,478 @@
+import { crc32, zstdCompressSync } from 'node:zlib';
+import * as proto from '@aliquot/proto';
+import { asChunkId, type ChunkId, type Content, type Ref } from '@aliquot/proto';
+import { verifyCommit } from '@aliquot/shared/commit/commit';
+import { decode as decodeCodec, encode as encodeCodec } from '@aliquot/shared/content/codec';
+import { buildContent, walkContent } from '@aliquot/shared/content/pages';
+import { refOf, sealChunk } from '@aliquot/shared/content/seal';
+import { zstdFrameLength } from '@aliquot/shared/content/zstd-frame';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { armor, dearmor } from '@aliquot/shared/keys/armor';
+import { openBundle } from '@aliquot/shared/keys/bundle';
+import { verifyAgent } from '@aliquot/shared/keys/certificates';
+import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
+import { fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import { inspectKit } from '@aliquot/shared/keys/kit';
+import { targetPath } from '@aliquot/shared/restore/target';
+import { ClientHandshake, ServerHandshake } from '@aliquot/shared/session/handshake';
+import fc from 'fast-check';
+import { z } from 'zod';
+import { decodeCached } from '../../../agent/src/queue/cache-codec.ts';
+import * as queuePayloads from '../../../agent/src/queue/payloads.ts';
+import { encodeFileHeader, encodeRecord, parseRecordHeader } from '../../../agent/src/queue/record.ts';
+import { readConfig } from '../../../agent/src/service/config.ts';
+import { requestSchema } from '../../../agent/src/service/protocol.ts';
+import { decodeItem } from '../../../collector/src/rest/item-record.ts';
+import * as messages from '../../../collector/src/rest/messages.ts';
+import { readRecords } from '../../../collector/src/rest/record-stream.ts';
+import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
+import { read as catalogRows } from '../../../collector/src/store/catalog-rows.ts';
+import * as packRecords from '../../../collector/src/store/record.ts';
+import { doors, pageContent } from '../../../proto/src/testing/arbitraries.ts';
+import type { FuzzTarget } from './fuzz.ts';
+
+const random = seededRandom('fuzz');
+const vault = fixtureVault('fuzz');
+const agent = fixtureAgent(vault, 'hplc-1');
+const { vaultId, authorityKey } = vault.descriptor;
+const utf8 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
+const plain = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
+/** As many sound values of each type as the pool begins with; always the same ones. */
+const sampled = <T>(values: fc.Arbitrary<T>, count = 12): T[] => fc.sample(values, { seed: 20261121, numRuns: count });
+
+const sampleOf = (name: string, count?: number): Uint8Array[] => {
+  const door = doors[name];
+  if (door === undefined) throw new Error(`no door ${name}`);
+  return sampled(door.values, count).map((value) => door.encode(value as never));
+};
+
+const doorTargets: readonly FuzzTarget[] = Object.entries(doors).map(([name, door]) => ({
+  name: `proto-${name}`,
+  seeds: () => sampleOf(name),
+  run: (bytes) => void door.decode(bytes),
+}));
+
+const framed = (header: Uint8Array, body: Uint8Array): Uint8Array => plain(proto.encodeFrame(header, body));
+
+const protoTargets: readonly FuzzTarget[] = [
+  {
+    name: 'proto-Page',
+    seeds: () => sampled(pageContent).map((content) => proto.encodePage(content, random.bytes(content.refs.length * 32 + 16))),
+    run: (bytes) => void proto.decodePage(bytes),
+  },
+  {
+    name: 'proto-frame-of-client',
+    seeds: () => sampleOf('ClientFrame').map((header) => framed(header, random.bytes(100))),
+    run: (bytes) => {
+      const { header, body } = proto.splitFrame(bytes);
+      const frame = proto.decodeClientFrame(header);
+      proto.checkClientBody(frame, body);
+      if (frame.type === 'chunks') [...proto.splitItems(frame.items, body)];
+    },
+  },
+  {
+    name: 'proto-frame-of-server',
+    seeds: () => sampleOf('ServerFrame').map((header) => framed(header, random.bytes(100))),
+    run: (bytes) => {
+      const { header, body } = proto.splitFrame(bytes);
+      const frame = proto.decodeServerFrame(header);
+      proto.checkServerBody(frame, body);
+      if (frame.type === 'chunkData') [...proto.splitItems(frame.items, body)];
+    },
+  },
+  {
+    name: 'proto-carried-file',
+    seeds: () =>
+      (['queue', 'receipts'] as const).map((kind) =>
+        proto.encodeCarriedFile({
+          kind,
+          frames: [random.bytes(5), random.bytes(300)],
+          trailer: { digest: random.bytes(32), signature: random.bytes(64) },
+        }),
+      ),
+    run: (bytes) => {
+      proto.splitCarriedFile(bytes);
+    },
+  },
+  { name: 'proto-carried-frames', seeds: () => [utf8(''), random.bytes(40)], run: (bytes) => void proto.splitCarriedFrames(bytes) },
+];
+
+/** The last four bytes of the head, over what is before them. */
+const withCrc =
+  (at: number, salt = 0) =>
+  (bytes: Uint8Array): Uint8Array => {
+    if (bytes.length < at + 4) return bytes;
+    const copy = Buffer.from(bytes);
+    copy.writeUInt32BE(crc32(copy.subarray(0, at), salt), at);
+    return plain(copy);
+  };
+
+const packHeader = { number: 7, vaultId, salt: 99 };
+const recordHeader = { kind: 'chunk', length: 500, syncedTo: 36, id: random.bytes(32) } as const;
+
+const storeTargets: readonly FuzzTarget[] = [
+  {
+    name: 'collector-pack-header',
+    seeds: () => [plain(packRecords.encodePackHeader(packHeader))],
+    repair: withCrc(32),
+    run: (bytes) => void packRecords.decodePackHeader(Buffer.from(bytes), { path: 'pack', number: 7, vaultId }),
+  },
+  {
+    name: 'collector-record-header',
+    seeds: () => [plain(packRecords.encodeRecordHeader(recordHeader, 99))],
+    repair: withCrc(48, 99),
+    run: (bytes) => packRecords.decodeRecordHeader(Buffer.from(bytes), 99).type,
+  },
+  {
+    name: 'collector-pack-index',
+    seeds: () => [plain(Buffer.concat([Buffer.from([0, 0, 0, 1, 1]), random.bytes(40)])), utf8('\0\0\0\0')],
+    run: (bytes) => void packRecords.decodeIndex(Buffer.from(bytes)),
+  },
+  {
+    name: 'collector-pack-footer',
+    seeds: () => [random.bytes(24)],
+    run: (bytes) => void packRecords.decodeFooter(Buffer.from(bytes), 7, 99),
+  },
+  ...Object.entries(catalogRows).map(
+    ([name, row]): FuzzTarget => ({
+      name: `collector-row-${name}`,
+      seeds: () => [random.bytes(8), random.bytes(64), plain(Buffer.alloc(200, 1)), plain(Buffer.alloc(400))],
+      // One of them also takes what the row's key told.
+      run: (bytes) => void (row as (bytes: Uint8Array, key: Uint8Array) => unknown)(bytes, new Uint8Array(64)),
+    }),
+  ),
+];
+
+const record = (kind: 'version' | 'chunk' | 'receipt', payload: Uint8Array) => plain(encodeRecord(kind, payload));
+const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown])[] = [
+  ['version', queuePayloads.decodeVersion],
+  ['known', queuePayloads.decodeKnown],
+  ['path', queuePayloads.decodePathRecord],
+  ['problem', queuePayloads.decodeProblem],
+  ['signed', queuePayloads.decodeSignedRecord],
+  ['receipt', queuePayloads.decodeReceiptRecord],
+  ['lost', queuePayloads.decodeLostRecord],
+  ['counter', queuePayloads.decodeCounter],
+  ['cached', decodeCached],
+];
+
+const queueTargets: readonly FuzzTarget[] = [
+  ...(['segment', 'chain'] as const).map(
+    (kind): FuzzTarget => ({
+      name: `agent-${kind}-record-header`,
+      seeds: () => [
+        record('version', random.bytes(30)),
+        record('chunk', random.bytes(300)),
+        record('receipt', random.bytes(3)),
+        encodeFileHeader(kind, 3),
+      ],
+      repair: withCrc(44),
+      run: (bytes) => parseRecordHeader(bytes, kind)?.kind,
+    }),
+  ),
+  ...queueDecoders.map(
+    ([name, decode]): FuzzTarget => ({
+      name: `agent-queue-${name}`,
+      seeds: () => [
+        random.bytes(16),
+        plain(Buffer.alloc(80)),
+        plain(Buffer.concat([Buffer.alloc(12), Buffer.from([0, 0, 0, 5]), Buffer.from('/data'), Buffer.alloc(100, 1)])),
+      ],
+      run: (bytes) => void decode(bytes),
+    }),
+  ),
+];
+
+const kitText = (bytes: Uint8Array): Uint8Array => utf8(armor('ALIQUOT RECOVERY KIT', ['Vault: lab.'], bytes));
+const bundleText = (bytes: Uint8Array): Uint8Array => utf8(armor('ALIQUOT ENROLMENT BUNDLE', ['Agent: x.'], bytes));
+const ARMOR_WORDS = [
+  '-----BEGIN ALIQUOT RECOVERY KIT-----',
+  '-----END ALIQUOT RECOVERY KIT-----',
+  '\r\n',
+  '\n\n',
+  '=AAAAAAAA',
+  '-----BEGIN ',
+  ' ',
+];
+
+const keyFileTargets: readonly FuzzTarget[] = [
+  {
+    name: 'shared-armour',
+    seeds: () => [kitText(random.bytes(200)), kitText(new Uint8Array(0))],
+    words: ARMOR_WORDS,
+    run: (bytes) => dearmor('ALIQUOT RECOVERY KIT', text(bytes)).type,
+  },
+  {
+    name: 'shared-kit',
+    seeds: () => sampleOf('KitFile', 4).map(kitText),
+    words: ARMOR_WORDS,
+    run: (bytes) => void inspectKit(text(bytes)),
+  },
+  { name: 'shared-kit-inside', seeds: () => sampleOf('KitFile', 6), run: (bytes) => void inspectKit(text(kitText(bytes))) },
+  {
+    name: 'shared-bundle',
+    seeds: () => sampleOf('BundleContents', 4).map(bundleText),
+    words: ARMOR_WORDS,
+    run: (bytes) => void openBundle(text(bytes)),
+  },
+  { name: 'shared-bundle-inside', seeds: () => sampleOf('BundleContents', 6), run: (bytes) => void openBundle(text(bundleText(bytes))) },
+];
+
+const CONFIG = `sources:
+  - path: /data/hplc
+    exclude: ['*.tmp']
+queue:
+  maxBytes: 50 GiB
+`;
+
+const keys = vaultKeysFrom([{ epoch: 1, secret: new Uint8Array(32).fill(3) }], vault.descriptor);
+/** A small file under many pages, and a way to hand out pages that are something else. */
+const chunks = Array.from({ length: 70 }, (_, index) => sealChunk(keys, random.bytes(20 + index)));
+const built = buildContent(
+  keys,
+  chunks.map((chunk) => ({ ref: refOf(chunk), key: chunk.key })),
+);
+
+const contentTargets: readonly FuzzTarget[] = [
+  {
+    name: 'shared-codec',
+    seeds: () => [
+      encodeCodec(utf8('abc'.repeat(5000)), 1),
+      encodeCodec(random.bytes(300), 1),
+      // A small frame that becomes large: a gigabyte would be 40 KB.
+      plain(Buffer.concat([Buffer.from([1]), zstdCompressSync(Buffer.alloc(16 * 1024 * 1024))])),
+    ],
+    run: (bytes) => {
+      const { length } = decodeCodec(bytes, 64 * 1024);
+      if (length > 64 * 1024) throw new Error(`${length} bytes came out`);
+    },
+  },
+  {
+    name: 'shared-zstd-frame',
+    seeds: () => [plain(zstdCompressSync(Buffer.alloc(9000, 'a'))), plain(zstdCompressSync(Buffer.from(random.bytes(500))))],
+    run: (bytes) => void zstdFrameLength(bytes),
+  },
+  {
+    name: 'shared-page-walk',
+    seeds: () => built.pages.map((page) => plain(page.sealed)),
+    // The page is what the collector says it is, under an id that fits: only seal, depth and counts can refuse it.
+    run: async (bytes) => {
+      const [first] = built.content.refs;
+      const lied: Content = { depth: 4, refs: [{ ...(first as Ref), id: asChunkId(sha256(bytes)) as ChunkId }] };
+      let pages = 0;
+      for await (const _ of walkContent(vaultId, lied, built.keys.slice(0, 1), async () => {
+        pages += 1;
+        return bytes;
+      }));
+      if (pages > 4) throw new Error(`${pages} pages were fetched`);
+    },
+  },
+  {
+    name: 'shared-commit',
+    seeds: () => sampleOf('SignedCommit'),
+    run: (bytes) => {
+      verifyCommit(bytes, { vaultId, agent: verifyAgent(authorityKey, vaultId, agent.enrolment, agent.binding) });
+    },
+  },
+];
+
+const HOST_ROOT = '/restore/here';
+const PATH_WORDS = [
+  '..',
+  '/',
+  '\\',
+  '/../',
+  'C:\\',
+  '\\\\server\\share',
+  '\0',
+  'CON',
+  'aux.txt',
+  'NUL',
+  ' .',
+  ':stream',
+  '\\\\?\\',
+  '\u202e',
+  '%2e%2e',
+  '\xff',
+];
+
+const sessionTargets: readonly FuzzTarget[] = [
+  {
+    name: 'shared-client-hello',
+    seeds: () => [new ClientHandshake({ vaultId, authorityKey, random }).start(), ...sampleOf('ClientHello', 4)],
+    run: (bytes) => {
+      const served = { authorityKey, certificate: vault.collectorCertificate };
+      new ServerHandshake({ signKey: vault.collector, vault: () => served, random }).onClientHello(bytes);
+    },
+  },
+  {
+    name: 'shared-server-hello',
+    seeds: () => sampleOf('ServerHello', 8),
+    run: (bytes) => {
+      const handshake = new ClientHandshake({ vaultId, authorityKey, random });
+      handshake.start();
+      handshake.onServerHello(bytes);
+    },
+  },
+  {
+    name: 'shared-target-path',
+    seeds: () => ['/data/run 1/a.csv', 'C:\\data\\x.raw', '\\\\server\\share\\x', 'relative', '/', ''].map(utf8),
+    words: PATH_WORDS,
+    run: (bytes) => {
+      for (const platform of ['posix', 'windows'] as const) {
+        for (const host of ['posix', 'windows'] as const) {
+          let target: string;
+          try {
+            target = targetPath(Buffer.from(HOST_ROOT), platform, bytes, host).toString('latin1');
+          } catch (error) {
+            if (error instanceof proto.AliquotError) continue;
+            throw error;
+          }
+          // The root of a file system is the target itself: a folder, never a file.
+          if (target === HOST_ROOT) continue;
+          const names = target.slice(HOST_ROOT.length + 1).split(host === 'windows' ? /[\\/]/ : '/');
+          const inside = target.startsWith(`${HOST_ROOT}/`) || target.startsWith(`${HOST_ROOT}\\`);
+          if (!inside || names.some((name) => name === '..' || name === '.' || name === '' || name.includes('\0'))) {
+            throw new Error(`leaves the target: ${JSON.stringify(target)}`);
+          }
+        }
+      }
+    },
+  },
+];
+
+/** What the server does with a body: everything must become an answer that is not "failed inside". */
+const asRest = (run: () => unknown): void => {
+  try {
+    run();
+  } catch (error) {
+    const known = toRestError(error);
+    // Fastify parses JSON itself and answers 400.
+    if (known === undefined && !(error instanceof SyntaxError)) throw error;
+    throw known ?? new proto.FormatError('FORMAT_MALFORMED', 'no JSON');
+  }
+};
+
+const REQUESTS = {
+  'add-vault': messages.addVaultRequest,
+  'expect-agent': messages.expectAgentRequest,
+  revoke: messages.revokeRequest,
+  names: messages.namesRequest,
+  'open-epoch': messages.openEpochRequest,
+  'log-proofs': messages.logProofsRequest,
+} as const;
+
+const JSON_SEEDS = [
+  '{"descriptor":"AAAA","certificate":"AAAA","catalogSecretKey":"AAAA"}',
+  '{"enrolment":"AAAA"}',
+  '{"reason":"stolen"}',
+  '{"agentId":"00112233445566778899aabbccddeeff","atMs":5,"versionsOf":"AAAA"}',
+  '{"heads":[{"logEpoch":1,"size":3,"root":"AAAA"}]}',
+  '{"op":"restore","paths":["/a"],"atMs":0}',
+  '{"op":"backup","paths":["/a"],"exclude":[],"offline":false,"dryRun":true}',
+];
+const JSON_WORDS = [
+  '{',
+  '}',
+  '[',
+  ']',
+  '[[[[[[[[',
+  '{"a":',
+  '"__proto__":',
+  '"constructor":',
+  'null',
+  '1e999',
+  '-0',
+  '"\\ud800"',
+  ',',
+  ':',
+];
+
+const requestTargets: readonly FuzzTarget[] = [
+  ...Object.entries(REQUESTS).map(
+    ([name, schema]): FuzzTarget => ({
+      name: `collector-rest-${name}`,
+      seeds: () => JSON_SEEDS.map(utf8),
+      words: JSON_WORDS,
+      run: (bytes) => asRest(() => schema.parse(JSON.parse(text(bytes)))),
+    }),
+  ),
+  {
+    name: 'collector-rest-enrol',
+    seeds: () => sampleOf('EnrolRequest', 4),
+    run: (bytes) =>
+      asRest(() => {
+        const { enrolment, binding } = proto.decodeEnrolRequest(bytes);
+        verifyAgent(authorityKey, vaultId, enrolment, binding);
+      }),
+  },
+  {
+    name: 'collector-answer-stream',
+    seeds: () => [plain(Buffer.from([1, 0, 0, 0, 3, 65, 66, 67, 2, 0, 0, 0, 0])), plain(Buffer.from([3, 0, 0, 0, 2, 0x7b, 0x7d]))],
+    run: async (bytes) => {
+      async function* pieces() {
+        for (let at = 0; at < bytes.length; at += 7) yield bytes.slice(at, at + 7);
+      }
+      for await (const one of readRecords(pieces())) decodeItem(one);
+    },
+  },
+  {
+    name: 'agent-socket-line',
+    seeds: () => JSON_SEEDS.map(utf8),
+    words: JSON_WORDS,
+    run: (bytes) => {
+      try {
+        requestSchema.parse(JSON.parse(text(bytes)));
+      } catch (error) {
+        // What the socket's server catches and answers.
+        if (error instanceof SyntaxError || error instanceof z.ZodError) return error.name;
+        throw error;
+      }
+      return undefined;
+    },
+  },
+  {
+    name: 'agent-config',
+    seeds: () => [utf8(CONFIG), utf8('')],
+    words: [
+      '&a ',
+      '*a',
+      '- ',
+      ': ',
+      '\n  ',
+      '{',
+      '[',
+      '[[[[[[[[[[',
+      '!!binary ',
+      '? ',
+      '<<: ',
+      '|',
+      '>',
+      '"',
+      "'",
+      '---\n',
+      '...\n',
+      '%YAML 1.1\n',
+      '\t',
+      '0x',
+      '.inf',
+      '~',
+    ],
+    run: (bytes) => {
+      const result = readConfig(text(bytes));
+      return 'mistakes' in result ? result.mistakes[0]?.message.slice(0, 30) : 'config';
+    },
+  },
+];
+
+export const targets: readonly FuzzTarget[] = [
+  ...doorTargets,
+  ...protoTargets,
+  ...storeTargets,
+  ...queueTargets,
+  ...keyFileTargets,
+  ...contentTargets,
+  ...sessionTargets,
+  ...requestTargets,
+];
