@@ -14,7 +14,7 @@ export interface Misconduct {
 /** How long a violation is told after the last one. */
 const TOLD_MS = 24 * 3600 * 1000;
 /** Content waits for its commit while a file is sent, and files may be large; this is beyond what instruments write into one commit. */
-export const UNCOMMITTED_ALARM_BYTES = 64 * 1024 ** 3;
+const UNCOMMITTED_ALARM_BYTES = 64 * 1024 ** 3;
 
 interface Record {
   violations: number;
