@@ -11,16 +11,16 @@ export interface DeclaredCode {
   readonly explained: boolean;
 }
 
-/** Every member of every exported string union whose name ends in `ErrorCode`. */
-export function declaredCodes(files: readonly SourceFile[]): DeclaredCode[] {
+/** Every member of every exported string union whose name ends in `ErrorCode`, or in another ending. */
+export function declaredCodes(files: readonly SourceFile[], ending = 'ErrorCode'): DeclaredCode[] {
   const found: DeclaredCode[] = [];
   for (const file of files) {
     const room = roomOf(file.path);
-    if (room === undefined || isTest(file.path) || !file.text.includes('ErrorCode')) continue;
+    if (room === undefined || isTest(file.path) || !file.text.includes(ending)) continue;
     const { program, comments } = parse(file);
     for (const statement of program.body) {
       const declaration = statement.type === 'ExportNamedDeclaration' ? statement.declaration : statement;
-      if (declaration?.type !== 'TSTypeAliasDeclaration' || !declaration.id.name.endsWith('ErrorCode')) continue;
+      if (declaration?.type !== 'TSTypeAliasDeclaration' || !declaration.id.name.endsWith(ending)) continue;
       const { typeAnnotation } = declaration;
       const members = typeAnnotation.type === 'TSUnionType' ? typeAnnotation.types : [typeAnnotation];
       for (const member of members) {

@@ -49,6 +49,8 @@ class Fsck {
   readonly #dir: string;
   readonly #options: CheckOptions;
   readonly #live: boolean;
+  /** Where the vault that is being looked at ends in a torn record. */
+  #torn: string | undefined;
   readonly #summary = { vaults: 0, packs: 0, bytes: 0, commits: 0, items: 0, faults: 0, repaired: 0 };
 
   constructor(dir: string, options: CheckOptions, live: boolean) {
@@ -66,6 +68,7 @@ class Fsck {
   }
 
   readonly #tell = (finding: Finding): void => {
+    if (finding.code === 'torn-tail') this.#torn = finding.where;
     if (finding.severity !== 'info') this.#summary.faults += 1;
     this.#options.onFinding(finding);
   };
@@ -88,6 +91,7 @@ class Fsck {
 
   async #vault(dir: string, identity: SigningKey): Promise<void> {
     this.#summary.vaults += 1;
+    this.#torn = undefined;
     const vault = await this.#attempt(dir, () => readVault(this.#options.files, dir, identity));
     if (vault === undefined) return;
     let numbers: number[];
@@ -320,14 +324,12 @@ class Fsck {
     if (rebuild) await removeCatalog(this.#options.files, catalog);
     const core = await VaultCore.open(dir, vault.descriptor.vaultId, this.#options);
     await core.close();
-    if (!rebuild) return;
+    if (this.#torn !== undefined) this.#tellRepaired('the bytes that are no complete record were cut off', this.#torn);
+    if (rebuild) this.#tellRepaired('the catalog was built anew from the packs', catalog);
+  }
+
+  #tellRepaired(what: string, where: string): void {
     this.#summary.repaired += 1;
-    this.#tell({
-      code: 'repaired',
-      severity: 'info',
-      what: 'the catalog was built anew from the packs',
-      where: catalog,
-      remedy: 'nothing to do',
-    });
+    this.#tell({ code: 'repaired', severity: 'info', what, where, remedy: 'nothing to do' });
   }
 }
