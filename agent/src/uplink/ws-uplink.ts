@@ -8,11 +8,11 @@ import type { ImportSummary } from '../carry/import-receipts.ts';
 import type { OnCarried } from '../carry/parts.ts';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
-import { Backoff, type Setback } from './backoff.ts';
 import { Drain } from './drain.ts';
 import { refusalError, UplinkError } from './errors.ts';
-import { Lookout, type Probe } from './lookout.ts';
+import type { Probe } from './lookout.ts';
 import { askItems, askState } from './own-history.ts';
+import { Retry } from './retry.ts';
 import { asUplinkError, Session } from './session.ts';
 import { commitSigner } from './signer.ts';
 import type { Connect } from './socket.ts';
@@ -52,8 +52,7 @@ const HELD = {
 export class WebSocketUplink implements Uplink {
   readonly #options: UplinkOptions;
   readonly #timers: Timers;
-  readonly #backoff: Backoff;
-  readonly #lookout: Lookout;
+  readonly #retry: Retry;
   readonly #listeners = new Set<(event: UplinkEvent) => void>();
   #state: UplinkState = 'stopped';
   #problem: UplinkStatus['problem'];
@@ -65,7 +64,6 @@ export class WebSocketUplink implements Uplink {
   #drain: Drain | undefined;
   #running: Promise<void> | undefined;
   #stopping = false;
-  #wake: () => void = () => undefined;
   #sentBytes = 0;
   #sentContentBytes = 0;
   #connectedSinceMs: number | undefined;
@@ -73,14 +71,12 @@ export class WebSocketUplink implements Uplink {
   #collectorChainHead: ChainPoint | undefined;
   #clockSkewMs: number | undefined;
   #useful = false;
-  /** Set by `nudge` between two waits, so that it is not missed. */
-  #nudged = false;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
-    this.#backoff = new Backoff(options.random);
-    this.#lookout = new Lookout(this.#timers, options.random, options.probe ?? tcpProbe);
+    const { identity, random, probe } = options;
+    this.#retry = new Retry({ server: identity.server, timers: this.#timers, random, probe: probe ?? tcpProbe });
     this.#welcome = new Welcome(options);
     this.#problem = options.trust.problem;
   }
@@ -88,6 +84,7 @@ export class WebSocketUplink implements Uplink {
   start(): void {
     if (this.#running !== undefined) return;
     this.#stopping = false;
+    this.#retry.calm();
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
       this.#change('stopped', undefined);
@@ -97,16 +94,15 @@ export class WebSocketUplink implements Uplink {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#session?.end(new UplinkError('UPLINK_STOPPED', 'the agent is stopping'));
-    this.#wake();
+    this.#retry.hurry();
     await this.#running;
   }
 
   nudge(): void {
     if (this.#state === 'ready' || this.#state === 'connecting' || this.#state === 'stopped') return;
-    this.#nudged = true;
     // Said before the attempt begins, so that whoever waits does not take the last answer for the next one.
     this.#change('connecting', undefined, true);
-    this.#wake();
+    this.#retry.hurry();
   }
 
   status(): UplinkStatus {
@@ -219,14 +215,12 @@ export class WebSocketUplink implements Uplink {
       if (this.#stopping) return;
       // The queue has a new chain, which the next session announces; how often that may happen, `Welcome` says.
       if (failure.code === 'UPLINK_CHAIN_RENEWED') continue;
-      const setback: Setback = failure.code === 'UPLINK_ROLLED_BACK' ? 'rolled-back' : failure.retryable ? 'transient' : 'refused';
-      if (this.#useful) this.#backoff.reset();
-      if (failure.code === 'UPLINK_SILENT') this.#backoff.silent();
-      const delay = this.#backoff.next(setback);
-      this.#nextAttemptMs = this.#options.clock.nowMs() + delay;
+      const { setback, delayMs } = this.#retry.after(failure, this.#useful);
+      this.#nextAttemptMs = this.#options.clock.nowMs() + delayMs;
       this.#change(setback === 'transient' ? 'offline' : setback, failure);
       if (setback !== 'transient') await this.#keepProblem();
-      await this.#pause(delay, failure);
+      // Asked to stop while that was kept: the wait ends at once.
+      await this.#retry.wait(delayMs, failure);
       this.#nextAttemptMs = undefined;
     }
   }
@@ -248,7 +242,7 @@ export class WebSocketUplink implements Uplink {
       software,
       timers: this.#timers,
       connect,
-      patienceMs: this.#backoff.patienceMs,
+      patienceMs: this.#retry.patienceMs,
       onSent: (bytes, content) => {
         this.#sentBytes += bytes;
         this.#sentContentBytes += content;
@@ -343,23 +337,6 @@ export class WebSocketUplink implements Uplink {
     } finally {
       stopListening();
     }
-  }
-
-  #pause(milliseconds: number, failure: UplinkError): Promise<void> {
-    return new Promise((resolve) => {
-      let lookAway = (): void => undefined;
-      const done = (): void => {
-        cancel();
-        lookAway();
-        this.#nudged = false;
-        this.#wake = () => undefined;
-        resolve();
-      };
-      const cancel = this.#timers.after(milliseconds, done);
-      this.#wake = done;
-      if (failure.retryable) lookAway = this.#lookout.watch(this.#options.identity.server, failure, done);
-      if (this.#nudged || this.#stopping) done();
-    });
   }
 
   #readySession(): Session {
