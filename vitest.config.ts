@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 // Rooms import each other by package name; this condition leads to the sources, so that tests need no build.
@@ -23,9 +24,17 @@ export default defineConfig({
         },
       },
       {
-        // Whole systems of several processes each: after the others, and two at a time.
+        // Whole systems of several processes each: after the others, and two at a time. They start hundreds of programs, whose
+        // compiled code is kept between the starts.
         ...resolve,
-        test: { ...patience, name: 'system', include: ['test/**/*.test.ts'], maxWorkers: 2, sequence: { groupOrder: 1 } },
+        test: {
+          ...patience,
+          name: 'system',
+          include: ['test/**/*.test.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+          env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/aliquot-tests') },
+        },
       },
     ],
   },

@@ -52,6 +52,25 @@ describe('the torture runner', () => {
     ]);
   });
 
+  it('leaves out, and says so, what time cannot cut and has too little of', async () => {
+    const clock = { now: 0 };
+    const lines: string[] = [];
+    const uncut = { ...minutely('uncut', 3, clock), leastSeconds: 120 };
+    const outcomes = await runScenarios(
+      [uncut, minutely('other', 9, clock)],
+      { seed: 1, minutes: 2, onlyCase: undefined },
+      ports(clock, lines),
+    );
+    expect(outcomes.map(({ name, injected, whole }) => [name, injected, whole])).toEqual([
+      ['uncut', 0, false],
+      ['other', 2, false],
+    ]);
+    expect(lines.join('\n')).toContain('not run: it needs 120 s');
+    expect(summary(outcomes).lines.join('\n')).toMatch(/uncut +0 +0 +0 +not run/);
+    const all = await runScenarios([uncut], { seed: 1, minutes: undefined, onlyCase: undefined }, ports(clock));
+    expect(all.map(({ injected }) => injected)).toEqual([3]);
+  });
+
   it('names a failed case with the command that runs exactly that again, and counts a scenario that throws', async () => {
     const clock = { now: 0 };
     const lines: string[] = [];

@@ -36,6 +36,11 @@ export async function runScenarios(
     print(
       `[${index + 1}/${scenarios.length}] ${scenario.name}${Number.isFinite(shareMs) ? `, ${Math.max(0, Math.round(shareMs / 1000))} s` : ''}: ${scenario.about}`,
     );
+    if (scenario.leastSeconds !== undefined && shareMs < scenario.leastSeconds * 1000) {
+      print(`    not run: it needs ${scenario.leastSeconds} s and cannot be cut`);
+      outcomes.push({ name: scenario.name, seconds: 0, injected: 0, passed: 0, failed: [], whole: false });
+      continue;
+    }
     let asked = 0;
     const over = (): boolean => {
       asked += 1;
@@ -65,7 +70,8 @@ export async function runScenarios(
   return outcomes;
 }
 
-function extent({ whole }: TortureCounts): string {
+function extent({ injected, failed, whole }: TortureCounts): string {
+  if (injected === 0 && failed.length === 0) return 'not run';
   return whole ? 'whole' : 'cut by time';
 }
 

@@ -37,7 +37,9 @@ export function readSources(root: string): SourceFile[] {
 
 /** Tests, what only tests use, and what runs only in development. */
 export function isTest(path: string): boolean {
-  return /\.test\.ts$|^([a-z]+\/)?test\/|^torture\/|\/(testing|fixtures)\/|\/fixtures\.ts$|\/(test-[a-z-]+|([a-z-]+-)?conformance)\.ts$/.test(path);
+  return /\.test\.ts$|^([a-z]+\/)?test\/|^torture\/|\/(testing|fixtures)\/|\/fixtures\.ts$|\/(test-[a-z-]+|([a-z-]+-)?conformance)\.ts$/.test(
+    path,
+  );
 }
 
 /** The room a file belongs to; undefined for the house around them. */

@@ -35,5 +35,7 @@ export interface TortureScenario {
   /** One sentence: what is done to what, and what must hold. */
   readonly about: string;
   readonly proves: readonly PromiseId[];
+  /** For one that time cannot cut: it is not run at all when its share of the time is smaller. */
+  readonly leastSeconds?: number;
   run(context: TortureContext): Promise<TortureCounts>;
 }
