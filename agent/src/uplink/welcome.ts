@@ -13,7 +13,7 @@ const CHAIN_ID_BYTES = 16;
 /**
  * Chains that may be begun in a row without a receipt for a commit of them. Each needs a session of its own. An honest collector needs one; a
  * second, when a folder was put back in the moment of the first. Whoever names more heads of chains that it was never sent lies,
- * and would only fill our chain log.
+ * and would only fill our chain log. Test only: a test counts them.
  */
 export const MAX_FORKS_WITHOUT_RECEIPT = 3;
 

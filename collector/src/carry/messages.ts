@@ -3,7 +3,7 @@ import { z } from 'zod';
 const count = z.number().int().nonnegative();
 
 /** What became of one commit of a carried queue. */
-export const carriedCommit = z.discriminatedUnion('type', [
+const carriedCommit = z.discriminatedUnion('type', [
   z.object({ type: z.literal('accepted'), leafIndex: count, repeated: z.boolean() }),
   /** Neither the file nor the collector holds these items. */
   z.object({ type: z.literal('missing'), count, first: z.string() }),
