@@ -3,6 +3,7 @@ import { exists, joinRaw, parentOf, syncAncestors } from '../durable/durable.ts'
 import { errnoOf } from '../durable/errors.ts';
 import type { FilePort, RawPath } from '../durable/file-port.ts';
 import { RestoreError } from './errors.ts';
+import { type RestoreRun, removeLeftovers } from './leftovers.ts';
 
 interface Wish {
   readonly path: Buffer;
@@ -21,19 +22,21 @@ export class TargetFolders {
   readonly root: Buffer;
   readonly #port: FilePort;
   readonly #forbidden: readonly Buffer[];
+  readonly #run: RestoreRun;
   readonly #usualMode = 0o777 & ~process.umask();
   /** Folders seen to be real folders. Nothing of ours replaces a folder, so a yes stays true as far as we are concerned. */
   readonly #entered = new Map<string, Promise<void>>();
   /** By path (latin1 keeps raw bytes apart): recorded wishes, or the mode to give back to a folder that had to be opened up. */
   readonly #wishes = new Map<string, Wish>();
 
-  private constructor(port: FilePort, root: Buffer, forbidden: readonly Buffer[]) {
+  private constructor(port: FilePort, root: Buffer, forbidden: readonly Buffer[], run: RestoreRun) {
     this.#port = port;
     this.root = root;
     this.#forbidden = forbidden;
+    this.#run = run;
   }
 
-  static async open(port: FilePort, root: RawPath, forbidden: readonly RawPath[]): Promise<TargetFolders> {
+  static async open(port: FilePort, root: RawPath, forbidden: readonly RawPath[], run: RestoreRun): Promise<TargetFolders> {
     const real: Buffer[] = [];
     for (const folder of forbidden) if (await exists(port, folder)) real.push(await port.realpath(folder));
     // Looked at before anything is made, so that a refused target leaves no folder behind.
@@ -45,7 +48,7 @@ export class TargetFolders {
       const says = `cannot restore into ${printable(pathText(Buffer.from(root)))}: it is no folder; choose another target`;
       throw new RestoreError('RESTORE_TARGET', says);
     }
-    const folders = new TargetFolders(port, await port.realpath(root), real);
+    const folders = new TargetFolders(port, await port.realpath(root), real, run);
     refuseForbidden(folders.root, real);
     return folders;
   }
@@ -102,7 +105,7 @@ export class TargetFolders {
   async #enter(path: Buffer): Promise<void> {
     if (!path.equals(this.root)) await this.enter(parentOf(path));
     refuseForbidden(path, this.#forbidden);
-    if (path.equals(this.root)) return;
+    if (path.equals(this.root)) return removeLeftovers(this.#port, path, this.#run);
     try {
       await this.#port.mkdir(path, 0o700);
       // Closed while files arrive; without a recorded entry for it the folder ends up with the usual mode.
@@ -125,6 +128,7 @@ export class TargetFolders {
         this.#wishes.set(path.toString('latin1'), { path, mode: facts.mode, mtimeNs: facts.mtimeNs });
       }
     }
+    await removeLeftovers(this.#port, path, this.#run);
   }
 }
 

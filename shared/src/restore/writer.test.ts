@@ -44,7 +44,7 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
     const writer = await open(root, { port });
     const sink = await writer.file(spec('/x', 'hello'));
     await sink.write(Buffer.from('hello'));
-    expect(readdirSync(root)).toEqual([expect.stringMatching(/^\.aq-[0-9a-f]{16}\.part$/)]);
+    expect(readdirSync(root)).toEqual([expect.stringMatching(/^\.aq-[0-9a-f]{8}-[0-9]+-[0-9a-f]{12}\.part$/)]);
     const before = port.steps.length;
     await sink.finish();
     expect(port.steps.slice(before).map((step) => step.operation)).toEqual(['lstat', 'fchmod', 'setTimes', 'sync', 'link', 'unlink']);
@@ -73,7 +73,9 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
       const target = join(root, `at${index}`);
       const port = faultyFiles(nodeFiles, (step) => (step.index === index ? { fail: 'EIO' } : undefined));
       const run = async () => put(await open(target, { port }), '/a/x', 'hello');
-      await expect(run(), operation).rejects.toMatchObject({ code: 'RESTORE_TARGET' });
+      // Tidying up after an earlier restore is not worth failing for.
+      if (operation === 'list') await expect(run(), operation).resolves.toBe('written');
+      else await expect(run(), operation).rejects.toMatchObject({ code: 'RESTORE_TARGET' });
       const there = safeList(join(target, 'a'));
       // The unlink after the link fails last: then the whole file has its name.
       if (there.includes('x')) expect(readFileSync(join(target, 'a/x'), 'utf8')).toBe('hello');

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
-import { parentOf, place, readFully, temporaryBeside, writeFully } from '../durable/durable.ts';
+import { parentOf, place, readFully, writeFully } from '../durable/durable.ts';
 import { errnoOf, fileError } from '../durable/errors.ts';
 import type { FileFacts, FilePort, OpenFile } from '../durable/file-port.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { TargetFolders } from './folders.ts';
+import { partBeside, type RestoreRun, thisRun } from './leftovers.ts';
 import { hostPlatform, type Placement, targetPath, wholePaths } from './target.ts';
 
 export interface WriterOptions {
@@ -19,6 +20,8 @@ export interface WriterOptions {
   /** Replace other files of the same name; without it they are named conflicts. */
   readonly overwrite?: boolean;
   readonly placement?: Placement;
+  /** For tests: who restores; this process unless told. */
+  readonly run?: RestoreRun;
   /** For tests: which platform's names the target can hold. */
   readonly host?: Platform;
 }
@@ -82,8 +85,9 @@ export class RestoreWriter implements RestoreTarget {
   readonly #placement: Placement;
   readonly #host: Platform;
   readonly #folders: TargetFolders;
+  readonly #run: RestoreRun;
 
-  private constructor(options: WriterOptions, root: Buffer, folders: TargetFolders) {
+  private constructor(options: WriterOptions, root: Buffer, folders: TargetFolders, run: RestoreRun) {
     this.root = root;
     this.#port = options.port;
     this.#random = options.random;
@@ -91,21 +95,23 @@ export class RestoreWriter implements RestoreTarget {
     this.#placement = options.placement ?? wholePaths;
     this.#host = options.host ?? hostPlatform;
     this.#folders = folders;
+    this.#run = run;
   }
 
   /** Makes the root ready. Errors: `RESTORE_FORBIDDEN_TARGET`, `RESTORE_TARGET`, `RESTORE_NO_SPACE`. */
   static async open(options: WriterOptions): Promise<RestoreWriter> {
-    const folders = await TargetFolders.open(options.port, options.root, options.forbidden ?? []).catch((error: unknown) => {
+    const run = options.run ?? thisRun();
+    const folders = await TargetFolders.open(options.port, options.root, options.forbidden ?? [], run).catch((error: unknown) => {
       throw restoreError(options.root, error);
     });
-    return new RestoreWriter(options, folders.root, folders);
+    return new RestoreWriter(options, folders.root, folders, run);
   }
 
   async file(spec: FileSpec): Promise<FileSink> {
     return this.#named(spec, async () => {
       const final = this.#finalPath(spec);
       await this.#folders.enter(parentOf(final));
-      const temporary = temporaryBeside(final, this.#random);
+      const temporary = partBeside(final, this.#run, this.#random);
       const file = await this.#port.open(temporary, 'createNew', 0o600);
       return new Sink(
         this.#port,
@@ -139,7 +145,7 @@ export class RestoreWriter implements RestoreTarget {
         await this.#port.symlink(target, final);
       } else {
         this.#refuseUnlessReplaceable(spec, there);
-        const temporary = temporaryBeside(final, this.#random);
+        const temporary = partBeside(final, this.#run, this.#random);
         await this.#port.symlink(target, temporary);
         await place(this.#port, temporary, final, false);
       }
@@ -234,9 +240,24 @@ export class RestoreWriter implements RestoreTarget {
   }
 }
 
+/** Fewer zeros than this are written: a hole would save nothing. */
+const leastHoleBytes = 64 << 10;
+const zeros = Buffer.alloc(1 << 20);
+
+function isZeros(bytes: Uint8Array): boolean {
+  if (bytes.length < leastHoleBytes || bytes[0] !== 0) return false;
+  for (let at = 0; at < bytes.length; at += zeros.length) {
+    const part = bytes.subarray(at, at + zeros.length);
+    if (zeros.compare(part, 0, part.length, 0, part.length) !== 0) return false;
+  }
+  return true;
+}
+
 class Sink implements FileSink {
   readonly temporary: Buffer;
   size = 0;
+  /** Where the last byte that was written ends; what follows is a hole. */
+  #written = 0;
   readonly #port: FilePort;
   readonly #file: OpenFile;
   readonly #hash = createHash('sha256');
@@ -261,7 +282,11 @@ class Sink implements FileSink {
   async write(bytes: Uint8Array): Promise<void> {
     try {
       this.#hash.update(bytes);
-      await writeFully(this.#file, bytes, this.size);
+      // Long runs of zeros are left out: a file with holes must not fill a disk that it fitted on.
+      if (!isZeros(bytes)) {
+        await writeFully(this.#file, bytes, this.size);
+        this.#written = this.size + bytes.length;
+      }
       this.size += bytes.length;
     } catch (error) {
       await this.abort();
@@ -288,8 +313,9 @@ class Sink implements FileSink {
     return this.#hash.digest();
   }
 
-  /** Mode and times first, then the flush that makes them and the bytes durable. */
+  /** Size, mode and times first, then the flush that makes them and the bytes durable. */
   async settle(mode: number | undefined, mtimeNs: bigint): Promise<void> {
+    if (this.#written < this.size) await this.#file.truncate(this.size);
     if (mode !== undefined) await this.#file.chmod(mode);
     await this.#file.setTimes(mtimeNs, mtimeNs);
     await this.#file.sync();
