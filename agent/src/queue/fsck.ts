@@ -151,21 +151,24 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
     yield* rebuildLater(options, 'it cannot be opened');
     return;
   }
-  yield* checkProgress(index, segments, chain, paths.index);
   const checkPath = join(dataDir, 'queue', CHECK_FOLDER);
-  await removeIfThere(port, checkPath);
-  await ensureDirectory(port, checkPath);
-  const fresh = (await IndexStore.open(port, checkPath)).store;
+  let fresh: IndexStore | undefined;
   let wrong: string | undefined;
   try {
+    yield* checkProgress(index, segments, chain, paths.index);
+    await removeIfThere(port, checkPath);
+    await ensureDirectory(port, checkPath);
+    fresh = (await IndexStore.open(port, checkPath)).store;
     await replayBoth(port, index, segments, chain, paths.damaged);
     await replayBoth(port, fresh, segments, chain, paths.damaged);
     wrong = await difference(index, fresh);
     yield* checkKeys(options, fresh);
   } finally {
     await index.close();
-    await fresh.close();
-    await removeTree(port, checkPath);
+    if (fresh !== undefined) {
+      await fresh.close();
+      await removeTree(port, checkPath);
+    }
   }
   if (wrong !== undefined) yield* rebuildLater(options, wrong);
 }

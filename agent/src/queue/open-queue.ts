@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ChainId } from '@aliquot/proto';
 import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
@@ -209,7 +209,10 @@ export async function removeTree(port: FilePort, path: string): Promise<void> {
     if (entry.kind === 'directory') await removeTree(port, name);
     else await port.unlink(name);
   }
+  // A log that came back after a power failure would be replayed into the database that is made next in its place.
+  await port.syncDirectory(path);
   await port.rmdir(path);
+  await port.syncDirectory(dirname(path));
 }
 
 /** Keeps bytes that are no sound record, so that nothing vanishes without a trace. */

@@ -1,7 +1,14 @@
+import { join } from 'node:path';
 import { asChainId, asCommitHash } from '@aliquot/proto';
-import { type CrashScenario, tortureOf } from '@aliquot/shared/testing/enumerate';
+import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import { type CrashScenario, type Life, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import type { DurableQueue } from '../durable-queue.ts';
+import { fsckQueue } from '../fsck.ts';
+import { familyRange } from '../index-keys.ts';
+import { IndexStore } from '../index-store.ts';
+import { queuePaths } from '../open-queue.ts';
 import type { FileReference } from '../queue.ts';
 import { collect } from '../test-support.ts';
 import { QueueLife } from './queue-life.ts';
@@ -107,6 +114,45 @@ export const queueFacts: CrashScenario = {
   },
 };
 
+/** A repair that dies at every step, of an index that lies and bytes that were set aside. */
+const queueRepair: CrashScenario = {
+  name: 'queue-repair',
+  about:
+    'every file and LevelDB call of aliquot-agent fsck --repair fails, is cut short or is the last; the next repair ends the work, and nothing queued is lost',
+  proves: ['P1', 'P6'],
+  begin: async (root, random): Promise<Life<FilePort>> => {
+    const life = new QueueLife(root, random).capture(['a', 2], ['b', 1]).drain().capture(['c', 2]);
+    const queue = await life.open(nodeFiles);
+    for (const step of life.steps) await step.run(queue);
+    await queue.close();
+    const paths = queuePaths(root);
+    const { store } = await IndexStore.open(nodeFiles, paths.index);
+    store.del((await store.firstKey(familyRange('i'))) ?? new Uint8Array());
+    await store.write({ sync: true });
+    await store.close();
+    await ensureDirectory(nodeFiles, paths.damaged);
+    await writeFileDurably(nodeFiles, join(paths.damaged, '00000001-16.bin'), Buffer.from('damaged'));
+    const options = { dataDir: root, random, repair: true };
+    return {
+      open: async (files) => files,
+      steps: [
+        { name: 'repair', run: async (port) => void (await collect(fsckQueue({ ...options, port }))) },
+        {
+          name: 'send the rest',
+          run: async (port) => {
+            const rest = new QueueLife(root, random).drain();
+            const opened = await rest.open(port);
+            for (const step of rest.steps) await step.run(opened);
+            await opened.close();
+          },
+        },
+      ],
+      close: async () => undefined,
+      judge: (files, state) => life.judge(files, { ...state, damaged: state.damaged || !state.whole }),
+    };
+  },
+};
+
 /** What `npm test` enumerates in part. */
 export const queueShort: CrashScenario = {
   name: 'queue-short',
@@ -115,4 +161,6 @@ export const queueShort: CrashScenario = {
   begin: async (root, random) => new QueueLife(root, random, { keptBytes: 0 }).capture(['a', 1]).drain().capture(['b', 2, 2200]).drain(),
 };
 
-export const queueScenarios: readonly TortureScenario[] = [queueDay, queueRollback, queueFacts, queueShort].map(tortureOf);
+export const crashScenarios: Readonly<Record<string, CrashScenario>> = { queueRepair };
+
+export const queueScenarios: readonly TortureScenario[] = [queueDay, queueRollback, queueFacts, queueRepair, queueShort].map(tortureOf);
