@@ -2,6 +2,7 @@ import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { captureScenarios } from '../agent/src/capture/testing/capture-scenarios.ts';
 import { identityScenarios } from '../agent/src/identity/testing/identity-scenarios.ts';
 import { queueScenarios } from '../agent/src/queue/testing/queue-scenarios.ts';
+import { roomScenarios } from '../agent/src/service/testing/room-scenarios.ts';
 import { collectorScenarios } from '../collector/src/store/testing/collector-scenarios.ts';
 import { sharedScenarios } from '../shared/src/testing/shared-scenarios.ts';
 import { fuzzScenarios } from './scenarios/fuzz.ts';
@@ -24,6 +25,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...queueScenarios,
   ...collectorScenarios,
   ...captureScenarios,
+  ...roomScenarios,
   ...fuzzScenarios,
   ...networkScenarios,
   ...outsideAgentScenarios,
