@@ -33,6 +33,11 @@ export class HandshakeGate {
     this.#limits = limits;
   }
 
+  /** Places that are taken. */
+  get size(): number {
+    return this.#total;
+  }
+
   /**
    * A place for one more connection, or undefined when there is none. Calling the answer (once or more) frees the place; `end` is
    * called when somebody else needs it.

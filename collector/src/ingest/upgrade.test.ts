@@ -78,6 +78,18 @@ describe('ingest over sockets', () => {
       .toBe('in');
   });
 
+  it('takes only a few handshakes at once while it is behind with its work, and all again when it is not', async () => {
+    await start();
+    await Promise.all(Array.from({ length: 16 }, () => dial()));
+    await dial();
+    front.nowMs += 5_000;
+    await expect(dial()).rejects.toThrow(/503/);
+    front.timers.elapse();
+    await Promise.all(Array.from({ length: 3 }, () => dial().catch(() => undefined)));
+    front.timers.elapse();
+    await dial();
+  });
+
   it('keeps a place for others once an agent has proved itself', async () => {
     await start(new HandshakeGate({ total: 1, perAddress: 1 }));
     const agent = await front.agent('hplc-1');

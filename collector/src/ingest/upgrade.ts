@@ -7,6 +7,7 @@ import { socketChannel } from './channel.ts';
 import { Connection, type IngestParts } from './connection.ts';
 import type { IngestErrorCode } from './errors.ts';
 import { HandshakeGate } from './handshake-gate.ts';
+import { Pulse } from './pulse.ts';
 import type { Timers } from './timers.ts';
 import { ConnectionGate, UnprovedBytes } from './unproved.ts';
 
@@ -19,6 +20,8 @@ const MAX_STALLED_TURNS = 10;
 /** How often an agent that waits for us gets a sign of life; it gives the line up after three times as long without one. */
 const SIGN_MS = 4_000;
 const STOP_MS = 5_000;
+/** However slow this machine is, so many handshakes are worked on at once. */
+const ALWAYS_TAKEN = 16;
 
 /** The running ingest. */
 export interface Ingest {
@@ -35,6 +38,7 @@ export function attachIngest(
 ): Ingest {
   connections.guard(server);
   const unproved = new UnprovedBytes();
+  const pulse = new Pulse(parts.clock, parts.timers);
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -49,6 +53,8 @@ export function attachIngest(
     stream.on('error', () => stream.destroy());
     if (stopping) return reject(stream, 503);
     if (request.url?.split('?')[0] !== AGENT_PATH) return reject(stream, 404);
+    // They come again after a wait that is drawn for each of them.
+    if (pulse.late && gate.size >= ALWAYS_TAKEN) return reject(stream, 503);
     const leave = gate.enter(request.socket.remoteAddress ?? '', () => stream.destroy());
     if (leave === undefined) {
       parts.log.warn({ code: 'INGEST_LIMIT' satisfies IngestErrorCode }, 'too many connections that have not proved themselves');
@@ -86,6 +92,7 @@ export function attachIngest(
   return {
     async stop() {
       stopping = true;
+      pulse.stop();
       const sessions = [...open];
       for (const { connection } of sessions) connection.end('the collector is stopping');
       const cancel = parts.timers.after(STOP_MS, () => {
