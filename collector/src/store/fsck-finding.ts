@@ -16,6 +16,8 @@ export type FindingCode =
   | 'record-broken'
   /** A record of a later release. */
   | 'record-unknown'
+  /** One byte of a record's header has rotted: what it was follows from the record's content. */
+  | 'header-damaged'
   /** A chunk or page whose bytes have rotted. */
   | 'item-damaged'
   /** The last pack ends in a torn record: a crash's trace, cut at the next start. A warning when sound records stand in it. */

@@ -125,6 +125,7 @@ class PackCheck {
       let next: number | undefined;
       for await (const item of scanRecords(this.#pack, salt, { from, to, wanted: () => true })) {
         const good = item.type === 'record' && item.sound && item.header.kind !== 'index';
+        if (item.type === 'record' && item.mended) this.#rotten(item.header, item.offset);
         if (item.type === 'record' && good) this.#note(item.header, item.offset);
         else {
           next = await this.#judge(item, salt, open, index);
@@ -184,6 +185,12 @@ class PackCheck {
   async #mayBeUnderWay(item: Exclude<Scanned, { type: 'unknown' }>): Promise<boolean> {
     if (item.type === 'record' ? item.sound : item.why === 'incomplete') return true;
     return (await this.#pack.currentSize()) < this.#pack.size;
+  }
+
+  #rotten({ kind }: RecordHeader, offset: number): void {
+    const what = `a byte of the header of ${kind === 'event' || kind === 'index' ? 'an' : 'a'} ${kind} has rotted; its content is whole, and proves what the header was`;
+    const remedy = 'check the disk; the collector goes on with it, and nothing is lost';
+    this.#tell({ code: 'header-damaged', severity: 'warning', what, where: `${this.#pack.path}, byte ${offset}`, remedy });
   }
 
   #note({ kind, id, length }: Pick<RecordHeader, 'kind' | 'id' | 'length'>, offset: number): void {

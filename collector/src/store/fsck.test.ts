@@ -162,6 +162,34 @@ describe('fsck of a collector', () => {
     expect((await check(place)).findings).toEqual([]);
   });
 
+  test('P1 P6 a rotten byte in any header is read around: at start, in a rebuild, in a read and in fsck', async () => {
+    const place = await lab();
+    const pack = join(place.vaultDir, 'packs', '00000001.pack');
+    const live = await catalogRows(place.vaultDir);
+    // Every part of a header, and every kind of record: magic, kind, length, what was synced, id, checksum.
+    for (const [turn, within] of [0, 5, 10, 13, 20, 47, 50].entries()) {
+      const kind = [1, 2, 3, 4, 5, 4, 1][turn] ?? 1;
+      const at = await recordAt(place.vaultDir, kind);
+      await spoil(pack, at + within);
+      if (turn % 2 === 0) rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+      const store = await openCollector(place.dir, place.world.ports());
+      const [vault] = store.vaults();
+      if (vault === undefined) throw new Error('no vault');
+      const records = [];
+      for await (const record of vault.state(place.agent.lineageId, undefined)) records.push(record);
+      expect(records.length).toBeGreaterThan(0);
+      const ids = place.agent.file('/d/a', [content('a')]).items.map((item) => item.id);
+      for await (const item of vault.readItems(ids)) expect(item.type).toBe('item');
+      await store.close();
+      expect(await catalogRows(place.vaultDir)).toEqual(live);
+      expect((await check(place)).findings).toMatchObject([
+        { code: 'header-damaged', severity: 'warning', where: expect.stringContaining(`byte ${at}`) },
+      ]);
+      await spoil(pack, at + within); // mends it
+    }
+    expect((await check(place)).findings).toEqual([]);
+  });
+
   test('P6 names the versions behind a damaged page', async () => {
     const place = await lab();
     await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 2)) + 60);

@@ -17,6 +17,7 @@ import {
   encodePackHeader,
   encodeRecordHeader,
   MAX_PACK_RECORDS,
+  nearHeaders,
   PACK_BYTES,
   PACK_HEADER_BYTES,
   PackIndex,
@@ -180,13 +181,15 @@ export class Journal {
     });
     const verdict = decodeRecordHeader(bytes.subarray(0, RECORD_HEADER_BYTES), salt);
     const payload = bytes.subarray(RECORD_HEADER_BYTES);
-    if (verdict.type !== 'header' || verdict.header.length !== length || !payloadIsSound(verdict.header, payload)) {
+    const fits = (header: RecordHeader): boolean => header.length === length && payloadIsSound(header, payload);
+    const header = verdict.type === 'header' ? verdict.header : [...nearHeaders(bytes, salt)].find(fits);
+    if (header === undefined || !fits(header)) {
       throw new StoreError(
         'STORE_DAMAGED',
         `${path}: the record at byte ${position.offset} is damaged; aliquot fsck names what it concerns`,
       );
     }
-    return { header: verdict.header, payload };
+    return { header, payload };
   }
 
   /**

@@ -9,6 +9,7 @@ import {
   type Footer,
   type HeaderVerdict,
   type IndexRow,
+  nearHeaders,
   nextMagic,
   PACK_HEADER_BYTES,
   payloadIsSound,
@@ -83,6 +84,8 @@ export type Scanned =
       readonly payload: Buffer | undefined;
       /** False when the payload was read and is not what the header says. */
       readonly sound: boolean;
+      /** True when a byte of the header had rotted, and the payload proved what it was. */
+      readonly mended: boolean;
     }
   /** No complete, sound record begins here. Nothing more is yielded. */
   | { readonly type: 'bad'; readonly offset: number; readonly why: 'incomplete' | 'no record' }
@@ -126,7 +129,14 @@ export async function* scanRecords(
   const window = new Window(source);
   let offset = options.from ?? PACK_HEADER_BYTES;
   while (offset < to) {
-    const verdict = decodeRecordHeader(await window.get(offset, RECORD_HEADER_BYTES, to), salt);
+    const bytes = await window.get(offset, RECORD_HEADER_BYTES, to);
+    const verdict = decodeRecordHeader(bytes, salt);
+    const mended = verdict.type === 'bad' ? await mendedRecord(source, salt, offset, Buffer.from(bytes), to) : undefined;
+    if (mended !== undefined) {
+      yield mended;
+      offset = mended.end;
+      continue;
+    }
     if (verdict.type === 'bad') {
       yield { type: 'bad', offset, why: to - offset < RECORD_HEADER_BYTES ? 'incomplete' : 'no record' };
       return;
@@ -144,9 +154,27 @@ export async function* scanRecords(
     }
     let payload: Buffer | undefined;
     if (options.wanted(header.kind, offset)) payload = Buffer.from(await window.get(payloadAt, header.length, to));
-    yield { type: 'record', header, offset, end, payload, sound: payload === undefined || payloadIsSound(header, payload) };
+    yield { type: 'record', header, offset, end, payload, sound: payload === undefined || payloadIsSound(header, payload), mended: false };
     offset = end;
   }
+}
+
+/** The record behind a header of which one byte has rotted: its payload proves which. */
+async function mendedRecord(
+  source: PackSource,
+  salt: number,
+  offset: number,
+  bytes: Buffer,
+  to: number,
+): Promise<Extract<Scanned, { type: 'record' }> | undefined> {
+  const payloadAt = offset + RECORD_HEADER_BYTES;
+  for (const header of nearHeaders(bytes, salt)) {
+    const end = payloadAt + header.length;
+    if (end > to) continue;
+    const payload = await source.read(payloadAt, header.length);
+    if (payloadIsSound(header, payload)) return { type: 'record', header, offset, end, payload, sound: true, mended: true };
+  }
+  return undefined;
 }
 
 /** The footer, when the pack is closed. */

@@ -121,6 +121,24 @@ export function decodeRecordHeader(bytes: Buffer, salt: number): HeaderVerdict {
   return { type: 'header', header };
 }
 
+/**
+ * What a rotten header may have said: every header with a sound checksum that differs from these bytes in one byte. Whoever takes one
+ * must find the payload that it names, whose SHA-256 proves it.
+ */
+export function* nearHeaders(bytes: Buffer, salt: number): Generator<RecordHeader> {
+  if (bytes.length < RECORD_HEADER_BYTES) return;
+  const changed = Buffer.from(bytes.subarray(0, RECORD_HEADER_BYTES));
+  for (let at = 0; at < changed.length; at += 1) {
+    const was = changed.readUInt8(at);
+    for (let flip = 1; flip < 256; flip += 1) {
+      changed[at] = was ^ flip;
+      const verdict = decodeRecordHeader(changed, salt);
+      if (verdict.type === 'header') yield verdict.header;
+    }
+    changed[at] = was;
+  }
+}
+
 /** Where record headers may begin in a run of bytes. */
 export function nextMagic(bytes: Buffer, from: number): number {
   return bytes.indexOf(RECORD_MAGIC, from);
