@@ -20,6 +20,8 @@ export interface InjectedWork<Told> {
   readonly proves: TortureScenario['proves'];
   /** Brings a new stage to where every case begins; nothing may run afterwards. */
   prepare(stage: Stage): Promise<void>;
+  /** False where only the agent is: then the collector keeps running, in this process. */
+  readonly collectorUnderTest: boolean;
   /** The folders whose calls are failed. */
   folders(stage: Stage): readonly string[];
   /** The work, with one program started as `start` says; gives what was told, for the judge. Must leave nothing running. */
@@ -33,7 +35,7 @@ const STAGES = 2;
 
 /** A stage at which every case of the work can begin. */
 async function preparedStage<Told>(work: InjectedWork<Told>): Promise<Stage> {
-  const stage = await Stage.open();
+  const stage = await Stage.open({ collectorInside: !work.collectorUnderTest });
   await work.prepare(stage);
   await stage.unserve();
   await stage.keep();
@@ -46,6 +48,7 @@ async function enumerate<Told>(stage: Stage, work: InjectedWork<Told>): Promise<
   const trace = stage.beside('trace');
   await rm(trace, { force: true });
   const told = await work.act(stage, counting(trace));
+  if (work.collectorUnderTest) await stage.unserve();
   await work.judge(stage, told);
   await stage.unserve();
   const injections = injectionsAt(pointsOf(await finishedTrace(trace), stage.root, work.folders(stage)));
@@ -60,7 +63,7 @@ async function tryOne<Told>(stage: Stage, work: InjectedWork<Told>, injection: I
   await rm(trace, { force: true });
   try {
     const told = await work.act(stage, injecting(injection, stage.root, trace));
-    await stage.unserve();
+    if (work.collectorUnderTest) await stage.unserve();
     const hit = wasHit(await finishedTrace(trace), work.folders(stage), injection.effect);
     await work.judge(stage, told);
     return hit;

@@ -8,7 +8,7 @@ import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { fsckQueue } from '../../agent/src/queue/fsck.ts';
 import { fsckIdentity } from '../../agent/src/uplink/fsck.ts';
-import { aliquot } from '../../collector/src/testing/cli.ts';
+import { aliquot, serving } from '../../collector/src/testing/cli.ts';
 import { type Finished, run, Service } from '../../demo/programs.ts';
 import { freePort } from '../../test/ports.ts';
 
@@ -38,15 +38,18 @@ export function must(holds: boolean, says: string): asserts holds {
 export class Stage {
   readonly #root: string;
   readonly #port: number;
-  #server: Service | undefined;
+  readonly #collectorInside: boolean;
+  #server: { stop(signal?: NodeJS.Signals): Promise<unknown> } | undefined;
 
-  private constructor(root: string, port: number) {
+  private constructor(root: string, port: number, collectorInside: boolean) {
     this.#root = root;
     this.#port = port;
+    this.#collectorInside = collectorInside;
   }
 
-  static async open(): Promise<Stage> {
-    const stage = new Stage(await mkdtemp(join(tmpdir(), 'aliquot-torture-')), await freePort());
+  /** @param collectorInside the collector is not under test: it serves in this process, which spares its start in every case */
+  static async open({ collectorInside = false }: { collectorInside?: boolean } = {}): Promise<Stage> {
+    const stage = new Stage(await mkdtemp(join(tmpdir(), 'aliquot-torture-')), await freePort(), collectorInside);
     await mkdir(stage.folder);
     const kit = createKit({ name: 'lab', blind: false, nowMs: Date.now() }, systemRandom);
     await writeFile(stage.kit, sealKit(kit, PASSPHRASE, systemRandom, { logN: 4, r: 8, p: 1 }), { mode: 0o600 });
@@ -124,18 +127,21 @@ export class Stage {
   }
 
   /** Starts the collector, unless it runs; resolves when it listens, throws if it ends before. */
-  async serve(start: Start = {}): Promise<Service> {
-    if (this.#server) return this.#server;
-    const server = this.startServer(start);
-    await server.event('listening');
-    return server;
+  async serve(start: Start = {}): Promise<void> {
+    if (this.#server) return;
+    if (this.#collectorInside && start.environment === undefined && start.under === undefined) {
+      this.#server = await serving(['--data', this.collectorData, '--listen', new URL(this.url).host]);
+      return;
+    }
+    await this.startServer(start).event('listening');
   }
 
   /** Starts the collector and does not wait for it. */
   startServer({ environment = {}, under = [] }: Start = {}): Service {
     const address = new URL(this.url).host;
-    this.#server = new Service('aliquot', ['serve', '--data', this.collectorData, '--listen', address], environment, under);
-    return this.#server;
+    const server = new Service('aliquot', ['serve', '--data', this.collectorData, '--listen', address], environment, under);
+    this.#server = server;
+    return server;
   }
 
   async unserve(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

@@ -54,6 +54,7 @@ export const agentCapture: InjectedWork<Finished> = {
   about:
     'backup --offline with each system call on the agent folder failed (EIO, ENOSPC) or killed there: what was told as captured survives its sources, and the rest is captured by the next run.',
   proves: ['P1', 'P2', 'P6'],
+  collectorUnderTest: false,
   prepare: enrolled,
   folders: (stage) => [stage.agentData],
   act: (stage, start) => stage.agent(['backup', stage.source, '--offline', '--json'], start),
@@ -81,6 +82,7 @@ export const agentFlush: InjectedWork<Finished> = {
   about:
     'flush of a queue whose sources are gone, with each system call on the agent folder failed or killed there: the next flush sends everything, and every byte comes back.',
   proves: ['P1', 'P2', 'P5'],
+  collectorUnderTest: false,
   prepare: queued,
   folders: (stage) => [stage.agentData],
   async act(stage, start) {
@@ -99,6 +101,7 @@ const agentEnrol: InjectedWork<Finished> = {
   about:
     'enroll with each system call on the agent folder failed or killed there: the same bundle enrols the same PC afterwards, and it backs up.',
   proves: ['P1', 'P6'],
+  collectorUnderTest: false,
   async prepare(stage) {
     await stage.found();
     await writeSources(stage);
@@ -123,6 +126,7 @@ const agentRepair: InjectedWork<Finished> = {
   about:
     'fsck --repair of an agent folder whose index is gone, failed or killed at each system call: repeated, it rebuilds the queue whole from segments and chain log.',
   proves: ['P1', 'P2'],
+  collectorUnderTest: false,
   async prepare(stage) {
     await queued(stage);
     await rm(join(stage.agentData, 'queue', 'index'), { recursive: true });
@@ -144,6 +148,8 @@ async function serviceUntilSafe(stage: Stage, service: Service, patienceMs: numb
     ended = true;
   });
   const started = Date.now();
+  // Asked before, `status` would open the folder itself, and keep the service out of it.
+  await service.event('running').catch(() => {});
   while (!ended && Date.now() - started < patienceMs) {
     const { lines } = await stage.agent(['status', '--json']);
     const status = lines.find((line) => line['event'] === 'status') as
@@ -160,6 +166,7 @@ const agentService: InjectedWork<number> = {
   about:
     'the running service with each system call on the agent folder failed or killed there: started again it gets everything safe by itself.',
   proves: ['P1', 'P2', 'P6'],
+  collectorUnderTest: false,
   prepare: enrolled,
   folders: (stage) => [stage.agentData],
   async act(stage, { environment, under }) {
@@ -189,6 +196,7 @@ const agentRestore: InjectedWork<Finished> = {
   about:
     'an agent restoring its own files with each system call on the target and its folder failed or killed there: nothing partial carries a final name, and the same command finishes later.',
   proves: ['P2', 'P6'],
+  collectorUnderTest: false,
   async prepare(stage) {
     await enrolled(stage);
     await stage.serve();

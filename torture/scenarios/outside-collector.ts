@@ -24,6 +24,7 @@ export const collectorIngest: InjectedWork<Finished | undefined> = {
   about:
     'serve, while an agent sends what is nowhere else, with each system call on the collector folder failed or killed there: no receipt is broken, and after a restart everything arrives.',
   proves: ['P1', 'P2', 'P5'],
+  collectorUnderTest: true,
   prepare: queued,
   folders: (stage) => [stage.collectorData],
   async act(stage, start) {
@@ -49,6 +50,7 @@ const collectorInit: InjectedWork<Finished> = {
   about:
     'init with each system call on the new folder failed or killed there: repeated, it makes a collector or says how to, and that one takes a vault.',
   proves: ['P1', 'P6'],
+  collectorUnderTest: true,
   async prepare() {},
   folders: (stage) => [stage.collectorData],
   act: (stage, start) => stage.operate(['init', '--data', stage.collectorData], start),
@@ -74,6 +76,7 @@ const collectorVault: InjectedWork<Finished | undefined> = {
   about:
     'serve, while it is given a vault and an agent, with each system call failed or killed there: both can be given again, and what was confirmed is there.',
   proves: ['P1', 'P6'],
+  collectorUnderTest: true,
   async prepare(stage) {
     await stage.mustOperate(['init', '--data', stage.collectorData]);
   },
@@ -102,6 +105,7 @@ const collectorRepair: InjectedWork<Finished> = {
   about:
     'fsck --repair of a collector whose catalog is gone, failed or killed at each system call: repeated, it rebuilds the catalog from the packs.',
   proves: ['P1', 'P2'],
+  collectorUnderTest: true,
   async prepare(stage) {
     await queued(stage);
     await stage.serve();
@@ -131,6 +135,7 @@ const operatorRestore: InjectedWork<Finished> = {
   about:
     'the operator restoring a PC with each system call on the target failed or killed there: nothing partial carries a final name, and the same command finishes later.',
   proves: ['P2', 'P6'],
+  collectorUnderTest: false,
   async prepare(stage) {
     await queued(stage);
     await stage.serve();
