@@ -1,6 +1,6 @@
 import type { Clock } from '@aliquot/shared/ports';
 import { QueueError } from './errors.ts';
-import type { QueueFiles, QueueOptions } from './open-queue.ts';
+import { freeBytesFor, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import type { QueueBudget, Room } from './queue.ts';
 import { RECORD_HEADER_BYTES } from './record.ts';
 import { keptBytesBelow } from './retention.ts';
@@ -103,7 +103,7 @@ export class BudgetMeter {
       const fresh = Math.abs(nowMs - known.atMs) < FREE_BELIEVED_MS && known.used < FREE_BELIEVED_BYTES;
       if (fresh && left - budget.minFreeBytes > NEAR_FLOOR_BYTES) return left;
     }
-    const bytes = await this.#options.port.freeBytes(this.#options.dataDir);
+    const bytes = await freeBytesFor(this.#options);
     this.#free = { bytes, atMs: nowMs, used: 0 };
     return bytes;
   }

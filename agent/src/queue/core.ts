@@ -2,7 +2,7 @@ import { FileError } from '@aliquot/shared/durable/errors';
 import { type Applied, applyRecord } from './apply.ts';
 import { QueueError } from './errors.ts';
 import { familyRange } from './index-keys.ts';
-import { closeQueueFiles, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
+import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import { digestOf, type RecordKind } from './record.ts';
 import { Serial } from './serial.ts';
 
@@ -161,8 +161,7 @@ export class QueueCore {
    * handed over was synced before it failed: else a later `sync` would promise what is gone.
    */
   async #startAgain(): Promise<void> {
-    const { port, dataDir } = this.options;
-    if (!this.#mendable || (await port.freeBytes(dataDir)) < START_AGAIN_BYTES) throw this.#refusal();
+    if (!this.#mendable || (await freeBytesFor(this.options)) < START_AGAIN_BYTES) throw this.#refusal();
     const failed = this.#files;
     this.#files = undefined;
     if (failed !== undefined) await closeQueueFiles(failed).catch(() => undefined);

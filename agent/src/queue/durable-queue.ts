@@ -12,7 +12,7 @@ import { GcGate } from './gc-gate.ts';
 import { Holds } from './holds.ts';
 import { numberKey, rawKey } from './index-keys.ts';
 import { Intake } from './intake.ts';
-import { closeQueueFiles, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
+import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import {
   DEFAULT_CLASS,
   encodeCounter,
@@ -152,7 +152,7 @@ export class DurableQueue implements Q.Queue {
   async usage(): Promise<Q.QueueUsage> {
     const { files } = this.#core;
     const from = this.#holds.from();
-    const freeBytes = await this.#options.port.freeBytes(this.#options.dataDir);
+    const freeBytes = await freeBytesFor(this.#options);
     const classes = files.index.state.classBytes;
     return { usedBytes: usedBytes(files, from), keptBytes: keptBytesBelow(files, from), freeBytes, budget: this.#meter.budget, classes };
   }

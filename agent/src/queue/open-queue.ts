@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { ChainId } from '@aliquot/proto';
 import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type Applied, applyRecord } from './apply.ts';
@@ -221,6 +222,11 @@ async function salvage(port: FilePort, log: RecordLog, at: Position, next: Posit
   const length = Math.min(next.offset - at.offset, MAX_SALVAGE_BYTES);
   const name = `${String(at.file).padStart(8, '0')}-${at.offset}.bin`;
   await writeFileDurably(port, join(damagedDir, name), await log.readBytes(at.file, at.offset, length));
+}
+
+/** Bytes that the disk of the queue has left for it. */
+export function freeBytesFor({ port, dataDir }: QueueOptions): Promise<number> {
+  return withFileErrors('ask for free space at', dataDir, () => port.freeBytes(dataDir));
 }
 
 export async function closeQueueFiles(files: QueueFiles): Promise<void> {

@@ -114,6 +114,20 @@ export const queueFacts: CrashScenario = {
   },
 };
 
+/** An index of which much was never flushed: LevelDB may find the later pages of its log and not the earlier ones. */
+const queueIndex: CrashScenario = {
+  name: 'queue-index',
+  about:
+    'every LevelDB call of a queue whose index has many blocks that were never flushed fails or is the last, and any of its pages are lost with the power: whatever it says then, what was captured is sent',
+  proves: ['P1'],
+  strikes: ({ operation }) => operation.startsWith('level:batch'),
+  begin: async (root, random) => {
+    const life = new QueueLife(root, random);
+    for (let file = 0; file < 20; file += 1) life.capture([`${'long-name/'.repeat(400)}${file}`, 1]);
+    return life.drain();
+  },
+};
+
 /** A repair that dies at every step, of an index that lies and bytes that were set aside. */
 const queueRepair: CrashScenario = {
   name: 'queue-repair',
@@ -161,6 +175,8 @@ export const queueShort: CrashScenario = {
   begin: async (root, random) => new QueueLife(root, random, { keptBytes: 0 }).capture(['a', 1]).drain().capture(['b', 2, 2200]).drain(),
 };
 
-export const crashScenarios: Readonly<Record<string, CrashScenario>> = { queueRepair };
+export const crashScenarios: Readonly<Record<string, CrashScenario>> = { queueIndex, queueRepair };
 
-export const queueScenarios: readonly TortureScenario[] = [queueDay, queueRollback, queueFacts, queueRepair, queueShort].map(tortureOf);
+export const queueScenarios: readonly TortureScenario[] = [queueDay, queueRollback, queueFacts, queueIndex, queueRepair, queueShort].map(
+  tortureOf,
+);
