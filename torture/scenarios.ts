@@ -1,5 +1,6 @@
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { captureScenarios } from '../agent/src/capture/testing/capture-scenarios.ts';
+import { carryScenarios } from '../agent/src/carry/testing/carry-scenarios.ts';
 import { identityScenarios } from '../agent/src/identity/testing/identity-scenarios.ts';
 import { queueScenarios } from '../agent/src/queue/testing/queue-scenarios.ts';
 import { roomScenarios } from '../agent/src/service/testing/room-scenarios.ts';
@@ -23,6 +24,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...sharedScenarios,
   ...identityScenarios,
   ...queueScenarios,
+  ...carryScenarios,
   ...collectorScenarios,
   ...captureScenarios,
   ...roomScenarios,

@@ -111,11 +111,17 @@ describe('a queue that is carried by hand', () => {
     const file = await exported();
     expect(splitCarriedFile(file).frames).toHaveLength(1);
     expect(await take(await carryTo(collector, file))).toMatchObject({ receipts: 0, queued: 0 });
+    const lost = await collector.head();
     collector.putBack({ leaves: [], items: new Map(), commits: [], apart: [], epoch: 0, openings: [] });
     await expect(take(await carryTo(collector, await exported()))).rejects.toMatchObject({ code: 'UPLINK_ROLLED_BACK' });
     expect(agent.queue.pending().entries).toBe(1);
     expect(agent.uplink.status().problem?.code).toBe('UPLINK_ROLLED_BACK');
     expect((await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).problem?.code).toBe('UPLINK_ROLLED_BACK');
+    // Healed by the authority, it gets the same commit again, and the problem goes.
+    await collector.reopen([lost]);
+    expect(await take(await carryTo(collector, await exported()))).toMatchObject({ receipts: 1, queued: 0 });
+    expect(agent.uplink.status().problem).toBeUndefined();
+    expect(collector.itemCount).toBe(3);
   });
 
   test('receipts may be taken in twice, and after a crash between two of them', async () => {

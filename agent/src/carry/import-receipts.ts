@@ -180,6 +180,7 @@ class ReceiptImport {
     const isPresentChain = equalBytes(question.chainId, queue.chain().chainId);
     if (seen !== undefined && sameHead(seen, head)) {
       // Taken in before, wholly or until a crash: what is missing is made up for.
+      await this.#learn(ready);
       if (isPresentChain) await this.#settleChain(ready);
       return seen;
     }
@@ -190,9 +191,14 @@ class ReceiptImport {
       throw new CarryError('CARRY_OUTDATED', `${this.#path} ${says}; nothing is lost: export again and carry that`);
     }
     const believed = await welcome.believe(ready, collector, certificate);
+    await this.#learn(ready);
     await this.#settleChain(ready);
-    if (ready.gcEpoch > queue.gcEpoch()) await queue.learnGcEpoch(ready.gcEpoch);
     return believed;
+  }
+
+  async #learn({ gcEpoch }: Ready): Promise<void> {
+    const { queue } = this.#parts;
+    if (gcEpoch > queue.gcEpoch()) await queue.learnGcEpoch(gcEpoch);
   }
 
   async #settleChain(ready: Ready): Promise<void> {
