@@ -9,6 +9,7 @@ import { sharedScenarios } from '../shared/src/testing/shared-scenarios.ts';
 import { fuzzScenarios } from './scenarios/fuzz.ts';
 import { killScenarios } from './scenarios/kill-at-random.ts';
 import { networkScenarios } from './scenarios/network.ts';
+import { networkCableScenarios } from './scenarios/network-cable.ts';
 import { oddityScenarios } from './scenarios/oddities.ts';
 import { outsideAgentScenarios } from './scenarios/outside-agent.ts';
 import { outsideClockScenarios } from './scenarios/outside-clocks.ts';
@@ -30,6 +31,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...roomScenarios,
   ...fuzzScenarios,
   ...networkScenarios,
+  ...networkCableScenarios,
   ...outsideAgentScenarios,
   ...outsideCollectorScenarios,
   ...outsideDiskScenarios,
