@@ -240,7 +240,7 @@ describe('a disk that is full', () => {
     const late = queue.capture();
     await put(queue, sample('/data/b'));
     full = true;
-    await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_STORAGE' });
+    await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_STORAGE', retryable: true });
     await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_POISONED', retryable: true });
     full = false;
     await expect(queue.sync()).rejects.toMatchObject({ code: 'QUEUE_POISONED' });

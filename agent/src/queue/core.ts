@@ -1,6 +1,5 @@
-import { FileError } from '@aliquot/shared/durable/errors';
 import { type Applied, applyRecord } from './apply.ts';
-import { QueueError } from './errors.ts';
+import { isNoSpace, QueueError } from './errors.ts';
 import { familyRange } from './index-keys.ts';
 import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import { digestOf, type RecordKind } from './record.ts';
@@ -183,11 +182,4 @@ export class QueueCore {
       : 'the queue takes nothing more after a failed write; mend the disk and start the agent again';
     return new QueueError('QUEUE_POISONED', says, { cause: this.#poison, retryable: this.#mendable });
   }
-}
-
-/** Whether an error, or what caused it, is a full disk: by its code, or in LevelDB's words. */
-function isNoSpace(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error instanceof FileError && error.code === 'FILE_NO_SPACE') return true;
-  return /no space left|disk quota exceeded/i.test(error.message) || isNoSpace(error.cause);
 }

@@ -1,4 +1,5 @@
 import { AliquotError } from '@aliquot/proto';
+import { FileError } from '@aliquot/shared/durable/errors';
 
 export type QueueErrorCode =
   /** A queue or chain record is not what its header, checksum or layout says. */
@@ -20,3 +21,10 @@ export type QueueErrorCode =
 
 /** What goes wrong in the agent's queue and chain log. */
 export class QueueError extends AliquotError<QueueErrorCode> {}
+
+/** Whether an error, or what caused it, is a full disk: by its code, or in LevelDB's words. */
+export function isNoSpace(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof FileError && error.code === 'FILE_NO_SPACE') return true;
+  return /no space left|disk quota exceeded/i.test(error.message) || isNoSpace(error.cause);
+}

@@ -1,6 +1,6 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Level } from 'level';
-import { QueueError } from './errors.ts';
+import { isNoSpace, QueueError } from './errors.ts';
 import { familyFrom, META_KEY } from './index-keys.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
 
@@ -92,9 +92,9 @@ export class IndexStore {
     try {
       await this.#level.batch([...batch, { type: 'put', key: META_KEY, value: encodeState(this.state) }], { sync: options.sync === true });
     } catch (cause) {
-      throw new QueueError('QUEUE_STORAGE', 'the queue index cannot be written; free disk space or mend the disk, then start again', {
-        cause,
-      });
+      const full = isNoSpace(cause);
+      const says = full ? 'free some space, and it goes on by itself' : 'mend the disk, then start again';
+      throw new QueueError('QUEUE_STORAGE', `the queue index cannot be written; ${says}`, { cause, retryable: full });
     }
     this.#overlay.clear();
   }
