@@ -109,7 +109,7 @@ export class RestoreWriter implements RestoreTarget {
 
   async file(spec: FileSpec): Promise<FileSink> {
     return this.#named(spec, async () => {
-      const final = this.#finalPath(spec);
+      const final = this.#pathBelow(spec);
       await this.#folders.enter(parentOf(final));
       const temporary = partBeside(final, this.#run, this.#random);
       const file = await this.#port.open(temporary, 'createNew', 0o600);
@@ -133,7 +133,7 @@ export class RestoreWriter implements RestoreTarget {
 
   async symlink(spec: LinkSpec): Promise<Outcome> {
     return this.#named(spec, async () => {
-      const final = this.#finalPath(spec);
+      const final = this.#pathBelow(spec);
       const target = Buffer.from(spec.linkTarget);
       await this.#folders.enter(parentOf(final));
       const there = await this.#lookAt(final);
@@ -161,6 +161,15 @@ export class RestoreWriter implements RestoreTarget {
 
   #finalPath(spec: { readonly platform: Platform; readonly path: Uint8Array }): Buffer {
     return targetPath(this.root, spec.platform, spec.path, this.#host, this.#placement);
+  }
+
+  /** The root of a file system is the target folder itself: an honest agent records it as a folder, never as a file or link. */
+  #pathBelow(spec: { readonly platform: Platform; readonly path: Uint8Array }): Buffer {
+    const final = this.#finalPath(spec);
+    if (final.equals(this.root)) {
+      throw new RestoreError('RESTORE_BAD_PATH', `will not restore ${printable(pathText(spec.path))}: it is the target folder itself`);
+    }
+    return final;
   }
 
   async #complete(spec: FileSpec, final: Buffer, sink: Sink): Promise<Outcome> {
