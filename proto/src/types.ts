@@ -405,7 +405,9 @@ export type EventBody =
       readonly decision: ForkDecision;
       /** The clone's own name; empty when restored. */
       readonly name: string;
-    };
+    }
+  /** An operator has seen what is wrong with an agent and cannot be mended: versions that are lost, clones. */
+  | { readonly type: 'problemsAcknowledged'; readonly timeMs: number; readonly agentId: AgentId };
 
 // ---- the session, before keys are agreed -------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ import { readRecords } from '../rest/record-stream.ts';
 import { type CarriedCommit, type PartAnswer, partAnswer } from './messages.ts';
 
 /** Frames are gathered into requests of about this size. */
-const PART_BYTES = 4 * 1024 * 1024;
+const PART_BYTES = 2 * 1024 * 1024;
 
 export interface BringParts {
   readonly files: FilePort;
@@ -177,7 +177,7 @@ class Door {
         frames = [];
         bytes = 0;
       }
-      frames.push(withLength(frame));
+      frames.push(encodeCarriedLength(frame.length), frame);
       bytes += CARRIED_LENGTH_BYTES + frame.length;
     }
     if (frames.length > 0 || !sent) yield this.#part(frames);

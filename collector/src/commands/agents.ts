@@ -38,6 +38,33 @@ export function registerAgents(program: Command, context: CommandContext): void 
     const text = `Agent ${name} is revoked. What it backed up stays, and can be restored with the kit.`;
     await output.result({ event: 'revoked', agent: name, agentId: found.agentId }, text);
   });
+  registerAcknowledge(agent, context);
+}
+
+/** What nothing mends, and what therefore stays in `agents` until somebody says that it was seen. */
+const ACKNOWLEDGEABLE: ReadonlySet<string> = new Set(['versions-lost', 'chain-clone']);
+
+function registerAcknowledge(agent: Command, context: CommandContext): void {
+  const acknowledge = agent
+    .command('acknowledge')
+    .description(
+      'Say that you have seen what cannot be mended: versions that are lost, and clones that were enrolled anew. The log records it.',
+    )
+    .argument('NAME', "the agent's name");
+  withJson(withCollector(acknowledge));
+  withExample(acknowledge, 'aliquot agent acknowledge hplc-1');
+  acknowledge.action(async (name: string, options: AgentsOptions) => {
+    const output = outputOf(context, options);
+    const vault = await inspectedVault(context, options);
+    const { agentId, problems } = await vault.agent(name);
+    const seen = problems.filter(({ code }) => ACKNOWLEDGEABLE.has(code)).map(({ code, message }) => ({ code, message }));
+    if (seen.length > 0) await vault.acknowledgeProblems(agentId);
+    const text =
+      seen.length === 0
+        ? `Nothing is wrong with ${name} that could be acknowledged; \`aliquot agents\` shows what is, and what to do.`
+        : `Acknowledged, and recorded in the log:\n${seen.map(({ message }) => `  ${message}`).join('\n')}`;
+    await output.result({ event: 'acknowledged', agent: name, problems: seen }, text);
+  });
 }
 
 async function listAgents(context: CommandContext, options: AgentsOptions): Promise<void> {

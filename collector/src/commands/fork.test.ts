@@ -131,5 +131,9 @@ describe('two PCs with one identity, for the operator', () => {
     ]);
     await ok('fsck', '--data', join(dir, 'data'));
     expect((await ok('agents', '--json')).lines[0]?.['problems']).toMatchObject([{ code: 'chain-clone' }]);
+    const told = (await ok('agent', 'acknowledge', 'hplc-1', '--json')).lines;
+    expect(told).toMatchObject([{ event: 'acknowledged', problems: [{ code: 'chain-clone' }] }]);
+    expect((await ok('agents', '--json')).lines[0]?.['problems']).toEqual([]);
+    expect((await ok('agent', 'acknowledge', 'hplc-1')).stdout).toContain('Nothing is wrong');
   });
 });

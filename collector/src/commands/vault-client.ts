@@ -175,6 +175,10 @@ export class VaultClient {
     await this.#post(leafAnswer, `/agents/${agentId}/revoke`, { reason });
   }
 
+  async acknowledgeProblems(agentId: string): Promise<void> {
+    await this.#post(leafAnswer, `/agents/${agentId}/acknowledge`, {});
+  }
+
   async stats(): Promise<StatsAnswer> {
     return (await this.#get(stats, '/stats')).value;
   }

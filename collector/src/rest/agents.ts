@@ -79,6 +79,14 @@ function nameTaken(bearer: AgentRecord): string {
     : `a bundle for ${name} is already waiting to be used: use it, or \`aliquot agent revoke ${name}\` first`;
 }
 
+/** Records that an operator has seen what cannot be mended about an agent. */
+export async function acknowledgeProblems(context: RestContext, vault: VaultStore, agentId: string): Promise<{ leafIndex: number }> {
+  const agent = agentOf(vault, agentId);
+  const answer = await vault.appendEvent({ type: 'problemsAcknowledged', timeMs: context.clock.nowMs(), agentId: agent.agentId });
+  context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name }, 'problems acknowledged');
+  return answer;
+}
+
 /** Ends an agent for good: its session closes now, and it is refused from now on. */
 export async function revokeAgent(context: RestContext, vault: VaultStore, agentId: string, body: unknown): Promise<{ leafIndex: number }> {
   const { reason } = revokeRequest.parse(body);

@@ -4,7 +4,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { z } from 'zod';
 import { takePart } from '../carry/part.ts';
 import { carriedReceipts } from '../carry/receipts.ts';
-import { agentsAnswer, expectAgent, revokeAgent } from './agents.ts';
+import { acknowledgeProblems, agentsAnswer, expectAgent, revokeAgent } from './agents.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
 import { decideFork } from './forks.ts';
@@ -95,6 +95,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults/:vault/agents', async (request) => expectAgent(context, vault(request), request.body));
   app.post('/vaults/:vault/agents/:agent/revoke', async (request) =>
     revokeAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
+  );
+  app.post('/vaults/:vault/agents/:agent/acknowledge', async (request) =>
+    acknowledgeProblems(context, vault(request), agentPath.parse(request.params).agent),
   );
   app.post('/vaults/:vault/agents/:agent/fork', async (request) =>
     decideFork(context, vault(request), agentPath.parse(request.params).agent, request.body),

@@ -11,12 +11,15 @@ export function problemsOf(row: AgentRow, lines: AgentLines, lost: readonly Lost
     ...apart
       .filter(({ state }) => state === 'held')
       .map(({ historyId, openedAtMs }) => undecided(row, heldName(row.name, historyId), openedAtMs)),
-    ...lost.map(lostVersions),
+    ...lost.map((one) => lostVersions(row, one)),
     ...reported.filter(({ agentId }) => hex(agentId) === hex(row.agentId)).map(rolledBack),
-    ...apart
-      .filter(({ state }) => state === 'clone')
-      .map(({ name, decidedAtMs, openedAtMs }) => clone(row, name, decidedAtMs ?? openedAtMs)),
+    ...apart.filter(isUnseenClone).map(({ name, decidedAtMs, openedAtMs }) => clone(row, name, decidedAtMs ?? openedAtMs)),
   ];
+}
+
+/** A clone that went on after an operator last said that it is known. */
+function isUnseenClone({ state, line, acknowledgedLeaf }: ReturnType<AgentLines['apart']>[number]): boolean {
+  return state === 'clone' && (acknowledgedLeaf === undefined || line.leafIndex > acknowledgedLeaf);
 }
 
 function undecided({ name }: AgentRow, held: string, sinceMs: number): AgentProblem {
@@ -26,13 +29,13 @@ function undecided({ name }: AgentRow, held: string, sinceMs: number): AgentProb
 }
 
 function clone({ name }: AgentRow, cloneName: string, sinceMs: number): AgentProblem {
-  const message = `another PC, ${cloneName}, uses the identity of ${name}: enroll that PC anew with aliquot enroll; what it backed up stays under ${cloneName}`;
+  const message = `another PC, ${cloneName}, uses the identity of ${name}: enroll that PC anew with aliquot enroll, then: aliquot agent acknowledge ${name}; what it backed up stays under ${cloneName}`;
   return { code: 'chain-clone', sinceMs, message };
 }
 
-function lostVersions({ sequence, versions, timeMs }: LostRow): AgentProblem {
+function lostVersions({ name }: AgentRow, { sequence, versions, timeMs }: LostRow): AgentProblem {
   const what = versions === 1 ? 'one version' : `${versions} versions`;
-  const message = `${what} of commit ${sequence} went with a log that was rolled back: neither the PC nor its sources had the bytes any more; aliquot-agent status on that PC names the files`;
+  const message = `${what} of commit ${sequence} went with a log that was rolled back: neither the PC nor its sources had the bytes any more; aliquot-agent status on that PC names the files; when you have seen to it: aliquot agent acknowledge ${name}`;
   return { code: 'versions-lost', sinceMs: timeMs, message };
 }
 

@@ -8,6 +8,7 @@ import { historyIdOf } from './history-id.ts';
 import type { Registry } from './registry.ts';
 
 type Forked = Extract<EventBody, { type: 'chainForked' }>;
+type Acknowledged = Extract<EventBody, { type: 'problemsAcknowledged' }>;
 type Decided = Extract<EventBody, { type: 'forkDecided' }>;
 
 /** What an announced chain is told of a line that ended when the trunk went on elsewhere. */
@@ -24,9 +25,28 @@ export function applyForked(change: CatalogChange, { agentId, at }: Forked, leaf
     decidedAtMs: undefined,
     decidedLeaf: undefined,
     name: '',
+    acknowledgedLeaf: undefined,
   };
   change.put(keys.history(agentId, row.historyId), values.history(row));
   return (registry) => registry.lines(agentId)?.setHistory(row);
+}
+
+/** What cannot be mended was seen: lost versions are no problem any more, nor are clones that do not go on from here. */
+export async function applyAcknowledged(
+  change: CatalogChange,
+  { agentId }: Acknowledged,
+  leaf: LeafPlace,
+  registry: Registry,
+): Promise<Effect> {
+  for await (const [key] of change.scan(ranges.lostOf(agentId))) change.del(key);
+  const clones = (registry.lines(agentId)?.apart() ?? [])
+    .filter(({ state }) => state === 'clone')
+    .map(({ line: _, ...row }): HistoryRow => ({ ...row, acknowledgedLeaf: leaf.leafIndex }));
+  for (const row of clones) change.put(keys.history(agentId, row.historyId), values.history(row));
+  return (live) => {
+    live.dropLost(agentId);
+    for (const row of clones) live.lines(agentId)?.setHistory(row);
+  };
 }
 
 /** The newest commit of its chain id. The trunk's word goes before that of a history held apart, which may share its old chain id. */

@@ -16,7 +16,7 @@ import {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { HashNode } from '@aliquot/shared/log/merkle';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
-import { applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
+import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type AgentRow, type HeadRow, NO_LINEAGE, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
@@ -243,6 +243,8 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
       change.put(keys.sums, values.sums(decided.sums));
       return decided.effect;
     }
+    case 'problemsAcknowledged':
+      return applyAcknowledged(change, event, leaf, registry);
     case 'gcEpochAnnounced': {
       change.put(keys.gcEpoch, values.u64(event.gcEpoch));
       return (live) => {

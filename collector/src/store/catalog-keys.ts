@@ -109,6 +109,7 @@ export const ranges = {
   chainHeads: under(Buffer.from('c')),
   histories: under(Buffer.from('f')),
   lost: under(Buffer.from('w')),
+  lostOf: (agent: AgentId) => under(letter('w').fixed(agent).finish()),
   epochs: under(Buffer.from('e')),
   reported: under(Buffer.from('r')),
   seen: under(Buffer.from('~s')),

@@ -99,6 +99,8 @@ export interface HistoryRow {
   readonly decidedLeaf: number | undefined;
   /** A clone's own name. */
   readonly name: string;
+  /** Of a clone: the leaf at which an operator said that it is known. */
+  readonly acknowledgedLeaf: number | undefined;
 }
 
 export interface Sums {
@@ -230,6 +232,7 @@ export const values = {
       .u64(optional(row.decidedAtMs))
       .u64(optional(row.decidedLeaf))
       .text(row.name)
+      .u64(optional(row.acknowledgedLeaf))
       .finish(),
   learned: (epoch: number, logEpoch: number) => new RowWriter().u64(epoch).u32(logEpoch).finish(),
   lost: (row: LostRow) => new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
@@ -305,7 +308,7 @@ export const read = {
     const at = { chainId: asChainId(row.fixed(16)), sequence: row.u64(), hash: asCommitHash(row.fixed(32)) };
     const opened = { openedAtMs: row.u64(), openedLeaf: row.u64() };
     const decided = { decidedAtMs: fromOptional(row.u64()), decidedLeaf: fromOptional(row.u64()) };
-    return { historyId, state, at, ...opened, ...decided, name: row.text() };
+    return { historyId, state, at, ...opened, ...decided, name: row.text(), acknowledgedLeaf: fromOptional(row.u64()) };
   },
   learned: (bytes: Uint8Array) => {
     const row = new RowReader(bytes);

@@ -5,6 +5,7 @@ import { verifyHead } from '@aliquot/shared/log/receipt';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { judgeHead } from './judge-head.ts';
+import type { AgentProblemCode } from './vault-store.ts';
 
 /**
  * Checks an event against what the vault knows before it becomes a leaf. Answers with the leaf that already records it,
@@ -43,12 +44,24 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       return admitOpening(core, descriptor, event);
     case 'chainForked':
       throw bad('forks are recorded by the store itself');
+    case 'problemsAcknowledged': {
+      const record = core.registry.record(event.agentId);
+      if (record === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
+      if (!record.problems.some(({ code }) => isAcknowledgeable(code)))
+        throw bad(`nothing is wrong with ${record.name} that could be acknowledged`);
+      return undefined;
+    }
     case 'forkDecided':
       return admitDecision(core, event);
     case 'gcEpochAnnounced':
       if (event.gcEpoch <= core.registry.gcEpoch) throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
       return undefined;
   }
+}
+
+/** What stays wrong until a person says that it was seen, because nothing mends it. */
+function isAcknowledgeable(code: AgentProblemCode): boolean {
+  return code === 'versions-lost' || code === 'chain-clone';
 }
 
 function bad(why: string): StoreError {

@@ -104,6 +104,7 @@ describe('fsck of a collector', () => {
       await copy.back(vault, [copy.directory(`/${turn}`)]);
     }
     await vault.announceGcEpoch(place.world.clock.now);
+    await vault.appendEvent({ type: 'problemsAcknowledged', timeMs: 1, agentId: agent.agentId });
     await store.close();
     expect(await check(place)).toEqual({ findings: [], faults: 0 });
     const live = await catalogRows(place.vaultDir);

@@ -150,6 +150,10 @@ export class Registry {
     this.#agents.get(hex(agentId))?.lost.push(lost);
   }
 
+  dropLost(agentId: AgentId): void {
+    this.#agents.get(hex(agentId))?.lost.splice(0);
+  }
+
   addReported(leafIndex: number, head: ReportedHead): void {
     this.#reported.set(leafIndex, head);
   }

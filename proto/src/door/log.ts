@@ -87,6 +87,7 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
       epochOpened: object('EventBody.EpochOpened', { timeMs, opening: signed }),
       chainForked: object('EventBody.ChainForked', { timeMs, agentId, at: chainPoint }),
       gcEpochAnnounced: object('EventBody.GcEpochAnnounced', { timeMs, gcEpoch: positive }),
+      problemsAcknowledged: object('EventBody.ProblemsAcknowledged', { timeMs, agentId }),
       forkDecided: checked(
         object('EventBody.ForkDecided', {
           timeMs,

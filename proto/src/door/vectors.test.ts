@@ -100,7 +100,7 @@ describe('the vectors', () => {
       expect(kinds).toContain(`ClientFrame.${kind}`);
     for (const kind of ['notice', 'gcEpoch']) expect(kinds).toContain(`ServerFrame.${kind}`);
     const events = ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked'];
-    for (const kind of [...events, 'gcEpochAnnounced', 'forkDecided']) {
+    for (const kind of [...events, 'gcEpochAnnounced', 'forkDecided', 'problemsAcknowledged']) {
       expect(kinds).toContain(`EventBody.${kind}`);
     }
   });

@@ -180,6 +180,7 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('epochOpened' as const), timeMs, opening: signed }),
   fc.record({ type: fc.constant('chainForked' as const), timeMs, agentId, at: chainPoint }),
   fc.record({ type: fc.constant('gcEpochAnnounced' as const), timeMs, gcEpoch: positive }),
+  fc.record({ type: fc.constant('problemsAcknowledged' as const), timeMs, agentId }),
   fc
     .record({
       type: fc.constant('forkDecided' as const),

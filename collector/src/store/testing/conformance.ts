@@ -351,7 +351,15 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(live).toMatchObject({ state: [[1], [0, 1]], lost: [], kept: [[1]] });
       expect(live.problems).toMatchObject([{ code: 'versions-lost' }]);
       await places.close(store);
-      expect(await seen(await places.open(world))).toEqual(live);
+      const again = await places.open(world);
+      expect(await seen(again)).toEqual(live);
+      // It stays until a person says that it was seen.
+      const seenIt = { type: 'problemsAcknowledged' as const, timeMs: world.clock.now, agentId: agent.agentId };
+      await again.appendEvent(seenIt);
+      expect(await seen(again)).toEqual({ ...live, problems: [] });
+      expect(await codeOf(again.appendEvent(seenIt))).toBe('STORE_BAD_EVENT');
+      await places.close(again);
+      expect(await seen(await places.open(world))).toEqual({ ...live, problems: [] });
     });
 
     forkConformance(begin);

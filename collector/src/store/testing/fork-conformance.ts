@@ -202,6 +202,11 @@ export function forkConformance(begin: () => Promise<Place>): void {
     expect(only(again, agent)).toMatchObject({ state: 'clone', name: 'hplc-9', files: 2, head: copy.head });
     expect(again.agentById(agent.agentId)?.problems).toMatchObject([{ code: 'chain-clone', message: expect.stringContaining('hplc-9') }]);
     expect(again.agentById(agent.agentId)).toMatchObject({ files: 2, chainHead: agent.head });
+    // Once it is known, it is a problem again only when that PC goes on under the old identity.
+    await again.appendEvent({ type: 'problemsAcknowledged', timeMs: world.clock.now, agentId: agent.agentId });
+    expect(again.agentById(agent.agentId)?.problems).toEqual([]);
+    await copy.back(again, [copy.directory('/goes on')]);
+    expect(again.agentById(agent.agentId)?.problems).toMatchObject([{ code: 'chain-clone' }]);
   });
 
   test('I-C12 P2 what a held history inherits from the trunk is what it has no version of', async () => {
