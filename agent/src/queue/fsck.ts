@@ -148,6 +148,11 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
       );
       return;
     }
+    if (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') {
+      const what = 'a power failure took writes of the index that were not flushed';
+      yield note('FSCK_INDEX_BEHIND', what, paths.index, 'nothing to do: it is built anew when the queue is opened');
+      return;
+    }
     yield* rebuildLater(options, 'it cannot be opened');
     return;
   }

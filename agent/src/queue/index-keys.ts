@@ -1,6 +1,6 @@
 /*
  * The key families of the queue's index: one byte, then the rest. Numbers are 64-bit big-endian, so LevelDB's byte order is
- * their order. Everything but the cache is a pure function of segments and chain log (I-A5).
+ * their order. Everything but `w` and the cache is a pure function of segments and chain log (I-A5).
  *
  *   m                       counters and checkpoint (`IndexState`)
  *   q ‖ entry               unsigned version: where its record is, its batch, hold, bytes and time
@@ -13,10 +13,11 @@
  *   l ‖ entry               lost version, not acknowledged: its path; for a lost reference 00, a reason and the path
  *   r ‖ path                reference: a settled result that is only at its source
  *   s ‖ settled ‖ path      the same in the order of their times
+ *   w, w ‖ number           writes that were not flushed yet (`WriteWitness`)
  *   x ‖ cache index         cached chunk: a cache, it may be lost at any time
  */
 
-export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'x';
+export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'w' | 'x';
 
 export const META_KEY: Uint8Array = Buffer.from('m', 'ascii');
 

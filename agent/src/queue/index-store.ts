@@ -3,6 +3,7 @@ import type { Level } from 'level';
 import { isNoSpace, QueueError } from './errors.ts';
 import { familyFrom, META_KEY } from './index-keys.ts';
 import { decodeState, emptyState, encodeState, type IndexState } from './index-state.ts';
+import { WriteWitness } from './write-witness.ts';
 
 type Range = { readonly gte: Uint8Array; readonly lt?: Uint8Array };
 
@@ -15,13 +16,15 @@ export class IndexStore {
   #overlay = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>();
   /** Counters as they are with the overlay. Changed by `apply`, written by `write`. */
   state: IndexState;
+  readonly #witness: WriteWitness;
 
-  private constructor(level: Level<Uint8Array, Uint8Array>, state: IndexState) {
+  private constructor(level: Level<Uint8Array, Uint8Array>, state: IndexState, witness: WriteWitness) {
     this.#level = level;
+    this.#witness = witness;
     this.state = state;
   }
 
-  /** `found` is false when the database holds no state of this release: replay everything. Throws what LevelDB throws. */
+  /** `found` is false when the database holds no state of this release: replay everything. Throws what LevelDB throws, and `QUEUE_DAMAGED` when a write is missing among others. */
   static async open(port: FilePort, path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
     const level = await port.openLevel<Uint8Array, Uint8Array>(path, {
       keyEncoding: 'view',
@@ -31,9 +34,10 @@ export class IndexStore {
       maxOpenFiles: 64,
     });
     try {
+      const witness = await WriteWitness.load(level);
       const bytes = await level.get(META_KEY);
       const state = bytes === undefined ? undefined : decodeState(bytes);
-      return { store: new IndexStore(level, state ?? emptyState()), found: state !== undefined };
+      return { store: new IndexStore(level, state ?? emptyState(), witness), found: state !== undefined };
     } catch (error) {
       await level.close();
       throw error;
@@ -89,8 +93,11 @@ export class IndexStore {
     const batch = [...this.#overlay.values()].map(({ key, value }) =>
       value === undefined ? ({ type: 'del', key } as const) : ({ type: 'put', key, value } as const),
     );
+    const sync = options.sync === true || this.#witness.isFull;
     try {
-      await this.#level.batch([...batch, { type: 'put', key: META_KEY, value: encodeState(this.state) }], { sync: options.sync === true });
+      const own = [{ type: 'put', key: META_KEY, value: encodeState(this.state) } as const, ...this.#witness.operations(sync)];
+      await this.#level.batch([...batch, ...own], { sync });
+      this.#witness.written(sync);
     } catch (cause) {
       const full = isNoSpace(cause);
       const says = full ? 'free some space, and it goes on by itself' : 'mend the disk, then start again';

@@ -57,7 +57,9 @@ const RETRYABLE: ReadonlySet<UplinkErrorCode> = new Set<UplinkErrorCode>([
 /** What goes wrong between the agent and its collector. */
 export class UplinkError extends AliquotError<UplinkErrorCode> {
   constructor(code: UplinkErrorCode, message: string, cause?: unknown) {
-    super(code, message, { retryable: RETRYABLE.has(code), cause });
+    // A full disk passes: the queue goes on by itself once there is space, and the sending with it.
+    const passing = code === 'UPLINK_QUEUE' && cause instanceof AliquotError && cause.retryable;
+    super(code, message, { retryable: RETRYABLE.has(code) || passing, cause });
   }
 }
 
