@@ -38,6 +38,8 @@ export interface CrashScenario {
   readonly name: string;
   readonly about: string;
   readonly proves: readonly PromiseId[];
+  /** Only these steps are struck; all unless told. */
+  readonly strikes?: (step: Step) => boolean;
   /** A new life in an empty folder. What it writes here by itself is durable; randomness must come from what is given. */
   // biome-ignore lint/suspicious/noExplicitAny: each life knows its own session, nobody else looks at it
   begin(root: string, random: SeededRandom): Promise<Life<any>>;
@@ -78,7 +80,7 @@ export async function enumerate(scenario: CrashScenario, options: EnumerateOptio
   });
   let [injected, passed, number, whole] = [0, 0, 0, true];
   cases: for (const step of steps) {
-    for (const plan of fatesOf(step)) {
+    for (const plan of scenario.strikes?.(step) === false ? [] : fatesOf(step)) {
       number += 1;
       if (options.onlyCase === undefined ? number % every !== 0 : options.onlyCase !== number) continue;
       if (options.over?.() === true) {

@@ -84,6 +84,11 @@ const plans: Readonly<Record<StepKind, readonly FatePlan[]>> = {
     { name: 'fails although done', fate: { failAfter: 'EIO' } },
     ...kills,
     ...lost,
+    {
+      name: 'power off after, some pages of its log kept',
+      fate: after,
+      survival: (random) => ({ content: 'none', names: 'none', level: { holes: random } }),
+    },
     { name: 'killed, its newest log torn', fate: after, survival: () => ({ content: 'all', names: 'all', level: 'torn' }) },
     { name: 'killed, its folder gone', fate: after, survival: () => ({ content: 'all', names: 'all', level: 'missing' }), damages: true },
     {
