@@ -1,4 +1,5 @@
-import { type ChunkId, encodeClientFrame, encodeFrame } from '@aliquot/proto';
+import { asChainId, type ChunkId, encodeClientFrame, encodeFrame } from '@aliquot/proto';
+import { NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -163,6 +164,29 @@ describe('replays and borrowed names', () => {
     const answer = await owner.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
     expect(answer.type).toBe('receipt');
     session.peer.end();
+  });
+
+  it('P5 P6 histories under one identity are held apart up to a limit, named, and cost the true one nothing', async () => {
+    const agent = await target.agent('many');
+    await target.session(agent);
+    await agent.backUp([{ path: '/data/a', bytes: systemRandom.bytes(100) }]);
+    const outcomes: string[] = [];
+    for (let number = 0; number < 19; number += 1) {
+      const copy = agent.copy();
+      copy.sequence = 1;
+      copy.predecessor = NO_PREDECESSOR;
+      copy.chainId = asChainId(systemRandom.bytes(16));
+      await target.session(copy);
+      const made = copy.commitOf([{ path: '/data/a', bytes: systemRandom.bytes(100) }]);
+      await copy.upload(made.items);
+      const answer = await copy.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
+      outcomes.push(answer.type === 'refused' ? answer.code : answer.type);
+    }
+    expect(outcomes.filter((outcome) => outcome === 'receipt')).toHaveLength(16);
+    expect(outcomes.slice(16).every((outcome) => outcome !== 'receipt')).toBe(true);
+    expect((await target.problems('many')).map(({ code }) => code)).toContain('chain-forked');
+    await target.session(agent);
+    expect((await agent.backUp([{ path: '/data/b', bytes: systemRandom.bytes(100) }])).type).toBe('receipt');
   });
 
   it('P4 who shows another agent’s certificate without its key is turned away', async () => {
