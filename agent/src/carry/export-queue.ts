@@ -8,7 +8,7 @@ import { commitSigner } from '../uplink/signer.ts';
 import type { CarryParts, OnCarried } from './parts.ts';
 
 /** Small items are gathered into frames of about this size. */
-const FRAME_BYTES = 1024 * 1024;
+const FRAME_BYTES = 256 * 1024;
 /** Items remembered as written already; the oldest half is forgotten when full, and may then stand in the file twice. */
 const REMEMBERED = 65_536;
 
@@ -114,10 +114,10 @@ class QueueFrames {
   #flush(): Uint8Array {
     const batch = this.#batch;
     const items = batch.map(({ id, kind, sealed }): StoredItem => ({ id, kind, size: sealed.length }));
-    const body = Buffer.concat(
-      batch.map(({ sealed }) => sealed),
-      this.#batchBytes,
-    );
+    const [only] = batch;
+    const bodies = batch.map(({ sealed }) => sealed);
+    // A large item goes alone, and is not copied once more than it must be: what is copied waits for the collector of garbage.
+    const body = only !== undefined && batch.length === 1 ? only.sealed : Buffer.concat(bodies, this.#batchBytes);
     this.items += batch.length;
     this.#batch = [];
     this.#batchBytes = 0;

@@ -3,8 +3,8 @@ import { parentOf, place, temporaryBeside, writeFully } from './durable.ts';
 import { withFileErrors } from './errors.ts';
 import type { FilePort } from './file-port.ts';
 
-/** Small pieces are gathered into writes of about this size. */
-const WRITE_BYTES = 1024 * 1024;
+/** Small pieces are gathered into writes of this size at most; a larger piece is written alone, without a copy. */
+const WRITE_BYTES = 256 * 1024;
 
 export interface StreamOptions {
   /** Permission bits of the new file; 0o600 unless told. */
@@ -32,7 +32,8 @@ export async function writeStreamDurably(
     let gathered: Uint8Array[] = [];
     let size = 0;
     const flush = async (): Promise<void> => {
-      const bytes = Buffer.concat(gathered, size);
+      const [only] = gathered;
+      const bytes = only !== undefined && gathered.length === 1 ? only : Buffer.concat(gathered, size);
       gathered = [];
       size = 0;
       await disk(() => writeFully(file, bytes, written));
@@ -41,9 +42,9 @@ export async function writeStreamDurably(
     };
     try {
       for await (const piece of pieces) {
+        if (size > 0 && size + piece.length > WRITE_BYTES) await flush();
         gathered.push(piece);
         size += piece.length;
-        if (size >= WRITE_BYTES) await flush();
       }
       await flush();
       await disk(() => file.sync());
