@@ -63,7 +63,14 @@ async function restart(fleet: Fleet, awaySeconds: number): Promise<void> {
 
 const fleet = await Fleet.open({ agents, processes: Number(values.processes), heartbeatMs: 20_000, commitMs: 20_000 });
 try {
+  const connected = new Set<number>();
+  const stop = fleet.onNews(({ type, agent }) => {
+    if (type === 'ready') connected.add(agent);
+  });
+  const progress = setInterval(() => console.error(`${connected.size} connected`), 10_000);
   await fleet.allReady(agents);
+  clearInterval(progress);
+  stop();
   console.log(`${agents} agents of one address are connected; collector: ${(await usage(fleet.pid)).now} MB`);
   for (const away of values.away.split(',').map(Number)) {
     await delay(5_000);

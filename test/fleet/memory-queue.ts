@@ -12,6 +12,9 @@ export class MemoryQueue {
   readonly #commits: QueuedCommit[] = [];
   readonly #listeners = new Set<(event: QueueEvent) => void>();
   #drafts: EntryDraft[] = [];
+  /** Items of the drafts, and of the signed commits without a receipt, by sequence. */
+  #fresh: string[] = [];
+  readonly #sent = new Map<number, readonly string[]>();
   #receipted = 0;
 
   constructor(chainId: ChainId) {
@@ -24,7 +27,10 @@ export class MemoryQueue {
   }
 
   put(file: SampleFile): void {
-    for (const { id, kind, sealed } of file.items) this.#items.set(hex(id), { id, kind, sealed });
+    for (const { id, kind, sealed } of file.items) {
+      this.#items.set(hex(id), { id, kind, sealed });
+      this.#fresh.push(hex(id));
+    }
     this.#drafts.push(file.draft);
     this.#tell({ type: 'queued' });
   }
@@ -67,6 +73,8 @@ export class MemoryQueue {
     const { bytes, hash } = signer.sign({ chainId: this.#chainId, sequence, predecessor, forkedFrom: undefined, drafts });
     const commit = { sequence, hash, bytes, entries: drafts.length };
     this.#commits.push(commit);
+    this.#sent.set(sequence, this.#fresh);
+    this.#fresh = [];
     return commit;
   }
 
@@ -85,7 +93,8 @@ export class MemoryQueue {
   async receipted(_receipt: Signed, { sequence }: ReceiptBody): Promise<void> {
     const entries = this.#commits[sequence - 1]?.entries ?? 0;
     this.#receipted = Math.max(this.#receipted, sequence);
-    if (this.#receipted === this.#commits.length) this.#items.clear();
+    for (const id of this.#sent.get(sequence) ?? []) this.#items.delete(id);
+    this.#sent.delete(sequence);
     this.#tell({ type: 'receipted', sequence, entries });
   }
 
