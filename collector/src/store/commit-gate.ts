@@ -5,6 +5,7 @@ import {
   decodeReceiptBody,
   type Entry,
   FormatError,
+  type HeartbeatBody,
   type LineageId,
   type RefusalCode,
   type Signed,
@@ -13,6 +14,7 @@ import {
 } from '@aliquot/proto';
 import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
+import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
@@ -64,6 +66,20 @@ export function verifySubmission(bytes: Uint8Array, vaultId: VaultId, agent: Age
       return refused(code, error.message);
     }
     if (error instanceof FormatError) return refused(error.code === 'FORMAT_LIMIT' ? 'limit' : 'bad-commit', error.message);
+    throw error;
+  }
+}
+
+/** A heartbeat that is the agent's own, or why it is none. */
+export function judgeHeartbeat(
+  signed: Signed,
+  from: { readonly vaultId: VaultId; readonly agent: AgentCertificate },
+): HeartbeatBody | Refused {
+  try {
+    return verifyHeartbeat(signed, from);
+  } catch (error) {
+    if (error instanceof CommitError) return refused(error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit', error.message);
+    if (error instanceof FormatError) return refused('protocol', error.message);
     throw error;
   }
 }

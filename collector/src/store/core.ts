@@ -123,6 +123,13 @@ export class VaultCore {
     this.#marked = synced;
   }
 
+  /** Bytes of the journal that a start would have to replay; more than any limit when the catalog stands in an earlier pack. */
+  get unwrittenBytes(): number {
+    const { checkpoint } = this.catalog;
+    const { end } = this.journal;
+    return checkpoint?.pack === end.pack ? end.offset - checkpoint.offset : Number.POSITIVE_INFINITY;
+  }
+
   get sums(): Sums {
     return this.#sums;
   }

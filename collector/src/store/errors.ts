@@ -36,3 +36,9 @@ export type StoreErrorCode =
 
 /** What the collector's store refuses, or fails at. */
 export class StoreError extends AliquotError<StoreErrorCode> {}
+
+/** Whether memory and disk may differ after this error: a full disk and a refused item change nothing, everything unforeseen might have. */
+export function leavesDoubt(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return true;
+  return error.code === 'STORE_FAILED' || error.code === 'STORE_CATALOG' || error.code === 'STORE_CORRUPT';
+}

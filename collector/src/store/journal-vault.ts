@@ -1,38 +1,33 @@
-import {
-  type AgentId,
-  type ChainId,
-  type ChunkId,
-  type CollectorCertificateBody,
-  decodeStoredCommit,
-  decodeStoredEvent,
-  type EventBody,
-  type FileId,
-  FormatError,
-  type LineageId,
-  type Signed,
-  type StateRecord,
-  type TreeHead,
-  type VaultDescriptorBody,
+import type {
+  AgentId,
+  ChainId,
+  ChunkId,
+  CollectorCertificateBody,
+  EventBody,
+  FileId,
+  LineageId,
+  Signed,
+  StateRecord,
+  TreeHead,
+  VaultDescriptorBody,
 } from '@aliquot/proto';
-import { CommitError } from '@aliquot/shared/commit/errors';
-import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { Clock } from '@aliquot/shared/ports';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
-import { type GateContext, judgeCommit, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
+import { type GateContext, judgeCommit, judgeHeartbeat, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
 import { VaultCore } from './core.ts';
-import { StoreError } from './errors.ts';
+import { leavesDoubt, StoreError } from './errors.ts';
 import { admitEvent } from './events.ts';
 import { nextGcEpoch, sweepWaitsFor } from './gc-epochs.ts';
 import { liveAt, liveNow, versionsOf, withoutFilesOf } from './history.ts';
 import type { JournalPorts } from './journal.ts';
 import { judgeHead } from './judge-head.ts';
 import { PendingUploads } from './pending-uploads.ts';
-import { batches, checkItem } from './put-items.ts';
-import { readItems } from './read-items.ts';
+import { batches, checkItem, storeItems } from './put-items.ts';
+import { leafAt, readItems } from './read-back.ts';
 import { SerialQueue } from './serial.ts';
 import { SignedHeads } from './signed-heads.ts';
 import { statsOf } from './stats.ts';
@@ -158,17 +153,12 @@ export class JournalVault implements VaultStore {
     const early = refusalOf(core.registry.row(agentId));
     const agent = core.registry.certificate(agentId);
     if (early !== undefined || agent === undefined) return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
-    try {
-      const body = verifyHeartbeat(signed, { vaultId: this.descriptor.vaultId, agent });
-      core.registry.setHeartbeat(agentId, body, nowMs);
-      core.catalog.note(keys.heartbeat(agentId), values.heartbeat(nowMs, signed));
-      this.#noteSeen(core, agentId, nowMs);
-      return undefined;
-    } catch (error) {
-      if (error instanceof CommitError) return refused(error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit', error.message);
-      if (error instanceof FormatError) return refused('protocol', error.message);
-      throw error;
-    }
+    const judged = judgeHeartbeat(signed, { vaultId: this.descriptor.vaultId, agent });
+    if ('code' in judged) return judged;
+    core.registry.setHeartbeat(agentId, judged, nowMs);
+    core.catalog.note(keys.heartbeat(agentId), values.heartbeat(nowMs, signed));
+    this.#noteSeen(core, agentId, nowMs);
+    return undefined;
   }
 
   seen(agentId: AgentId, nowMs: number): void {
@@ -265,13 +255,7 @@ export class JournalVault implements VaultStore {
   }
 
   async leafAt(leafIndex: number): Promise<LeafRecord> {
-    const { type, payload } = await this.#live().leafRecord(leafIndex);
-    if (type === 'event') {
-      const { event, leaf } = decodeStoredEvent(payload);
-      return { leaf, record: { type, event } };
-    }
-    const { commit, leaf, receipt } = decodeStoredCommit(payload);
-    return { leaf, record: { type, commit, receipt } };
+    return leafAt(this.#live(), leafIndex);
   }
 
   judgeHead(head: TreeHead): Promise<HeadJudgement> {
@@ -385,19 +369,7 @@ export class JournalVault implements VaultStore {
   }
 
   async #putBatch(core: VaultCore, lineageId: LineageId, items: readonly PutItem[]): Promise<void> {
-    const ids = items.map(({ id }) => id);
-    const rows = await core.catalog.getMany(ids.map((id) => keys.item(id)));
-    const fresh = new Map<string, PutItem>();
-    for (const [index, item] of items.entries()) {
-      if (rows[index] === undefined || core.isDamaged(item.id)) fresh.set(Buffer.from(item.id).toString('latin1'), item);
-    }
-    if (fresh.size > 0) await core.appendItems([...fresh.values()]);
-    const owned = await core.owned(lineageId, ids);
-    this.#uploads.add(
-      lineageId,
-      ids.filter((_, index) => owned[index] === undefined),
-    );
-    if (this.#uploads.isFull(lineageId)) await this.#uploads.appendTo(core, lineageId);
+    await storeItems(core, this.#uploads, lineageId, items);
     const { end, synced } = core.journal;
     if (end.offset - synced.offset >= UNSYNCED_BYTES || core.catalog.pendingChanges >= FLUSH_CHANGES) await this.#syncNow(core);
   }
@@ -407,14 +379,7 @@ export class JournalVault implements VaultStore {
     await core.journal.sync();
     const head = core.head;
     if (head.size !== this.#durableHead.size) this.#durableHead = head;
-    if (flush === 'flush' || core.catalog.pendingChanges >= FLUSH_CHANGES || this.#isFarBehind(core)) await core.flush();
-  }
-
-  /** Whether a start would have to replay much. */
-  #isFarBehind(core: VaultCore): boolean {
-    const { checkpoint } = core.catalog;
-    const { end } = core.journal;
-    return checkpoint === undefined || checkpoint.pack !== end.pack || end.offset - checkpoint.offset >= UNSYNCED_BYTES;
+    if (flush === 'flush' || core.catalog.pendingChanges >= FLUSH_CHANGES || core.unwrittenBytes >= UNSYNCED_BYTES) await core.flush();
   }
 
   /** Resolves when a leaf is durable; throws when a failure has dropped it meanwhile. */
@@ -434,10 +399,4 @@ export class JournalVault implements VaultStore {
     core.registry.seen(agentId, nowMs);
     core.catalog.note(keys.seen(agentId), values.u64(nowMs));
   }
-}
-
-/** A full disk and a refused item change nothing; everything unforeseen might have. */
-function leavesDoubt(error: unknown): boolean {
-  if (!(error instanceof StoreError)) return true;
-  return error.code === 'STORE_FAILED' || error.code === 'STORE_CATALOG' || error.code === 'STORE_CORRUPT';
 }

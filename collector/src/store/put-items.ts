@@ -1,6 +1,9 @@
-import { decodePage, FormatError, MAX_SEALED_CHUNK_BYTES } from '@aliquot/proto';
+import { decodePage, FormatError, type LineageId, MAX_SEALED_CHUNK_BYTES } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { keys } from './catalog-keys.ts';
+import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
+import type { PendingUploads } from './pending-uploads.ts';
 import type { PutItem } from './vault-store.ts';
 
 /** Bytes placed in the journal in one go: a fraction of a pack, so that a batch always fits a fresh one. */
@@ -38,4 +41,21 @@ export function* batches(items: readonly PutItem[]): Generator<PutItem[]> {
     bytes += item.bytes.length;
   }
   if (batch.length > 0) yield batch;
+}
+
+/** Stores those that are not held yet (or no longer sound), and notes all that are new to the lineage as uploaded by it. */
+export async function storeItems(core: VaultCore, uploads: PendingUploads, lineageId: LineageId, items: readonly PutItem[]): Promise<void> {
+  const ids = items.map(({ id }) => id);
+  const rows = await core.catalog.getMany(ids.map((id) => keys.item(id)));
+  const fresh = new Map<string, PutItem>();
+  for (const [index, item] of items.entries()) {
+    if (rows[index] === undefined || core.isDamaged(item.id)) fresh.set(Buffer.from(item.id).toString('latin1'), item);
+  }
+  if (fresh.size > 0) await core.appendItems([...fresh.values()]);
+  const owned = await core.owned(lineageId, ids);
+  uploads.add(
+    lineageId,
+    ids.filter((_, index) => owned[index] === undefined),
+  );
+  if (uploads.isFull(lineageId)) await uploads.appendTo(core, lineageId);
 }

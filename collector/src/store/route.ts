@@ -13,7 +13,7 @@ export type Route =
   | { readonly type: 'unknown-parent'; readonly parent: ChainPoint };
 
 /** The commit that this one says it follows; `undefined` for the first of an installation. */
-export function parentOf({ chainId, sequence, predecessor, forkedFrom }: CommitHeader): ChainPoint | undefined {
+function parentOf({ chainId, sequence, predecessor, forkedFrom }: CommitHeader): ChainPoint | undefined {
   if (forkedFrom !== undefined) return forkedFrom;
   return sequence === 1 ? undefined : { chainId, sequence: sequence - 1, hash: predecessor };
 }

@@ -1,13 +1,13 @@
 import { appendFileSync, cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EventBody, Signed } from '@aliquot/proto';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { type CrashScenario, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { Catalog } from '../catalog.ts';
 import { keys } from '../catalog-keys.ts';
 import { initCollector, openCollector } from '../collector.ts';
-import { fsckCollector } from '../fsck.ts';
+import { type Finding, fsckCollector } from '../fsck.ts';
 import type { VaultStore } from '../vault-store.ts';
 import { CollectorLife } from './collector-life.ts';
 import { content, TestAgent, World } from './world.ts';
@@ -179,10 +179,18 @@ const collectorRepair: CrashScenario = {
     await catalog.close();
     const packs = join(life.vaultDir, 'packs');
     appendFileSync(join(packs, readdirSync(packs).sort().at(-1) ?? ''), 'torn');
-    const again = { ...world.ports({ packBytes: 9000 }), repair: true, onFinding: () => undefined };
+    const repair = async (files: FilePort) => {
+      const unread: string[] = [];
+      const onFinding = ({ code, what }: Finding) => {
+        // A file that could not be read is a finding, and the person who reads it runs the command again.
+        if (code === 'folder' || code === 'pack-missing') unread.push(what);
+      };
+      await fsckCollector(dir, { ...world.ports({ packBytes: 9000 }), files, repair: true, onFinding });
+      if (unread.length > 0) throw new Error(unread.join('; '));
+    };
     return {
       open: async (files) => files,
-      steps: [{ name: 'repair', run: async (files) => void (await fsckCollector(dir, { ...again, files })) }],
+      steps: [{ name: 'repair', run: repair }],
       close: async () => undefined,
       judge: (files, state) => life.judge(files, { ...state, damaged: state.damaged || !state.whole }),
     };

@@ -1,8 +1,8 @@
-import type { ChunkId } from '@aliquot/proto';
+import { type ChunkId, decodeStoredCommit, decodeStoredEvent } from '@aliquot/proto';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { comparePositions } from './position.ts';
-import type { ReadItem } from './vault-store.ts';
+import type { LeafRecord, ReadItem } from './vault-store.ts';
 
 /** Items in the order of the packs, then the ids that are not held: see `VaultStore.readItems`. `ready` gives the core anew for each. */
 export async function* readItems(ready: () => Promise<VaultCore>, ids: readonly ChunkId[]): AsyncGenerator<ReadItem> {
@@ -22,4 +22,15 @@ export async function* readItems(ready: () => Promise<VaultCore>, ids: readonly 
     }
   }
   for (const [index, id] of ids.entries()) if (rows[index] === undefined) yield { type: 'missing', id };
+}
+
+/** The bytes of one leaf, and of the event or commit that it names. */
+export async function leafAt(core: VaultCore, leafIndex: number): Promise<LeafRecord> {
+  const { type, payload } = await core.leafRecord(leafIndex);
+  if (type === 'event') {
+    const { event, leaf } = decodeStoredEvent(payload);
+    return { leaf, record: { type, event } };
+  }
+  const { commit, leaf, receipt } = decodeStoredCommit(payload);
+  return { leaf, record: { type, commit, receipt } };
 }
