@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, sign as signNatively, verify } from 'node:crypto';
 import type { Signed } from '@aliquot/proto';
 import nacl from 'tweetnacl';
 import type { Random } from '../ports.ts';
@@ -17,6 +17,8 @@ const SIGNATURE_BYTES = 64;
 
 /** DER of a SubjectPublicKeyInfo for Ed25519 up to the key itself (RFC 8410). */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+/** DER of a PKCS#8 private key for Ed25519 up to the seed itself (RFC 8410). */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 /** Verification keys that were used lately: decoding one costs as much as a tenth of a verification. */
 const CACHED_KEYS = 1024;
@@ -60,13 +62,17 @@ export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
   return { publicKey: pair.publicKey, seed: new Uint8Array(seed) };
 }
 
-/** The bare Ed25519 signature of RFC 8032. Test only: the published vectors have no label; everything else uses `sign`. */
+/**
+ * The bare Ed25519 signature of RFC 8032, which is one for each key and message whoever makes it. node:crypto does it in a fortieth of
+ * the time of tweetnacl; a collector to which a fleet comes back does little else.
+ *
+ * Test only: the published vectors have no label; everything else uses `sign`.
+ */
 export function signBytes(key: SigningKey, message: Uint8Array): Uint8Array {
-  // tweetnacl's "secret key" is the seed with the public key behind it.
-  const secretKey = concat(key.seed, key.publicKey);
-  const signature = nacl.sign.detached(message, secretKey);
-  wipe(secretKey);
-  return signature;
+  const der = Buffer.concat([PKCS8_PREFIX, key.seed]);
+  const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  wipe(der);
+  return new Uint8Array(signNatively(null, message, secret));
 }
 
 /** Signs `labelled(label) ‖ body` with Ed25519. The same key, label and body always give the same signature. */
