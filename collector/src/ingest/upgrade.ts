@@ -117,7 +117,7 @@ function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, ti
   let active = false;
   let signing = false;
   let cancelSign = (): void => undefined;
-  let unread = 0;
+  let taken = 0;
   let stalledTurns = 0;
   const sign = () => {
     signing = active || connection.busy;
@@ -129,8 +129,9 @@ function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, ti
   const turn = () => {
     if (!alive && !connection.busy) return socket.terminate();
     // Who takes nothing of what he asked for holds memory for ever; a slow line takes a little in every turn.
-    stalledTurns = stream.writableLength > 0 && stream.writableLength === unread ? stalledTurns + 1 : 0;
-    unread = stream.writableLength;
+    const gone = takenBytes(stream);
+    stalledTurns = stream.writableLength > 0 && gone === taken ? stalledTurns + 1 : 0;
+    taken = gone;
     if (stalledTurns >= MAX_STALLED_TURNS) return socket.terminate();
     alive = false;
     socket.ping();
@@ -148,6 +149,11 @@ function keepAlive(socket: WebSocket, stream: Duplex, connection: Connection, ti
     cancel();
     cancelSign();
   };
+}
+
+/** Bytes that the network has taken: what was written, signs of life among it, less what still waits. */
+function takenBytes(stream: Duplex): number {
+  return 'bytesWritten' in stream ? Number(stream.bytesWritten) - stream.writableLength : 0;
 }
 
 function reject(stream: Duplex, status: 404 | 503): void {

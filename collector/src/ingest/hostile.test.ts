@@ -1,0 +1,151 @@
+import { EventEmitter } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { systemRandom } from '@aliquot/shared/ports';
+import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { LogSink } from '../log-sink.ts';
+import { Front } from '../testing/front.ts';
+import { socketWire } from '../testing/wire.ts';
+import { HandshakeGate } from './handshake-gate.ts';
+import { ConnectionGate, UnprovedBytes } from './unproved.ts';
+import { AGENT_PATH, attachIngest } from './upgrade.ts';
+
+const KIB = 1024;
+const closing: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+describe('bytes of connections that have proved nothing', () => {
+  class Half extends EventEmitter {
+    dropped = false;
+    terminate(): void {
+      this.dropped = true;
+    }
+  }
+  const watched = (bytes: UnprovedBytes) => {
+    const half = new Half();
+    return { half, release: bytes.watch(half as never, half as never), send: (size: number) => half.emit('data', Buffer.alloc(size)) };
+  };
+
+  it('each may send only a little, and many together less', () => {
+    const bytes = new UnprovedBytes();
+    const one = watched(bytes);
+    one.send(256 * KIB);
+    expect(one.half.dropped).toBe(false);
+    one.send(1);
+    expect(one.half.dropped).toBe(true);
+    one.release();
+    const many = Array.from({ length: 64 }, () => watched(bytes));
+    for (const { send } of many) send(256 * KIB);
+    expect(many.every(({ half }) => !half.dropped)).toBe(true);
+    // Sixteen mebibytes are held now: whoever sends a usual hello is let, whoever sends more is not.
+    const honest = watched(bytes);
+    honest.send(16 * KIB);
+    expect(honest.half.dropped).toBe(false);
+    honest.send(1);
+    expect(honest.half.dropped).toBe(true);
+  });
+
+  it('what was proved, or is gone, counts no longer, once', () => {
+    const bytes = new UnprovedBytes();
+    const many = Array.from({ length: 64 }, () => watched(bytes));
+    for (const { send } of many) send(256 * KIB);
+    for (const { release } of many) {
+      release();
+      release();
+    }
+    const next = watched(bytes);
+    next.send(200 * KIB);
+    expect(next.half.dropped).toBe(false);
+  });
+});
+
+describe('connections that have proved nothing', () => {
+  it('are ended from the first byte on when there are too many, until one proves whose it is', async () => {
+    const front = await Front.open();
+    closing.push(() => front.close());
+    const server = createServer();
+    const gate = new ConnectionGate(front.log, { total: 10, perAddress: 2 });
+    gate.guard(server);
+    const port = await listening(server);
+    const dial = async () => {
+      const arrived = new Promise<Parameters<ConnectionGate['proved']>[0]>((resolve) => server.once('connection', resolve));
+      const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+      const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+      return { socket, ended, end: await arrived };
+    };
+    const first = await dial();
+    const second = await dial();
+    const third = await dial();
+    await third.ended;
+    expect(front.logged.join('')).toContain('INGEST_LIMIT');
+    gate.proved(second.end);
+    const fourth = await dial();
+    await (await dial()).ended;
+    for (const { socket } of [first, second, fourth]) expect(socket.destroyed).toBe(false);
+    for (const { socket } of [first, second, fourth]) socket.destroy();
+  });
+});
+
+describe('a proved session', () => {
+  it('that takes nothing of what it asked for is dropped after some minutes, and not before', async () => {
+    const front = await Front.open();
+    closing.push(() => front.close());
+    const server = createServer();
+    const { store, hub, clock, timers, log } = front;
+    const ingest = attachIngest(server, { store, hub, clock, random: systemRandom, timers, log }, new HandshakeGate());
+    const port = await listening(server);
+    const agent = await front.agent('hplc-1');
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${AGENT_PATH}`);
+    await agent.open(await socketWire(socket));
+    const made = agent.commitOf([{ path: '/data/a', bytes: systemRandom.bytes(16_000_000), chunkBytes: 2_000_000 }]);
+    await agent.upload(made.items);
+    await agent.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
+    socket.pause();
+    agent.send({ type: 'fetch', requestId: 9, ids: made.items.map(({ id }) => id) });
+    await expect.poll(() => front.hub.size).toBe(1);
+    // Until the kernel takes no more and the rest waits in the collector.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (let turn = 0; turn < 8; turn += 1) timers.elapse();
+    expect(front.hub.size).toBe(1);
+    await expect
+      .poll(() => {
+        timers.elapse();
+        return front.hub.size;
+      })
+      .toBe(0);
+    socket.terminate();
+    await ingest.stop();
+  });
+});
+
+describe('the log', () => {
+  it('writes only so many warnings of one code in a minute, says how many it left out, and leaves nothing else out', () => {
+    let nowMs = 0;
+    const lines: string[] = [];
+    const sink = new LogSink((line) => void lines.push(line), { nowMs: () => nowMs });
+    const line = (level: number, code?: string) => `${JSON.stringify({ level, time: 'now', ...(code ? { code } : {}), msg: 'x' })}\n`;
+    for (let count = 0; count < 1000; count += 1) sink.write(line(40, 'INGEST_LIMIT'));
+    expect(lines).toHaveLength(60);
+    sink.write(line(40, 'INGEST_PROTOCOL'));
+    sink.write(line(50, 'INGEST_LIMIT'));
+    sink.write(line(40));
+    expect(lines).toHaveLength(63);
+    nowMs = 60_000;
+    sink.write(line(40, 'INGEST_LIMIT'));
+    expect(lines).toHaveLength(65);
+    expect(JSON.parse(lines[63] ?? '')).toMatchObject({ level: 40, code: 'INGEST_LIMIT', leftOut: 940 });
+  });
+});
