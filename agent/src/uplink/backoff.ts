@@ -43,6 +43,11 @@ export class Backoff {
     this.#silences = 0;
   }
 
+  /** The collector can be reached again: if it does not take everybody at once, a minute's wait would be for nothing. */
+  returned(): void {
+    this.#attempts = 0;
+  }
+
   /** After a line that was given up because nothing was heard on it: perhaps it was only slow, so be more patient the next time. */
   silent(): void {
     this.#silences += 1;

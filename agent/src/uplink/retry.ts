@@ -55,7 +55,11 @@ export class Retry {
       };
       const cancel = this.#timers.after(milliseconds, done);
       this.#wake = done;
-      if (failure.retryable) lookAway = this.#lookout.watch(this.#server, failure, done);
+      const back = (): void => {
+        this.#backoff.returned();
+        done();
+      };
+      if (failure.retryable) lookAway = this.#lookout.watch(this.#server, failure, back);
       if (this.#hurried) done();
     });
   }
