@@ -346,7 +346,7 @@ export class Journal {
       const { salt } = await this.#header(source);
       const footer = await readFooter(source, salt);
       if (footer !== undefined) {
-        await flushing(() => file.sync());
+        await flushing(() => file.renew(Math.min(knownOffset, file.size)));
         this.#closedBytes += file.size;
         await file.close();
         return;
@@ -354,7 +354,8 @@ export class Journal {
       const end = await soundEnd(source, salt, knownOffset, (header, offset) => index.add(header, offset));
       await flushing(async () => {
         await file.truncateTo(end);
-        await file.sync();
+        // A process before this one may have met a failed flush: its pages look written, and only writing them again makes them so (D3).
+        await file.renew(Math.min(knownOffset, end));
       });
       this.#current = { file, number, salt, index };
     } catch (error) {
