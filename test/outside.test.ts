@@ -11,12 +11,12 @@ describe('system calls of the built programs that fail', () => {
     if (unable !== undefined) skip(unable);
     const { injected, failed } = await someOf(agentFlush, ['fdatasync:error=EIO', 'pwrite64:signal=KILL', 'rename:signal=KILL']);
     expect({ injected, failed }).toEqual({ injected: 3, failed: [] });
-  });
+  }, 600_000);
 
   it('P1 I-C1 I-C4 I-C7: a collector that cannot sync or write, or is killed there, breaks no receipt', async ({ skip }) => {
     const unable = await whyNoStrace();
     if (unable !== undefined) skip(unable);
     const { injected, failed } = await someOf(collectorIngest, ['fdatasync:error=EIO', 'pwrite64:error=ENOSPC', 'fdatasync:signal=KILL']);
     expect({ injected, failed }).toEqual({ injected: 3, failed: [] });
-  });
+  }, 600_000);
 });
