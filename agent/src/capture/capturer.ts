@@ -3,6 +3,7 @@ import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
 import { contentTag } from '../queue/payloads.ts';
 import type { Capture, KnownFile, KnownStat, Queue } from '../queue/queue.ts';
+import { claimedMs } from './claim.ts';
 import type { FoundItem } from './compare.ts';
 import type { CaptureHost } from './host.ts';
 import { Intake, isFull } from './intake.ts';
@@ -165,7 +166,7 @@ export class Capturer {
     const { stat } = result;
     if (result.type === 'refused') return this.#full(task, stat);
     const known: KnownStat = {
-      ...this.#stat(task, stat.size, result.startedMs),
+      ...this.#stat(task, stat.size, claimedMs(result.startedMs)),
       mtimeNs: stat.mtimeNs,
       ctimeNs: stat.ctimeNs,
       ino: stat.ino,
@@ -202,7 +203,7 @@ export class Capturer {
   }
 
   async #withoutContent(task: PutTask): Promise<void> {
-    const known = this.#stat(task, 0, this.#clock.nowMs());
+    const known = this.#stat(task, 0, claimedMs(this.#clock.nowMs()));
     const draft: EntryDraft = { ...this.#draft(task, known), size: 0, content: { depth: 0, refs: [] }, read: undefined };
     try {
       await this.#queue.capture(task.source.class).putVersion(draft, known);
@@ -221,7 +222,7 @@ export class Capturer {
       class: task.source.class,
       fileId: fileIdFor(this.#pathKey, path),
       size: 0,
-      capturedAtMs: this.#clock.nowMs(),
+      capturedAtMs: claimedMs(this.#clock.nowMs()),
       completion: 'assumed',
       content: { depth: 0, refs: [] },
       list: {

@@ -1,5 +1,6 @@
 import type { Clock } from '@aliquot/shared/ports';
 import type { Queue } from '../queue/queue.ts';
+import { claimedMs } from './claim.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from './paths.ts';
 import type { Problem } from './problem.ts';
 
@@ -44,7 +45,7 @@ export class ProblemBook {
     const before = this.#known.get(path);
     if (before?.code === problem.code && before.message === problem.message) return;
     this.#known.set(path, problem);
-    await this.#queue.setProblem(pathBytes(path), { ...problem, sinceMs: this.#clock.nowMs() });
+    await this.#queue.setProblem(pathBytes(path), { ...problem, sinceMs: claimedMs(this.#clock.nowMs()) });
   }
 
   async clear(path: BytePath): Promise<void> {

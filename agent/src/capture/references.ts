@@ -1,5 +1,6 @@
 import type { Clock } from '@aliquot/shared/ports';
 import type { FileReference, LostReason, Queue } from '../queue/queue.ts';
+import { claimedMs } from './claim.ts';
 
 /** What is asked for room: a file by its size, and what of it the queue or the collector should have already. */
 export interface Candidate {
@@ -57,7 +58,7 @@ export class ReferenceBook {
       if (before.size === reference.size && before.mtimeNs === reference.mtimeNs) return;
       await this.#queue.loseReference(reference.path, 'reference-changed');
     }
-    await this.#queue.putReference({ ...reference, settledAtMs: this.#clock.nowMs() });
+    await this.#queue.putReference({ ...reference, settledAtMs: claimedMs(this.#clock.nowMs()) });
   }
 
   /** A version of this state comes now, and ends the reference. Another state that it waited in is lost. */

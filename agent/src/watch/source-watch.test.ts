@@ -145,3 +145,24 @@ test('P6: a problem stays while its file is settling and ends when it is capture
   await watch.scanAll(never);
   expect(bench.problems.size).toBe(0);
 });
+
+test('P6: a clock that jumps by years, back and forth, delays a file by one quiet time of steady clock, and never loses it', async () => {
+  const start = bench.clock.ms;
+  const years = 365 * 86_400_000;
+  writeFileSync(at('f'), 'at rest');
+  for (const jump of [-30 * years, 40 * years, -1000, 0.5 * years, -50 * years]) {
+    bench.clock.ms = start + jump;
+    await watch.scanAll(never);
+    await watch.lookDue(never);
+  }
+  pass(11);
+  await watch.lookDue(never);
+  expect(await known('f')).toBe(true);
+  // What changes at a time before its own capture is seen as well.
+  bench.clock.ms -= 20 * years; // before 1970
+  appendFileSync(at('f'), ', and changed');
+  await watch.scanAll(never);
+  pass(11);
+  const { tally } = await watch.lookDue(never);
+  expect(tally.changed).toBe(1);
+});
