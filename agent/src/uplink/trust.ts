@@ -71,6 +71,8 @@ export class TrustStore {
   static async open(port: FilePort, dataDir: string, identity: AgentIdentity): Promise<TrustStore> {
     const path = TrustStore.path(dataDir);
     await ensureDirectory(port, join(dataDir, 'chain'));
+    // What an earlier process wrote or removed here, and died before it was durable, is about to be believed.
+    await port.syncDirectory(join(dataDir, 'chain'));
     const store = new TrustStore(port, path, identity);
     const bytes = await readFileIfThere(port, path, 256 * 1024);
     if (bytes !== undefined) store.#load(bytes);
