@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { put, sample } from '../queue/test-support.ts';
@@ -46,6 +47,9 @@ describe('the answer to an epoch of the sweep', () => {
     await agent.until('ready');
     await agent.uplink.stop();
     await capture('/data/a');
+    // Signed on its own, so that there are two commits to send.
+    await agent.uplink.exportQueue(join(agent.dir, 'q'));
+    await capture('/data/b');
     collector.gcEpoch = 5;
     const order: string[] = [];
     collector.hangUpOn = (frame) => {
@@ -59,7 +63,7 @@ describe('the answer to an epoch of the sweep', () => {
     agent.uplink.nudge();
     await collector.until(() => collector.learned.length === 1);
     expect(order.lastIndexOf('commit')).toBeLessThan(order.indexOf('gcLearned'));
-    expect(collector.commits).toHaveLength(1);
+    expect(collector.commits).toHaveLength(2);
   });
 
   test('an epoch that is older than the one that was learnt changes nothing', async () => {
