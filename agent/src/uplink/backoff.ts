@@ -1,7 +1,7 @@
 import type { Random } from '@aliquot/shared/ports';
 
 const FIRST_MS = 1_000;
-const LONGEST_MS = 60_000;
+const LONGEST_MS = 30_000;
 /** Full jitter may draw next to nothing; no attempt follows another closer than this. */
 const SHORTEST_MS = 100;
 /** What waiting does not mend is asked again now and then: central IT may have mended it. */
@@ -14,7 +14,7 @@ const PATIENCE_MS = 12_000;
 export type Setback = 'transient' | 'refused' | 'rolled-back';
 
 /**
- * How long to wait before the next attempt: drawn evenly between nothing and a bound that doubles from a second to a minute, so that a
+ * How long to wait before the next attempt: drawn evenly between nothing and a bound that doubles from one second to thirty, so that a
  * fleet that lost its collector in one moment does not come back in one ("full jitter", Brooker, "Exponential Backoff And Jitter", AWS
  * Architecture Blog 2015). The long waits are for a collector that is reached and does not take us; a network that comes back is found
  * by the `Lookout`, which ends the wait.
@@ -43,7 +43,7 @@ export class Backoff {
     this.#silences = 0;
   }
 
-  /** The collector can be reached again: if it does not take everybody at once, a minute's wait would be for nothing. */
+  /** The collector can be reached again: if it does not take everybody at once, a long wait would be for nothing. */
   returned(): void {
     this.#attempts = 0;
   }

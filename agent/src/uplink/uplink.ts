@@ -62,7 +62,7 @@ export type FetchedItem =
   | { readonly id: ChunkId; readonly missing: true };
 
 /**
- * - `offline`: no connection; trying again within seconds once the network is back, else after a back-off of up to a minute.
+ * - `offline`: no connection; trying again within seconds once the network is back, else after a back-off of up to half a minute.
  * - `connecting`: TCP, TLS, WebSocket or handshake under way; what was wrong before is still in `problem`.
  * - `ready`: session open, commits flow.
  * - `refused`: an answer that waiting does not mend (revoked, forked, foreign certificate …); tried again every few minutes.
