@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, removeDurably } from '@aliquot/shared/durable/durable';
+import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 
@@ -112,11 +113,16 @@ async function* checkLog(log: RecordLog): AsyncGenerator<QueueFinding, void, voi
 }
 
 async function* keptDamage(port: FilePort, dir: string, repair: boolean): AsyncGenerator<QueueFinding, void, void> {
-  let names: string[] = [];
+  const names: string[] = [];
   try {
-    for await (const entry of port.list(dir)) names.push(entry.name.toString());
-  } catch {
-    names = []; // no such folder: nothing was ever set aside
+    await withFileErrors('list', dir, async () => {
+      for await (const entry of port.list(dir)) names.push(entry.name.toString());
+      // What an earlier repair removed, and died before it was durable, must not come back.
+      if (repair) await port.syncDirectory(dir);
+    });
+  } catch (error) {
+    if (!(error instanceof FileError) || error.code !== 'FILE_MISSING') throw error;
+    // No such folder: nothing was ever set aside.
   }
   for (const name of names.sort()) {
     const where = join(dir, name);

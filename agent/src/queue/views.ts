@@ -1,4 +1,4 @@
-import { withFileErrors } from '@aliquot/shared/durable/errors';
+import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { decodeLostMark } from './chain-payloads.ts';
 import { readSigned } from './commit-cut.ts';
@@ -78,7 +78,8 @@ export async function damagedFiles(port: FilePort, dataDir: string): Promise<str
     await withFileErrors('list', damaged, async () => {
       for await (const entry of port.list(damaged)) found.push(`${damaged}/${entry.name.toString()}`);
     });
-  } catch {
+  } catch (error) {
+    if (!(error instanceof FileError) || error.code !== 'FILE_MISSING') throw error;
     // No such folder: nothing was ever damaged.
   }
   return found.sort();
