@@ -11,7 +11,7 @@ import { RawPeer, upgradeRequest, webSocketFrame } from './hostile/raw-peer.ts';
 import { Target } from './hostile/target.ts';
 
 /** A part of the force of `bench/flood.ts`: enough to pass every limit that counts connections of one address or one agent. */
-const FORCE = 0.06;
+const FORCE = 0.03;
 /** What one flood may cost at this force: the collector's own working memory moves by a third of that. */
 const MAX_GROWTH_BYTES = 150 * 1024 ** 2;
 
@@ -42,7 +42,7 @@ describe('floods', () => {
       const before = process.platform === 'linux' ? target.residentBytes() : 0;
       if (before > 0) target.resetPeak();
       let reached = false;
-      await run({ target, evil }, Math.max(1, Math.round(force * FORCE)), async () => {
+      await run({ target, evil }, Math.max(20, Math.round(force * FORCE)), async () => {
         await honest.receipts(2);
         await honest.arriveAnew();
         reached = true;

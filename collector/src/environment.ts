@@ -28,7 +28,7 @@ export function readEnvironment(): Environment {
   };
 }
 
-/** Where programs keep what they remember: the XDG base directories, macOS' and Windows' own places. */
+/** Where programs keep what they remember: the XDG base directories, macOS' and Windows' own places. Test only: the environment is one. */
 export function usualStateFolder(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): string | undefined {
   if (platform === 'win32') return env['LOCALAPPDATA'] ? win32.join(env['LOCALAPPDATA'], 'Aliquot', 'state') : undefined;
   const home = env['HOME'];
