@@ -98,6 +98,11 @@ function dial(options: TcpNetConnectOpts & ConnectionOptions, secure: boolean) {
   return connectTls({ ...address, servername });
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  SESSION_UNKNOWN_VAULT: 'it does not hold this vault: is it another collector?',
+  SESSION_FRAME: 'what we sent was altered, repeated or lost on the way',
+};
+
 /** What the other side gave as its reason for closing: nobody signed it, so it is shown, as a hint, and nothing is decided by it. */
 function hint(reason: Buffer): string {
   const says = reason
@@ -106,8 +111,8 @@ function hint(reason: Buffer): string {
     .trim()
     .slice(0, MAX_HINT_LENGTH);
   if (says === '') return '';
-  const meaning = says === 'SESSION_UNKNOWN_VAULT' ? ' (it does not hold this vault: is it another collector?)' : '';
-  return `; what answers there says, unsigned: ${says}${meaning}`;
+  const meaning = HINTS[says];
+  return `; what answers there says, unsigned: ${says}${meaning === undefined ? '' : ` (${meaning})`}`;
 }
 
 function prepared(trust: ServerTrust) {
