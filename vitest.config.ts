@@ -20,18 +20,20 @@ export default defineConfig({
           name: 'rooms',
           include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts', 'torture/**/*.test.ts'],
           maxWorkers: '100%',
+          // Tests of one room leave nothing behind in their process, so a worker takes file after file.
+          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
       {
-        // Whole systems of several processes each: after the others, and two at a time. They start hundreds of programs, whose
+        // Whole systems of several processes each: after the others, and three at a time, for they often wait. They start hundreds of programs, whose
         // compiled code is kept between the starts.
         ...resolve,
         test: {
           ...patience,
           name: 'system',
           include: ['test/**/*.test.ts'],
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
           env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/aliquot-tests') },
         },

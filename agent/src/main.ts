@@ -1,6 +1,6 @@
-import { keepCompiledCode } from './compile-cache.ts';
+import { keepCompiledCode } from '@aliquot/shared/cli/compile-cache';
 
-keepCompiledCode();
+keepCompiledCode('aliquot-agent');
 // Imported after that, so that all of it comes from the cache.
 const [{ runMain }, { agentProgram }] = await Promise.all([import('@aliquot/shared/cli/run-main'), import('./commands/program.ts')]);
 await runMain(agentProgram(), process.argv);

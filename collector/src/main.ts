@@ -1,9 +1,15 @@
-import { runMain } from '@aliquot/shared/cli/run-main';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { keepCompiledCode } from '@aliquot/shared/cli/compile-cache';
 import type { CommandContext } from './commands/context.ts';
-import { buildProgram } from './commands/program.ts';
-import { readEnvironment } from './environment.ts';
+
+keepCompiledCode('aliquot');
+// Imported after that, so that all of it comes from the cache.
+const [{ runMain }, { nodeFiles }, { systemClock, systemRandom }, { buildProgram }, { readEnvironment }] = await Promise.all([
+  import('@aliquot/shared/cli/run-main'),
+  import('@aliquot/shared/durable/file-port'),
+  import('@aliquot/shared/ports'),
+  import('./commands/program.ts'),
+  import('./environment.ts'),
+]);
 
 const [, , command] = process.argv;
 const context: CommandContext = {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
  * whoever may write there may change the program anyhow; a place such as /tmp would let others plant code. Where this user may not write,
  * nothing is kept and nothing fails.
  */
-export function keepCompiledCode(): void {
+export function keepCompiledCode(program: string): void {
   if (import.meta.url.endsWith('.ts')) return;
-  enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/aliquot-agent', import.meta.url)));
+  enableCompileCache(fileURLToPath(new URL(`../../../node_modules/.cache/${program}`, import.meta.url)));
 }
