@@ -73,15 +73,20 @@ export const connectWebSocket: Connect = (trust, listener) => {
   socket.on('error', (error: Error) => {
     failure ??= connectionError(trust, error);
   });
-  socket.on('close', (_code: number, reason: Buffer) =>
-    listener.onClose(failure ?? new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended${hint(reason)}; trying again`)),
-  );
+  const ended = new Promise<UplinkError>((resolve) => {
+    socket.on('close', (_code: number, reason: Buffer) => {
+      const error = failure ?? new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended${hint(reason)}; trying again`);
+      resolve(error);
+      listener.onClose(error);
+    });
+  });
   return {
     send: (message) =>
       new Promise((resolve, reject) => {
         socket.send(message, (error) => {
           if (error === undefined || error === null) resolve();
-          else reject(new UplinkError('UPLINK_CLOSED', `the connection to ${trust.url} ended while sending; trying again`, error));
+          // Why it ended is known when it has: the other side may have said so while this was being written.
+          else ended.then(reject);
         });
       }),
     pause: () => socket.pause(),
