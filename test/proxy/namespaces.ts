@@ -187,13 +187,22 @@ export class Namespaces {
   /** Breaks the way. */
   async breakWay(how: Outage): Promise<void> {
     if (how === 'link down') return this.#router('ip', 'link', 'set', 'to-pc', 'down');
-    // What a firewall's DROP does: no answer to either side.
+    // No answer to either side: a firewall's DROP, or a routing rule that does the same where no iptables is installed.
+    if (await this.#hasFirewall()) return this.#router('iptables', '-I', 'FORWARD', '-j', 'DROP');
     for (const port of ['to-pc', 'to-server']) await this.#router('ip', 'rule', 'add', 'pref', '10', 'iif', port, 'blackhole');
   }
 
   async mendWay(how: Outage): Promise<void> {
     if (how === 'link down') return this.#router('ip', 'link', 'set', 'to-pc', 'up');
+    if (await this.#hasFirewall()) return this.#router('iptables', '-D', 'FORWARD', '-j', 'DROP');
     for (const port of ['to-pc', 'to-server']) await this.#router('ip', 'rule', 'del', 'pref', '10', 'iif', port, 'blackhole');
+  }
+
+  #hasFirewall(): Promise<boolean> {
+    return this.#router('iptables', '-S').then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Limits what goes either way to so many kbit/s. */

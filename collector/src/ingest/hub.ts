@@ -14,8 +14,8 @@ export interface LiveSession {
 const TAKEOVER_WINDOW_MS = 10 * 60 * 1000;
 /** As many are remembered: whoever connects without end must not make the list endless. */
 const MAX_TAKEOVERS = 1000;
-/** Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key must not be able to hold thousands. */
-const MAX_CHAINS = 16;
+/** Chains of one agent that may be connected at once: a PC and its clones. Whoever holds its key must not be able to hold thousands, nor the memory of many inboxes. */
+const MAX_CHAINS = 4;
 
 /**
  * The sessions that are open now: one for each chain of an agent. A second one of the same chain ends the first, because a PC whose
