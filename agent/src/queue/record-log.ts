@@ -243,7 +243,8 @@ export class RecordLog {
     const newest = number === this.lastNumber;
     let at = Math.max(offset, FILE_HEADER_BYTES);
     const fileHeader = await this.readBytes(number, 0, FILE_HEADER_BYTES);
-    if (fileHeader.length < FILE_HEADER_BYTES && newest) {
+    const lostHeader = this.#sizes.get(number) === FILE_HEADER_BYTES && fileHeader.every((byte) => byte === 0);
+    if (newest && (fileHeader.length < FILE_HEADER_BYTES || lostHeader)) {
       if (fileHeader.length > 0) yield { type: 'damage', at: { file: number, offset: 0 }, next: { file: number, offset: 0 }, torn: true };
       return;
     }
@@ -312,6 +313,8 @@ export class RecordLog {
       if (file.size < FILE_HEADER_BYTES) {
         await file.truncateTo(0);
         await file.append(encodeFileHeader(this.kind, number));
+        // Before any record: so a header that a power failure took stands alone, and a damaged one before records is damage.
+        await file.sync();
       }
     } catch (error) {
       await file.close();
