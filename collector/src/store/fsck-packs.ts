@@ -86,8 +86,9 @@ class PackCheck {
     const pack = this.#pack;
     const salt = await this.#salt();
     if (salt !== undefined) {
-      const footer = await readFooter(pack, salt);
-      const index = footer === undefined ? undefined : await readIndex(pack, salt);
+      const index = await readIndex(pack, salt);
+      // The newest pack with a footer and no sound index was being closed when the power failed: a torn tail.
+      const footer = this.#isLast && index === undefined ? undefined : await readFooter(pack, salt);
       if (footer === undefined && !this.#isLast) this.#error('pack-index', 'a closed pack has lost its footer', pack.size, RESTORE);
       else if (footer !== undefined && index === undefined)
         this.#error('pack-index', 'the index of a closed pack is damaged', footer.indexOffset, RESTORE);

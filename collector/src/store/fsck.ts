@@ -20,6 +20,7 @@ import { listPacks } from './journal-scan.ts';
 import type { VaultIdentity } from './journal-vault.ts';
 import { packFileName } from './pack-source.ts';
 import { comparePositions, furthest, type Position } from './position.ts';
+import { PACK_HEADER_BYTES } from './record.ts';
 import { replayInto } from './replay.ts';
 
 export type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
@@ -139,7 +140,7 @@ class Fsck {
     if (durable === undefined) return undefined;
     const packs = join(dir, 'packs');
     const last = numbers.at(-1) ?? 0;
-    if (durable.pack > last) {
+    if (comparePositions(durable, { pack: last + 1, offset: PACK_HEADER_BYTES }) > 0) {
       const [first, to] = [packFileName(last + 1), packFileName(durable.pack)];
       const what = last + 1 === durable.pack ? `${to} is missing` : `${first} to ${to} are missing`;
       const remedy = 'put them back from a copy of the collector; nothing is changed here meanwhile';
@@ -152,6 +153,7 @@ class Fsck {
       });
       return 'packs';
     }
+    if (durable.pack > last) return undefined; // between two packs: the last one was closed, which is proved with it
     const path = join(packs, packFileName(durable.pack));
     const { size } = await this.#options.files.stat(path);
     if (durable.pack < last || size >= durable.offset) return undefined;
@@ -181,7 +183,7 @@ class Fsck {
     let end: Position | undefined;
     let done = 0;
     for (const number of numbers) {
-      const isLast = number === numbers.at(-1);
+      const isLast = number === numbers.at(-1) && (durable === undefined || durable.pack <= number);
       const report = await checkPack(files, packs, number, {
         vaultId: vault.descriptor.vaultId,
         isLast,

@@ -8,7 +8,7 @@ import type { Random } from '@aliquot/shared/ports';
 import { StoreError } from './errors.ts';
 import { appending, flushing, joined } from './journal-io.ts';
 import { corrupt, listPacks, type ReplayItem, soundEnd, soundRecords } from './journal-scan.ts';
-import { type PackSource, packFileName, ReadOnlyPack, readFooter } from './pack-source.ts';
+import { type PackSource, packFileName, ReadOnlyPack, readFooter, readIndex } from './pack-source.ts';
 import { comparePositions, type Position } from './position.ts';
 import {
   decodePackHeader,
@@ -112,7 +112,7 @@ export class Journal {
       throw new StoreError('STORE_CORRUPT', `${dir}: pack ${known.pack} is missing; put back the newest packs of this vault`);
     }
     if (last === undefined) await journal.#begin(1);
-    else await journal.#resume(last, offsetIn(last, known) ?? 0, offsetIn(last, discardAfter));
+    else await journal.#resume(last, known, offsetIn(last, discardAfter));
     return journal;
   }
 
@@ -329,7 +329,9 @@ export class Journal {
   }
 
   /** Goes on with the last pack: finds its sound end, cuts what is torn behind it, syncs the rest. */
-  async #resume(number: number, knownOffset: number, discardAfter: number | undefined): Promise<void> {
+  async #resume(number: number, known: Position | undefined, discardAfter: number | undefined): Promise<void> {
+    const knownOffset = offsetIn(number, known) ?? 0;
+    const wasClosed = known !== undefined && known.pack > number;
     const file = await appending(undefined, () => AppendFile.open(this.#ports.files, this.#path(number), { mode: PACK_MODE }));
     try {
       if (discardAfter !== undefined && discardAfter < file.size) await flushing(() => file.truncateTo(discardAfter));
@@ -344,8 +346,10 @@ export class Journal {
       }
       if (knownOffset > file.size) throw corrupt(source.path, file.size, `the pack was ${knownOffset} bytes long and has lost its end`);
       const { salt } = await this.#header(source);
-      const footer = await readFooter(source, salt);
-      if (footer !== undefined) {
+      // A power failure may keep a footer and take the index before it: then the pack was never closed, and its records were synced before both.
+      const closed = wasClosed ? await readFooter(source, salt) : await readIndex(source, salt);
+      if (wasClosed && closed === undefined) throw corrupt(source.path, file.size, 'the pack was closed and has lost its end');
+      if (closed !== undefined) {
         await flushing(() => file.renew(Math.min(knownOffset, file.size)));
         this.#closedBytes += file.size;
         await file.close();
