@@ -101,6 +101,7 @@ export class Service {
     });
     child.stderr.on('data', (bytes: Buffer) => {
       this.#complaint = (this.#complaint + bytes.toString()).slice(-4000);
+      for (const wake of this.#waiting) wake();
     });
     this.#closed = new Promise((resolve) => {
       child.once('close', (exit) => {
@@ -117,13 +118,25 @@ export class Service {
       const found = this.#events.find((line) => line['event'] === name);
       if (found) return found;
       if (this.#ended) throw new Error(`the program ended before it said "${name}": ${this.#complaint.trim()}`);
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          this.#waiting.delete(wake);
-          resolve();
-        };
-        this.#waiting.add(wake);
-      });
+      await this.#woken();
+    }
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+    });
+  }
+
+  /** Waits until standard error says something like this. Throws with the last of it if the program ends before. */
+  async complained(words: RegExp): Promise<void> {
+    while (!words.test(this.#complaint)) {
+      if (this.#ended) throw new Error(`the program ended before it said ${words}: ${this.#complaint.trim()}`);
+      await this.#woken();
     }
   }
 

@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { openDataFolder } from '@aliquot/shared/durable/data-folder';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -203,6 +205,17 @@ describe('bad input', () => {
           new RegExp(`in use by a living process \\(pid ${service.child.pid}\\); stop it first \\[FOLDER_IN_USE\\]$`),
         );
       }
+      expect(await service.stop()).toBe(0);
+      await rm(config);
+    });
+
+    it('P6: a service that starts while another command has its folder open waits for that one', async () => {
+      const config = await world.write('agent-pc/agent.yaml', `sources:\n  - path: ${JSON.stringify(tree)}\n`);
+      const other = await openDataFolder(nodeFiles, agent.data, 'aliquot-agent');
+      const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+      await service.complained(/another command has .* open; waiting/);
+      await other.release();
+      await service.event('running');
       expect(await service.stop()).toBe(0);
       await rm(config);
     });

@@ -1,16 +1,25 @@
 import { resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
+import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { pino } from 'pino';
 import { pathBytes } from '../capture/paths.ts';
 import { socketSurroundings } from '../environment.ts';
+import type { Agent } from '../service/agent.ts';
+import type { AgentConfig } from '../service/config.ts';
 import { Service } from '../service/service.ts';
+import { serviceRuns } from '../service/socket-client.ts';
 import { scanAt } from '../watch/scan-schedule.ts';
 import { nativeEvents } from '../watch/watcher.ts';
 import { defaultConfigPath, loadConfig, openRealAgent, untilInterrupted } from './open.ts';
+
+/** A command in one shot may take minutes; half a minute is what a start may wait for it. */
+const OPEN_TRIES = 60;
+const OPEN_PAUSE_MS = 500;
 
 /**
  * `run`: the service, until SIGTERM or SIGINT. Prints one line `{"event":"running",…}` on standard output when it is ready;
@@ -29,7 +38,7 @@ export async function run(dataOption: string, configOption: string | undefined, 
     );
   }
   const stopped = untilInterrupted();
-  const agent = await openRealAgent(dataDir, config);
+  const agent = await openWhenFree(dataDir, config, stopped, output);
   try {
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
     const { scanIntervalSeconds, scanSchedule } = config;
@@ -44,6 +53,23 @@ export async function run(dataOption: string, configOption: string | undefined, 
     await service.stop();
   } finally {
     await agent.close();
+  }
+}
+
+/**
+ * Opens the folder. Another command may have it open just now, such as a `status` at the moment when the machine starts: a service
+ * waits for that one to end, for nobody would start it again. Another service is an error at once.
+ */
+async function openWhenFree(dataDir: string, config: AgentConfig, stopped: AbortSignal, output: Output): Promise<Agent> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await openRealAgent(dataDir, config);
+    } catch (error) {
+      const inUse = error instanceof FolderError && error.code === 'FOLDER_IN_USE';
+      if (!inUse || tries === OPEN_TRIES || stopped.aborted || (await serviceRuns(dataDir, socketSurroundings()))) throw error;
+      if (tries === 1) output.note(`another command has ${dataDir} open; waiting for it to end`);
+      await setTimeout(OPEN_PAUSE_MS);
+    }
   }
 }
 

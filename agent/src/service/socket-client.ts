@@ -35,6 +35,13 @@ export async function askService(dataDir: string, place: SocketPlace, request: R
   throw gone(undefined);
 }
 
+/** Whether a service of this data folder runs. */
+export async function serviceRuns(dataDir: string, place: SocketPlace): Promise<boolean> {
+  const socket = await dial(socketPlace(dataDir, place).path);
+  socket?.destroy();
+  return socket !== undefined;
+}
+
 /** A connection, or undefined when nobody listens. */
 function dial(path: string): Promise<Socket | undefined> {
   return new Promise((resolve, reject) => {
