@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 
 /** A message connection as a session sees it: no sockets in tests. */
@@ -7,6 +8,8 @@ export interface Channel {
   /** Stops, and starts again, taking bytes from the network: TCP then holds the sender back. */
   pause(): void;
   resume(): void;
+  /** Bytes that arrived of a message that is not whole yet: memory that only the connection's end frees. */
+  unfinishedBytes(): number;
   /** Says goodbye with a WebSocket close code and a short reason. Repeating it does nothing. */
   close(code: number, reason: string): void;
   /** Drops the connection without waiting for the other side. */
@@ -22,9 +25,17 @@ export const CLOSE_TRY_AGAIN = 1013;
 /** RFC 6455 allows 123 bytes of reason. */
 const MAX_REASON_BYTES = 123;
 
-/** A session's channel over a `ws` socket. */
-export function socketChannel(socket: WebSocket): Channel {
+/** A session's channel over a `ws` socket and the stream below it. */
+export function socketChannel(socket: WebSocket, stream: Duplex): Channel {
+  let unfinished = 0;
+  stream.on('data', (bytes: Buffer) => {
+    unfinished += bytes.length;
+  });
+  socket.on('message', () => {
+    unfinished = 0;
+  });
   return {
+    unfinishedBytes: () => unfinished,
     send: (message) =>
       new Promise((resolve, reject) => {
         socket.send(message, { binary: true, compress: false }, (error) => (error instanceof Error ? reject(error) : resolve()));

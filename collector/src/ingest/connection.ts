@@ -23,6 +23,8 @@ const HANDSHAKE_MS = 15_000;
 const SESSION_ID_BYTES = 16;
 /** What the other side has to read a last refusal before the connection is dropped. */
 const FAREWELL_MS = 5_000;
+/** What a connection that is said goodbye to may hold meanwhile: whoever opens one after the other must not pile them up. */
+const LINGER_BYTES = 256 * 1024;
 
 export interface IngestParts {
   readonly store: CollectorStore;
@@ -77,9 +79,14 @@ export class Connection {
     this.#inbox.close();
   }
 
-  /** Ends the session from this side, with a word to the agent. */
+  /** Ends the session from this side, with a word to the agent, unless waiting for that would hold the memory of a large message. */
   end(reason: string): void {
     if (this.#ended) return;
+    if (this.#channel.unfinishedBytes() > LINGER_BYTES) {
+      this.gone();
+      this.#channel.terminate();
+      return;
+    }
     const farewell = this.#link?.send({ type: 'notice', code: 'session-ended', message: reason });
     this.#close(farewell, CLOSE_GOING_AWAY, reason);
   }

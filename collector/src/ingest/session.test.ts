@@ -500,6 +500,15 @@ describe('what a session may make the collector hold', () => {
     expect(connection.pair.told).toContain('resume');
   });
 
+  it('goes with the session that another one displaces: nobody waits for the end of a message that has begun', async () => {
+    const agent = await front.agent('hplc-1');
+    const displaced = front.connect();
+    await agent.open(displaced.wire);
+    displaced.pair.unfinished = 8 * 1024 * 1024;
+    await agent.open(front.connect().wire);
+    expect(await displaced.wire.closed).toMatchObject({ code: 1006, reason: 'terminated' });
+  });
+
   it('logs no content, no key and no file name', async () => {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);

@@ -65,7 +65,7 @@ export function attachIngest(
   };
 
   const serve = (socket: WebSocket, stream: Duplex, leave: () => void, known: () => void): void => {
-    const connection = new Connection(parts, socketChannel(socket));
+    const connection = new Connection(parts, socketChannel(socket, stream));
     const unwatch = unproved.watch(socket, stream);
     const proved = (): void => {
       unwatch();

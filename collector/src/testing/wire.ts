@@ -38,6 +38,8 @@ export interface WirePair {
   readonly told: string[];
   /** Set to make the network refuse what the collector sends. */
   broken: boolean;
+  /** Bytes of a message that the network never finished. */
+  unfinished: number;
 }
 
 export function wirePair(deliver: (message: Uint8Array) => void, gone: () => void): WirePair {
@@ -55,11 +57,13 @@ export function wirePair(deliver: (message: Uint8Array) => void, gone: () => voi
   const pair: WirePair = {
     told,
     broken: false,
+    unfinished: 0,
     channel: {
       async send(message) {
         if (pair.broken) throw new Error('connection is gone');
         mailbox.put(message);
       },
+      unfinishedBytes: () => pair.unfinished,
       pause: () => void told.push('pause'),
       resume: () => void told.push('resume'),
       close: (code, reason) => end(code, reason),
