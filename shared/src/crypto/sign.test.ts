@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import nacl from 'tweetnacl';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../keys/fixtures.ts';
@@ -54,6 +55,17 @@ describe('Ed25519', () => {
     expect(hex(key.publicKey)).toBe(publicKey);
     expect(hex(signBytes(key, bytes(message)))).toBe(signature);
     expect(verifyBytes(bytes(publicKey), bytes(message), bytes(signature))).toBe(true);
+  });
+
+  test('signs every message as tweetnacl does, byte for byte', () => {
+    const bytesOf = (minLength: number, maxLength: number) => fc.uint8Array({ minLength, maxLength });
+    fc.assert(
+      fc.property(bytesOf(32, 32), bytesOf(0, 2000), (seed, message) => {
+        const expected = nacl.sign.detached(message, nacl.sign.keyPair.fromSeed(seed).secretKey);
+        expect(hex(signBytes(signingKeyFromSeed(seed), message))).toBe(hex(expected));
+      }),
+      { numRuns: 40 },
+    );
   });
 
   test.each(VECTORS)('refuses the malleated signature S + L for message "$message", which tweetnacl accepts', (vector) => {

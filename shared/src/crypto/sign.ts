@@ -63,7 +63,7 @@ export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
 }
 
 /**
- * The bare Ed25519 signature of RFC 8032, which is one for each key and message whoever makes it. node:crypto does it in a fortieth of
+ * The bare Ed25519 signature of RFC 8032, which is one for each key and message whoever makes it. node:crypto does it in a thirtieth of
  * the time of tweetnacl; a collector to which a fleet comes back does little else.
  *
  * Test only: the published vectors have no label; everything else uses `sign`.
