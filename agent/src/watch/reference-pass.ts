@@ -2,6 +2,7 @@ import { Capturer, type CapturerParts, type CaptureTask } from '../capture/captu
 import type { Change } from '../capture/compare.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, bytePath, nameOf } from '../capture/paths.ts';
+import { compileRules, excludedFrom } from '../capture/rules.ts';
 import { isSameRoot, scan } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
 import { throwIfStopped } from '../capture/stop.ts';
@@ -38,16 +39,22 @@ async function* waiting(parts: ReferencePassParts, signal: AbortSignal): AsyncGe
     const path = bytePath(reference.path);
     if (!parts.where(path) || !(parts.all || (await hasRoom(reference.class)))) continue;
     const source = parts.sourceOf(path, reference.class);
-    if (source === undefined) await queue.dropReference(reference.path);
-    else if (await isGone(parts.host, queue, source, path)) {
+    if (source === undefined) {
+      await queue.dropReference(reference.path);
+      continue;
+    }
+    const presence = await presenceOf(parts.host, queue, source, path);
+    if (presence === 'unknown') continue;
+    if (presence === 'gone') {
       const known = await queue.known(reference.path);
       if (known !== undefined) yield { type: 'gone', source, path, known };
       else await references.gone(reference.path);
     } else {
       const change = await lookAgain(parts, source, path);
-      if (change === undefined)
-        await queue.dropReference(reference.path); // excluded by now
-      else if (change.type === 'same') await references.settled(reference.path, stateOf(change).size, stateOf(change).mtimeNs);
+      if (change === undefined) {
+        // Only rules may end it silently. A file that went between the two looks, maybe with its drive, waits for the next pass.
+        if (excludedFrom(compileRules(source.rules), path, source.root)) await queue.dropReference(reference.path);
+      } else if (change.type === 'same') await references.settled(reference.path, stateOf(change).size, stateOf(change).mtimeNs);
       else if (change.type === 'put') {
         if (parts.onChanged !== undefined && !isAsReferred(reference, change)) parts.onChanged(path);
         else yield { type: 'put', source, item: change.item, known: change.known, completion: 'assumed' };
@@ -73,13 +80,16 @@ function isAsReferred(reference: FileReference, seen: Seen): boolean {
   return size === reference.size && mtimeNs === reference.mtimeNs;
 }
 
-/** Certainly gone: it is not there, and the folder that it was found in, or the source’s root, is. */
-async function isGone(host: CaptureHost, queue: Queue, source: Source, path: BytePath): Promise<boolean> {
+/**
+ * Certainly gone: it is not there, and the folder that it was found in, or the source’s root, is. Unknown while that is not
+ * there either: with an unplugged drive nothing has gone, and what is only on it goes on waiting.
+ */
+async function presenceOf(host: CaptureHost, queue: Queue, source: Source, path: BytePath): Promise<'there' | 'gone' | 'unknown'> {
   const seen = await host.look(path);
-  if (seen !== 'ENOENT' && seen !== 'ENOTDIR') return false;
-  if (source.root !== path) return isSameRoot(host, queue, source.root);
+  if (seen !== 'ENOENT' && seen !== 'ENOTDIR') return 'there';
+  if (source.root !== path) return (await isSameRoot(host, queue, source.root)) ? 'gone' : 'unknown';
   const above = path.slice(0, path.length - nameOf(path).length - 1);
-  return typeof (await host.look(above === '' ? path.slice(0, 1) : above)) !== 'string';
+  return typeof (await host.look(above === '' ? path.slice(0, 1) : above)) === 'string' ? 'unknown' : 'gone';
 }
 
 const asksBetween = 256;
