@@ -19,6 +19,7 @@ import { carriedBy, signCarried, signQuestion } from '@aliquot/shared/carry/stat
 import { hex, u64be } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { issueEpochOpening } from '@aliquot/shared/keys/certificates';
 import { verifyReceipt, verifyReceiptInclusion } from '@aliquot/shared/log/receipt';
 import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
@@ -100,6 +101,9 @@ async function queueOf(agent: TestAgent, commits: readonly MadeCommit[], more: r
   await writeFile(path, Buffer.concat(pieces));
   return path;
 }
+
+/** What an agent knows by a session, or by receipts that it took in. */
+const learnHead = async (agent: TestAgent): Promise<void> => agent.remember((await agent.open(front.connect().wire)).head);
 
 const bring = (path: string, at = url): Promise<BroughtQueue> =>
   bringQueue(
@@ -225,7 +229,31 @@ describe('a carried queue at the collector', () => {
     expect(front.vault.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
     await bring(await queueOf(agent, []));
     expect((await receipts())[0]).toMatchObject({ gcEpoch });
+    await learnHead(agent);
     await bring(await queueOf(agent, [], [{ type: 'gcLearned', gcEpoch }]));
+    expect(front.vault.sweepWaitsFor(gcEpoch)).toEqual([]);
+  });
+
+  it('I-A9 P5: an answer of before the log was opened again is not heard, when its file is brought again', async () => {
+    const agent = await front.agent('hplc-1');
+    await bring(await queueOf(agent, commitsOf(agent, 'a')));
+    const gcEpoch = await front.vault.announceGcEpoch(front.nowMs);
+    await learnHead(agent);
+    const answer: ClientFrame = { type: 'gcLearned', gcEpoch };
+    const before = await queueOf(agent, [], [answer]);
+    await bring(before);
+    expect(front.vault.sweepWaitsFor(gcEpoch)).toEqual([]);
+    const base = front.vault.treeHead();
+    const logEpoch = base.logEpoch + 1;
+    const lost = [{ ...base, size: base.size + 3, root: systemRandom.bytes(32) }];
+    const { vaultId } = front.vault.descriptor;
+    const opening = issueEpochOpening(front.authority, { version: 1, vaultId, logEpoch, base, lost, approvedAtMs: front.nowMs });
+    await front.vault.appendEvent({ type: 'epochOpened', timeMs: front.nowMs, opening });
+    expect(front.vault.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    await bring(before);
+    expect(front.vault.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    await learnHead(agent);
+    await bring(await queueOf(agent, [], [answer]));
     expect(front.vault.sweepWaitsFor(gcEpoch)).toEqual([]);
   });
 

@@ -75,13 +75,20 @@ async function takeFrame(
     case 'commit':
       return takeCommit(context, vault, { agent, question }, body);
     case 'gcLearned':
-      // A log that lost its tail hears no answers: what the agent had receipts for may be gone with it.
-      if (!(await standing(vault, agent, question, context.clock.nowMs())).rolledBack)
-        vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
+      if (await answersNow(context, vault, { agent, question })) vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
       return undefined;
     default:
       throw new RestError('REST_BAD_REQUEST', `a carried queue holds no ${frame.type} frame`);
   }
+}
+
+/**
+ * Whether an answer to the sweep is about the log as it is now. One that lost its tail hears none: what the agent had receipts for may be
+ * gone with it. Nor does an answer of before such a loss was healed count, for it was given by those receipts; it costs a wait.
+ */
+async function answersNow(context: RestContext, vault: VaultStore, { agent, question }: Asked): Promise<boolean> {
+  const { rolledBack } = await standing(vault, agent, question, context.clock.nowMs());
+  return !rolledBack && question.treeHead?.logEpoch === vault.treeHead().logEpoch;
 }
 
 async function putItems(vault: VaultStore, agent: AgentRecord, frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array) {
