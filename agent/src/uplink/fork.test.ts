@@ -168,6 +168,57 @@ describe('a folder that was put back to an older state', () => {
     await second.uplink.drained();
     expect(collector.apart.map((line) => line.map(({ hash }) => hex(hash)))).toEqual(lines);
   });
+
+  test('P6: a loss that is learnt together with a fork is not forgotten with the session: what the collector lost is sent again', async () => {
+    let agent = await start();
+    await capture(agent, '/data/a');
+    await agent.uplink.drained();
+    const before = collector.snapshot();
+    await stop(agent);
+    const old = image(agent.dir);
+    agent = await start({ dir: agent.dir });
+    for (const name of ['/data/b', '/data/c']) {
+      await capture(agent, name);
+      await agent.uplink.drained();
+    }
+    const wanted = [2, 3].map(async (sequence) => hex((await agent.queue.signedCommit(sequence))?.hash ?? new Uint8Array()));
+    const hashes = await Promise.all(wanted);
+    await stop(agent);
+    const lost = await collector.head();
+    collector.putBack(before);
+    await collector.reopen([lost]);
+    const stranger = await start({ dir: old });
+    await capture(stranger, '/data/of-the-stranger');
+    await stranger.uplink.drained();
+    await stop(stranger);
+
+    const back = await start({ dir: agent.dir });
+    await capture(back, '/data/d');
+    await back.uplink.drained();
+    const held = [collector.commits, ...collector.apart].flat().map(({ hash }) => hex(hash));
+    expect(held).toEqual(expect.arrayContaining(hashes));
+    expect(back.queue.pending().entries).toBe(0);
+  });
+
+  test('I-A8: a head that the collector named is not taken for a commit of ours', async () => {
+    const first = await start();
+    await capture(first, '/data/a');
+    await first.uplink.drained();
+    await stop(first);
+    const second = await start();
+    await capture(second, '/data/b');
+    await second.uplink.drained();
+    expect(second.queue.receiptedSequence()).toBe(1);
+    // It says that it knows nothing of the second chain, and nothing of a loss.
+    bendReady(() => undefined);
+    await second.uplink.stop();
+    const commits = (): number => collector.frames.filter(({ type }) => type === 'commit').length;
+    const before = commits();
+    second.uplink.start();
+    await second.until('ready');
+    await second.uplink.drained();
+    expect(commits()).toBe(before + 1);
+  });
 });
 
 describe('a collector that lies about the head of the chain', () => {

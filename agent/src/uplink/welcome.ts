@@ -42,11 +42,11 @@ export class Welcome {
   }
 
   /**
-   * The head to go on from, durably remembered (I-A7). A rollback is written into the queue first, so that what was lost shows as unsafe
-   * at once (P6). Errors: those of `judgeReady`.
+   * The head to go on from, durably remembered (I-A7). A rollback, healed or not, is written into the queue first: what was lost shows as
+   * unsafe at once (P6), and once the head is remembered no later `ready` tells of the loss again. Errors: those of `judgeReady`.
    */
   async believe(ready: Ready, collector: CollectorCertificateBody, certificate: Signed): Promise<TreeHead> {
-    const { identity, trust } = this.#parts;
+    const { identity, queue, trust } = this.#parts;
     let head: TreeHead;
     try {
       head = judgeReady(ready, trust.verified?.head, collector, identity.descriptor);
@@ -54,6 +54,8 @@ export class Welcome {
       if (error instanceof UplinkError && error.code === 'UPLINK_ROLLED_BACK') await this.#unsafe(ready);
       throw error;
     }
+    // Where the histories cannot be compared, all is sent again: the collector takes what it has already as the same.
+    if (ready.openings.length > 0) await queue.unreceipt((await this.#isOurs(ready)) ? (ready.chainHead?.sequence ?? 0) : 0);
     await trust.remember(collector, certificate, { head, signed: ready.head, certificate });
     return head;
   }
@@ -66,7 +68,7 @@ export class Welcome {
   async settleChain(ready: Ready): Promise<void> {
     const { queue } = this.#parts;
     const { chainHead: theirs } = ready;
-    if (theirs === undefined) return queue.unreceipt(this.#beforeChain(ready));
+    if (theirs === undefined) return queue.unreceipt(await this.#beforeChain());
     if (await this.#isOurs(ready)) return queue.unreceipt(theirs.sequence);
     const says = `the collector has a commit ${theirs.sequence} that this folder did not make: it was copied, or put back to an older state`;
     if (this.#forks >= MAX_FORKS_WITHOUT_RECEIPT)
@@ -84,12 +86,14 @@ export class Welcome {
   }
 
   /**
-   * The newest commit that surely is at a collector which knows nothing of the present chain. After a rollback that is none: the chain that
-   * this one goes on from may be lost as well.
+   * The newest of our commits that may be at a collector which knows nothing of the present chain: the one that the chain goes on from. None if
+   * that is a stranger's, whose number says nothing about ours. What a rollback took from before it, `believe` has written already.
    */
-  #beforeChain({ openings, rolledBack }: Ready): number {
-    const { forkedFrom } = this.#parts.queue.chain();
-    return forkedFrom === undefined || openings.length > 0 || rolledBack ? 0 : forkedFrom.sequence;
+  async #beforeChain(): Promise<number> {
+    const { queue } = this.#parts;
+    const { forkedFrom } = queue.chain();
+    const ours = forkedFrom && (await queue.signedCommit(forkedFrom.sequence));
+    return forkedFrom !== undefined && ours !== undefined && equalBytes(ours.hash, forkedFrom.hash) ? forkedFrom.sequence : 0;
   }
 
   async #unsafe(ready: Ready): Promise<void> {
@@ -97,6 +101,6 @@ export class Welcome {
     const { chainHead: theirs } = ready;
     if (theirs === undefined) await queue.unreceipt(0);
     else if (await this.#isOurs(ready)) await queue.unreceipt(theirs.sequence);
-    // Else it was put back, and so were we: which commits it has is compared when it is healed.
+    // Else it was put back, and so were we: `believe` takes nothing for safe once it is healed.
   }
 }
