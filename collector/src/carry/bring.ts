@@ -17,7 +17,7 @@ import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import type { Random } from '@aliquot/shared/ports';
 import { CommandError } from '../commands/command-error.ts';
 import { type Endpoint, send, sendJson } from '../commands/http-client.ts';
-import { CollectorClient } from '../commands/vault-client.ts';
+import { CollectorClient, type VaultClient } from '../commands/vault-client.ts';
 import { readRecords } from '../rest/record-stream.ts';
 import { type CarriedCommit, type PartAnswer, partAnswer } from './messages.ts';
 
@@ -28,6 +28,8 @@ export interface BringParts {
   readonly files: FilePort;
   readonly random: Random;
   readonly endpoint: Endpoint;
+  /** Demands that the collector's log continues what this operator has seen; called before anything is sent. */
+  readonly demand: (vault: VaultClient) => Promise<void>;
 }
 
 export interface BroughtQueue {
@@ -48,7 +50,7 @@ export interface BroughtQueue {
  * that of one part, whatever the file holds. May be repeated. Errors: `CarryError`, and those of every operator command.
  */
 export async function bringQueue(
-  { files, random, endpoint }: BringParts,
+  { files, random, endpoint, demand }: BringParts,
   from: string,
   to: string,
   onProgress: (state: ProgressState) => void,
@@ -56,7 +58,7 @@ export async function bringQueue(
   const reader = await CarriedReader.open(files, from, 'queue');
   try {
     const proved = await prove(reader, from);
-    const door = await Door.find(endpoint, proved, reader);
+    const door = await Door.find(endpoint, proved, reader, demand);
     const sent = await door.sendAll(reader, onProgress);
     await writeStreamDurably(files, to, door.receipts(sent.leaves), { random });
     const { agent, accepted, repeated, stopped } = sent;
@@ -120,7 +122,7 @@ class Door {
   }
 
   /** Finds the file's vault at the collector, and proves by it that the agent wrote the file. */
-  static async find(endpoint: Endpoint, { question, frame }: Proved, reader: CarriedReader): Promise<Door> {
+  static async find(endpoint: Endpoint, { question, frame }: Proved, reader: CarriedReader, demand: BringParts['demand']): Promise<Door> {
     const { vaultId, name } = understood(reader, () => decodeEnrolmentCertificateBody(question.enrolment.body));
     const collector = await CollectorClient.connect(endpoint);
     if (!collector.info.vaults.some((vault) => vault.vaultId === hex(vaultId)))
@@ -131,6 +133,7 @@ class Door {
     const vault = collector.vault({ vaultId });
     const agent = verifyQuestion(question, vault.descriptor.authorityKey, vaultId);
     if (!carriedBy('queue', agent.binding.signKey, reader.trailer)) throw reader.altered(`is not signed by agent ${name}`);
+    await demand(vault);
     return new Door(endpoint, `/v1/operator/vaults/${vault.info.vaultId}/carry`, withLength(frame));
   }
 

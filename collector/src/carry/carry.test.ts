@@ -107,7 +107,7 @@ const learnHead = async (agent: TestAgent): Promise<void> => agent.remember((awa
 
 const bring = (path: string, at = url): Promise<BroughtQueue> =>
   bringQueue(
-    { files: nodeFiles, random: systemRandom, endpoint: { url: at, token: TOKEN, tlsCa: undefined } },
+    { files: nodeFiles, random: systemRandom, endpoint: { url: at, token: TOKEN, tlsCa: undefined }, demand: async () => undefined },
     path,
     join(folder, 'r'),
     () => undefined,

@@ -6,6 +6,8 @@ import { type BroughtQueue, bringQueue } from '../carry/bring.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { type CollectorOptions, endpointOf, withCollector, withExample, withJson } from './options.ts';
+import type { VaultClient } from './vault-client.ts';
+import { demandContinuation } from './witness.ts';
 
 interface ImportOptions extends CollectorOptions {
   readonly out: string;
@@ -36,7 +38,10 @@ async function importCommand(context: CommandContext, file: string, options: Imp
   const progress = output.progress('handed over');
   let brought: BroughtQueue;
   try {
-    brought = await bringQueue({ files: context.files, random: context.random, endpoint }, from, to, (state) => progress.update(state));
+    const demand = (vault: VaultClient): Promise<void> => demandContinuation(context, vault);
+    brought = await bringQueue({ files: context.files, random: context.random, endpoint, demand }, from, to, (state) =>
+      progress.update(state),
+    );
   } finally {
     progress.done();
   }

@@ -1,8 +1,11 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { encodeClientFrame, encodeFrame } from '@aliquot/proto';
+import { carriedBytes } from '@aliquot/shared/carry/carried-file';
+import { signCarried, signQuestion } from '@aliquot/shared/carry/statements';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
@@ -67,6 +70,41 @@ async function forked(): Promise<{ a: TestAgent; b: TestAgent }> {
   await backUp(await serve('first'), a, 'only first 1', 'only first 2');
   await backUp(await serve('second'), b, 'only second 1', 'only second 2', 'only second 3');
   return { a, b };
+}
+
+/** A relay before the collector; `held` runs when an answer is there and not handed on yet. */
+async function relay(target: (path: string) => string, held: (path: string) => Promise<void> = async () => undefined) {
+  const server = createServer((incoming, outgoing) => {
+    const path = incoming.url ?? '/';
+    const passed = httpRequest(new URL(path, target(path)), { method: incoming.method, headers: incoming.headers }, async (answer) => {
+      await held(path);
+      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(outgoing);
+    });
+    incoming.pipe(passed);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
+}
+
+/** The file of an operator's only witness. */
+async function memoryOf(state: string): Promise<string> {
+  const [file] = await readdir(join(dir, state, 'witness'));
+  return join(dir, state, 'witness', file ?? '');
+}
+
+/** A carried queue that holds a question only. */
+async function carriedQueue(agent: TestAgent): Promise<string> {
+  const { bundle, binding, signKey, chainId } = agent;
+  const none = { treeHead: undefined, signedHead: undefined, signedHeadCertificate: undefined };
+  const question = signQuestion({ enrolment: bundle.signedEnrolment, binding, software: 'test', chainId, ...none }, signKey);
+  async function* frames(): AsyncGenerator<Uint8Array, void, void> {
+    yield encodeFrame(encodeClientFrame(question));
+  }
+  const pieces: Uint8Array[] = [];
+  for await (const piece of carriedBytes('queue', frames(), (digest) => signCarried('queue', signKey, digest))) pieces.push(piece);
+  await writeFile(join(dir, 'pc.queue'), Buffer.concat(pieces));
+  return join(dir, 'pc.queue');
 }
 
 const at = (name: string) => running.get(name)?.url ?? '';
@@ -162,16 +200,7 @@ describe('an operator as witness', () => {
   it('P5 finds in what agents were shown that the log it sees is another one: check holds heads in commits and receipts against it', async () => {
     await forked();
     // Data of one history, proofs of the other: the collector tells agents and operators two stories.
-    const two = createServer((incoming, outgoing) => {
-      const target = new URL(incoming.url ?? '/', at(incoming.url?.endsWith('/log/proofs') ? 'second' : 'first'));
-      const passed = httpRequest(target, { method: incoming.method, headers: incoming.headers }, (answer) => {
-        outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(outgoing);
-      });
-      incoming.pipe(passed);
-    });
-    await new Promise<void>((resolve) => two.listen(0, '127.0.0.1', resolve));
-    const url = `http://127.0.0.1:${(two.address() as AddressInfo).port}`;
+    const { url, close } = await relay((path) => at(path.endsWith('/log/proofs') ? 'second' : 'first'));
     try {
       expect(await nobody(at('first'), 'check', '--kit', kit())).toMatchObject({ code: 0 });
       const found = await nobody(url, 'check', '--kit', kit(), '--json');
@@ -183,8 +212,81 @@ describe('an operator as witness', () => {
       expect(named.join('\n')).not.toContain('commit 1');
       expect(found.lines.at(-1)).toMatchObject({ event: 'summary', files: 3, failed: 0, forked: named.length });
     } finally {
-      two.close();
+      close();
     }
+  });
+
+  it('P5 a command that looked earlier does not forget the further head that another one kept meanwhile', async () => {
+    const me = operator('me');
+    const a = await enrolled(await serve('first'), 'hplc-a');
+    await me(at('first'), 'stats');
+    await backUp(at('first'), a, 'one');
+    let further = '';
+    const { url, close } = await relay(
+      () => at('first'),
+      async (path) => {
+        if (!path.endsWith('/log/proofs') || further !== '') return;
+        further = 'under way';
+        await backUp(at('first'), a, 'two');
+        expect(await me(at('first'), 'stats')).toMatchObject({ code: 0 });
+        further = await readFile(await memoryOf('me'), 'utf8');
+      },
+    );
+    try {
+      expect(await me(url, 'stats')).toMatchObject({ code: 0, stderr: '' });
+      expect(further).toContain('newest');
+      expect(JSON.parse(await readFile(await memoryOf('me'), 'utf8')).newest).toMatchObject({ size: JSON.parse(further).newest.size });
+    } finally {
+      close();
+    }
+  });
+
+  it('P5 a command that looked earlier does not drop the second history that another one was told meanwhile', async () => {
+    const me = operator('me');
+    const { a } = await forked();
+    await me(at('first'), 'agents');
+    await backUp(at('first'), a, 'later');
+    const { url, close } = await relay(
+      () => at('first'),
+      async (path) => {
+        if (path.endsWith('/log/proofs')) expect((await me(at('second'), 'agents')).stderr).toContain('WITNESS_FORKED');
+      },
+    );
+    try {
+      expect(await me(url, 'agents')).toMatchObject({ code: 0 });
+      expect(JSON.parse(await readFile(await memoryOf('me'), 'utf8'))).toHaveProperty('contradicted');
+      expect((await me(at('first'), 'agents')).stderr).toContain('beware');
+    } finally {
+      close();
+    }
+  });
+
+  it('P6 writes nothing over a memory that it cannot read, and says so', async () => {
+    const me = operator('me');
+    const url = await serve('first');
+    await me(url, 'stats');
+    const memory = await memoryOf('me');
+    await rm(memory);
+    await symlink(memory, memory);
+    const warned = await me(url, 'stats');
+    expect(warned.code).toBe(0);
+    expect(warned.stderr).toContain('nothing is written over it');
+    expect((await lstat(memory)).isSymbolicLink()).toBe(true);
+  });
+
+  it('P5 brings no carried queue to a collector that was put back', async () => {
+    const me = operator('me');
+    const a = await enrolled(await serve('first'), 'hplc-a');
+    await unserve('first');
+    await copy('first', 'second');
+    await backUp(await serve('first'), a, 'one');
+    await me(at('first'), 'stats');
+    const queue = await carriedQueue(a);
+    const receipts = join(dir, 'receipts');
+    const refused = await me(await serve('second'), 'queue', 'import', queue, '--out', receipts);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('WITNESS_ROLLED_BACK') });
+    await expect(lstat(receipts)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await me(at('first'), 'queue', 'import', queue, '--out', receipts)).toMatchObject({ code: 0 });
   });
 
   it('P6 says when its memory is damaged or cannot be kept; the latter stops no command', async () => {

@@ -47,13 +47,32 @@ export async function witnessed(context: CommandContext, vault: VaultClient): Pr
   const collector = vault.certificate(authorityKey);
   const { stateFolder } = context.environment;
   const book = stateFolder === undefined ? undefined : new WitnessBook(context.files, stateFolder, authority, collector);
-  const before = book && (await recalled(context, book));
-  const shown = await shownLog(vault, [before?.newest.head ?? NOTHING], collector);
-  const now: SeenHead = { head: shown.head, signed: shown.signed, seenAtMs: context.clock.nowMs() };
-  const failure = before && judge(vault, before, now, () => shown.prove(0, authority));
-  const after = remembered(before, now, failure);
-  if (book !== undefined && after !== before) await keep(context, () => book.write(after, vault.signedCertificate, collector));
-  return { before, after, failure };
+  let recall = book === undefined ? UNREADABLE : await recalled(context, book);
+  for (let attempt = 1; ; attempt++) {
+    const { before } = recall;
+    const shown = await shownLog(vault, [before?.newest.head ?? NOTHING], collector);
+    const now: SeenHead = { head: shown.head, signed: shown.signed, seenAtMs: context.clock.nowMs() };
+    const failure = before && judge(vault, before, now, () => shown.prove(0, authority));
+    const after = remembered(before, now, failure);
+    if (book === undefined || !recall.readable || after === before) return { before, after, failure };
+    // Other commands of this operator may have looked meanwhile: what they saw is neither forgotten nor taken unproved.
+    const fresh = await recalled(context, book);
+    if (!fresh.readable) return { before, after, failure };
+    const isSame = sameNewest(before, fresh.before);
+    if (isSame || attempt >= MOST_ATTEMPTS) {
+      const known = isSame || failure !== undefined ? remembered(fresh.before, now, failure) : (fresh.before ?? after);
+      if (known !== fresh.before) await keep(context, () => book.write(known, vault.signedCertificate, collector));
+      return { before, after: known, failure };
+    }
+    recall = fresh;
+  }
+}
+
+/** So often the log is asked again when other commands write into the same memory; after that, theirs stands. */
+const MOST_ATTEMPTS = 4;
+
+function sameNewest(left: Witness | undefined, right: Witness | undefined): boolean {
+  return left === undefined || right === undefined ? left === right : sameHead(left.newest.head, right.newest.head);
 }
 
 interface ShownLog {
@@ -124,13 +143,22 @@ function remembered(before: Witness | undefined, now: SeenHead, failure: Witness
   return { newest: now, contradicted: approved ? undefined : contradicted };
 }
 
-async function recalled(context: CommandContext, book: WitnessBook): Promise<Witness | undefined> {
+interface Recall {
+  readonly before: Witness | undefined;
+  /** When it could not be read, nothing may be written over it. */
+  readonly readable: boolean;
+}
+
+const UNREADABLE: Recall = { before: undefined, readable: false };
+
+async function recalled(context: CommandContext, book: WitnessBook): Promise<Recall> {
   try {
-    return await book.read();
+    return { before: await book.read(), readable: true };
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
-    outputOf(context, {}).note(`what was seen of the log before cannot be read (${error.message}), so it is not compared`);
-    return undefined;
+    const says = `what was seen of the log before cannot be read (${error.message}), so it is not compared, and nothing is written over it`;
+    outputOf(context, {}).note(`${says}; mend that, or set ALIQUOT_STATE to another folder`);
+    return UNREADABLE;
   }
 }
 
