@@ -50,6 +50,8 @@ export class AgentSession {
   #provedHead: TreeHead;
   /** Where the agent was told that its chain's history stands. */
   #told: HistoryRecord['state'] | undefined;
+  /** The newest epoch of the sweep that this session answered, and the log's epoch then: no answer outlives a reopened log. */
+  #learned: { readonly gcEpoch: number; readonly logEpoch: number } | undefined;
 
   constructor(parts: AgentSessionParts) {
     this.#parts = parts;
@@ -91,7 +93,9 @@ export class AgentSession {
   /** A log that lost its tail hears no answers: what the agent had receipts for may be gone with it. */
   async #gcLearned(gcEpoch: number): Promise<void> {
     const { store, agent, chainId, rolledBack } = this.#parts;
-    if (!rolledBack) store.gcLearned(agent.agentId, chainId, gcEpoch);
+    if (rolledBack) return;
+    this.#learned = { gcEpoch, logEpoch: store.treeHead().logEpoch };
+    store.gcLearned(agent.agentId, chainId, gcEpoch);
   }
 
   async #have(frame: Extract<ClientFrame, { type: 'have' }>): Promise<void> {
@@ -125,6 +129,9 @@ export class AgentSession {
       return link.send({ type: 'refused', requestId, code: outcome.code, message: outcome.message });
     }
     if (!outcome.repeated) this.#parts.conduct.committed(body);
+    // An answer given before the chain had a commit of its own counts from its first commit on.
+    const learned = this.#learned;
+    if (learned?.logEpoch === store.treeHead().logEpoch) store.gcLearned(agent.agentId, this.#parts.chainId, learned.gcEpoch);
     // Head and tree head are read without a pause between them, so they are of the same size.
     const head = store.treeHead();
     const signedHead = store.head(clock.nowMs());

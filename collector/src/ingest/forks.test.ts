@@ -115,4 +115,14 @@ describe('an epoch of the sweep', () => {
     expect(front.vault.sweepWaitsFor(epoch)).toEqual([]);
     expect((await agent.open(front.connect().wire)).gcEpoch).toBe(epoch);
   });
+
+  it('I-C11: an answer of a chain without a commit counts from its first commit on', async () => {
+    const agent = await front.agent('hplc-1');
+    await agent.open(front.connect().wire);
+    const epoch = await front.vault.announceGcEpoch(front.nowMs);
+    await agent.next();
+    agent.send({ type: 'gcLearned', gcEpoch: epoch });
+    await agent.backUp([file('one')]);
+    expect(front.vault.sweepWaitsFor(epoch)).toEqual([]);
+  });
 });

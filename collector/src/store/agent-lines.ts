@@ -41,6 +41,12 @@ export class AgentLines {
     );
   }
 
+  /** Whether a chain's word is a line's own. Two lines that share a chain id since before they parted share one word: only one has it. */
+  speaksFor(chainId: ChainId, { historyId, row: { head } }: Line): boolean {
+    const chain = this.chainHead(chainId);
+    return chain !== undefined && equalBytes(head.chainId, chainId) && equalBytes(chain.historyId, historyId);
+  }
+
   chainHead(chainId: ChainId): ChainHeadRow | undefined {
     return this.#chains.get(hex(chainId));
   }

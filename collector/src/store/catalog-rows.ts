@@ -120,6 +120,15 @@ export interface Sums {
   readonly lastLeafMs: number;
 }
 
+/** The newest epoch of the sweep that a chain answered, in which epoch of the log, and whose commits it bore then. */
+export interface LearnedRow {
+  readonly epoch: number;
+  readonly logEpoch: number;
+  readonly historyId: LineageId;
+}
+
+const LEARNED_BYTES = 28;
+
 /** A commit that came back after a rollback without some of its versions. */
 export interface LostRow {
   readonly sequence: number;
@@ -234,7 +243,7 @@ export const values = {
       .text(row.name)
       .u64(optional(row.acknowledgedLeaf))
       .finish(),
-  learned: (epoch: number, logEpoch: number) => new RowWriter().u64(epoch).u32(logEpoch).finish(),
+  learned: (row: LearnedRow) => new RowWriter().u64(row.epoch).u32(row.logEpoch).fixed(row.historyId).finish(),
   lost: (row: LostRow) => new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
   head: (row: HeadRow) => new RowWriter().u64(row.timeMs).u64(row.leafIndex).u16(row.slot).u8(kindNumbers[row.kind]).u64(row.size).finish(),
   version: (kind: EntryKind, size: number) => new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
@@ -310,9 +319,11 @@ export const read = {
     const decided = { decidedAtMs: fromOptional(row.u64()), decidedLeaf: fromOptional(row.u64()) };
     return { historyId, state, at, ...opened, ...decided, name: row.text(), acknowledgedLeaf: fromOptional(row.u64()) };
   },
-  learned: (bytes: Uint8Array) => {
+  /** `undefined` for an answer of a release that did not note whose it is: the agent gives it again in its next session. */
+  learned: (bytes: Uint8Array): LearnedRow | undefined => {
+    if (bytes.length < LEARNED_BYTES) return undefined;
     const row = new RowReader(bytes);
-    return { epoch: row.u64(), logEpoch: row.u32() };
+    return { epoch: row.u64(), logEpoch: row.u32(), historyId: asLineageId(row.fixed(16)) };
   },
   lost: (bytes: Uint8Array): LostRow => {
     const row = new RowReader(bytes);

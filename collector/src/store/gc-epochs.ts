@@ -1,4 +1,7 @@
-import type { ChainId } from '@aliquot/proto';
+import type { AgentId, ChainId } from '@aliquot/proto';
+import type { Line } from './agent-lines.ts';
+import { keys } from './catalog-keys.ts';
+import { values } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { heldName } from './history-id.ts';
 import type { SweepWait } from './vault-store.ts';
@@ -9,6 +12,19 @@ import type { SweepWait } from './vault-store.ts';
  */
 export function nextGcEpoch(core: VaultCore, nowMs: number): number {
   return Math.max(core.registry.gcEpoch + 1, Math.floor(nowMs));
+}
+
+/**
+ * Notes that a chain has answered `epoch`, if it is some line's newest. Any other has nothing to say: an answer before the first
+ * commit of a chain is given again with that commit, and whoever makes up chain ids leaves nothing here.
+ */
+export function noteLearned({ registry, sums, catalog }: VaultCore, agentId: AgentId, chainId: ChainId, epoch: number): void {
+  const lines = registry.lines(agentId);
+  const line = lines?.all().find((one) => lines.speaksFor(chainId, one));
+  if (line === undefined || epoch > registry.gcEpoch || epoch <= registry.learned(agentId, line, sums.logEpoch)) return;
+  const learned = { epoch, logEpoch: sums.logEpoch, historyId: line.historyId };
+  registry.setLearned(agentId, chainId, learned);
+  catalog.note(keys.gcLearned(agentId, chainId), values.learned(learned));
 }
 
 /**
@@ -25,20 +41,21 @@ export function sweepWaitsFor(core: VaultCore, epoch: number): SweepWait[] {
     const lines = registry.lines(agentId);
     if (lines === undefined || state === 'revoked' || state === 'replaced') continue;
     const behind = rolledBack.has(Buffer.from(agentId).toString('hex'));
-    const reasonFor = (chainId: ChainId): string | undefined => {
+    const reasonFor = (line: Line): string | undefined => {
       if (behind) return 'holds a head that the log has lost: aliquot log reopen';
-      const answered = registry.learned(agentId, chainId, logEpoch);
+      if (!lines.speaksFor(line.row.head.chainId, line)) return 'shares its chain with another line until it goes on under its own';
+      const answered = registry.learned(agentId, line, logEpoch);
       if (answered >= epoch) return undefined;
       return answered === 0 ? 'has answered no epoch of this log yet' : `has answered epoch ${answered}`;
     };
-    const wait = (history: string, chainId: ChainId): void => {
-      const reason = reasonFor(chainId);
-      if (reason !== undefined) waits.push({ agent: name, history, chainId, reason });
+    const wait = (history: string, line: Line): void => {
+      const reason = reasonFor(line);
+      if (reason !== undefined) waits.push({ agent: name, history, chainId: line.row.head.chainId, reason });
     };
     const trunk = lines.line(lineageId);
-    if (trunk !== undefined) wait(name, trunk.head.chainId);
-    for (const apart of lines.apart()) {
-      wait(apart.state === 'clone' ? apart.name : heldName(name, apart.historyId), apart.line.head.chainId);
+    if (trunk !== undefined) wait(name, { historyId: lineageId, row: trunk });
+    for (const { historyId, line, ...apart } of lines.apart()) {
+      wait(apart.state === 'clone' ? apart.name : heldName(name, historyId), { historyId, row: line });
     }
   }
   return waits;

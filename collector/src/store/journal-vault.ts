@@ -21,7 +21,7 @@ import { type GateContext, judgeCommit, judgeHeartbeat, type Refused, refusalOf,
 import { VaultCore } from './core.ts';
 import { leavesDoubt, StoreError } from './errors.ts';
 import { admitEvent } from './events.ts';
-import { nextGcEpoch, sweepWaitsFor } from './gc-epochs.ts';
+import { nextGcEpoch, noteLearned, sweepWaitsFor } from './gc-epochs.ts';
 import { liveAt, liveNow, versionsOf, withoutFilesOf } from './history.ts';
 import type { JournalPorts } from './journal.ts';
 import { judgeHead } from './judge-head.ts';
@@ -224,10 +224,7 @@ export class JournalVault implements VaultStore {
   }
 
   gcLearned(agentId: AgentId, chainId: ChainId, epoch: number): void {
-    const { registry, sums, catalog } = this.#live();
-    if (epoch > registry.gcEpoch || epoch <= registry.learned(agentId, chainId, sums.logEpoch)) return;
-    registry.setLearned(agentId, chainId, epoch, sums.logEpoch);
-    catalog.note(keys.gcLearned(agentId, chainId), values.learned(epoch, sums.logEpoch));
+    noteLearned(this.#live(), agentId, chainId, epoch);
   }
 
   sweepWaitsFor(epoch: number): SweepWait[] {

@@ -10,12 +10,13 @@ import {
   type LineageId,
   type Signed,
 } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
-import { AgentLines } from './agent-lines.ts';
+import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
-import { type AgentRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
+import { type AgentRow, type LearnedRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
 import { heldName } from './history-id.ts';
 import type { AgentRecord, ReportedHead } from './vault-store.ts';
 
@@ -26,8 +27,8 @@ interface Known {
   readonly lines: AgentLines;
   lastSeenMs: number | undefined;
   heartbeat: HeartbeatBody | undefined;
-  /** By chain id: the newest epoch of the sweep that it answered, and the log epoch in which it did. */
-  readonly learned: Map<string, { readonly epoch: number; readonly logEpoch: number }>;
+  /** By chain id: what it answered to the sweep. */
+  readonly learned: Map<string, LearnedRow>;
   /** Commits that came back after a rollback without some of their versions. */
   readonly lost: LostRow[];
 }
@@ -69,8 +70,8 @@ export class Registry {
     const gcEpoch = await catalog.get(keys.gcEpoch);
     if (gcEpoch !== undefined) registry.gcEpoch = read.u64(gcEpoch);
     for await (const [key, value] of catalog.scan(ranges.gcLearned)) {
-      const { epoch, logEpoch } = read.learned(value);
-      registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), epoch, logEpoch);
+      const learned = read.learned(value);
+      if (learned !== undefined) registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), learned);
     }
     for await (const [key, value] of catalog.scan(ranges.lost)) registry.addLost(readKey.agent(key), read.lost(value));
     for await (const [key] of catalog.scan(ranges.reported)) {
@@ -98,10 +99,10 @@ export class Registry {
     return this.#agents.get(hex(agentId))?.lines;
   }
 
-  /** The newest epoch of the sweep that a chain has answered while the log was in `logEpoch`. */
-  learned(agentId: AgentId, chainId: ChainId, logEpoch: number): number {
-    const known = this.#agents.get(hex(agentId))?.learned.get(hex(chainId));
-    return known?.logEpoch === logEpoch ? known.epoch : 0;
+  /** The newest epoch of the sweep that a line has answered under its newest chain while the log was in `logEpoch`. */
+  learned(agentId: AgentId, { historyId, row: { head } }: Line, logEpoch: number): number {
+    const known = this.#agents.get(hex(agentId))?.learned.get(hex(head.chainId));
+    return known?.logEpoch === logEpoch && equalBytes(known.historyId, historyId) ? known.epoch : 0;
   }
 
   lineage(lineageId: LineageId): LineageRow | undefined {
@@ -142,8 +143,8 @@ export class Registry {
     this.#lineages.delete(hex(lineageId));
   }
 
-  setLearned(agentId: AgentId, chainId: ChainId, epoch: number, logEpoch: number): void {
-    this.#agents.get(hex(agentId))?.learned.set(hex(chainId), { epoch, logEpoch });
+  setLearned(agentId: AgentId, chainId: ChainId, learned: LearnedRow): void {
+    this.#agents.get(hex(agentId))?.learned.set(hex(chainId), learned);
   }
 
   addLost(agentId: AgentId, lost: LostRow): void {

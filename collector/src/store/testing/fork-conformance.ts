@@ -250,11 +250,12 @@ export function forkConformance(begin: () => Promise<Place>): void {
     const held = only(store, agent).name;
     expect(waits()).toEqual(['hplc-1', held, 'gone']);
     await store.appendEvent({ type: 'agentRevoked', timeMs: world.clock.now, agentId: revoked.agentId, reason: 'lost' });
-    // The copy still has the old chain id for its line: whoever answers under it answers for both.
-    copy.fork();
-    await copy.back(store, [copy.file('/d/later', [content('later')])]);
+    // The copy still has the old chain id for its line: an answer under it is the trunk's, and the copy's line waits.
     store.gcLearned(agent.agentId, agent.chainId, first);
     expect(waits()).toEqual(['hplc-1', held]);
+    expect(waits(store, first)).toEqual([held]);
+    copy.fork();
+    await copy.back(store, [copy.file('/d/later', [content('later')])]);
     expect(waits(store, first)).toEqual([held]);
     store.gcLearned(agent.agentId, agent.chainId, second + 1); // never announced
     expect(waits()).toEqual(['hplc-1', held]);
