@@ -14,7 +14,7 @@ import { describe } from './ending.ts';
 import { IngestError, type IngestErrorCode } from './errors.ts';
 import type { SessionHub } from './hub.ts';
 import { Inbox } from './inbox.ts';
-import { admit, standing } from './join.ts';
+import { admit, refuseEnded, standing } from './join.ts';
 import { SecureLink } from './secure-link.ts';
 import type { Timers } from './timers.ts';
 
@@ -104,6 +104,8 @@ export class Connection {
       if (joined === undefined) return;
       onProved();
       leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, joined.chainId, this);
+      // Whoever was revoked or replaced while it was being let in was in no hub to be ended in.
+      refuseEnded(joined.store, joined.agent);
       for (let message = await this.#inbox.next(); message !== undefined; message = await this.#inbox.next()) {
         this.#working = true;
         await joined.session.handle(joined.link.open(message));
@@ -182,7 +184,11 @@ export class Connection {
   ): Promise<AgentRecord> {
     this.#log = this.#log.child({ vault: hex(store.descriptor.vaultId), agent: certificate.enrolment.name });
     const { agent, readmitted } = await admit(store, certificate, frame, nowMs);
-    if (readmitted) this.#log.warn('the log had lost the enrolment of this agent: recorded again from its certificates');
+    if (readmitted) {
+      this.#log.warn('the log had lost the enrolment of this agent: recorded again from its certificates');
+      const { replaces } = certificate.enrolment;
+      if (replaces !== undefined) this.#parts.hub.endAgent(store.descriptor.vaultId, replaces, 'replaced');
+    }
     return agent;
   }
 

@@ -1,4 +1,4 @@
-import { type ClientFrame, decodeEpochOpeningBody, type ServerFrame, type Signed, type TreeHead } from '@aliquot/proto';
+import { type AgentId, type ClientFrame, decodeEpochOpeningBody, type ServerFrame, type Signed, type TreeHead } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { type AgentCertificate, CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
@@ -25,19 +25,35 @@ export async function admit(
   return { agent: registered(store, certificate, auth), readmitted };
 }
 
-function registered(store: VaultStore, certificate: AgentCertificate, auth: AuthFrame): AgentRecord {
-  const { name, agentId } = certificate.enrolment;
+function registered(store: VaultStore, certificate: AgentCertificate, { binding }: AuthFrame): AgentRecord {
+  return standingOf(store, certificate.enrolment, binding);
+}
+
+/** Throws when an agent that was admitted may not work here any more. */
+export function refuseEnded(store: VaultStore, { agentId, name, binding }: AgentRecord): void {
+  standingOf(store, { agentId, name }, binding);
+}
+
+function standingOf(
+  store: VaultStore,
+  { name, agentId }: { readonly name: string; readonly agentId: AgentId },
+  binding: Signed | undefined,
+): AgentRecord {
   const record = store.agentById(agentId);
   if (record?.state === 'revoked')
     throw new IngestError('INGEST_REFUSED', 'revoked', `agent ${name} was revoked; ask central IT for a new bundle`);
   if (record?.state === 'replaced') {
     throw new IngestError('INGEST_REFUSED', 'replaced', `agent ${name} was replaced by another PC; ask central IT for a new bundle`);
   }
-  const known = record?.state === 'enrolled' && record.binding !== undefined && equalBytes(record.binding.body, auth.binding.body);
+  const known = record?.state === 'enrolled' && sameBinding(record.binding, binding);
   if (record === undefined || !known) {
     throw new IngestError('INGEST_REFUSED', 'not-enrolled', `agent ${name} is not enrolled here with these keys; enrol it with its bundle`);
   }
   return record;
+}
+
+function sameBinding(known: Signed | undefined, shown: Signed | undefined): boolean {
+  return known !== undefined && shown !== undefined && equalBytes(known.body, shown.body);
 }
 
 /**

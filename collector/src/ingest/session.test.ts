@@ -60,6 +60,23 @@ describe('a session', () => {
     verifyGrowth(head, verifyHead(second.head, front.vault.certificate).head, second.consistency);
   });
 
+  it('P4: is refused when its agent was revoked while it was being let in', async () => {
+    const agent = await front.agent('hplc-1');
+    const { agentId } = agent.bundle.enrolment;
+    const { vault } = front;
+    const chainHead = vault.chainHead.bind(vault);
+    vi.spyOn(vault, 'chainHead').mockImplementationOnce(async (id, chainId) => {
+      await vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'stolen' });
+      front.hub.endAgent(vault.descriptor.vaultId, agentId, 'revoked');
+      return chainHead(id, chainId);
+    });
+    const { wire, done } = front.connect();
+    await agent.open(wire);
+    expect((await agent.next()).frame).toMatchObject({ type: 'refused', code: 'revoked' });
+    await done;
+    expect(front.hub.size).toBe(0);
+  });
+
   it('gives a repeated commit the same receipt, over another connection and after a restart too', async () => {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);

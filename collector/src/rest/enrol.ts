@@ -23,6 +23,8 @@ export async function enrol(context: RestContext, body: Uint8Array): Promise<Uin
   if (known?.state === 'expected') {
     await vault.appendEvent({ type: 'agentEnrolled', timeMs: nowMs, enrolment: request.enrolment, binding: request.binding });
     context.log.info({ vault: hex(vault.descriptor.vaultId), agent: agent.enrolment.name }, 'agent enrolled');
+    const { replaces } = agent.enrolment;
+    if (replaces !== undefined) context.sessions.endAgent(vault.descriptor.vaultId, replaces, 'replaced');
   }
   const answer = issueEnrolAnswer(context.store.identity, {
     version: 1,

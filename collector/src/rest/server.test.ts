@@ -148,6 +148,19 @@ describe('the door for operators', () => {
 });
 
 describe('enrolment', () => {
+  it('P4: ends the open session of the agent that it replaces', async () => {
+    const old = await front.agent('hplc-1');
+    const { done, wire } = front.connect();
+    await old.open(wire);
+    await old.backUp([{ path: '/data/a', bytes: new Uint8Array([1]) }]);
+    expect(front.hub.size).toBe(1);
+    const successor = new TestAgent(await front.bundle('hplc-1', { replaces: old }));
+    expect((await enrol(successor)).statusCode).toBe(200);
+    expect((await old.next()).frame).toMatchObject({ type: 'notice', code: 'session-ended', message: 'replaced' });
+    await done;
+    expect(front.hub.size).toBe(0);
+  });
+
   it('gives a signed answer, and the same agent the same one however often it asks', async () => {
     const agent = new TestAgent(await front.bundle('hplc-1'));
     const first = await enrol(agent);
