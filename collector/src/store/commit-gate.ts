@@ -23,6 +23,7 @@ import { type AgentRow, NO_SUMS } from './catalog-rows.ts';
 import { gatherFacts } from './commit-facts.ts';
 import type { ReceiptMaker, VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
+import type { StoreLimits } from './limits.ts';
 import type { PendingUploads } from './pending-uploads.ts';
 import { type Route, routeOf } from './route.ts';
 
@@ -90,6 +91,7 @@ export interface GateContext {
   readonly vaultId: VaultId;
   readonly collectorId: CollectorId;
   readonly identity: SigningKey;
+  readonly limits: StoreLimits;
 }
 
 /**
@@ -106,7 +108,7 @@ export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, byt
   const repeated = await earlierReceipt(core, commit);
   if (repeated !== undefined) return repeated;
   const route = await routeOf(core, row.lineageId, header, hash);
-  const unrouted = routeRefusal(core, commit, route);
+  const unrouted = routeRefusal(gate, commit, route);
   if (unrouted !== undefined || route.type === 'unknown-parent') return unrouted ?? refused('bad-predecessor', 'it follows nothing here');
   if (header.treeHead !== undefined) {
     const judgement = await judgeHead(core, header.treeHead);
@@ -174,7 +176,7 @@ async function earlierReceipt(core: VaultCore, { header, hash }: VerifiedCommit)
 }
 
 /** Why a commit can go nowhere, if it cannot. */
-function routeRefusal(core: VaultCore, { header }: VerifiedCommit, route: Route): Refused | undefined {
+function routeRefusal({ core, limits }: GateContext, { header }: VerifiedCommit, route: Route): Refused | undefined {
   if (route.type === 'unknown-parent') {
     const { sequence } = route.parent;
     return refused(
@@ -183,6 +185,12 @@ function routeRefusal(core: VaultCore, { header }: VerifiedCommit, route: Route)
     );
   }
   const lines = core.registry.lines(header.agentId);
+  if (lines !== undefined && lines.chainHead(header.chainId) === undefined && lines.chainHeads().length >= limits.chains) {
+    return refused(
+      'chain-forked',
+      `this agent has used ${limits.chains} chains, and may begin no other; central IT must enrol its PC anew: aliquot enroll NAME --replaces NAME`,
+    );
+  }
   const undecided = lines?.apart().filter(({ state }) => state === 'held').length ?? 0;
   if (route.type === 'continues' || undecided < MAX_UNDECIDED) return undefined;
   return refused(

@@ -2,9 +2,11 @@ import { AliquotError, decodeEventBody, type EventBody, encodeEventBody, FormatE
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyAgent, verifyCollectorCertificate, verifyEnrolment, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
+import { ranges } from './catalog-keys.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { judgeHead } from './judge-head.ts';
+import type { StoreLimits } from './limits.ts';
 import type { AgentProblemCode } from './vault-store.ts';
 
 /**
@@ -56,6 +58,27 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
     case 'gcEpochAnnounced':
       if (event.gcEpoch <= core.registry.gcEpoch) throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
       return undefined;
+  }
+}
+
+/**
+ * What must not be recorded any more, though a log may hold it from before: `fsck` judges a log's events by `admitEvent` alone.
+ * Runs before anything is appended, because what follows from an event follows at every replay.
+ */
+export async function refuseNewly(core: VaultCore, event: EventBody, limits: StoreLimits): Promise<void> {
+  if (event.type !== 'forkDecided') return;
+  if (event.decision === 'clone') {
+    const bearer = core.registry.rows().find(({ name }) => name === event.name);
+    if (bearer === undefined) return;
+    const why = `an agent (${bearer.state}) has the name ${event.name}`;
+    throw new StoreError('STORE_NAME_TAKEN', `${why}; choose another name for the clone`);
+  }
+  let versions = 0;
+  for await (const _ of core.catalog.scan(ranges.versionsOf(event.historyId))) {
+    versions += 1;
+    if (versions <= limits.mergedVersions) continue;
+    const why = `this history has more than ${limits.mergedVersions} versions, too many to join the agent's own`;
+    throw bad(`${why}; decide --clone NEWNAME, and enrol that PC anew: aliquot enroll NAME --replaces NAME`);
   }
 }
 

@@ -36,8 +36,9 @@ export function sweepWaitsFor(core: VaultCore, epoch: number): SweepWait[] {
   const waits: SweepWait[] = [];
   const { registry } = core;
   const { logEpoch } = core.sums;
+  const newestOpening = core.openings.at(-1)?.leafIndex ?? 0;
   const rolledBack = new Set(registry.reported().map(([, { agentId }]) => Buffer.from(agentId).toString('hex')));
-  for (const { agentId, name, lineageId, state } of registry.rows()) {
+  for (const { agentId, name, lineageId, state, expectedLeaf } of registry.rows()) {
     const lines = registry.lines(agentId);
     if (lines === undefined || state === 'revoked' || state === 'replaced') continue;
     const behind = rolledBack.has(Buffer.from(agentId).toString('hex'));
@@ -53,6 +54,15 @@ export function sweepWaitsFor(core: VaultCore, epoch: number): SweepWait[] {
       if (reason !== undefined) waits.push({ agent: name, history, chainId: line.row.head.chainId, reason });
     };
     const trunk = lines.line(lineageId);
+    // It may have committed in the tail that the log lost, and have these commits yet: unless it is known only since.
+    if (trunk === undefined && logEpoch > 1 && expectedLeaf < newestOpening) {
+      waits.push({
+        agent: name,
+        history: name,
+        chainId: undefined,
+        reason: 'was known when the log lost its tail, and has committed nothing since',
+      });
+    }
     if (trunk !== undefined) wait(name, { historyId: lineageId, row: trunk });
     for (const { historyId, line, ...apart } of lines.apart()) {
       wait(apart.state === 'clone' ? apart.name : heldName(name, historyId), { historyId, row: line });

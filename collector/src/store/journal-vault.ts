@@ -20,11 +20,12 @@ import { values } from './catalog-rows.ts';
 import { type GateContext, judgeCommit, judgeHeartbeat, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
 import { VaultCore } from './core.ts';
 import { leavesDoubt, StoreError } from './errors.ts';
-import { admitEvent } from './events.ts';
+import { admitEvent, refuseNewly } from './events.ts';
 import { nextGcEpoch, noteLearned, sweepWaitsFor } from './gc-epochs.ts';
 import { liveAt, liveNow, versionsOf, withoutFilesOf } from './history.ts';
 import type { JournalPorts } from './journal.ts';
 import { judgeHead } from './judge-head.ts';
+import { STORE_LIMITS, type StoreLimits } from './limits.ts';
 import { PendingUploads } from './pending-uploads.ts';
 import { batches, checkItem, storeItems } from './put-items.ts';
 import { leafAt, readItems } from './read-back.ts';
@@ -57,6 +58,7 @@ export interface VaultIdentity {
 
 export interface VaultPorts extends JournalPorts {
   readonly clock: Clock;
+  readonly limits?: StoreLimits;
 }
 
 /** Journal bytes that may wait for a sync: bounds what is replayed at start and what a power cut can take from uploads. */
@@ -168,6 +170,7 @@ export class JournalVault implements VaultStore {
   async appendEvent(body: EventBody): Promise<{ leafIndex: number }> {
     const { leafIndex, generation } = await this.#do(async (core) => {
       const known = await admitEvent(core, this.descriptor, body);
+      if (known === undefined) await refuseNewly(core, body, this.#limits);
       const index = known ?? (await core.appendEvent(body, this.#ports.clock.nowMs()));
       return { leafIndex: index, generation: this.#generation };
     });
@@ -315,7 +318,12 @@ export class JournalVault implements VaultStore {
 
   #gate(core: VaultCore): GateContext {
     const { vaultId } = this.descriptor;
-    return { core, uploads: this.#uploads, vaultId, collectorId: this.certificate.collectorId, identity: this.#identity };
+    const { collectorId } = this.certificate;
+    return { core, uploads: this.#uploads, vaultId, collectorId, identity: this.#identity, limits: this.#limits };
+  }
+
+  get #limits(): StoreLimits {
+    return this.#ports.limits ?? STORE_LIMITS;
   }
 
   #live(): VaultCore {

@@ -239,7 +239,8 @@ export interface SweepWait {
   readonly agent: string;
   /** As operators address the history. */
   readonly history: string;
-  readonly chainId: ChainId;
+  /** `undefined` when no commit of the line is here. */
+  readonly chainId: ChainId | undefined;
   readonly reason: string;
 }
 

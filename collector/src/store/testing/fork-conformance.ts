@@ -190,7 +190,10 @@ export function forkConformance(begin: () => Promise<Place>): void {
     await world.agent(store, 'hplc-2');
     await copy.back(store, [copy.file('/d/copy', [content('copy')])]);
     const { historyId } = only(store, agent);
-    expect(await codeOf(store.appendEvent(decided(world, agent, historyId, 'hplc-2')))).toBe('STORE_NAME_TAKEN');
+    const revoked = await world.agent(store, 'was-here');
+    await store.appendEvent({ type: 'agentRevoked', timeMs: world.clock.now, agentId: revoked.agentId, reason: 'scrapped' });
+    for (const name of ['hplc-2', 'hplc-1', 'was-here'])
+      expect(await codeOf(store.appendEvent(decided(world, agent, historyId, name)))).toBe('STORE_NAME_TAKEN');
     expect(await codeOf(store.appendEvent(decided(world, agent, agent.lineageId, 'hplc-9')))).toBe('STORE_UNKNOWN_HISTORY');
     await store.appendEvent(decided(world, agent, historyId, 'hplc-9'));
     expect(await codeOf(store.appendEvent(decided(world, agent, historyId)))).toBe('STORE_DECIDED');
@@ -267,6 +270,8 @@ export function forkConformance(begin: () => Promise<Place>): void {
     expect([again.gcEpoch(), waits(again)]).toEqual([second, []]);
     const lost = { logEpoch: 1, size: 90, root: content('lost root', 32) };
     await again.appendEvent(world.opening(2, again.treeHead(), [lost]));
-    expect(waits(again)).toEqual(['hplc-1', held]);
+    // One that has no commit may have had some that went with the tail; one that is known only since had none.
+    await world.agent(again, 'known-since');
+    expect(waits(again)).toEqual(['hplc-1', held, 'never-committed']);
   });
 }
