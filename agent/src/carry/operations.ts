@@ -6,6 +6,7 @@ import { bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
 import type { Agent } from '../service/agent.ts';
 import type { Emit } from '../service/protocol.ts';
 import type { OnCarried } from './parts.ts';
+import { carryTurn } from './turn.ts';
 
 /** Progress goes out no oftener than this many bytes apart. */
 const TELL_EVERY_BYTES = 4 * 1024 * 1024;
@@ -13,13 +14,14 @@ const TELL_EVERY_BYTES = 4 * 1024 * 1024;
 /** `queue export`: one `exported` event at the end. Errors: `USAGE_INVALID` for a place where nothing may be written, and those of the disk. */
 export async function exportToFile(agent: Agent, file: string, emit: Emit, signal: AbortSignal): Promise<void> {
   await refusePlace(agent, file);
-  const summary = await agent.uplink.exportQueue(file, progressTo(emit), signal);
+  const { uplink } = agent;
+  const summary = await carryTurn(uplink).carry(() => uplink.exportQueue(file, progressTo(emit), signal), signal);
   await emit({ event: 'exported', file, ...summary });
 }
 
 /** `queue import`: a `notice` event for each thing that the collector says, one `imported` at the end. Errors: those of `importReceipts`. */
-export async function importFromFile(agent: Agent, file: string, emit: Emit): Promise<void> {
-  const { notices, ...summary } = await agent.uplink.importReceipts(file, progressTo(emit));
+export async function importFromFile({ uplink }: Agent, file: string, emit: Emit, signal: AbortSignal): Promise<void> {
+  const { notices, ...summary } = await carryTurn(uplink).carry(() => uplink.importReceipts(file, progressTo(emit)), signal);
   for (const { message } of notices) await emit({ event: 'note', message: `the collector says: ${message}` });
   await emit({ event: 'imported', file, ...summary });
 }

@@ -8,6 +8,7 @@ import { defaultFolderResults } from '../capture/rules.ts';
 import { scan, sourceFor } from '../capture/scan.ts';
 import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
 import { unlessStopped } from '../capture/stop.ts';
+import { carryTurn } from '../carry/turn.ts';
 import { immediate } from '../watch/gate.ts';
 import { addTally, countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import type { Agent } from './agent.ts';
@@ -49,7 +50,8 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
     if (event.type === 'receipt') commits += 1;
   });
   try {
-    if (!request.offline) agent.uplink.start();
+    // Not waited for: the capture needs no session.
+    if (!request.offline) void carryTurn(agent.uplink).start();
     const readBytes = await captureAll(agent, roots, tally, named, emit, signal);
     const sending = signal.aborted
       ? { heartbeat: false, error: interrupted() }

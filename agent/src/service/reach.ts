@@ -1,3 +1,4 @@
+import { carryTurn } from '../carry/turn.ts';
 import { UplinkError, type UplinkErrorCode } from '../uplink/errors.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 import { AgentError } from './errors.ts';
@@ -39,7 +40,7 @@ async function reaching(
 /** Sends everything that is queued now; the answer is why not, when it gave up. Rejects with the uplink's error when waiting does not help (revoked, rolled back …). */
 export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError | undefined> {
   return reaching(uplink, signal, async (both) => {
-    uplink.start();
+    await carryTurn(uplink).start();
     uplink.nudge();
     await uplink.drained(both);
   });
@@ -47,10 +48,10 @@ export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError
 
 /** Waits for a session. Rejects with `AGENT_UNREACHABLE`, or the reason that waiting does not mend. */
 export async function connected(uplink: Uplink, signal: AbortSignal): Promise<void> {
-  const gaveUp = await reaching(uplink, signal, (both) => {
-    uplink.start();
+  const gaveUp = await reaching(uplink, signal, async (both) => {
+    await carryTurn(uplink).start();
     uplink.nudge();
-    return untilReady(uplink, both);
+    await untilReady(uplink, both);
   });
   if (gaveUp !== undefined) throw gaveUp;
 }

@@ -2,6 +2,7 @@ import { pathText } from '@aliquot/shared/cli/format';
 import type { Logger } from 'pino';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
 import { exportToFile, importFromFile } from '../carry/operations.ts';
+import { carryTurn } from '../carry/turn.ts';
 import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
@@ -33,7 +34,7 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
     case 'queueExport':
       return exportToFile(agent, request.file, emit, signal);
     case 'queueImport':
-      return importFromFile(agent, request.file, emit);
+      return importFromFile(agent, request.file, emit, signal);
     case 'restore':
       return selfRestore(agent, request, emit, signal);
     case 'status':
@@ -98,7 +99,7 @@ export class Service {
       unsubscribe();
       ofQueue();
     };
-    agent.uplink.start();
+    void carryTurn(agent.uplink).start();
     service.#loop.start();
     return service;
   }
@@ -114,6 +115,7 @@ export class Service {
 
   /** Tells running commands to end, and stops watching; a file at hand is captured at the next start. The agent is the caller's to close. */
   async stop(): Promise<void> {
+    carryTurn(this.#parts.agent.uplink).end();
     await this.#socket?.close();
     await this.#loop.stop();
     this.#unsubscribe();
