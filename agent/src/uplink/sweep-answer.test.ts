@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { put, sample } from '../queue/test-support.ts';
+import type { Session } from './session.ts';
+import { SweepAnswer } from './sweep-answer.ts';
 import { startAgent, type TestAgent, vault } from './test-agent.ts';
 import { TestCollector } from './test-collector.ts';
 
@@ -64,6 +66,24 @@ describe('the answer to an epoch of the sweep', () => {
     await collector.until(() => collector.learned.length === 1);
     expect(order.lastIndexOf('commit')).toBeLessThan(order.indexOf('gcLearned'));
     expect(collector.commits).toHaveLength(2);
+  });
+
+  test('I-A9: what is announced before the chains are compared is neither learnt nor answered until then', async () => {
+    await agent.until('ready');
+    await agent.uplink.stop();
+    const sent: unknown[] = [];
+    const session = { send: async (frame: unknown) => void sent.push(frame) } as unknown as Session;
+    const sweep = new SweepAnswer(agent.queue, session);
+    await sweep.told(7);
+    await sweep.told(6);
+    expect(agent.queue.gcEpoch()).toBe(0);
+    expect(sent).toEqual([]);
+    await sweep.settled(5);
+    expect(agent.queue.gcEpoch()).toBe(7);
+    await sweep.answer();
+    expect(sent).toEqual([{ type: 'gcLearned', gcEpoch: 7 }]);
+    await sweep.told(8);
+    expect(sent).toHaveLength(2);
   });
 
   test('an epoch that is older than the one that was learnt changes nothing', async () => {

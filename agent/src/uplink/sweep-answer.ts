@@ -14,15 +14,22 @@ export class SweepAnswer {
   readonly #session: Session;
   #answered = 0;
   #told = 0;
+  /** The newest epoch that was announced; undefined once the chain is settled and each is learnt as it comes. */
+  #early: number | undefined = 0;
 
   constructor(queue: Queue, session: Session) {
     this.#queue = queue;
     this.#session = session;
   }
 
-  /** Learns an epoch durably; resolves when nothing of before is used for what is captured from now on. */
-  async learn(gcEpoch: number): Promise<void> {
-    if (gcEpoch > this.#queue.gcEpoch()) await this.#queue.learnGcEpoch(gcEpoch);
+  /**
+   * The queue knows what the collector has lost: from now on epochs are learnt, first the newest of the `ready` and what was announced meanwhile.
+   * Before, everything could still seem receipted, and an answer would give chunks away that have to be sent again.
+   */
+  async settled(gcEpoch: number): Promise<void> {
+    const early = this.#early ?? 0;
+    this.#early = undefined;
+    await this.#learn(Math.max(gcEpoch, early));
   }
 
   /** The collector announced an epoch while the session stands. */
@@ -30,7 +37,11 @@ export class SweepAnswer {
     this.#told += 1;
     if (this.#told > MOST_IN_A_SESSION)
       throw new UplinkError('UPLINK_PROTOCOL', 'the collector announces one sweep after the other; tell central IT');
-    await this.learn(gcEpoch);
+    if (this.#early !== undefined) {
+      this.#early = Math.max(this.#early, gcEpoch);
+      return;
+    }
+    await this.#learn(gcEpoch);
     await this.answer();
   }
 
@@ -40,5 +51,9 @@ export class SweepAnswer {
     if (gcEpoch === undefined || gcEpoch <= this.#answered) return;
     this.#answered = gcEpoch;
     await this.#session.send({ type: 'gcLearned', gcEpoch });
+  }
+  /** Learns an epoch durably; resolves when nothing of before is used for what is captured from now on. */
+  async #learn(gcEpoch: number): Promise<void> {
+    if (gcEpoch > this.#queue.gcEpoch()) await this.#queue.learnGcEpoch(gcEpoch);
   }
 }

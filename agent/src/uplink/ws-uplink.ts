@@ -262,7 +262,7 @@ export class WebSocketUplink implements Uplink {
       await this.#welcome.settleChain(ready);
       // The collector says so itself once it has a commit of the new chain; who ends right after that commit would miss it.
       if (ready.chainHead === undefined && queue.chain().forkedFrom !== undefined) this.#standing ??= HELD;
-      await sweep.learn(ready.gcEpoch);
+      await sweep.settled(ready.gcEpoch);
       this.#connectedSinceMs = clock.nowMs();
       const drain = new Drain({
         ...{ queue, session, trust, collector, certificate, head, chainHead: ready.chainHead },
