@@ -134,6 +134,33 @@ describe('a budget', () => {
   });
 });
 
+describe('word of room', () => {
+  test('I-A10: is given for any class that was refused, and not while its file would pass the budget again', async () => {
+    await open({ budget: budget(100_000, { classes: { bulk: 0.1 } }) });
+    const heard = listen();
+    const first = queue.capture('bulk');
+    const [one, other] = ['one', 'other'].map((name) => sample(name, 1, 6000).items[0]);
+    if (one === undefined || other === undefined) throw new Error('no items');
+    await first.putItem(one);
+    const second = queue.capture('bulk');
+    await expect(second.putItem(other)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await queue.room();
+    expect(heard).toEqual([]);
+    first.abort();
+    await queue.room();
+    expect(heard).toEqual(['room']);
+    for (let round = 0; round < 2; round += 1) {
+      const large = queue.capture('bulk');
+      const [begin, end] = sample(`large ${round}`, 2, 6000).items;
+      if (begin === undefined || end === undefined) throw new Error('no items');
+      await large.putItem(begin);
+      await expect(large.putItem(end)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+      await queue.room();
+    }
+    expect(heard).toEqual(['room']);
+  });
+});
+
 describe('the floor of free disk', () => {
   const floor = 1_000_000;
   let free: number;
@@ -160,6 +187,23 @@ describe('the floor of free disk', () => {
     await put(queue, sample('/data/new', 1, 1000));
     await queue.sync();
     expect(queue.pending().entries).toBe(1);
+  });
+
+  test.each([1, 500])('I-A10: %i bytes above the floor, what is only kept still goes first', async (above) => {
+    free = floor * 10;
+    const given: FilePort = {
+      ...port,
+      unlink: async (path) => {
+        await nodeFiles.unlink(path);
+        free += 4096;
+      },
+    };
+    await open({ port: given, segmentBytes: 4096, budget: budget(1 << 30, { minFreeBytes: floor }) });
+    for (let count = 0; count < 4; count += 1) await put(queue, sample(`/data/kept ${count}`, 4, 1000));
+    await drainAll(queue);
+    free = floor + above;
+    await put(queue, sample('/data/new', 1, 1000));
+    expect(free).toBeGreaterThan(floor + above);
   });
 
   test('I-A10: under the floor, what is queued is still signed and receipted', async () => {

@@ -1,7 +1,7 @@
 import type { Clock } from '@aliquot/shared/ports';
 import { QueueError } from './errors.ts';
 import { freeBytesFor, type QueueFiles, type QueueOptions } from './open-queue.ts';
-import type { QueueBudget, Room } from './queue.ts';
+import type { QueueBudget, Room, RoomLimit } from './queue.ts';
 import { RECORD_HEADER_BYTES } from './record.ts';
 import { keptBytesBelow } from './retention.ts';
 
@@ -20,6 +20,20 @@ export interface Metered {
   openBytes(className: string): number;
 }
 
+/** What is known of refusals in a class since `room` was last told. */
+interface Refused {
+  /** The largest need: what the capture had added, and what it was refused. */
+  readonly bytes: number;
+  /** The room after it had ended. As long as there is no more, nothing has changed and another try would end the same way. */
+  readonly left: number;
+}
+
+interface Limited {
+  readonly bytes: number;
+  /** What binds, also while there is room. */
+  readonly limit: RoomLimit;
+}
+
 /**
  * Says how much a capture may add (I-A10). What counts are whole segments from the first needed one on, and signed commits without a receipt:
  * what the disk holds for the queue and draining gives back. A class counts its own items.
@@ -28,8 +42,7 @@ export class BudgetMeter {
   readonly #options: QueueOptions;
   readonly #clock: Clock;
   #free: { readonly bytes: number; readonly atMs: number; used: number } | undefined;
-  /** The largest thing that was refused since `room` was last told. */
-  #refusedBytes = 0;
+  readonly #refused = new Map<string, Refused>();
 
   constructor(options: QueueOptions) {
     this.#options = options;
@@ -45,7 +58,7 @@ export class BudgetMeter {
     if (this.#options.budget === undefined) return;
     const bytes = payloadBytes + RECORD_HEADER_BYTES;
     let room = await this.#roomNow(metered, className, false);
-    while (room.bytes < bytes && room.why === 'disk' && (await makeRoom())) {
+    while (room.bytes < bytes && room.limit === 'disk' && (await makeRoom())) {
       this.#free = undefined;
       room = await this.#roomNow(metered, className, false);
     }
@@ -53,35 +66,50 @@ export class BudgetMeter {
       if (this.#free !== undefined) this.#free.used += bytes;
       return;
     }
-    this.#refusedBytes = Math.max(this.#refusedBytes, bytes);
     const why =
-      room.why === 'disk' ? 'the disk of the queue is near its floor' : `the budget of the queue is used up for class ${className}`;
+      room.limit === 'disk' ? 'the disk of the queue is near its floor' : `the budget of the queue is used up for class ${className}`;
     throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give room`, { retryable: true });
   }
 
   /** What a capture of a class may add, counting kept segments as free because they go first. */
-  room(metered: Metered, className: string): Promise<Room> {
+  async room(metered: Metered, className: string): Promise<Room> {
     this.#free = undefined;
-    return this.#roomNow(metered, className, true);
+    const { bytes, limit } = await this.#roomNow(metered, className, true);
+    return { bytes, why: bytes > 0 ? undefined : limit };
   }
 
-  /** Whether something was refused that would fit now: asked once for each refusal. */
-  relieved(room: Room): boolean {
-    if (this.#refusedBytes === 0 || room.bytes < this.#refusedBytes) return false;
-    this.#refusedBytes = 0;
-    return true;
+  /** A capture was refused and has ended; `payloadBytes` is all that it had wanted until then. */
+  async refused(metered: Metered, className: string, payloadBytes: number): Promise<void> {
+    const before = this.#refused.get(className);
+    const bytes = Math.max(before?.bytes ?? 0, payloadBytes + RECORD_HEADER_BYTES);
+    // Until it is known, no room is more than there was: better told late than without end.
+    this.#refused.set(className, { bytes, left: Number.POSITIVE_INFINITY });
+    const left = (await this.room(metered, className)).bytes;
+    this.#refused.set(className, { bytes, left: Math.max(before?.left ?? 0, left) });
+  }
+
+  /** Whether something was refused, in whatever class, that may fit now: said once for each refusal. */
+  async relieved(metered: Metered): Promise<boolean> {
+    let any = false;
+    for (const [className, { bytes, left }] of [...this.#refused]) {
+      const room = await this.room(metered, className);
+      if (room.bytes < bytes || room.bytes <= left) continue;
+      this.#refused.delete(className);
+      any = true;
+    }
+    return any;
   }
 
   /** Receipts came: whoever was refused may try again. */
   refusedBefore(): boolean {
-    const refused = this.#refusedBytes > 0;
-    this.#refusedBytes = 0;
-    return refused;
+    const any = this.#refused.size > 0;
+    this.#refused.clear();
+    return any;
   }
 
-  async #roomNow(metered: Metered, className: string, withKept: boolean): Promise<Room> {
+  async #roomNow(metered: Metered, className: string, withKept: boolean): Promise<Limited> {
     const { budget } = this.#options;
-    if (budget === undefined) return { bytes: Number.MAX_SAFE_INTEGER, why: undefined };
+    if (budget === undefined) return { bytes: Number.MAX_SAFE_INTEGER, limit: 'budget' };
     const { files, heldFrom } = metered;
     const { state } = files.index;
     const all = budget.maxBytes - usedBytes(files, heldFrom);
@@ -91,7 +119,7 @@ export class BudgetMeter {
     const disk = (await this.#freeBytes(budget)) + kept - budget.minFreeBytes;
     const allowed = Math.min(all, ofClass);
     const bytes = Math.max(0, Math.min(allowed, disk));
-    return { bytes, why: bytes > 0 ? undefined : disk < allowed ? 'disk' : 'budget' };
+    return { bytes, limit: disk < allowed ? 'disk' : 'budget' };
   }
 
   /** Free space now, or as it was a moment ago less what was appended since. */

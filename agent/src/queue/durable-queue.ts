@@ -145,7 +145,7 @@ export class DurableQueue implements Q.Queue {
 
   async room(className: string = DEFAULT_CLASS): Promise<Q.Room> {
     const room = await this.#meter.room(this.#intake.metered(), className);
-    if (this.#meter.relieved(room)) this.#tell({ type: 'room' });
+    if (await this.#meter.relieved(this.#intake.metered())) this.#tell({ type: 'room' });
     return room;
   }
 
@@ -287,7 +287,7 @@ export class DurableQueue implements Q.Queue {
   }
 
   gcAnswer(): Promise<number | undefined> {
-    return this.#core.change(async () => ((await this.#gate.answerable(this.#index)) ? this.gcEpoch() : undefined));
+    return this.#core.change(async () => ((await this.#gcAnswerable()) ? this.gcEpoch() : undefined));
   }
 
   receiptedSequence(): number {
@@ -349,12 +349,16 @@ export class DurableQueue implements Q.Queue {
   async #sign(signer: Q.CommitSigner): Promise<boolean> {
     await this.#core.flush();
     this.#batch.finish();
-    const cut = await cutCommit(this.#core.files, this.#options.chainId, signer);
-    if (cut.unreadable.length > 0) await this.#recordLostEntries(cut.unreadable);
-    if (cut.record === undefined) return false;
-    await this.#appendChain('signed', cut.record);
-    await this.#batch.eraseSent(this.#core.files);
-    return true;
+    for (;;) {
+      const { record, unreadable } = await cutCommit(this.#core.files, this.#options.chainId, signer);
+      if (unreadable.length > 0) await this.#recordLostEntries(unreadable);
+      if (record !== undefined) await this.#appendChain('signed', record);
+      // Nothing but damage as far as one cut goes: what is behind it must not wait for ever.
+      else if (unreadable.length > 0) continue;
+      else return false;
+      await this.#batch.eraseSent(this.#core.files);
+      return true;
+    }
   }
 
   async #appendChain(kind: RecordKind, payload: Uint8Array): Promise<void> {
@@ -386,7 +390,11 @@ export class DurableQueue implements Q.Queue {
   }
 
   async #tellGcReady(): Promise<void> {
-    if (await this.#gate.answerable(this.#index)) this.#tell({ type: 'gcReady' });
+    if (await this.#gcAnswerable()) this.#tell({ type: 'gcReady' });
+  }
+
+  #gcAnswerable(): Promise<boolean> {
+    return this.#gate.answerable(this.#index, () => this.#core.flush());
   }
 
   #tell(event: Q.QueueEvent): void {

@@ -35,15 +35,14 @@ export class GcGate {
     this.#answerable = false;
   }
 
-  /** Sees only what is written in the index: a staged version means no. */
-  async answerable(index: IndexStore): Promise<boolean> {
+  /** `flush` writes what is staged: the question is put to the written index, and a staged version may be one of before. */
+  async answerable(index: IndexStore, flush: () => Promise<void>): Promise<boolean> {
     if (this.#answerable) return true;
     if (index.state.gcEpoch === 0 || this.#stale.size > 0) return false;
-    const { state } = index;
-    const next = await index.get(numberKey('c', state.receiptedSequence + 1));
+    const next = await index.get(numberKey('c', index.state.receiptedSequence + 1));
     if (next !== undefined && decodeCommitPlace(next).firstEntry <= this.#through) return false;
-    if (index.staged > 0 && state.nextEntry - 1 <= this.#through) return false;
-    const unsigned = await index.firstKey(familyFrom('q', state.signedEntry + 1));
+    await flush();
+    const unsigned = await index.firstKey(familyFrom('q', index.state.signedEntry + 1));
     this.#answerable = unsigned === undefined || numberInKey(unsigned) > this.#through;
     return this.#answerable;
   }

@@ -122,7 +122,10 @@ export class Intake implements CaptureHost {
     try {
       await meter.require(this.metered(), className, bytes, makeRoom);
     } catch (error) {
-      if (error instanceof QueueError && error.code === 'QUEUE_FULL') capture.abort();
+      if (error instanceof QueueError && error.code === 'QUEUE_FULL') {
+        capture.abort();
+        await meter.refused(this.metered(), className, capture.itemBytes + bytes);
+      }
       throw error;
     }
   }

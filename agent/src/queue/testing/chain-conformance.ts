@@ -140,4 +140,28 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
     await ready;
     expect(await queue().gcAnswer()).toBe(2);
   });
+  test('I-A9: a version of before that is not synced yet is waited for, whatever is put behind it', async () => {
+    const stale = queue().capture();
+    await queue().learnGcEpoch(1);
+    const file = sample('/data/stale');
+    for (const { id, kind, sealed } of file.items) await stale.putItem({ id, kind, sealed });
+    await stale.putVersion(file.draft, file.known);
+    await put(queue(), sample('/data/fresh'));
+    expect(await queue().gcAnswer()).toBeUndefined();
+    await drainAll(queue());
+    expect(await queue().gcAnswer()).toBe(1);
+  });
+
+  test('I-A9: the end of the last capture of before is told also while something else is not synced yet', async () => {
+    const stale = queue().capture();
+    await queue().learnGcEpoch(1);
+    await queue().setProblem(Buffer.from('/data/p'), { code: 'locked', message: 'in use', sinceMs: 1 });
+    const heard: QueueEvent['type'][] = [];
+    queue().subscribe(({ type }) => heard.push(type));
+    stale.abort();
+    // Behind the telling in the queue's order.
+    await queue().pathsOf(1, []);
+    expect(heard).toContain('gcReady');
+    expect(await queue().gcAnswer()).toBe(1);
+  });
 }
