@@ -136,4 +136,24 @@ describe('two PCs with one identity, for the operator', () => {
     expect((await ok('agents', '--json')).lines[0]?.['problems']).toEqual([]);
     expect((await ok('agent', 'acknowledge', 'hplc-1')).stdout).toContain('Nothing is wrong');
   });
+
+  it('I-C12 P2: a history of an agent that was replaced under its own name keeps its name, and can be decided', async () => {
+    const late = copy.copy();
+    late.fork();
+    await connected(late);
+    // It goes on from a commit that is no line's head: a history of its own.
+    late.predecessor = agent.predecessor;
+    late.forkedFrom = { chainId: agent.chainId, sequence: agent.sequence - 1, hash: agent.predecessor };
+    late.sequence = agent.sequence;
+    await late.backUp([file('late')]);
+    const name = String((await ok('fork', 'list', '--json')).lines.find((line) => line['state'] === 'held')?.['name']);
+    await ok('enroll', 'hplc-1', '--replaces', 'hplc-1', '--kit', kit(), '--out', join(dir, 'successor'));
+    const successor = new TestAgent(openBundle(await readFile(join(dir, 'successor'), 'utf8'), Date.now()));
+    await successor.enrol(successor.bundle.url);
+    expect(paths(await ok('ls', '--agent', name, '--json'))).toEqual(['/data/late']);
+    for (let turn = 0; turn < 2; turn += 1) {
+      expect((await ok('fork', 'decide', name, '--clone', 'hplc-8', '--json')).lines).toMatchObject([{ history: name, name: 'hplc-8' }]);
+    }
+    expect(paths(await ok('ls', '--agent', 'hplc-8', '--json'))).toEqual(['/data/late']);
+  });
 });

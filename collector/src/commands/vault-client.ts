@@ -39,6 +39,9 @@ import { type AgentView, besides } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { type Endpoint, type HttpRequest, send, sendJson } from './http-client.ts';
 
+/** How a history held apart is named: its agent's name, and the beginning of its id. */
+const HELD_NAME = /^(.+)~([0-9a-f]{8,32})$/;
+
 /** A running collector, spoken to as its operator. */
 export class CollectorClient {
   readonly endpoint: Endpoint;
@@ -149,7 +152,10 @@ export class VaultClient {
     const { agents } = await this.agents();
     const own = bearerOf(agents, name);
     if (own !== undefined) return own;
-    const [found, ...more] = agents.flatMap(besides).filter((view) => view.name === name);
+    const [, of, digits = ''] = HELD_NAME.exec(name) ?? [];
+    const fits = (view: AgentView) =>
+      view.name === name || (view.beside === 'held' && view.enrolledAs === of && view.agentId.split('~')[1]?.startsWith(digits) === true);
+    const [found, ...more] = agents.flatMap(besides).filter(fits);
     if (found !== undefined && more.length === 0) return found;
     const where = name.includes('~') ? '`aliquot fork list` shows what is held apart' : '`aliquot agents` lists them';
     throw new CommandError('COMMAND_AGENT', `vault ${this.info.name} has no agent ${name}; ${where}`);
@@ -157,8 +163,8 @@ export class VaultClient {
 
   /** Says whose a history (`AGENT~xxxxxxxx`) is; saying the same again is answered. Returns the agent that it was held apart from. */
   async decideFork(name: string, decision: { decision: 'restored' } | { decision: 'clone'; name: string }): Promise<AgentInfo> {
-    const [, agentName, digits] = /^(.+)~([0-9a-f]{8,32})$/.exec(name) ?? [];
-    const agent = agentName === undefined ? undefined : bearerOf((await this.agents()).agents, agentName);
+    const [, agentName, digits] = HELD_NAME.exec(name) ?? [];
+    const agent = agentName === undefined ? undefined : ownerOf((await this.agents()).agents, agentName, digits ?? '');
     if (agent === undefined) {
       const see = '`aliquot fork list` shows what is held apart, each with its name such as hplc-1~0a1b2c3d';
       throw new CommandError('COMMAND_AGENT', `${name} is no history held apart in vault ${this.info.name}; ${see}`);
@@ -240,6 +246,13 @@ export class VaultClient {
   #post<Schema extends z.ZodType>(schema: Schema, path: string, body: unknown) {
     return ask(this.collector.endpoint, schema, post(this.#base + path, body));
   }
+}
+
+/** The agent that a history is held apart from, whichever bearer of its name: the name may have gone to a successor meanwhile. */
+function ownerOf(agents: readonly AgentInfo[], name: string, digits: string): AgentInfo | undefined {
+  const holds = ({ histories }: AgentInfo) => histories.some(({ historyId }) => historyId.startsWith(digits));
+  // One that was merged is no history any more: its agent is asked, so that saying the same again is answered.
+  return agents.find((agent) => agent.name === name && holds(agent)) ?? bearerOf(agents, name);
 }
 
 /** Living before dead, newest first: the rule by which a name means one agent. */
