@@ -195,7 +195,7 @@ export function queueConformance(name: string, factory: QueueFactory): void {
       expect(lost?.path && Buffer.from(lost.path).toString()).toBe('/data/b');
       expect(await queue.known(Buffer.from('/data/b'))).toBeUndefined();
       expect(await queue.known(Buffer.from('/data/a'))).toBeDefined();
-      await queue.acknowledgeLost();
+      await queue.acknowledgeLost(lost === undefined ? [] : [lost.entry]);
       queue = await factory.reopen(queue);
       expect(await collect(queue.lost())).toEqual([]);
     });

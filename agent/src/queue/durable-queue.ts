@@ -17,18 +17,17 @@ import {
   DEFAULT_CLASS,
   encodeCounter,
   encodeKnown,
-  encodeLostRecord,
   encodePathRecord,
   encodeProblem,
   encodeReceiptRecord,
-  MAX_LOST_PER_RECORD,
+  lostRecords,
 } from './payloads.ts';
 import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 import type * as Q from './queue.ts';
 import type { RecordKind } from './record.ts';
 import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
 import { dropKeptSegments, keptBytesBelow } from './retention.ts';
-import { damagedFiles, entriesOf, knownManyIn, knownUnderIn, lostIn, namesOf, oldestMsIn, problemsIn } from './views.ts';
+import { damagedFiles, entriesOf, knownManyIn, knownUnderIn, lostIn, namesOf, oldestMsIn, problemsIn, seenThrough } from './views.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
 
@@ -83,7 +82,7 @@ export class DurableQueue implements Q.Queue {
     }
   }
 
-  /** True when the index had to be made again from segments and chain log. */
+  /** The index had to be made again. */
   get rebuilt(): boolean {
     return this.#rebuilt;
   }
@@ -306,8 +305,11 @@ export class DurableQueue implements Q.Queue {
     yield* lostIn(this.#index);
   }
 
-  acknowledgeLost(): Promise<void> {
-    return this.#core.change(() => this.#appendChain('lostSeen', encodeCounter(this.#index.state.nextEntry)));
+  acknowledgeLost(seen: readonly number[]): Promise<void> {
+    return this.#core.change(async () => {
+      const through = await seenThrough(this.#index, seen);
+      if (through !== undefined) await this.#appendChain('lostSeen', encodeCounter(through));
+    });
   }
 
   async pathsOf(sequence: number, slots: readonly number[]): Promise<readonly Uint8Array[]> {
@@ -380,12 +382,7 @@ export class DurableQueue implements Q.Queue {
   }
 
   async #recordLostEntries(entries: readonly number[]): Promise<void> {
-    const names = await namesOf(this.#index, entries);
-    for (let start = 0; start < entries.length; start += MAX_LOST_PER_RECORD) {
-      const part = entries.slice(start, start + MAX_LOST_PER_RECORD);
-      const record = { entries: part.map((entry) => ({ entry, path: names.get(entry) ?? new Uint8Array() })) };
-      await this.#appendChain('lost', encodeLostRecord(record));
-    }
+    for (const record of lostRecords(entries, await namesOf(this.#index, entries))) await this.#appendChain('lost', record);
     if (entries.length > 0) this.#tell({ type: 'lost' });
   }
 
@@ -393,9 +390,7 @@ export class DurableQueue implements Q.Queue {
     if (await this.#gcAnswerable()) this.#tell({ type: 'gcReady' });
   }
 
-  #gcAnswerable(): Promise<boolean> {
-    return this.#gate.answerable(this.#index, () => this.#core.flush());
-  }
+  #gcAnswerable = (): Promise<boolean> => this.#gate.answerable(this.#index, () => this.#core.flush());
 
   #tell(event: Q.QueueEvent): void {
     for (const listener of [...this.#listeners]) listener(event);

@@ -11,6 +11,7 @@ import { familyRange } from './index-keys.ts';
 import { IndexStore } from './index-store.ts';
 import type { QueueBudget } from './queue.ts';
 import { type Position, RecordLog } from './record-log.ts';
+import { settledReferences } from './references.ts';
 import { upgradeIndex } from './upgrade.ts';
 
 export const SEGMENT_BYTES = 16 * 1024 * 1024;
@@ -105,7 +106,10 @@ function segmentBytesFor({ segmentBytes, budget }: QueueOptions): number {
   return Math.min(wanted, Math.max(LEAST_SEGMENT_BYTES, Math.floor(budget.maxBytes / SEGMENTS_IN_BUDGET)));
 }
 
-/** Brings an index up to the end of both logs; the answer is `QueueFiles.unreferenced`. */
+/**
+ * Brings an index up to the end of both logs; the answer is `QueueFiles.unreferenced`. The segments are replayed first, so a reference whose version
+ * was replayed comes back when a crash kept the chain log from saying that it went.
+ */
 export async function replayBoth(
   port: FilePort,
   index: IndexStore,
@@ -119,9 +123,12 @@ export async function replayBoth(
     for (const known of told ?? []) unreferenced.delete(Buffer.from(known).toString('latin1'));
   };
   if (index.state.layout === 1) await upgradeIndex(index, chain);
+  const reached = index.state.segments;
   await replay(port, index, segments, damagedDir, note);
   await replay(port, index, chain, undefined, note);
-  return [...unreferenced.values()];
+  const { segments: end } = index.state;
+  const moved = end?.file !== reached?.file || end?.offset !== reached?.offset;
+  return moved ? [...unreferenced.values(), ...(await settledReferences(index))] : [...unreferenced.values()];
 }
 
 /** Brings an index up to the end of one log. `damagedDir` undefined: damage before the torn tail throws. */

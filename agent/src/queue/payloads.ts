@@ -255,6 +255,16 @@ export function encodeLostRecord(record: LostRecord): Uint8Array {
   return writer.done();
 }
 
+/** As many records as these versions take; the path where it is known. */
+export function lostRecords(entries: readonly number[], names: ReadonlyMap<number, Uint8Array>): readonly Uint8Array[] {
+  const records: Uint8Array[] = [];
+  for (let start = 0; start < entries.length; start += MAX_LOST_PER_RECORD) {
+    const part = entries.slice(start, start + MAX_LOST_PER_RECORD);
+    records.push(encodeLostRecord({ entries: part.map((entry) => ({ entry, path: names.get(entry) ?? new Uint8Array() })) }));
+  }
+  return records;
+}
+
 export function decodeLostRecord(payload: Uint8Array): LostRecord {
   const reader = new LayoutReader(payload, 'lost versions record');
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');

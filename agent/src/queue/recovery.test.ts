@@ -1,6 +1,6 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ChainId, CommitHash } from '@aliquot/proto';
+import { type ChainId, type CommitHash, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
 import fc from 'fast-check';
@@ -293,6 +293,38 @@ describe('opening after a crash', () => {
     expect((await collect(again.lost())).map((lost) => lost.path && Buffer.from(lost.path).toString())).toEqual(['/data/b']);
     expect(await again.known(Buffer.from('/data/b'))).toBeUndefined();
     expect(again.pending().entries).toBe(2);
+  });
+
+  test('P6: more damaged versions than one commit could hold do not keep back what is behind them', async () => {
+    const made = await open();
+    for (let count = 0; count < MAX_COMMIT_ENTRIES; count += 1) await putGone(made, sample('/data/gone'));
+    for (const name of readdirSync(queuePaths(folder.dir).keys)) rmSync(join(queuePaths(folder.dir).keys, name));
+    await made.close();
+    const again = await open();
+    await put(again, sample('/data/sound'));
+    expect((await again.nextCommit(testSigner()))?.entries).toBe(1);
+    expect(await collect(again.lost())).toHaveLength(MAX_COMMIT_ENTRIES);
+  });
+
+  test('a reference stays settled by its version when a crash kept only the word that put it', async () => {
+    const made = await open();
+    const file = sample('/data/r');
+    const settled = {
+      ...reference('/data/r', 7),
+      size: file.known.size,
+      mtimeNs: file.known.mtimeNs,
+      settledAtMs: file.known.capturedAtMs,
+    };
+    await made.putReference(settled);
+    await made.sync();
+    const chain = join(queuePaths(folder.dir).chain, '00000001.log');
+    const { size } = statSync(chain);
+    await put(made, file);
+    await made.close();
+    truncateSync(chain, size);
+    rmSync(queuePaths(folder.dir).index, { recursive: true });
+    const again = await open();
+    expect([again.referenceTotals().files, again.pending().entries]).toEqual([0, 1]);
   });
 });
 

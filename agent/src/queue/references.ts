@@ -8,6 +8,7 @@ import {
 import type { ChainRecord } from './core.ts';
 import { bytesInKey, familyRange, rawKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';
+import { decodeKnown } from './payloads.ts';
 import type { FileReference } from './queue.ts';
 
 /** Staged references after which the queue is flushed: bounds memory. */
@@ -78,6 +79,19 @@ export async function* referencesIn(index: IndexStore): AsyncGenerator<FileRefer
     const value = await index.getWritten(rawKey('r', bytesInKey(key)));
     if (value !== undefined) yield decodeReference(value);
   }
+}
+
+/** Paths of references whose very state was captured after they were put: the version stands for it. */
+export async function settledReferences(index: IndexStore): Promise<readonly Uint8Array[]> {
+  const paths: Uint8Array[] = [];
+  for await (const { path, size, mtimeNs, settledAtMs } of referencesIn(index)) {
+    const value = await index.getWritten(rawKey('k', path));
+    if (value === undefined) continue;
+    const { stat } = decodeKnown(value);
+    // A file may be written anew with its old size and time: a version of before that says nothing.
+    if (stat.kind === 'file' && stat.size === size && stat.mtimeNs === mtimeNs && stat.capturedAtMs >= settledAtMs) paths.push(path);
+  }
+  return paths;
 }
 
 function inParts<T>(list: readonly T[]): readonly (readonly T[])[] {

@@ -44,6 +44,21 @@ export async function* lostIn(index: IndexStore): AsyncGenerator<LostVersion, vo
   for await (const [key, value] of index.iterate(familyRange('l'))) yield { entry: numberInKey(key), ...decodeLostMark(value) };
 }
 
+/**
+ * The number through which every listed loss was seen; undefined when the first was not. The chain log acknowledges by a number only: what was seen
+ * behind one that was not stays listed, and is shown once more.
+ */
+export async function seenThrough(index: IndexStore, seen: readonly number[]): Promise<number | undefined> {
+  const shown = new Set(seen);
+  let through: number | undefined;
+  for await (const [key] of index.iterate(familyRange('l'))) {
+    const entry = numberInKey(key);
+    if (!shown.has(entry)) break;
+    through = entry;
+  }
+  return through;
+}
+
 /** When the oldest version without a receipt was captured. */
 export async function oldestMsIn(index: IndexStore): Promise<number | undefined> {
   const signed = await index.get(numberKey('c', index.state.receiptedSequence + 1));

@@ -55,7 +55,7 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
   }
   for (const one of lost) await emit({ event: 'lost', ...one });
   // Only what has just been shown is taken as seen.
-  if (request.acknowledgeLost && lost.length > 0) await agent.queue.acknowledgeLost();
+  if (request.acknowledgeLost && lost.length > 0) await agent.queue.acknowledgeLost(lost.map(({ version }) => version));
   if (!request.results) return;
   for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), problems, settling)) {
     await emit({

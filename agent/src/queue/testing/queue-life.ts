@@ -123,7 +123,9 @@ export class QueueLife implements Life<DurableQueue> {
       lost.push(...(await collect(queue.lost())).map(({ entry }) => String(entry)));
       expectThat(lost.length > 0, 'nothing is listed as lost');
     });
-    return this.step('acknowledge the lost', (queue) => queue.acknowledgeLost());
+    return this.step('acknowledge the lost', async (queue) =>
+      queue.acknowledgeLost((await collect(queue.lost())).map(({ entry }) => entry)),
+    );
   }
 
   file(name: string, chunks: number, bytes = 300): SampleFile {

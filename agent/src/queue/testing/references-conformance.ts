@@ -58,7 +58,16 @@ export function queueReferenceConformance(queue: () => Queue, reopen: () => Prom
       ['/data/gone', 'reference-gone'],
     ]);
     expect(await drainAll(queue())).toBe(1);
-    await queue().acknowledgeLost();
+    const seen = (await collect(queue().lost())).map(({ entry }) => entry);
+    await queue().acknowledgeLost(seen.slice(1));
+    expect(await collect(queue().lost())).toHaveLength(2);
+    await queue().putReference(reference('/data/unseen', 3));
+    await queue().loseReference(Buffer.from('/data/unseen'), 'reference-gone');
+    await queue().acknowledgeLost(seen);
+    await reopen();
+    const left = await collect(queue().lost());
+    expect(left.map(({ path }) => path && Buffer.from(path).toString())).toEqual(['/data/unseen']);
+    await queue().acknowledgeLost(left.map(({ entry }) => entry));
     expect(await collect(queue().lost())).toEqual([]);
   });
 }
