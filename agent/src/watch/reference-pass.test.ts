@@ -15,7 +15,11 @@ beforeEach(async () => {
 afterEach(() => bench.close());
 
 const at = (name: string): BytePath => fromText(join(bench.data, name), '/');
-const text = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString().split('/').at(-1);
+const text = (bytes: Uint8Array | undefined) =>
+  Buffer.from(bytes ?? [])
+    .toString()
+    .split('/')
+    .at(-1);
 
 /** A complete result that found no room in the queue. */
 async function waits(name: string): Promise<void> {
