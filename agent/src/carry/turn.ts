@@ -6,7 +6,7 @@ import type { Uplink } from '../uplink/uplink.ts';
  * Carrying by hand and the session work on the same chain, head and receipts, so only one of them does at a time: carrying
  * commands come one after the other, the session rests meanwhile, and whoever wants a session waits until they are done.
  */
-export class CarryTurn {
+class CarryTurn {
   readonly #uplink: Uplink;
   readonly #serial = new Serial();
   #ended = false;

@@ -247,9 +247,9 @@ export interface LostRecord {
 }
 
 /** How many fit one record; callers split longer lists. */
-export const MAX_LOST_PER_RECORD = 64;
+const MAX_LOST_PER_RECORD = 64;
 
-export function encodeLostRecord(record: LostRecord): Uint8Array {
+function encodeLostRecord(record: LostRecord): Uint8Array {
   const writer = new LayoutWriter().u8(1).u32(record.entries.length);
   for (const { entry, path } of record.entries) writer.u53(entry).sized(path);
   return writer.done();

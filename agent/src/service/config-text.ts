@@ -18,7 +18,14 @@ export interface ConfigText {
 /** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
 export function parseConfigText(text: string): ConfigText | { readonly mistakes: readonly Mistake[] } {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' });
+  let document: ReturnType<typeof parseDocument>;
+  try {
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' });
+  } catch (error) {
+    // The library's own recursion has no bound of depth.
+    if (!(error instanceof RangeError)) throw error;
+    return { mistakes: [{ line: 1, message: 'is nested too deeply to be read' }] };
+  }
   const lineAt = (offset: number): number => lines.linePos(offset).line || 1;
   if (document.errors.length > 0) {
     return { mistakes: document.errors.map(({ pos, message }) => ({ line: lineAt(pos[0]), message: message.split('\n')[0] ?? message })) };

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Platform } from '@aliquot/proto';
+import { MAX_PATH_BYTES, type Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { joinRaw } from '../durable/durable.ts';
 import { RestoreError } from './errors.ts';
@@ -103,6 +103,7 @@ export const wholePaths: Placement = targetNames;
 
 /** Where a recorded path goes below `root`, in names that the host can hold. Error: `RESTORE_BAD_PATH`. */
 export function targetPath(root: Buffer, platform: Platform, path: Uint8Array, host: Platform, placement: Placement = wholePaths): Buffer {
+  if (path.length > MAX_PATH_BYTES) throw badPath(path.subarray(0, 256), `it is ${path.length} bytes long`);
   let target = root;
   for (const name of placement(platform, path)) target = joinRaw(target, hostName(name, host));
   return target;
