@@ -108,3 +108,7 @@ test('a syntax mistake is named with its line', () => {
   expect(first).toMatch(/^[23]: /);
   expect(mistakesOf('a: 1\na: 2\n')[0]).toMatch(/^2: .*unique/i);
 });
+
+test('a configuration nested without end is a mistake, not a crash', () => {
+  expect(readConfig('['.repeat(200_000))).toHaveProperty('mistakes');
+});

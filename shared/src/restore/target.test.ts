@@ -81,6 +81,14 @@ describe.runIf(process.platform !== 'win32')('the target of restore --to', () =>
   });
 });
 
+it('P2: a path longer than the format has is refused before its names are looked at', () => {
+  const path = (length: number) => bytes(`/${'a'.repeat(length - 1)}`);
+  expect(() => targetPath(bytes('/DIR'), 'posix', path(32 * 1024), 'posix')).not.toThrow();
+  expect(() => targetPath(bytes('/DIR'), 'posix', path(32 * 1024 + 1), 'posix')).toThrow(
+    expect.objectContaining({ code: 'RESTORE_BAD_PATH', message: expect.stringContaining('32769 bytes') }),
+  );
+});
+
 describe('a name on a PC with Windows', () => {
   const on = (host: Platform, name: Buffer) =>
     targetPath(Buffer.alloc(0), 'posix', Buffer.concat([bytes('/'), name]), host)
