@@ -1,6 +1,7 @@
 /** `npm run test:torture`: see torture/options.ts for what it can be told. */
 import { randomInt } from 'node:crypto';
 import { stopPrograms } from '../demo/programs.ts';
+import { runJobs } from './jobs.ts';
 import { help, isMeant, readOptions, type TortureOptions } from './options.ts';
 import { runScenarios, summary } from './runner.ts';
 import { scenarios } from './scenarios.ts';
@@ -22,7 +23,10 @@ async function main(options: TortureOptions): Promise<number> {
   print(
     `seed ${options.seed}, ${meant.length} scenarios, ${options.minutes === undefined ? 'no time limit' : `${options.minutes} minutes`}`,
   );
-  const outcomes = await runScenarios(meant, options, { nowMs: () => Date.now(), print });
+  const outcomes =
+    options.jobs > 1 ? await runJobs(options, print) : await runScenarios(meant, options, { nowMs: () => Date.now(), print });
+  // Whoever shared the run among several processes adds up what they found.
+  process.send?.(outcomes);
   const { lines, failed } = summary(outcomes);
   // What a failed scenario left running must not outlive us.
   await stopPrograms();

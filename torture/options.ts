@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import type { Part } from './runner.ts';
 
 /** What `npm run test:torture` can be told. */
 export interface TortureOptions {
@@ -8,6 +9,10 @@ export interface TortureOptions {
   /** Globs of names; none: all. */
   readonly only: readonly string[];
   readonly onlyCase: number | undefined;
+  /** Processes that share the cases. */
+  readonly jobs: number;
+  /** What this one of them does. */
+  readonly part: Part;
   readonly list: boolean;
   readonly help: boolean;
 }
@@ -24,11 +29,14 @@ Options:
                 use goes to the others; every scenario does its first case (default: no limit, all cases)
   --only GLOB   only scenarios of such a name, as in 'outside-*'; may be given more than once
   --case K      only this case of the scenario that --only names: to repeat a failure
+  --jobs N      N processes share the cases: the same cases, sooner (default: 1)
+  --part I/N    only the cases of process I of N, counted from 0: to share a run between machines
   --list        print the scenarios and end
   --help        print this and end
 
 Examples:
   npm run test:torture -- --minutes 10
+  npm run test:torture -- --seed 7 --jobs 4
   npm run test:torture -- --seed 7 --only 'outside-agent-*' --minutes 30
   npm run test:torture -- --seed 7 --only outside-agent-flush --case 41
 `;
@@ -42,6 +50,8 @@ export function readOptions(args: readonly string[], drawSeed: () => number): To
       minutes: { type: 'string' },
       only: { type: 'string', multiple: true, default: [] },
       case: { type: 'string' },
+      jobs: { type: 'string', default: '1' },
+      part: { type: 'string', default: '0/1' },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -53,7 +63,18 @@ export function readOptions(args: readonly string[], drawSeed: () => number): To
   }
   const onlyCase = values.case === undefined ? undefined : wholeNumber('--case', values.case);
   if (onlyCase !== undefined && values.only.length === 0) throw new Error('--case needs --only NAME: say of which scenario');
-  return { seed, minutes, only: values.only, onlyCase, list: values.list, help: values.help };
+  const jobs = wholeNumber('--jobs', values.jobs);
+  if (jobs < 1 || jobs > 64) throw new Error(`--jobs takes a number from 1 to 64, not ${values.jobs}`);
+  const part = partOf(values.part);
+  if (jobs > 1 && (part.of > 1 || onlyCase !== undefined))
+    throw new Error('--jobs shares all cases: it goes neither with --part nor with --case');
+  return { seed, minutes, only: values.only, onlyCase, jobs, part, list: values.list, help: values.help };
+}
+
+function partOf(text: string): Part {
+  const [, index = '', of = ''] = /^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? [];
+  if (of === '' || Number(index) >= Number(of)) throw new Error(`--part takes I/N with I from 0 to N - 1, such as 0/4, not ${text}`);
+  return { index: Number(index), of: Number(of) };
 }
 
 function wholeNumber(option: string, text: string): number {

@@ -1,7 +1,8 @@
 import type { TortureContext, TortureScenario } from '@aliquot/shared/testing/scenario';
 import { describe, expect, it } from 'vitest';
+import { added } from './jobs.ts';
 import { isMeant, readOptions } from './options.ts';
-import { runScenarios, summary } from './runner.ts';
+import { type Outcome, runScenarios, summary } from './runner.ts';
 
 /** A scenario whose every case takes a minute of the given clock. */
 function minutely(name: string, cases: number, clock: { now: number }, tried: string[] = []): TortureScenario {
@@ -9,14 +10,14 @@ function minutely(name: string, cases: number, clock: { now: number }, tried: st
     name,
     about: 'Nothing is lost.',
     proves: ['P1'],
-    async run({ over, onlyCase }: TortureContext) {
+    async run({ over, mine }: TortureContext) {
       let injected = 0;
-      for (let number = onlyCase ?? 0; number < cases; number += 1) {
+      for (let number = 0; number < cases; number += 1) {
+        if (!mine(number)) continue;
         if (over()) return { injected, passed: injected, failed: [], whole: false };
         clock.now += 60_000;
         injected += 1;
         tried.push(`${name} ${number}`);
-        if (onlyCase !== undefined) break;
       }
       return { injected, passed: injected, failed: [], whole: true };
     },
@@ -120,6 +121,31 @@ describe('the torture runner', () => {
   });
 });
 
+describe('a run that several processes share', () => {
+  it('does each case in one of them, and what has no numbered cases in the first', async () => {
+    const clock = { now: 0 };
+    const tried: string[] = [];
+    const scenarios = [minutely('shared', 7, clock, tried), { ...minutely('alone', 2, clock, tried), undivided: true }];
+    const ports = { nowMs: () => clock.now, print: () => {} };
+    const parts: Outcome[] = [];
+    for (const index of [0, 1, 2]) {
+      parts.push(...(await runScenarios(scenarios, { seed: 1, minutes: undefined, onlyCase: undefined, part: { index, of: 3 } }, ports)));
+    }
+    expect(tried.toSorted()).toEqual([...[0, 1, 2, 3, 4, 5, 6].map((number) => `shared ${number}`), 'alone 0', 'alone 1'].toSorted());
+    expect(added(parts).map(({ name, injected, whole }) => [name, injected, whole])).toEqual([
+      ['shared', 7, true],
+      ['alone', 2, true],
+    ]);
+  });
+
+  it('is not whole when one of them was not, and keeps what each found', () => {
+    const part = { name: 'a', seconds: 3, injected: 2, passed: 1, failed: ['case 1: x'], whole: true };
+    expect(added([part, { ...part, seconds: 5, failed: ['case 2: y'], whole: false }])).toEqual([
+      { name: 'a', seconds: 5, injected: 4, passed: 2, failed: ['case 1: x', 'case 2: y'], whole: false },
+    ]);
+  });
+});
+
 describe('the options of torture', () => {
   it('are read, and what is wrong is said with what is accepted', () => {
     const draw = (): number => 77;
@@ -127,6 +153,10 @@ describe('the options of torture', () => {
     expect(() => readOptions(['--seed', '-1'], draw)).toThrow();
     expect(() => readOptions(['--minutes', 'ten'], draw)).toThrow(/--minutes takes a number above 0/);
     expect(() => readOptions(['--case', '3'], draw)).toThrow(/--only/);
+    expect(readOptions(['--part', '2/4'], draw)).toMatchObject({ part: { index: 2, of: 4 }, jobs: 1 });
+    expect(() => readOptions(['--part', '4/4'], draw)).toThrow(/--part takes I\/N/);
+    expect(() => readOptions(['--jobs', '0'], draw)).toThrow(/--jobs takes a number from 1 to 64/);
+    expect(() => readOptions(['--jobs', '2', '--part', '0/2'], draw)).toThrow(/neither/);
     expect(() => readOptions(['--fast'], draw)).toThrow(/--fast/);
   });
 

@@ -11,6 +11,14 @@ export interface RunnerOptions {
   readonly seed: number;
   readonly minutes: number | undefined;
   readonly onlyCase: number | undefined;
+  /** This process does the cases whose number leaves `index` when divided by `of`; all unless told. */
+  readonly part?: Part;
+}
+
+/** One of several processes that share a run. */
+export interface Part {
+  readonly index: number;
+  readonly of: number;
 }
 
 /** One line of the table at the end. */
@@ -25,12 +33,13 @@ export interface Outcome extends TortureCounts {
  */
 export async function runScenarios(
   scenarios: readonly TortureScenario[],
-  { seed, minutes, onlyCase }: RunnerOptions,
+  { seed, minutes, onlyCase, part = { index: 0, of: 1 } }: RunnerOptions,
   { nowMs, print }: RunnerPorts,
 ): Promise<Outcome[]> {
   const endMs = minutes === undefined ? Number.POSITIVE_INFINITY : nowMs() + minutes * 60_000;
   const outcomes: Outcome[] = [];
   for (const [index, scenario] of scenarios.entries()) {
+    if (scenario.undivided === true && part.index > 0) continue;
     const startMs = nowMs();
     const shareMs = (endMs - startMs) / (scenarios.length - index);
     print(
@@ -47,11 +56,13 @@ export async function runScenarios(
       // Scenarios ask before a case or after it: the first answer lets one case happen either way.
       return asked > 1 && nowMs() - startMs >= shareMs;
     };
+    const { undivided = false } = scenario;
+    const mine = (number: number): boolean => (onlyCase === undefined ? undivided || number % part.of === part.index : number === onlyCase);
     const log = (line: string): void => print(`    ${line}`);
     const random = seededSource(seed).derive(scenario.name);
     let counts: TortureCounts;
     try {
-      counts = await scenario.run({ seed, random, over, log, ...(onlyCase === undefined ? {} : { onlyCase }) });
+      counts = await scenario.run({ seed, random, over, log, mine });
     } catch (error) {
       const says = error instanceof Error ? (error.stack ?? error.message) : String(error);
       counts = { injected: 0, passed: 0, failed: [`the scenario itself failed: ${says}`], whole: false };

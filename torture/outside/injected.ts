@@ -75,7 +75,7 @@ async function tryOne<Told>(stage: Stage, work: InjectedWork<Told>, injection: I
 /** Runs the cases that `choose` takes from the enumeration, until time is over. */
 async function runCases<Told>(
   work: InjectedWork<Told>,
-  { over, log, onlyCase }: Pick<TortureContext, 'over' | 'log' | 'onlyCase'>,
+  { over, log, mine }: Pick<TortureContext, 'over' | 'log' | 'mine'>,
   choose: (injections: readonly Injection[]) => readonly number[],
 ): Promise<TortureCounts> {
   const unable = await whyNoStrace();
@@ -87,13 +87,13 @@ async function runCases<Told>(
   try {
     stages.push(await preparedStage(work));
     const injections = await enumerate(stages[0] as Stage, work);
-    const order = onlyCase === undefined ? choose(injections) : [onlyCase];
-    log(`${injections.length} faults`);
+    const order = choose(injections).filter(mine);
+    log(`${injections.length} faults, ${order.length} of them here`);
     const left = [...order];
     const failed: string[] = [];
     let injected = 0;
     let missed = 0;
-    let whole = onlyCase === undefined;
+    let whole = true;
     const tryInTurn = async (stage: Stage): Promise<void> => {
       for (let number = left.shift(); number !== undefined; number = left.shift()) {
         if (over()) {
@@ -150,7 +150,7 @@ export function injectedScenario<Told>(work: InjectedWork<Told>): TortureScenari
 
 /** The fast part: for each kind of call one fault, in the middle of its calls. */
 export function someOf<Told>(work: InjectedWork<Told>, effects: readonly string[]): Promise<TortureCounts> {
-  const ports = { over: () => false, log: () => {} };
+  const ports = { over: () => false, log: () => {}, mine: () => true };
   return runCases(work, ports, (injections) =>
     effects.flatMap((wanted) => {
       const matching = [...injections.entries()].filter(([, { syscall, effect }]) => `${syscall}:${effect}` === wanted);

@@ -40,7 +40,7 @@ class Coverage {
   }
 }
 
-async function run({ random, over, log }: TortureContext): Promise<TortureCounts> {
+async function run({ random, over, log, mine }: TortureContext): Promise<TortureCounts> {
   const coverage = new Coverage();
   await coverage.start();
   const failed: string[] = [];
@@ -48,9 +48,10 @@ async function run({ random, over, log }: TortureContext): Promise<TortureCounts
   let round = 0;
   try {
     for (; round < ROUNDS && !over(); round += 1) {
-      for (const target of targets) {
+      for (const [number, target] of targets.entries()) {
+        if (!mine(number)) continue;
         if (over()) break;
-        injected += await one(target, round);
+        injected += await one(`case ${number}: ${target.name}`, target, round);
       }
     }
   } finally {
@@ -59,25 +60,25 @@ async function run({ random, over, log }: TortureContext): Promise<TortureCounts
   log(`${injected} inputs to ${targets.length} readers in ${round} rounds`);
   return { injected, passed: injected - failed.length, failed, whole: round === ROUNDS };
 
-  async function one(target: FuzzTarget, number: number): Promise<number> {
+  async function one(name: string, target: FuzzTarget, turn: number): Promise<number> {
     const corpus = corpusOf(target.name).map(({ bytes }) => bytes);
     const before = process.memoryUsage().rss;
-    const { runs, ways, findings } = await fuzz(target, random.derive(`${target.name} ${number}`), {
+    const { runs, ways, findings } = await fuzz(target, random.derive(`${target.name} ${turn}`), {
       more: (done) => done < ROUND && !over(),
       corpus,
       newCode: () => coverage.grew(),
     });
     const growth = process.memoryUsage().rss - before;
-    if (growth > MAX_GROWTH_BYTES) failed.push(`${target.name}: ${Math.round(growth / 1024 ** 2)} MiB more after ${runs} inputs`);
+    if (growth > MAX_GROWTH_BYTES) failed.push(`${name}: ${Math.round(growth / 1024 ** 2)} MiB more after ${runs} inputs`);
     for (const { input, what } of findings) {
       const folder = join(corpusFolder, target.name);
       mkdirSync(folder, { recursive: true });
       const file = join(folder, `found-${digestName(input)}`);
       writeFileSync(file, input);
-      failed.push(`${target.name}: ${what}; kept in ${file}`);
+      failed.push(`${name}: ${what}; kept in ${file}`);
     }
     if (findings.length > 0) log(`${target.name}: ${findings.length} findings`);
-    else if (number === 0) log(`${target.name}: ${ways.size} ways through`);
+    else if (turn === 0) log(`${target.name}: ${ways.size} ways through`);
     return runs;
   }
 }

@@ -66,7 +66,7 @@ async function safe(world: Namespaces, agent: PcAgent): Promise<void> {
   }
 }
 
-async function run({ random, over, log, onlyCase }: TortureContext): Promise<TortureCounts> {
+async function run({ random, over, log, mine }: TortureContext): Promise<TortureCounts> {
   const why = await whyNoNamespaces();
   if (why !== undefined) {
     log(`skipped: ${why}`);
@@ -79,7 +79,7 @@ async function run({ random, over, log, onlyCase }: TortureContext): Promise<Tor
   try {
     const agent = await world.pcAgent('pc');
     for (let number = 0; number < CASES; number += 1) {
-      if (onlyCase !== undefined && number !== onlyCase) continue;
+      if (!mine(number)) continue;
       if (over()) {
         whole = false;
         break;
@@ -104,6 +104,7 @@ async function run({ random, over, log, onlyCase }: TortureContext): Promise<Tor
 export const networkCableScenarios: readonly TortureScenario[] = [
   {
     name: 'network-cable',
+    undivided: true,
     about:
       'the built programs on machines of network namespaces, over a rate-limited line (tc tbf) whose cable is pulled and put back while a result is sent, by link down and by dropping every packet: all is sent by itself, and restored whole. Needs root.',
     proves: ['P1', 'P2'],

@@ -237,6 +237,7 @@ export async function manySmallFiles(context: TortureContext, files = 1_000_000)
 export const oddityScenarios: readonly TortureScenario[] = [
   {
     name: 'huge-sparse-file',
+    undivided: true,
     about:
       'one file of 20 GiB, nearly all of it holes, is backed up, grows, and is restored by operator and agent: same bytes, holes stay holes, memory does not grow with the file (figures are printed)',
     proves: ['P2'],
@@ -244,6 +245,7 @@ export const oddityScenarios: readonly TortureScenario[] = [
   },
   {
     name: 'million-small-files',
+    undivided: true,
     about:
       'a tree of 1,000,000 small files is backed up, looked at again, and restored whole: every byte and time compared, time and peak memory of each step printed',
     proves: ['P1', 'P2'],

@@ -9,6 +9,7 @@ const SHORTEST_MS = 20_000;
 export const soakScenarios: readonly TortureScenario[] = [
   {
     name: 'soak',
+    undivided: true,
     about:
       'random instruments on two PCs with random kill -9, freezes, pulled cable, full disks and clock jumps of both sides: every state that was told as captured, or lies on the disk at the end, comes back.',
     proves: ['P1', 'P2', 'P5', 'P6'],

@@ -12,11 +12,14 @@ export interface BoxKey {
 
 const KEY_BYTES = 32;
 
-/**
- * What crypto_box agrees on with any public key of low order, whatever the secret: X25519 gives zero, and the
- * derivation after it turns zero into this constant.
- */
-const LOW_ORDER_AGREEMENT = nacl.box.before(new Uint8Array(KEY_BYTES), new Uint8Array(KEY_BYTES).fill(1));
+/** HSalsa20 (Bernstein, "Extending the Salsa20 nonce"): a part of tweetnacl that its types leave out. */
+const { crypto_core_hsalsa20: hsalsa20 } = (nacl as unknown as { readonly lowlevel: Lowlevel }).lowlevel;
+interface Lowlevel {
+  crypto_core_hsalsa20(out: Uint8Array, nonce: Uint8Array, key: Uint8Array, constant: Uint8Array): number;
+}
+const NO_NONCE = new Uint8Array(16);
+const SIGMA = new TextEncoder().encode('expand 32-byte k');
+
 const ZERO = new Uint8Array(KEY_BYTES);
 
 /*
@@ -82,14 +85,12 @@ function agreed(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | unde
   }
 }
 
-/** The key that crypto_box uses between two parties (NaCl: HSalsa20 of X25519). Refuses low-order keys (CRYPTO_WEAK_KEY). */
+/** The key that crypto_box uses between two parties (NaCl: HSalsa20 of X25519 and no nonce). Refuses low-order keys (CRYPTO_WEAK_KEY). */
 function agreement(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array {
-  checkLength('an X25519 secret key', secretKey);
-  checkLength('an X25519 public key', publicKey);
-  const key = nacl.box.before(publicKey, secretKey);
-  if (equalBytes(key, LOW_ORDER_AGREEMENT)) {
-    throw new CryptoError('CRYPTO_WEAK_KEY', 'the public key is of low order: its secrets are no secrets');
-  }
+  const shared = x25519(secretKey, publicKey);
+  const key = new Uint8Array(KEY_BYTES);
+  hsalsa20(key, NO_NONCE, shared, SIGMA);
+  wipe(shared);
   return key;
 }
 

@@ -1,6 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign as signNatively, verify } from 'node:crypto';
 import type { Signed } from '@aliquot/proto';
-import nacl from 'tweetnacl';
 import type { Random } from '../ports.ts';
 import { concat, hex, wipe } from './bytes.ts';
 import { CryptoError, labelled } from './primitives.ts';
@@ -57,9 +56,17 @@ export function newSigningKey(random: Random): SigningKey {
 /** The signing key that a stored 32-byte seed stands for; the seed is copied. */
 export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
   if (seed.length !== SEED_BYTES) throw new CryptoError('CRYPTO_LENGTH', `a signing seed has ${SEED_BYTES} bytes, not ${seed.length}`);
-  const pair = nacl.sign.keyPair.fromSeed(seed);
-  wipe(pair.secretKey);
-  return { publicKey: pair.publicKey, seed: new Uint8Array(seed) };
+  const der = createPublicKey(privateKeyOf(seed)).export({ type: 'spki', format: 'der' });
+  return { publicKey: new Uint8Array(der.subarray(SPKI_PREFIX.length)), seed: new Uint8Array(seed) };
+}
+
+function privateKeyOf(seed: Uint8Array): KeyObject {
+  const der = Buffer.concat([PKCS8_PREFIX, seed]);
+  try {
+    return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  } finally {
+    wipe(der);
+  }
 }
 
 /**
@@ -69,10 +76,7 @@ export function signingKeyFromSeed(seed: Uint8Array): SigningKey {
  * Test only: the published vectors have no label; everything else uses `sign`.
  */
 export function signBytes(key: SigningKey, message: Uint8Array): Uint8Array {
-  const der = Buffer.concat([PKCS8_PREFIX, key.seed]);
-  const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  wipe(der);
-  return new Uint8Array(signNatively(null, message, secret));
+  return new Uint8Array(signNatively(null, message, privateKeyOf(key.seed)));
 }
 
 /** Signs `labelled(label) ‖ body` with Ed25519. The same key, label and body always give the same signature. */

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
 import type { AgentId, ChainId, VaultId, WrapRecipient } from '@aliquot/proto';
+import nacl from 'tweetnacl';
 import { describe, expect, test } from 'vitest';
 import vectors from '../../vectors/wrap-1.json' with { type: 'json' };
 import { seededRandom } from '../keys/fixtures.ts';
@@ -56,6 +57,15 @@ describe('X25519', () => {
         type: 'spki',
       });
       expect(hex(x25519(mine.secretKey, theirs.publicKey))).toBe(hex(diffieHellman({ privateKey, publicKey })));
+    }
+  });
+
+  test('makes and opens the boxes of tweetnacl, byte for byte', () => {
+    for (let round = 0; round < 8; round += 1) {
+      const [mine, theirs, nonce, plaintext] = [newBoxKey(random), newBoxKey(random), random.bytes(24), random.bytes(round * 40)];
+      const expected = nacl.box(plaintext, nonce, theirs.publicKey, mine.secretKey);
+      expect(hex(boxSeal(plaintext, nonce, theirs.publicKey, mine.secretKey))).toBe(hex(expected));
+      expect(boxOpen(expected, nonce, mine.publicKey, theirs.secretKey)).toEqual(plaintext);
     }
   });
 

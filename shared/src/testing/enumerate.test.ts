@@ -78,7 +78,7 @@ describe('the enumeration of faults', () => {
     const [first] = (await enumerate(bad, { seed: 1 })).failed;
     const number = Number(/^case (\d+): /.exec(first ?? '')?.[1]);
     expect(number).toBeGreaterThan(0);
-    expect(await enumerate(bad, { seed: 1, onlyCase: number })).toMatchObject({ injected: 1, failed: [first] });
+    expect(await enumerate(bad, { seed: 1, mine: (one) => one === number })).toMatchObject({ injected: 1, failed: [first] });
     expect(await enumerate(bad, { seed: 1, over: () => true })).toMatchObject({ injected: 0, whole: false });
   });
 });

@@ -49,10 +49,8 @@ export interface EnumerateOptions {
   readonly seed: number;
   readonly over?: () => boolean;
   readonly log?: (line: string) => void;
-  /** Only every so-manyth case, for a quick part; 1 unless told. */
-  readonly every?: number;
-  /** Only the case of this number: as its failure names it. */
-  readonly onlyCase?: number | undefined;
+  /** Whether the case of this number, as its failure names it, is run; all unless told. */
+  readonly mine?: (number: number) => boolean;
 }
 
 export interface EnumerationCounts extends TortureCounts {
@@ -72,17 +70,17 @@ const HANG_MS = 120_000;
  * and is judged again.
  */
 export async function enumerate(scenario: CrashScenario, options: EnumerateOptions): Promise<EnumerationCounts> {
-  const every = options.every ?? 1;
   const failed: string[] = [];
+  const struck = (step: Step): boolean => scenario.strikes?.(step) !== false;
   const steps = await new Case(scenario, options.seed).run(undefined).catch((error: unknown) => {
     failed.push(`case 0: no fault but the last power failure: ${says(error)}`);
     return [];
   });
   let [injected, passed, number, whole] = [0, 0, 0, true];
   cases: for (const step of steps) {
-    for (const plan of scenario.strikes?.(step) === false ? [] : fatesOf(step)) {
+    for (const plan of struck(step) ? fatesOf(step) : []) {
       number += 1;
-      if (options.onlyCase === undefined ? number % every !== 0 : options.onlyCase !== number) continue;
+      if (options.mine?.(number) === false) continue;
       if (options.over?.() === true) {
         whole = false;
         break cases;
@@ -99,14 +97,16 @@ export async function enumerate(scenario: CrashScenario, options: EnumerateOptio
       }
     }
   }
-  options.log?.(`${scenario.name}: ${steps.length} operations, ${injected} faults, ${passed} passed`);
+  options.log?.(
+    `${steps.length} operations, ${steps.flatMap((step) => (struck(step) ? fatesOf(step) : [])).length} faults, ${injected} of them here`,
+  );
   return { operations: steps.length, injected, passed, failed, whole };
 }
 
 /** The whole enumeration as a torture scenario. */
 export function tortureOf(scenario: CrashScenario): TortureScenario {
   const { name, about, proves } = scenario;
-  const run = ({ seed, over, log, onlyCase }: TortureContext) => enumerate(scenario, { seed, over, log, onlyCase });
+  const run = ({ seed, over, log, mine }: TortureContext) => enumerate(scenario, { seed, over, log, mine });
   return { name, about, proves, run };
 }
 

@@ -8,8 +8,8 @@ export interface TortureContext {
   /** Asked between two cases: true when time is up. */
   readonly over: () => boolean;
   readonly log: (line: string) => void;
-  /** Set when one failed case is to be run again: the number that its line in `failed` begins with (`case 17: …`). */
-  readonly onlyCase?: number;
+  /** Whether the case of this number is to be run: not when another process has it, or when one failed case is run again. */
+  readonly mine: (number: number) => boolean;
 }
 
 /** What came of a scenario. */
@@ -17,7 +17,7 @@ export interface TortureCounts {
   /** Faults that were injected: one for each case. */
   readonly injected: number;
   readonly passed: number;
-  /** One line for each case that failed, `case 17: …`: what was done, and what was wrong. */
+  /** One line for each case that failed, `case 17: …`: its number, what was done, and what was wrong. */
   readonly failed: readonly string[];
   /** False when the time limit cut the run short. */
   readonly whole: boolean;
@@ -35,6 +35,8 @@ export interface TortureScenario {
   /** One sentence: what is done to what, and what must hold. */
   readonly about: string;
   readonly proves: readonly PromiseId[];
+  /** Its cases have no numbers, so the first of several processes does them all. */
+  readonly undivided?: boolean;
   /** For one that time cannot cut: it is not run at all when its share of the time is smaller. */
   readonly leastSeconds?: number;
   run(context: TortureContext): Promise<TortureCounts>;

@@ -92,7 +92,7 @@ function* cases(calls: number): Generator<Case> {
  * Disturbs the capture of a file at every call to the file system, in every way, once and for ever, and judges: what is recorded is a
  * state that the file once had, whole; what is not recorded is named; and when it rests again it is captured by itself.
  */
-async function disturb(context: TortureContext, share: number): Promise<TortureCounts> {
+export async function disturbedReads(context: TortureContext): Promise<TortureCounts> {
   const failed: string[] = [];
   let injected = 0;
   let number = 0;
@@ -103,7 +103,7 @@ async function disturb(context: TortureContext, share: number): Promise<TortureC
     const calls = await countCalls(bench, disk);
     for (const one of cases(calls)) {
       number += 1;
-      if (context.onlyCase === undefined ? context.random.below(share) !== 0 : context.onlyCase !== number) continue;
+      if (!context.mine(number)) continue;
       if (context.over()) return { injected, passed: injected - failed.length, failed, whole: false };
       injected += 1;
       const wrong = await disturbOnce(bench, disk, one, `file ${number}`);
@@ -203,17 +203,12 @@ function sameContent(content: Buffer, tag: Uint8Array): boolean {
   return Buffer.compare(contentTag(sha256(content)), tag) === 0;
 }
 
-/** The whole enumeration, and for `npm test` a share of it. */
-export function disturbedReads(context: TortureContext, share = 1): Promise<TortureCounts> {
-  return disturb(context, share);
-}
-
 export const captureScenarios: readonly TortureScenario[] = [
   {
     name: 'disturbed-reads',
     about:
       'a file grows, shrinks, is rewritten, replaced, deleted, turned into something else, locked or unreadable before every single call that its capture makes; only whole states are recorded, the rest is named and captured when it rests',
     proves: ['P2', 'P6'],
-    run: (context) => disturbedReads(context),
+    run: disturbedReads,
   },
 ];

@@ -16,10 +16,10 @@ async function everyRoom(context: TortureContext, steps: number): Promise<Tortur
   const failed: string[] = [];
   let injected = 0;
   for (let step = 0; step < steps; step += 1) {
-    if (context.onlyCase !== undefined && context.onlyCase !== step + 1) continue;
+    if (!context.mine(step + 1)) continue;
     if (context.over()) return { injected, passed: injected - failed.length, failed, whole: false };
     injected += 1;
-    const maxBytes = Math.floor((largest / steps) * step) + context.random.below(Math.ceil(largest / steps));
+    const maxBytes = Math.floor((largest / steps) * step) + context.random.derive(`room ${step}`).below(Math.ceil(largest / steps));
     const wrong = await withRoom(maxBytes, context);
     if (wrong !== undefined) failed.push(`case ${step + 1}: with room for ${maxBytes} bytes: ${wrong}`);
   }
