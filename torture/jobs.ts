@@ -1,0 +1,50 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { TortureOptions } from './options.ts';
+import type { Outcome } from './runner.ts';
+
+/** Runs the same scenarios in several processes, each with its part of the cases, and adds up what they found. */
+export async function runJobs({ seed, minutes, only, jobs }: TortureOptions, print: (line: string) => void): Promise<Outcome[]> {
+  const args = ['--seed', String(seed), ...(minutes === undefined ? [] : ['--minutes', String(minutes)])];
+  const parts = await Promise.all(
+    Array.from({ length: jobs }, async (_, index): Promise<readonly Outcome[]> => {
+      const job = fork(
+        fileURLToPath(new URL('main.ts', import.meta.url)),
+        [...args, ...only.flatMap((glob) => ['--only', glob]), '--part', `${index}/${jobs}`],
+        { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] },
+      );
+      let outcomes: readonly Outcome[] | undefined;
+      job.on('message', (message) => {
+        outcomes = message as readonly Outcome[];
+      });
+      if (job.stdout !== null) createInterface({ input: job.stdout }).on('line', (line) => print(`${index}| ${line}`));
+      const [code, signal] = (await once(job, 'close')) as [number | null, string | null];
+      if (outcomes !== undefined) return outcomes;
+      return [{ name: `process ${index}`, seconds: 0, injected: 0, passed: 0, failed: [`it ended with ${signal ?? code}`], whole: false }];
+    }),
+  );
+  return added(parts.flat());
+}
+
+/** One outcome for each scenario, of those that several processes had of it. */
+export function added(outcomes: readonly Outcome[]): Outcome[] {
+  const sums = new Map<string, Outcome>();
+  for (const one of outcomes) {
+    const sum = sums.get(one.name);
+    if (sum === undefined) {
+      sums.set(one.name, one);
+      continue;
+    }
+    sums.set(one.name, {
+      name: one.name,
+      seconds: Math.max(sum.seconds, one.seconds),
+      injected: sum.injected + one.injected,
+      passed: sum.passed + one.passed,
+      failed: [...sum.failed, ...one.failed],
+      whole: sum.whole && one.whole,
+    });
+  }
+  return [...sums.values()];
+}
