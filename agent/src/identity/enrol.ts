@@ -51,7 +51,8 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
   const bundle = openBundle(options.bundle, finished === undefined && begun === undefined ? options.clock.nowMs() : undefined);
   if (finished !== undefined) {
     if (sameSigned(finished.enrolment, bundle.signedEnrolment)) {
-      if (begun !== undefined) await eraseIdentity(port, paths.begun);
+      // Also when it is not there: it may have been unlinked by one that died before that was durable.
+      await eraseIdentity(port, paths.begun);
       return verifyIdentity(finished);
     }
     const says = `${dataDir} is enrolled already, as ${verifyIdentity(finished).certificate.enrolment.name}; use an empty folder for another agent`;

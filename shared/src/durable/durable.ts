@@ -175,6 +175,7 @@ export async function eraseDurably(port: FilePort, path: RawPath): Promise<void>
     try {
       file = await port.open(path, 'update');
     } catch (error) {
+      // The name may be gone and not durably so: whoever unlinked it may have died before the flush of its folder.
       if (errnoOf(error) === 'ENOENT') return;
       throw error;
     }
