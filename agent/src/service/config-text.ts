@@ -15,6 +15,8 @@ export interface ConfigText {
   lineOfKey(path: readonly PropertyKey[], key: string): number;
 }
 
+const tooDeep: Mistake = { line: 1, message: 'is nested too deeply to be read' };
+
 /** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
 export function parseConfigText(text: string): ConfigText | { readonly mistakes: readonly Mistake[] } {
   const lines = new LineCounter();
@@ -24,8 +26,10 @@ export function parseConfigText(text: string): ConfigText | { readonly mistakes:
   } catch (error) {
     // The library's own recursion has no bound of depth.
     if (!(error instanceof RangeError)) throw error;
-    return { mistakes: [{ line: 1, message: 'is nested too deeply to be read' }] };
+    return { mistakes: [tooDeep] };
   }
+  // Sometimes it catches that itself, and gives the engine's words for each line that it was unwinding from.
+  if (document.errors.some(({ message }) => /call stack/i.test(message))) return { mistakes: [tooDeep] };
   const lineAt = (offset: number): number => lines.linePos(offset).line || 1;
   if (document.errors.length > 0) {
     return { mistakes: document.errors.map(({ pos, message }) => ({ line: lineAt(pos[0]), message: message.split('\n')[0] ?? message })) };

@@ -109,6 +109,10 @@ test('a syntax mistake is named with its line', () => {
   expect(mistakesOf('a: 1\na: 2\n')[0]).toMatch(/^2: .*unique/i);
 });
 
-test('a configuration nested without end is a mistake, not a crash', () => {
-  expect(readConfig('['.repeat(200_000))).toHaveProperty('mistakes');
+test('a plain value that goes on over thousands of lines is a mistake, not a crash', () => {
+  // Each line goes on from the one before it, and the library folds them one inside the other.
+  const text = `sources:\n  - path: /data/hplc\n${'     path: /data/hplc\n'.repeat(15_000)}`;
+  for (const end of ['', "   t: /data/hplc\n    exclude: ['*.tmp']\nqueue:\n  maxBytes: 50 GiB\n"]) {
+    expect(mistakesOf(text + end)).toEqual(['1: is nested too deeply to be read']);
+  }
 });
