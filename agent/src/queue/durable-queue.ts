@@ -26,7 +26,7 @@ import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 import type * as Q from './queue.ts';
 import type { RecordKind } from './record.ts';
 import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
-import { dropKeptSegments, keptBytesBelow } from './retention.ts';
+import { dropKeptSegments, keptBytesBelow, lowestHold } from './retention.ts';
 import { damagedFiles, entriesOf, knownManyIn, knownUnderIn, lostIn, namesOf, oldestMsIn, problemsIn, seenThrough } from './views.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
@@ -368,8 +368,9 @@ export class DurableQueue implements Q.Queue {
     await this.#holds.refresh(this.#index);
   }
 
-  #findHolds(): Promise<void> {
-    return this.#holds.find(this.#index, this.#core.files.segments.files()[0]?.number ?? 0);
+  async #findHolds(): Promise<void> {
+    const oldest = this.#core.files.segments.files()[0]?.number ?? 0;
+    await this.#holds.find(this.#index, await lowestHold(this.#index, oldest));
   }
 
   /** Kept segments stay within their own budget, and never take what the queue's budget has left for the rest. */

@@ -8,9 +8,9 @@ export class Holds {
   /** By versions: the index's answer, kept in memory because every item asks. */
   #byVersions: number | undefined;
 
-  /** Asks the index: at start, and after whatever may hold older segments again. `oldest` is the first segment that is there. */
-  async find(index: IndexStore, oldest: number): Promise<void> {
-    this.#byVersions = await firstHeldSegment(index, oldest);
+  /** Asks the index: at start, and after whatever may hold older segments again. `from` is the lowest that any may have. */
+  async find(index: IndexStore, from: number): Promise<void> {
+    this.#byVersions = await firstHeldSegment(index, from);
   }
 
   /** Asks the index again: after whatever may have ended a hold. */

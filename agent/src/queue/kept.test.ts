@@ -52,6 +52,26 @@ describe('kept segments', () => {
     expect(await collect(fsckQueue({ port: nodeFiles, dataDir: folder.dir, random: seededRandom('f'), repair: false }))).toEqual([]);
   });
 
+  test('I-A1: what the collector lost stays after a start, also when the commits before it are gone from the segments', async () => {
+    const made = await open(folder.dir, { segmentBytes: 4096, keptBytes: 3000 });
+    const files = ['a', 'b', 'c'].map((name) => sample(`/data/${name}`, 4, 700));
+    for (const file of files) {
+      await put(made, file);
+      await drainAll(made);
+    }
+    await made.unreceipt(1);
+    // Given up, it leaves a new segment, so that the one before is no longer kept for being written to.
+    const capture = made.capture();
+    for (const { id, kind, sealed } of sample('/data/d', 4, 700).items) await capture.putItem({ id, kind, sealed });
+    capture.abort();
+    await made.sync();
+    await made.close();
+    const again = await open(folder.dir, { segmentBytes: 4096, keptBytes: 3000 });
+    const [, b, c] = files;
+    expect(await Promise.all((b?.items ?? []).map(({ id }) => again.hasItem(id)))).not.toContain(true);
+    for (const { id } of c?.items ?? []) expect(await again.readItem(id)).toBeDefined();
+  });
+
   test('I-A1: no segment goes while an open capture or an unsent version needs it, however long that takes', async () => {
     const made = await open(folder.dir, { segmentBytes: 4096, keptBytes: 0 });
     const slow = sample('/data/slow', 3, 900);

@@ -1,12 +1,26 @@
-import { familyFrom, numberInKey, rawKey } from './index-keys.ts';
+import { familyFrom, numberInKey, numberKey, rawKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';
 import type { QueueFiles } from './open-queue.ts';
-import { decodeItemPlace } from './places.ts';
+import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 
 /** The oldest segment that an unreceipted version needs; `from`: none before is needed, or is there. */
 export async function firstHeldSegment(index: IndexStore, from = 0): Promise<number | undefined> {
   const first = await index.firstKey(familyFrom('h', from));
   return first === undefined ? undefined : numberInKey(first);
+}
+
+/**
+ * The lowest number under which a hold may stand: none that was ended is stepped over to find the first. `oldest` is the first segment
+ * that is there. A commit that the collector lost again may name one that was dropped since its receipt, and holds those after it.
+ */
+export async function lowestHold(index: IndexStore, oldest: number): Promise<number> {
+  let lowest = oldest;
+  const { receiptedSequence, chainHead } = index.state;
+  for (let sequence = receiptedSequence + 1; sequence <= (chainHead?.sequence ?? 0); sequence += 1) {
+    const value = await index.get(numberKey('c', sequence));
+    if (value !== undefined) lowest = Math.min(lowest, decodeCommitPlace(value).holdSegment);
+  }
+  return lowest;
 }
 
 /** Bytes of segments below `heldFrom`: they hold nothing that is not receipted. */

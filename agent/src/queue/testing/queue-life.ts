@@ -104,9 +104,13 @@ export class QueueLife implements Life<DurableQueue> {
     });
   }
 
-  /** The collector has lost what came after this commit. */
+  /** The collector has lost what came after this commit. What is still in a segment stays there from now on; the rest nobody can give. */
   unreceipt(sequence: number): this {
     return this.step(`unreceipt ${sequence}`, async (queue) => {
+      for (const { file } of this.#owed) {
+        const held = await Promise.all(file.items.map(({ id }) => queue.hasItem(id)));
+        if (held.includes(false)) this.#givenUp.add(versionOf(file));
+      }
       this.#receipted = Math.min(this.#receipted, sequence);
       await queue.unreceipt(sequence);
     });
