@@ -1,0 +1,133 @@
+import type { MachineLimits } from './measure/limits.ts';
+import { median } from './measure/statistics.ts';
+import type { Sample, Verb } from './samples.ts';
+import type { SystemName } from './systems/system.ts';
+
+/** All that one call of the bench found, as it goes into the JSON file. */
+export interface Report {
+  /** Of this format. */
+  readonly version: 1;
+  readonly startedAt: string;
+  readonly machine: Readonly<Record<string, string | number>>;
+  readonly limits?: MachineLimits;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Versions of what took part, by system; or why it did not. */
+  readonly systems: Readonly<Record<string, string>>;
+  readonly skipped: Readonly<Record<string, string>>;
+  readonly samples: readonly Sample[];
+}
+
+interface Row {
+  readonly title: string;
+  cell(samples: readonly Sample[]): string | undefined;
+}
+
+const seconds = (value: number): string => `${value.toFixed(value < 9.95 ? 2 : 1)} s`;
+const megabytes = (value: number): string => `${(value / 1e6).toFixed(1)} MB`;
+const mebibytes = (value: number): string => `${Math.round(value / 2 ** 20)} MiB`;
+
+/** The median over the runs of one figure of one verb; undefined where nothing was measured. */
+function figure(samples: readonly Sample[], verb: Verb, of: (sample: Sample) => number | undefined): number | undefined {
+  const values = samples
+    .filter((sample) => sample.verb === verb)
+    .map(of)
+    .filter((value) => value !== undefined);
+  return values.length === 0 ? undefined : median(values);
+}
+
+function row(title: string, verb: Verb, of: (sample: Sample) => number | undefined, show: (value: number) => string): Row {
+  return {
+    title,
+    cell(samples) {
+      const value = figure(samples, verb, of);
+      return value === undefined ? undefined : show(value);
+    },
+  };
+}
+
+const wall = (sample: Sample): number => sample.wallSeconds;
+const cpu = (sample: Sample): number => sample.clientCpuSeconds + sample.serverCpuSeconds;
+const stored = (sample: Sample): number | undefined => sample.storedBytes;
+const share = (sample: Sample): number | undefined => (sample.storedBytes === undefined ? undefined : sample.storedBytes / sample.rawBytes);
+const ratio = (value: number): string => value.toFixed(3);
+
+/** The largest peak of some verbs: of each run, and then the middle one of the runs. */
+function peakRow(title: string, of: (sample: Sample) => number, counts: (verb: Verb) => boolean): Row {
+  return {
+    title,
+    cell(samples) {
+      const peaks = new Map<number, number>();
+      for (const sample of samples.filter(({ verb }) => counts(verb))) {
+        peaks.set(sample.run, Math.max(peaks.get(sample.run) ?? 0, of(sample)));
+      }
+      const value = median([...peaks.values()]);
+      return peaks.size === 0 || value === 0 ? undefined : mebibytes(value);
+    },
+  };
+}
+
+const isRestore = (verb: Verb): boolean => verb === 'restore' || verb === 'one';
+
+const rows: readonly Row[] = [
+  row('first backup', 'first', wall, seconds),
+  row('  processor, both sides', 'first', cpu, seconds),
+  row('  stored / raw', 'first', share, ratio),
+  row('stored / raw, real files', 'corpus', share, ratio),
+  row('nothing changed', 'unchanged', wall, seconds),
+  row('  through the service', 'unchanged-service', wall, seconds),
+  row('a little changed', 'changed', wall, seconds),
+  row('  stored', 'changed', stored, megabytes),
+  row('a second PC, same data', 'second', wall, seconds),
+  row('  stored', 'second', stored, megabytes),
+  row('restore all, verified', 'restore', wall, seconds),
+  row('one 100 MiB file', 'one', wall, seconds),
+  row('read and check all stored', 'check', wall, seconds),
+  row('100,000 small files, first', 'small', wall, seconds),
+  row('  processor, both sides', 'small', cpu, seconds),
+  row('  stored / raw', 'small', share, ratio),
+  row('  nothing changed', 'small-unchanged', wall, seconds),
+  row('  through the service', 'small-unchanged-service', wall, seconds),
+  row('1 GiB, five appends', 'growing', wall, seconds),
+  row('  processor, both sides', 'growing', cpu, seconds),
+  row('  stored', 'growing', stored, megabytes),
+  row('  through the service', 'growing-service', wall, seconds),
+  peakRow(
+    'peak memory, client',
+    (sample) => sample.clientPeakBytes,
+    (verb) => !isRestore(verb) && verb !== 'check',
+  ),
+  peakRow('  restoring', (sample) => sample.clientPeakBytes, isRestore),
+  peakRow(
+    '  checking',
+    (sample) => sample.clientPeakBytes,
+    (verb) => verb === 'check',
+  ),
+  peakRow(
+    'peak memory, server',
+    (sample) => sample.serverPeakBytes,
+    () => true,
+  ),
+];
+
+/** The medians as a table of text lines: one row a figure, one column a system. Rows without any figure are left out. */
+export function table(samples: readonly Sample[], systems: readonly SystemName[]): string[] {
+  const lines = rows
+    .map(({ title, cell }) => [title, ...systems.map((system) => cell(samples.filter((sample) => sample.system === system)) ?? '')])
+    .filter((cells) => cells.slice(1).some((text) => text !== ''));
+  const all = [['', ...systems], ...lines];
+  const widths = all[0]?.map((_, column) => Math.max(...all.map((cells) => cells[column]?.length ?? 0))) ?? [];
+  return all.map((cells) => cells.map((text, at) => (at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0))).join('  '));
+}
+
+/** The machine's limits as one line. */
+export function limitsLine(limits: MachineLimits): string {
+  const rate = (bytesPerSecond: number): string => `${(bytesPerSecond / 1e9).toFixed(2)} GB/s`;
+  return [
+    `memory copy ${rate(limits.memoryCopy)}`,
+    `SHA-256 ${rate(limits.sha256)}`,
+    `AES-256-GCM ${rate(limits.aes256gcm)}`,
+    `zstd level 1 ${rate(limits.zstd1)}`,
+    `disk write with fsync ${rate(limits.diskWriteSynced)}`,
+    `TCP loopback ${rate(limits.loopback)}`,
+  ].join(', ');
+}

@@ -1,0 +1,183 @@
+import { mkdirSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { appendPart, changeMixed } from './change.ts';
+import type { DataSet } from './data/prepare.ts';
+import { planGrowing, planMixed, planSecond } from './data/sets.ts';
+import { type Command, measure, type Surroundings, type Usage } from './measure/command.ts';
+import { difference } from './measure/disk.ts';
+import type { Sample, Verb } from './samples.ts';
+import type { BackupSystem, Repository } from './systems/system.ts';
+
+/** Everything that one system does with one fresh repository, in order. */
+export interface Scene {
+  readonly name: string;
+  readonly verbs: readonly Verb[];
+  play(stage: Stage): Promise<void>;
+}
+
+/** What a scene plays with. */
+export interface Stage {
+  readonly system: BackupSystem;
+  readonly repository: Repository;
+  /** A folder of its own for what is restored. */
+  readonly restored: string;
+  readonly scale: number;
+  /** The data sets, made when first asked for. Undefined: not to be had here. */
+  data(name: 'mixed' | 'second' | 'small' | 'growing'): DataSet;
+  corpus(): DataSet | undefined;
+  wants(verb: Verb): boolean;
+  /** Keeps what was measured. */
+  keep(sample: Omit<Sample, 'system' | 'run'>): void;
+  /** Says what is done now. */
+  say(what: string): void;
+}
+
+const APPENDS = 5;
+const ONE_FILE = 'waveforms/run-06.dat';
+
+export const scenes: readonly Scene[] = [
+  { name: 'mixed', verbs: ['first', 'unchanged', 'unchanged-service', 'changed', 'second', 'restore', 'one', 'check'], play: playMixed },
+  { name: 'corpus', verbs: ['corpus'], play: playCorpus },
+  { name: 'small', verbs: ['small', 'small-unchanged', 'small-unchanged-service'], play: playSmall },
+  { name: 'growing', verbs: ['growing', 'growing-service'], play: playGrowing },
+];
+
+async function playMixed(stage: Stage): Promise<void> {
+  const { repository, restored, scale } = stage;
+  const { folder, bytes } = stage.data('mixed');
+  await store(stage, 'first', repository.backup(folder, 'pc-1'), bytes);
+  if (stage.wants('unchanged')) await store(stage, 'unchanged', repository.backup(folder, 'pc-1'), bytes);
+  if (stage.wants('unchanged-service')) await throughService(stage, 'unchanged-service', folder, bytes);
+  const later: readonly Verb[] = ['changed', 'second', 'restore', 'one', 'check'];
+  if (!later.some((verb) => stage.wants(verb))) return;
+  const change = stage.wants('changed') ? changeMixed(folder, scale) : undefined;
+  try {
+    if (change !== undefined) await store(stage, 'changed', repository.backup(folder, 'pc-1'), change.newBytes);
+    if (stage.wants('second')) {
+      const second = stage.data('second');
+      await store(stage, 'second', repository.backup(second.folder, 'pc-2'), second.bytes);
+    }
+    if (stage.wants('restore')) await bringBack(stage, 'restore', repository.restore(folder, restored), folder, folder, bytes);
+    if (stage.wants('one')) {
+      const file = join(folder, ONE_FILE);
+      const size = planMixed(scale).find(({ path }) => path === ONE_FILE)?.bytes ?? 0;
+      await bringBack(stage, 'one', repository.restoreFile(folder, file, restored), folder, file, size);
+    }
+    const check = repository.check();
+    if (stage.wants('check') && check !== undefined)
+      await act(stage, 'check', check, bytes + planBytes(planSecond(planMixed(scale), scale)));
+  } finally {
+    change?.undo();
+  }
+}
+
+async function playCorpus(stage: Stage): Promise<void> {
+  const corpus = stage.corpus();
+  if (corpus !== undefined) await store(stage, 'corpus', stage.repository.backup(corpus.folder, 'pc-1'), corpus.bytes);
+}
+
+async function playSmall(stage: Stage): Promise<void> {
+  const { folder, bytes } = stage.data('small');
+  await store(stage, 'small', stage.repository.backup(folder, 'pc-1'), bytes);
+  if (stage.wants('small-unchanged')) await store(stage, 'small-unchanged', stage.repository.backup(folder, 'pc-1'), bytes);
+  if (stage.wants('small-unchanged-service')) await throughService(stage, 'small-unchanged-service', folder, bytes);
+}
+
+/** The first backup is no part of the figure: what five appends cost together is. */
+async function playGrowing(stage: Stage): Promise<void> {
+  const { folder } = stage.data('growing');
+  const file = join(folder, 'acquisition.dat');
+  const [{ bytes: whole } = { bytes: 0 }] = planGrowing(stage.scale);
+  const grow = async (verb: Verb, first: number, companions: readonly number[] = []): Promise<void> => {
+    const usages: Usage[] = [];
+    const before = await stage.repository.storedBytes();
+    let appended = 0;
+    for (let part = first; part < first + APPENDS; part += 1) {
+      appended += appendPart(file, part, stage.scale);
+      stage.say(`${verb} ${part - first + 1} of ${APPENDS}`);
+      usages.push(await measure(stage.repository.backup(folder, 'pc-1'), { ...surroundings(stage), companions }));
+    }
+    const grown = (await stage.repository.storedBytes()) - before;
+    stage.keep({ verb, ...together(usages), rawBytes: appended, storedBytes: grown });
+  };
+  truncateSync(file, whole);
+  try {
+    stage.say('growing: first backup, not measured');
+    await measure(stage.repository.backup(folder, 'pc-1'), surroundings(stage));
+    if (stage.wants('growing')) await grow('growing', 1);
+    if (stage.wants('growing-service') && stage.repository.startService !== undefined) {
+      const service = await stage.repository.startService(folder);
+      try {
+        await grow('growing-service', 1 + APPENDS, [service.pid]);
+      } finally {
+        await service.stop();
+      }
+    }
+  } finally {
+    truncateSync(file, whole);
+  }
+}
+
+/** Costs of commands that belong together: the sums, and the largest peaks. */
+export function together(usages: readonly Usage[]): Usage {
+  const sum = (of: (usage: Usage) => number): number => usages.reduce((total, usage) => total + of(usage), 0);
+  return {
+    wallSeconds: sum((usage) => usage.wallSeconds),
+    clientCpuSeconds: sum((usage) => usage.clientCpuSeconds),
+    serverCpuSeconds: sum((usage) => usage.serverCpuSeconds),
+    clientPeakBytes: Math.max(...usages.map((usage) => usage.clientPeakBytes)),
+    serverPeakBytes: Math.max(...usages.map((usage) => usage.serverPeakBytes)),
+  };
+}
+
+function surroundings({ repository }: Stage): Surroundings {
+  const { servers, isServer } = repository;
+  return isServer === undefined ? { servers } : { servers, isServer };
+}
+
+/** A backup: what it cost, and by how much the store grew. */
+async function store(stage: Stage, verb: Verb, command: Command, rawBytes: number): Promise<void> {
+  const before = await stage.repository.storedBytes();
+  stage.say(verb);
+  const { output: _, ...usage } = await measure(command, surroundings(stage));
+  const storedBytes = (await stage.repository.storedBytes()) - before;
+  stage.keep({ verb, ...usage, rawBytes, storedBytes });
+}
+
+async function act(stage: Stage, verb: Verb, command: Command, rawBytes: number): Promise<void> {
+  stage.say(verb);
+  const { output: _, ...usage } = await measure(command, surroundings(stage));
+  stage.keep({ verb, ...usage, rawBytes });
+}
+
+/** A restore, and then, outside the time, the comparison of every byte. Memory counts from the first file on: before it a kit may be opened. */
+async function bringBack(stage: Stage, verb: Verb, command: Command, source: string, path: string, rawBytes: number): Promise<void> {
+  const { restored, repository } = stage;
+  rmSync(restored, { recursive: true, force: true });
+  mkdirSync(restored, { recursive: true });
+  stage.say(verb);
+  const begun = (): boolean => readdirSync(restored).length > 0;
+  const { output: _, ...usage } = await measure(command, { ...surroundings(stage), peakFrom: begun });
+  stage.say(`${verb}: comparing`);
+  const differs = await difference(path, repository.restoredPath(source, path, restored));
+  if (differs !== undefined) throw new Error(`${stage.system.name}: what was restored is not what was backed up: ${differs}`);
+  rmSync(restored, { recursive: true, force: true });
+  stage.keep({ verb, ...usage, rawBytes });
+}
+
+/** The same command while the PC's service runs, which then does the work: its processor time and memory count as the client's. */
+async function throughService(stage: Stage, verb: Verb, folder: string, rawBytes: number): Promise<void> {
+  const { repository } = stage;
+  if (repository.startService === undefined) return;
+  stage.say(`${verb}: starting the service`);
+  const service = await repository.startService(folder);
+  try {
+    stage.say(verb);
+    const { output: _, ...usage } = await measure(repository.backup(folder, 'pc-1'), { ...surroundings(stage), companions: [service.pid] });
+    stage.keep({ verb, ...usage, rawBytes });
+  } finally {
+    await service.stop();
+  }
+}
+
+const planBytes = (files: readonly { readonly bytes: number }[]): number => files.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,0 +1,109 @@
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type Command, run, start, stop } from '../measure/command.ts';
+import { bytesUnder } from '../measure/disk.ts';
+import type { BackupSystem, Pc, Probe, Repository, RunningService } from './system.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const launcher = (name: 'aliquot' | 'aliquot-agent'): string => join(root, 'bin', name);
+
+/** How long a service may take for its first whole look at the source. */
+const FIRST_SCAN_MS = 600_000;
+
+/** The built programs on loopback, as the README sets them up: a collector that serves, a kit with the usual cost, two enrolled PCs. */
+export const ours: BackupSystem = {
+  name: 'ours',
+  async probe(): Promise<Probe> {
+    const built = ['agent', 'collector'].every((room) => existsSync(join(root, room, 'dist/main.js')));
+    if (!built) return { missing: 'the programs are not built; run: npm ci && npm run build' };
+    return { version: `aliquot ${(await run({ program: launcher('aliquot'), args: ['--version'] })).trim()}` };
+  },
+  async open(folder): Promise<Repository> {
+    const data = join(folder, 'collector');
+    const kit = join(folder, 'bench.kit');
+    const agentData = (pc: Pc): string => join(folder, `agent-${pc}`);
+    await run({ program: launcher('aliquot'), args: ['init', '--data', data, '--name', 'bench'] });
+    const server = start({
+      ...{ program: launcher('aliquot'), args: ['serve', '--data', data, '--listen', '127.0.0.1:0'] },
+      environment: { ALIQUOT_LOG_LEVEL: 'error' },
+    });
+    const url = await firstEvent(server, 'listening', 'url');
+    const operator = (...args: readonly string[]): Command => ({
+      program: launcher('aliquot'),
+      args: [...args, '--token-file', join(data, 'admin.token')],
+      environment: {
+        ALIQUOT_URL: url,
+        ALIQUOT_PASSPHRASE: 'correct horse battery staple',
+        ALIQUOT_STATE: join(folder, 'operator'),
+        ALIQUOT_TOKEN: undefined,
+        ALIQUOT_KIT: undefined,
+      },
+    });
+    const made = operator('kit', 'create', '--out', kit, '--vault', 'bench');
+    await run({ ...made, args: made.args.slice(0, -2) });
+    await run(operator('vault', 'add', '--kit', kit));
+    for (const pc of ['pc-1', 'pc-2'] as const) {
+      const bundle = join(folder, `${pc}.bundle`);
+      await run(operator('enroll', pc, '--kit', kit, '--out', bundle));
+      await run({ program: launcher('aliquot-agent'), args: ['enroll', bundle, '--data', agentData(pc)] });
+    }
+    return {
+      servers: [server.pid ?? 0],
+      backup: (source, pc) => ({ program: launcher('aliquot-agent'), args: ['backup', source, '--data', agentData(pc), '--json'] }),
+      restore: (_source, to) => operator('restore', '--kit', kit, '--agent', 'pc-1', '--to', to, '--json'),
+      restoreFile: (_source, file, to) => operator('restore', '--kit', kit, '--agent', 'pc-1', '--path', file, '--to', to, '--json'),
+      restoredPath: (_source, path, to) => join(to, path),
+      check: () => operator('check', '--kit', kit, '--json'),
+      storedBytes: () => bytesUnder(data),
+      startService: (source) => startService(agentData('pc-1'), source),
+      close: () => stop(server),
+    };
+  },
+};
+
+/** The agent's service with this one source; resolves when it has looked at all of it, so that it rests. */
+async function startService(data: string, source: string): Promise<RunningService> {
+  const config = join(data, 'agent.yaml');
+  mkdirSync(data, { recursive: true });
+  writeFileSync(config, `scanIntervalSeconds: 3600\nsources:\n  - path: ${JSON.stringify(source)}\n    quietPeriodSeconds: 3600\n`);
+  chmodSync(config, 0o600);
+  const service = start({ program: launcher('aliquot-agent'), args: ['run', '--data', data] });
+  service.stdout?.resume();
+  service.stderr?.resume();
+  for (const until = performance.now() + FIRST_SCAN_MS; ; await delay(250)) {
+    const status = await run({ program: launcher('aliquot-agent'), args: ['status', '--data', data, '--json'], accepted: [0, 1, 3] });
+    if (hasScanned(status)) break;
+    if (service.exitCode !== null) throw new Error("the agent's service ended before its first scan");
+    if (performance.now() > until) throw new Error("the agent's service did not end its first scan");
+  }
+  return { pid: service.pid ?? 0, stop: () => stop(service) };
+}
+
+/** Whether the status event tells of a whole scan. */
+function hasScanned(status: string): boolean {
+  return status.split('\n').some((line) => {
+    if (!line.startsWith('{')) return false;
+    const event = JSON.parse(line) as Record<string, unknown>;
+    return event['event'] === 'status' && typeof event['lastScan'] === 'string';
+  });
+}
+
+/** A field of the first line `{"event": name, …}` of a program that goes on. */
+async function firstEvent(child: ReturnType<typeof start>, name: string, field: string): Promise<string> {
+  if (child.stdout === null) throw new Error('the program has no output');
+  let complaint = '';
+  child.stderr?.on('data', (bytes: Buffer) => {
+    complaint = (complaint + bytes.toString()).slice(-2000);
+  });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const event = line.startsWith('{') ? (JSON.parse(line) as Record<string, unknown>) : {};
+    if (event['event'] === name) {
+      child.stdout.resume();
+      return String(event[field]);
+    }
+  }
+  throw new Error(`the program ended before it said "${name}": ${complaint.trim()}`);
+}
