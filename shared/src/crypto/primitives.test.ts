@@ -1,4 +1,4 @@
-import { hkdfSync } from 'node:crypto';
+import { createHash, createHmac, hkdfSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { concat, fromHex, hex, lengthPrefixed, u32be, u64be, utf8, wipe } from './bytes.ts';
@@ -165,5 +165,25 @@ describe('byte strings', () => {
     const secret = range(1, 4);
     wipe(secret);
     expect(secret).toEqual(new Uint8Array(4));
+  });
+});
+
+describe('short and long messages', () => {
+  const lengths = [0, 1, 31, 63, 64, 65, 8191, 8192, 8193, 20_000];
+
+  test.each(lengths)('SHA-256 of %i bytes is the same in one part and in many', (length) => {
+    const message = Uint8Array.from({ length }, (_, at) => (at * 7) % 251);
+    const whole = hex(new Uint8Array(createHash('sha256').update(message).digest()));
+    expect(hex(sha256(message))).toBe(whole);
+    expect(hex(sha256(message.subarray(0, length >> 1), new Uint8Array(0), message.subarray(length >> 1)))).toBe(whole);
+  });
+
+  test.each(lengths)('HMAC-SHA-256 of %i bytes agrees with node:crypto, whatever the length of the key', (length) => {
+    const message = Uint8Array.from({ length }, (_, at) => (at * 11) % 251);
+    for (const keyLength of [0, 1, 16, 32, 63, 64, 65, 131]) {
+      const key = Uint8Array.from({ length: keyLength }, (_, at) => 255 - at);
+      const expected = hex(new Uint8Array(createHmac('sha256', key).update(message).digest()));
+      expect(hex(hmacSha256(key, message.subarray(0, 3), message.subarray(3)))).toBe(expected);
+    }
   });
 });
