@@ -66,7 +66,7 @@ function gather(parts: readonly Uint8Array[], from: number): Buffer {
 }
 
 function shortSha256(message: Uint8Array): Uint8Array {
-  digest.hexWrite(hash('sha256', message, 'hex'));
+  digest.write(hash('sha256', message, 'hex'), 0, 'hex');
   return new Uint8Array(digest);
 }
 
@@ -103,7 +103,7 @@ export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Ui
     outer[at] = OUTER_PAD ^ byte;
   }
   const message = gather(parts, BLOCK_BYTES);
-  outer.hexWrite(hash('sha256', message, 'hex'), BLOCK_BYTES);
+  outer.write(hash('sha256', message, 'hex'), BLOCK_BYTES, 'hex');
   const tag = shortSha256(outer);
   message.fill(0);
   outer.fill(0);
