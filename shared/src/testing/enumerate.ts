@@ -71,36 +71,44 @@ const HANG_MS = 120_000;
  */
 export async function enumerate(scenario: CrashScenario, options: EnumerateOptions): Promise<EnumerationCounts> {
   const failed: string[] = [];
-  const struck = (step: Step): boolean => scenario.strikes?.(step) !== false;
   const steps = await new Case(scenario, options.seed).run(undefined).catch((error: unknown) => {
     failed.push(`case 0: no fault but the last power failure: ${says(error)}`);
     return [];
   });
-  let [injected, passed, number, whole] = [0, 0, 0, true];
-  cases: for (const step of steps) {
-    for (const plan of struck(step) ? fatesOf(step) : []) {
-      number += 1;
-      if (options.mine?.(number) === false) continue;
-      if (options.over?.() === true) {
-        whole = false;
-        break cases;
-      }
-      injected += 1;
-      try {
-        await new Case(scenario, options.seed).run({ at: step.index, plan });
-        passed += 1;
-      } catch (error) {
-        const where = step.path.split('/').slice(-2).join('/');
-        const line = `case ${number}: operation ${step.index} (${step.operation} ${where}), ${plan.name}: ${says(error)}`;
-        failed.push(line);
-        options.log?.(line);
-      }
+  const cases = steps.flatMap((step) => (scenario.strikes?.(step) === false ? [] : fatesOf(step).map((plan) => ({ step, plan }))));
+  const mine = inAnyOrder(
+    cases.map((_, index) => index + 1).filter((number) => options.mine?.(number) !== false),
+    seededSource(options.seed).derive('order'),
+  );
+  let [injected, passed, whole] = [0, 0, true];
+  for (const number of mine) {
+    const one = cases[number - 1];
+    if (one === undefined) continue;
+    if (options.over?.() === true) {
+      whole = false;
+      break;
+    }
+    injected += 1;
+    const { step, plan } = one;
+    try {
+      await new Case(scenario, options.seed).run({ at: step.index, plan });
+      passed += 1;
+    } catch (error) {
+      const where = step.path.split('/').slice(-2).join('/');
+      const line = `case ${number}: operation ${step.index} (${step.operation} ${where}), ${plan.name}: ${says(error)}`;
+      failed.push(line);
+      options.log?.(line);
     }
   }
-  options.log?.(
-    `${steps.length} operations, ${steps.flatMap((step) => (struck(step) ? fatesOf(step) : [])).length} faults, ${injected} of them here`,
-  );
+  options.log?.(`${steps.length} operations, ${cases.length} faults, ${injected} of them here`);
   return { operations: steps.length, injected, passed, failed, whole };
+}
+
+/** So that a run cut by time is a fair sample. */
+function inAnyOrder(numbers: number[], random: SeededRandom): number[] {
+  const order: number[] = [];
+  while (numbers.length > 0) order.push(...numbers.splice(random.below(numbers.length), 1));
+  return order;
 }
 
 /** The whole enumeration as a torture scenario. */
