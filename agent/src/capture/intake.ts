@@ -16,7 +16,7 @@ export class Intake implements CaptureExchange {
   readonly #classOf: (job: number) => string | undefined;
   readonly #ended: Ended;
   readonly #read: (bytes: number) => Promise<void>;
-  readonly #signal: AbortSignal | undefined;
+  readonly signal: AbortSignal | undefined;
   readonly #captures = new Map<number, Capture>();
   /** Attempts that found no room, until they end. */
   readonly #full = new Set<number>();
@@ -32,16 +32,16 @@ export class Intake implements CaptureExchange {
     this.#classOf = classOf;
     this.#ended = ended;
     this.#read = read;
-    this.#signal = signal;
+    this.signal = signal;
   }
 
   async lookup(indexes: readonly Uint8Array[]): ReturnType<CaptureExchange['lookup']> {
-    throwIfStopped(this.#signal);
+    throwIfStopped(this.signal);
     return this.#queue.cacheGetMany(indexes);
   }
 
   async deliver(window: CaptureWindow): Promise<readonly number[]> {
-    throwIfStopped(this.#signal);
+    throwIfStopped(this.signal);
     await this.#read(window.readBytes);
     for (const attempt of window.aborted) {
       this.#captures.get(attempt)?.abort();

@@ -48,7 +48,9 @@ export class ProblemBook {
     await this.#queue.setProblem(pathBytes(path), { ...problem, sinceMs: claimedMs(this.#clock.nowMs()) });
   }
 
-  async clear(path: BytePath): Promise<void> {
+  /** Ends the problem of a path; with `code`, only one of that kind. */
+  async clear(path: BytePath, code?: Problem['code']): Promise<void> {
+    if (code !== undefined && this.#known.get(path)?.code !== code) return;
     if (this.#known.delete(path)) await this.#queue.setProblem(pathBytes(path), undefined);
   }
 

@@ -10,9 +10,19 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `root-missing`: a watched folder is not there (an unplugged drive?)
  * - `root-empty`: a watched folder is another one than before, and empty (an unmounted drive?)
  * - `vanished`: it was named for capture and is not there
+ * - `paused`: a watched folder of which nothing new has been captured for long, because the configuration's `pauseWhile` holds
  * - `queue-full`: it is complete, and the queue has no room for it; kept as a reference, not as a problem of the queue
  */
-export type ProblemCode = 'unreadable' | 'changing' | 'special' | 'unlistable' | 'root-missing' | 'root-empty' | 'vanished' | 'queue-full';
+export type ProblemCode =
+  | 'unreadable'
+  | 'changing'
+  | 'special'
+  | 'unlistable'
+  | 'root-missing'
+  | 'root-empty'
+  | 'vanished'
+  | 'paused'
+  | 'queue-full';
 
 /** One thing that is not protected, and why. */
 export interface Problem {
@@ -50,6 +60,14 @@ export function specialProblem(): Problem {
 /** The problem of a file that did not hold still. */
 export function changingProblem(attempts: number): Problem {
   return { code: 'changing', message: `changed while it was read, ${attempts} times; it is tried again at the next scan` };
+}
+
+/** The problem of a watched folder while a pause lasts for long. */
+export function pausedProblem(because: string): Problem {
+  return {
+    code: 'paused',
+    message: `nothing new of it has been captured for long, because ${because}; end that, or take it out of pauseWhile in agent.yaml`,
+  };
 }
 
 /** Whether two looks at an open file saw the same state. */

@@ -51,6 +51,8 @@ export interface CaptureWindow {
 
 /** What capture asks of its surroundings: the chunk cache, and somewhere to put what it sealed. */
 export interface CaptureExchange {
+  /** Aborted when nobody wants what is captured any more. */
+  readonly signal?: AbortSignal | undefined;
   lookup(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]>;
   /**
    * Resolves when the window was taken over: this is the back-pressure of the queue's disk. The answer are attempts that found no

@@ -5,6 +5,7 @@ import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { readFileIfThere } from '@aliquot/shared/durable/durable';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { lowerPriority } from '../courtesy/priority.ts';
 import { socketSurroundings } from '../environment.ts';
 import { type Agent, openAgent } from '../service/agent.ts';
 import type { AgentConfig } from '../service/config.ts';
@@ -50,7 +51,7 @@ export function openRealAgent(dataDir: string, config: AgentConfig | undefined):
     port: nodeFiles,
     clock: systemClock,
     random: systemRandom,
-    uplink: async ({ identity, queue, dataDir: folder, recover }) =>
+    uplink: async ({ identity, queue, dataDir: folder, courtesy, recover }) =>
       new WebSocketUplink({
         identity,
         queue,
@@ -59,6 +60,7 @@ export function openRealAgent(dataDir: string, config: AgentConfig | undefined):
         clock: systemClock,
         random: systemRandom,
         software,
+        courtesy,
         recover,
       }),
   });
@@ -75,9 +77,12 @@ export async function perform(dataOption: string, request: Request, output: Outp
   try {
     if (await askService(dataDir, socketSurroundings(), request, emit)) return;
     const config = await loadConfig(defaultConfigPath(dataDir), output);
+    if (request.op !== 'status' && config?.courtesy.priority !== 'normal') lowerPriority();
     const agent = await openRealAgent(dataDir, config);
+    const interrupted = untilInterrupted();
+    interrupted.addEventListener('abort', () => agent.courtesy.end());
     try {
-      await operate(agent, undefined, request, emit, untilInterrupted());
+      await operate(agent, undefined, request, emit, interrupted);
     } finally {
       await agent.close();
     }

@@ -14,6 +14,10 @@ async function perform(data: string, request: Request, shown: Output): Promise<v
   return (await import('./open.ts')).perform(data, request, shown);
 }
 
+const configurationHelp = `
+agent.yaml names the folders to watch ("sources"), what may wait in the "queue", and how the agent keeps out of the instrument's way
+("courtesy": priority, maxCpuPercent, maxMbitPerSecond, timeWindows, pauseWhile).`;
+
 /** The executable's commands, as the command contract has them. */
 export function agentProgram(): Command {
   const program = new Command('aliquot-agent')
@@ -36,6 +40,7 @@ export function agentProgram(): Command {
     'aliquot-agent run --data /var/lib/aliquot-agent',
   )
     .option('--config <file>', 'what to watch (default: agent.yaml in the data folder)')
+    .addHelpText('after', configurationHelp)
     .action(async (options: Common & { config?: string }) => (await import('./run.ts')).run(options.data, options.config, output(options)));
 
   command(

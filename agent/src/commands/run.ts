@@ -8,6 +8,7 @@ import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { pino } from 'pino';
 import { pathBytes } from '../capture/paths.ts';
+import { lowerPriority } from '../courtesy/priority.ts';
 import { socketSurroundings } from '../environment.ts';
 import type { Agent } from '../service/agent.ts';
 import type { AgentConfig } from '../service/config.ts';
@@ -38,6 +39,8 @@ export async function run(dataOption: string, configOption: string | undefined, 
     );
   }
   const stopped = untilInterrupted();
+  const notLowered = config.courtesy.priority === 'normal' ? undefined : lowerPriority();
+  if (notLowered !== undefined) output.note(`this process keeps its priority: ${notLowered}`);
   const agent = await openWhenFree(dataDir, config, stopped, output);
   try {
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));

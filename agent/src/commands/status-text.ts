@@ -26,6 +26,8 @@ const schema = z.object({
   lastScan: z.string().nullable(),
   scanning: z.boolean(),
   trouble: z.string().optional(),
+  paused: z.object({ since: z.string(), because: z.string() }).optional(),
+  pauseTrouble: z.string().optional(),
   sources: z.array(z.object({ path: z.string(), eventsMissing: z.string().optional() })),
   results: z.object({ total: z.number(), safe: z.number(), queued: z.number(), settling: z.number(), problem: z.number() }),
   bytes: z.number(),
@@ -57,7 +59,7 @@ function headline({ results, bytes, problems, lost, rolledBack, connectionProble
 }
 
 function troubles(status: Status): string[] {
-  const { connectionProblem, service, queue, problems, lost, trouble, sources, collector, rolledBack } = status;
+  const { connectionProblem, service, queue, problems, lost, trouble, sources, collector, rolledBack, paused, pauseTrouble } = status;
   const lines: string[] = [];
   if (rolledBack)
     lines.push('The collector has lost what it had confirmed (it came back with older data). Tell central IT; nothing here is lost.');
@@ -67,6 +69,11 @@ function troubles(status: Status): string[] {
   } else if (status.connection !== 'ready' && connectionProblem === undefined) {
     lines.push(`Not connected to ${collector} (${status.connection}); it connects by itself.`);
   }
+  if (paused !== undefined) {
+    const since = formatTime(Date.parse(paused.since));
+    lines.push(`Paused since ${since}, because ${paused.because}: new results are only at their source until that ends (pauseWhile).`);
+  }
+  if (pauseTrouble !== undefined) lines.push(`Pausing does not work: ${pauseTrouble}.`);
   if (queue.entries > 0) {
     const since = queue.oldest === undefined ? '' : `, the oldest since ${formatTime(Date.parse(queue.oldest))}`;
     lines.push(

@@ -9,6 +9,9 @@ import { recoverFrom } from '../capture/recover.ts';
 import { ReferenceBook } from '../capture/references.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
 import { WorkerHost } from '../capture/worker-host.ts';
+import { courteousHost } from '../courtesy/courteous-host.ts';
+import type { Courtesy } from '../courtesy/courtesy.ts';
+import { systemCourtesy } from '../courtesy/system-courtesy.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { loadIdentity } from '../identity/identity-file.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
@@ -30,6 +33,8 @@ export interface Agent {
   readonly host: CaptureHost;
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
+  /** When work may be done; `host` and `uplink` ask it by themselves. */
+  readonly courtesy: Courtesy;
   /** The configured sources; none without a configuration. */
   readonly sources: readonly Source[];
   readonly port: FilePort;
@@ -53,6 +58,7 @@ export type UplinkMaker = (parts: {
   readonly identity: AgentIdentity;
   readonly queue: Queue;
   readonly dataDir: string;
+  readonly courtesy: Courtesy;
   readonly recover: ReturnType<typeof recoverFrom>;
 }) => Uplink | Promise<Uplink>;
 
@@ -87,8 +93,9 @@ async function openIn(
     budget: config?.queue ?? defaultQueueBudget,
   });
   try {
-    const host = new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret });
-    const uplink = await makeUplink({ identity, queue, dataDir, recover: recoverFrom(host) });
+    const courtesy = systemCourtesy(config?.courtesy, clock);
+    const host = courteousHost(new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret }), courtesy);
+    const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host) });
     const problems = await ProblemBook.load(queue, clock);
     return {
       dataDir,
@@ -99,11 +106,13 @@ async function openIn(
       host,
       problems,
       references: new ReferenceBook(queue, clock),
+      courtesy,
       sources: config === undefined ? [] : sourcesOf(config, identity.pathKey, ownFolders),
       port,
       clock,
       random,
       async close() {
+        courtesy.end();
         await uplink.stop();
         await host.close();
         await queue.close();

@@ -46,9 +46,17 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
 
   let commits = 0;
   const sentBefore = agent.uplink.status().sentBytes;
-  const unsubscribe = agent.uplink.subscribe((event) => {
+  const ofUplink = agent.uplink.subscribe((event) => {
     if (event.type === 'receipt') commits += 1;
   });
+  const ofCourtesy = agent.courtesy.subscribe((event) => {
+    if (event.type === 'paused')
+      void emit({ event: 'note', message: `paused, because ${event.pause.because}; it goes on when that ends (pauseWhile in agent.yaml)` });
+  });
+  const unsubscribe = (): void => {
+    ofUplink();
+    ofCourtesy();
+  };
   try {
     // Not waited for: the capture needs no session.
     if (!request.offline) void carryTurn(agent.uplink).start();

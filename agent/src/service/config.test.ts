@@ -25,6 +25,7 @@ test('a configuration is read with its defaults', () => {
       ],
       scanIntervalSeconds: 300,
       queue: { maxBytes: 50 * 2 ** 30, minFreeBytes: 2 ** 30, classes: {} },
+      courtesy: { priority: 'below-normal', timeWindows: [], pauseWhile: [] },
       logLevel: 'info',
     },
   });
@@ -34,6 +35,27 @@ test('the queue has limits, and a class its share', () => {
   const text = `${good}queue:\n  maxBytes: 1000000000\n  minFreeBytes: 0\n  classes: {chromatography: 0.25}\n`;
   const read = readConfig(text);
   expect('config' in read && read.config.queue).toEqual({ maxBytes: 1_000_000_000, minFreeBytes: 0, classes: { chromatography: 0.25 } });
+});
+
+test('courtesy is read with its windows and signs', () => {
+  const text = `${good}courtesy:
+  priority: normal
+  maxCpuPercent: 50
+  maxMbitPerSecond: 100
+  timeWindows:
+    - {from: "08:00", to: "18:30", days: mon-fri, maxMbitPerSecond: 20}
+  pauseWhile:
+    - process: MassHunter.exe
+    - file: /run/instrument/busy
+`;
+  const read = readConfig(text);
+  expect('config' in read && read.config.courtesy).toEqual({
+    priority: 'normal',
+    maxCpuPercent: 50,
+    maxMbitPerSecond: 100,
+    timeWindows: [{ from: 480, to: 1110, days: [1, 2, 3, 4, 5], maxMbitPerSecond: 20 }],
+    pauseWhile: [{ process: 'MassHunter.exe' }, { file: '/run/instrument/busy' }],
+  });
 });
 
 const mistakesOf = (text: string) => {
@@ -50,11 +72,56 @@ for (const [what, text, expected] of [
   ['a relative path', 'sources:\n  - path: data', ['2: sources[0].path must be an absolute path, such as /data/instrument or D:\\Data']],
   ['a missing path', 'sources:\n  - class: x', ['2: sources[0].path must be a folder’s absolute path']],
   ['a misspelt key', `${source}scanIntervalSecond: 5`, ['3: "scanIntervalSecond" is not a setting; did you mean "scanIntervalSeconds"?']],
+  [
+    'a misspelt courtesy',
+    `${source}courtesy:\n  maxCpuPercents: 5`,
+    ['4: "maxCpuPercents" is not a setting; did you mean "maxCpuPercent"?'],
+  ],
+  [
+    'a misspelt key in a window',
+    `${source}courtesy:\n  timeWindows:\n    - {from: "08:00", til: "09:00", maxCpuPercent: 5}`,
+    [
+      '5: courtesy.timeWindows[0].to must be a time of day in quotes, from "00:00" to "24:00"',
+      '5: "til" is not a setting; did you mean "to"?',
+    ],
+  ],
+  ['no CPU at all', `${source}courtesy: {maxCpuPercent: 0}`, ['3: courtesy.maxCpuPercent must be 1 or more (percent of one core)']],
+  [
+    'a line that is closed',
+    `${source}courtesy: {maxMbitPerSecond: 0}`,
+    ['3: courtesy.maxMbitPerSecond must be 0.1 or more megabits per second: sending never stops, so that small results become safe'],
+  ],
+  [
+    'a window without a limit, of strange days',
+    `${source}courtesy:\n  timeWindows:\n    - {from: "08:00", to: "18:00"}\n    - {from: "08:00", to: "18:00", days: montag, maxCpuPercent: 5}`,
+    [
+      '5: courtesy.timeWindows[0] must say what holds then: "maxMbitPerSecond", "maxCpuPercent", or both',
+      '6: courtesy.timeWindows[1].days must be days such as mon-fri, or sat,sun; accepted are mon, tue, wed, thu, fri, sat, sun',
+    ],
+  ],
+  [
+    'a time without quotes',
+    `${source}courtesy:\n  timeWindows:\n    - {from: 8, to: "25:00", maxCpuPercent: 5}`,
+    [
+      '5: courtesy.timeWindows[0].from must be a time of day in quotes, from "00:00" to "24:00"',
+      '5: courtesy.timeWindows[0].to must be a time of day in quotes, from "00:00" to "24:00"',
+    ],
+  ],
+  [
+    'signs of nothing, of two things, and by a folder',
+    `${source}courtesy:\n  pauseWhile:\n    - {}\n    - {process: a, file: /b}\n    - {process: /bin/a}\n    - {file: busy}`,
+    [
+      '5: courtesy.pauseWhile[0] must have either "process" or "file"',
+      '6: courtesy.pauseWhile[1] must have either "process" or "file"',
+      '7: courtesy.pauseWhile[2].process must be the name of a program without its folder, such as "acquisition.exe"',
+      '8: courtesy.pauseWhile[3].file must be an absolute path, such as /run/instrument/busy or C:\\Lab\\busy',
+    ],
+  ],
   ['a misspelt key in a source', `${source}    excludes: []`, ['3: "excludes" is not a setting; did you mean "exclude"?']],
   [
     'a strange key',
     `${source}colour: red`,
-    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, logLevel'],
+    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, courtesy, logLevel'],
   ],
   ['a wrong class', `${source}    class: Big Data`, ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -']],
   [

@@ -3,6 +3,7 @@ import { globMatcher } from '@aliquot/shared/cli/glob';
 import { z } from 'zod';
 import { defaultFolderResults } from '../capture/rules.ts';
 import { defaultClass } from '../capture/source.ts';
+import { courtesyKeys, courtesySchema } from '../courtesy/settings.ts';
 import { isCronExpression } from '../watch/scan-schedule.ts';
 import { type Mistake, parseConfigText } from './config-text.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
@@ -86,6 +87,8 @@ const config = z
         .refine(isCronExpression, 'is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three')
         .optional(),
       queue: queue.prefault({}),
+      /** How the agent keeps out of the way of the instrument's own programs. */
+      courtesy: courtesySchema.prefault({}),
       logLevel: z
         .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'must be one of fatal, error, warn, info, debug, trace' })
         .default('info'),
@@ -128,13 +131,20 @@ export function readConfig(text: string): { readonly config: AgentConfig } | { r
 }
 
 function unknownKey(key: string, path: readonly PropertyKey[]): string {
-  const accepted = Object.keys(path.length === 0 ? config.shape : path[0] === 'queue' ? queue.shape : source.shape);
+  const accepted = acceptedAt(path);
   const near = accepted.map((name) => ({ name, away: distance(key.toLowerCase(), name.toLowerCase()) })).sort((a, b) => a.away - b.away)[0];
   const hint =
     near !== undefined && near.away <= Math.max(2, near.name.length / 3)
       ? `did you mean "${near.name}"?`
       : `accepted are ${accepted.join(', ')}`;
   return `"${key}" is not a setting; ${hint}`;
+}
+
+/** The keys of the map at `path`. */
+function acceptedAt(path: readonly PropertyKey[]): readonly string[] {
+  if (path.length === 0) return Object.keys(config.shape);
+  const named = path.filter((part) => typeof part === 'string').at(-1) ?? '';
+  return courtesyKeys[named] ?? Object.keys(named === 'queue' ? queue.shape : source.shape);
 }
 
 /** `sources[1].path`, as people write it. */

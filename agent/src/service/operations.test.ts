@@ -18,6 +18,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../capture/paths.ts';
 import { nodeSource } from '../capture/source-port.ts';
 import { type Bench, openBench, portWith, systemError } from '../capture/test-support.ts';
+import { systemCourtesy } from '../courtesy/system-courtesy.ts';
 import { noise } from '../queue/test-support.ts';
 import { testIdentity, vault } from '../uplink/test-agent.ts';
 import { TestCollector } from '../uplink/test-collector.ts';
@@ -45,6 +46,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     uplink,
     problems,
     references: bench.references,
+    courtesy: systemCourtesy(undefined, clock),
     clock,
     random: systemRandom,
     port: nodeFiles,

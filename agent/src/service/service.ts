@@ -1,8 +1,10 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import type { Logger } from 'pino';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
+import { pausedProblem } from '../capture/problem.ts';
 import { exportToFile, importFromFile } from '../carry/operations.ts';
 import { carryTurn } from '../carry/turn.ts';
+import type { CourtesyEvent } from '../courtesy/courtesy.ts';
 import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
@@ -50,6 +52,7 @@ export class Service {
   readonly #eventsMissing = new Map<BytePath, string>();
   #socket: LocalSocket | undefined;
   #trouble: string | undefined;
+  #scannedLast = { files: 0, bytes: 0 };
   #toldWaiting = false;
   #unsubscribe: () => void = () => undefined;
 
@@ -95,9 +98,11 @@ export class Service {
       service.#tellWaiting();
       if (event.type === 'room') service.#loop.roomAgain();
     });
+    const ofCourtesy = agent.courtesy.subscribe((event) => service.#heldBack(event));
     service.#unsubscribe = () => {
       unsubscribe();
       ofQueue();
+      ofCourtesy();
     };
     void carryTurn(agent.uplink).start();
     service.#loop.start();
@@ -116,6 +121,8 @@ export class Service {
   /** Tells running commands to end, and stops watching; a file at hand is captured at the next start. The agent is the caller's to close. */
   async stop(): Promise<void> {
     carryTurn(this.#parts.agent.uplink).end();
+    // Who waits for the instrument to be done waits no longer.
+    this.#parts.agent.courtesy.end();
     await this.#socket?.close();
     await this.#loop.stop();
     this.#unsubscribe();
@@ -162,14 +169,39 @@ export class Service {
     else log.info('the queue has room again; nothing waits at its source any more');
   }
 
+  /** Says that the agent holds back; a pause that lasts for long is a named problem of every source, here and at the collector (P6). */
+  #heldBack(event: CourtesyEvent): void {
+    const { log } = this.#parts;
+    if (event.type === 'paused') log.info({ because: event.pause.because }, 'paused');
+    else if (event.type === 'pausedLong') log.warn({ because: event.pause.because }, 'paused for long; nothing new is captured');
+    else log.info('the pause is over');
+    this.#namePause(event).catch((error: unknown) => this.#failed(error));
+  }
+
+  async #namePause(event: CourtesyEvent): Promise<void> {
+    if (event.type === 'paused') return;
+    const { agent } = this.#parts;
+    for (const { root } of agent.sources) {
+      if (event.type === 'pausedLong') await agent.problems.set(root, pausedProblem(event.pause.because));
+      else await agent.problems.clear(root, 'paused');
+    }
+    if (event.type === 'pausedLong') this.#heartbeat();
+  }
+
   #scanned(files: number, bytes: number, failed: number): void {
-    const { agent, log } = this.#parts;
+    const { log } = this.#parts;
     this.#trouble = undefined;
     this.#tellWaiting();
     log.info({ files, bytes, failed }, 'scan finished');
+    this.#scannedLast = { files, bytes };
+    this.#heartbeat();
+  }
+
+  #heartbeat(): void {
+    const { agent, log } = this.#parts;
     if (agent.uplink.status().state !== 'ready') return;
     // A missed heartbeat is the next scan's to make up for.
-    agent.uplink.heartbeat({ files, bytes, unprotected: unprotected(agent) }).catch((error: unknown) => {
+    agent.uplink.heartbeat({ ...this.#scannedLast, unprotected: unprotected(agent) }).catch((error: unknown) => {
       log.debug({ error: String(error) }, 'heartbeat not sent');
     });
   }

@@ -1,5 +1,6 @@
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
+import type { Pause } from '../courtesy/busy.ts';
 import { enrolmentOf } from '../identity/identity.ts';
 import type { FileProblem } from '../queue/queue.ts';
 import type { Agent } from './agent.ts';
@@ -48,7 +49,18 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
     bytes += result.bytes;
   }
   const queue = await queueView(agent.queue);
-  await emit({ event: 'status', ...head(agent, view), queue, results: counts, files, bytes, problems: problems.length, lost: lost.length });
+  const pause = view === undefined ? undefined : await agent.courtesy.paused();
+  await emit({
+    event: 'status',
+    ...head(agent, view),
+    ...heldBack(agent, pause),
+    queue,
+    results: counts,
+    files,
+    bytes,
+    problems: problems.length,
+    lost: lost.length,
+  });
   // Problems first, so that a reader who stops early has seen them.
   for (const { path, code, message, sinceMs } of problems) {
     await emit({ event: 'problem', path: pathText(path), code, message, since: formatInstant(sinceMs) });
@@ -68,6 +80,14 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
       ...(problem === undefined ? {} : { code: problem.code, problem: problem.message, since: formatInstant(problem.sinceMs) }),
     });
   }
+}
+
+/** Whether the agent holds back for the instrument's sake, since when and why. */
+function heldBack({ courtesy }: Agent, pause: Pause | undefined): object {
+  return {
+    ...(pause === undefined ? {} : { paused: { since: formatInstant(pause.sinceMs), because: pause.because } }),
+    ...(courtesy.trouble === undefined ? {} : { pauseTrouble: courtesy.trouble }),
+  };
 }
 
 function head(agent: Agent, view: ServiceView | undefined): object {

@@ -5,6 +5,7 @@ import { seededRandom } from '@aliquot/shared/keys/fixtures';
 import { systemRandom } from '@aliquot/shared/ports';
 import { fromText } from '../capture/paths.ts';
 import { type Bench, openBench } from '../capture/test-support.ts';
+import { systemCourtesy } from '../courtesy/system-courtesy.ts';
 import type { QueueBudget } from '../queue/queue.ts';
 import { testIdentity, vault } from '../uplink/test-agent.ts';
 import { TestCollector } from '../uplink/test-collector.ts';
@@ -45,6 +46,7 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
     uplink,
     problems,
     references,
+    courtesy: systemCourtesy(undefined, clock),
     clock,
     random: systemRandom,
     port,

@@ -33,6 +33,14 @@ export interface Received {
   readonly body: Uint8Array;
 }
 
+/** Holds the sending of items back to the pace that was asked for; other frames never wait for it. */
+export interface SendingPace {
+  /** Resolves when the next items may go, and at once when the signal is aborted. */
+  beforeSending(signal: AbortSignal): Promise<void>;
+  /** Counts a message of any kind. */
+  sent(bytes: number): void;
+}
+
 export interface SessionParts {
   readonly identity: AgentIdentity;
   /** The chain that new commits go on: what `ready` tells the newest commit of. */
@@ -44,6 +52,7 @@ export interface SessionParts {
   readonly software: string;
   /** How long the line may say nothing while something is awaited. */
   readonly patienceMs: number;
+  readonly pace?: SendingPace | undefined;
   /** Every message handed to the network, with how much of it was sealed content. */
   readonly onSent: (bytes: number, content: number) => void;
   readonly onNotice: (code: string, message: string) => void;
@@ -83,6 +92,7 @@ export class Session {
   /** How many wait for frames. */
   #awaiting = 0;
   #deaf = false;
+  readonly #ending = new AbortController();
   readonly #watch: LineWatch;
 
   constructor(parts: SessionParts) {
@@ -144,6 +154,7 @@ export class Session {
 
   /** Sends sealed items once the collector has room for them. The body must fit the collector's whole credit. */
   async sendItems(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
+    await this.#parts.pace?.beforeSending(this.#ending.signal);
     while (this.#credit < body.length && this.#ended === undefined) {
       await this.#awaited(() => new Promise<void>((resolve) => this.#creditWaiters.push(resolve)));
     }
@@ -184,6 +195,7 @@ export class Session {
   end(reason: UplinkError): void {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
+    this.#ending.abort();
     this.#watch.stop();
     this.#socket?.terminate();
     this.#onReady?.reject(reason);

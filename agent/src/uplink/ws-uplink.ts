@@ -13,7 +13,7 @@ import { refusalError, UplinkError } from './errors.ts';
 import type { Probe } from './lookout.ts';
 import { askItems, askState } from './own-history.ts';
 import { Retry } from './retry.ts';
-import { asUplinkError, Session } from './session.ts';
+import { asUplinkError, type SendingPace, Session } from './session.ts';
 import { commitSigner } from './signer.ts';
 import type { Connect } from './socket.ts';
 import { SweepAnswer } from './sweep-answer.ts';
@@ -34,6 +34,8 @@ export interface UplinkOptions {
   /** Program and version, for the operator's eyes: one line. */
   readonly software: string;
   readonly recover?: Recover;
+  /** Says when items may be sent; without it, at once. */
+  readonly courtesy?: SendingPace;
   readonly timers?: Timers;
   readonly connect?: Connect;
   readonly probe?: Probe;
@@ -227,7 +229,7 @@ export class WebSocketUplink implements Uplink {
 
   /** One session from connect to end; the answer is why it ended. */
   async #runSession(): Promise<UplinkError> {
-    const { identity, trust, random, software, queue, clock } = this.#options;
+    const { identity, trust, random, software, queue, clock, courtesy } = this.#options;
     this.#useful = false;
     this.#standing = undefined;
     this.#change('connecting', undefined, true);
@@ -243,7 +245,9 @@ export class WebSocketUplink implements Uplink {
       timers: this.#timers,
       connect,
       patienceMs: this.#retry.patienceMs,
+      pace: courtesy,
       onSent: (bytes, content) => {
+        courtesy?.sent(bytes);
         this.#sentBytes += bytes;
         this.#sentContentBytes += content;
       },

@@ -1,0 +1,42 @@
+import type { CaptureHost } from '../capture/host.ts';
+import type { CaptureExchange } from '../capture/window.ts';
+import type { Courtesy } from './courtesy.ts';
+
+/**
+ * The same host, asking courtesy before each batch of a walk and before each window of a capture goes on. It does so where the
+ * windows are taken over, in the main thread: the worker runs into its own back-pressure and rests, with the windows at hand finished.
+ */
+export function courteousHost(host: CaptureHost, courtesy: Courtesy): CaptureHost {
+  if (!courtesy.limiting) return host;
+  return {
+    async *walk(request) {
+      await courtesy.beforeWork();
+      for await (const batch of host.walk(request)) {
+        yield batch;
+        await courtesy.beforeWork();
+      }
+    },
+    look: (path) => host.look(path),
+    async capture(jobs, exchange) {
+      await courtesy.beforeWork(exchange.signal);
+      return host.capture(jobs, courteousExchange(jobs.length, exchange, courtesy));
+    },
+    close: () => host.close(),
+  };
+}
+
+function courteousExchange(jobs: number, exchange: CaptureExchange, courtesy: Courtesy): CaptureExchange {
+  let ended = 0;
+  return {
+    signal: exchange.signal,
+    lookup: (indexes) => exchange.lookup(indexes),
+    async deliver(window) {
+      // First what is at hand, so that nothing sealed waits in memory.
+      const refused = await exchange.deliver(window);
+      ended += window.results.length;
+      // After the last one nothing more is read, and what was captured must not wait to become durable.
+      if (ended < jobs) await courtesy.beforeWork(exchange.signal);
+      return refused;
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { readdirSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+
+/** What setting a priority asks of the system. */
+export interface PriorityPort {
+  readonly platform: NodeJS.Platform;
+  /** Ids of this process's threads, where each has a priority of its own. */
+  threads(): readonly number[];
+  /** As `os.setPriority`. Throws the system's errors. */
+  set(id: number, priority: number): void;
+}
+
+const systemPriority: PriorityPort = {
+  platform: process.platform,
+  threads: () => (process.platform === 'linux' ? readdirSync('/proc/self/task').map(Number) : [process.pid]),
+  set: setPriority,
+};
+
+/**
+ * Puts this process behind everything else on the PC. What is possible without native code:
+ *
+ * - Linux: nice 19, for every thread there is; later ones inherit it. Shares go by weight there, and nice 10 would still take a tenth of a
+ *   contested core. With it goes best-effort I/O priority 7, the lowest (ioprio follows nice: `(nice + 20) / 5`), where the disk's
+ *   scheduler knows priorities.
+ * - macOS: nice 19. Disk priority is the launch daemon's to set (`LowPriorityIO`).
+ * - Windows: the class "below normal", which always yields. Its I/O priority stays normal: only native code could lower it.
+ *
+ * Returns why it could not, if so; never throws, for a backup at normal priority is better than none.
+ */
+export function lowerPriority(port: PriorityPort = systemPriority): string | undefined {
+  const { PRIORITY_BELOW_NORMAL, PRIORITY_LOW } = constants.priority;
+  const priority = port.platform === 'win32' ? PRIORITY_BELOW_NORMAL : PRIORITY_LOW;
+  try {
+    for (const thread of port.threads()) {
+      try {
+        port.set(thread, priority);
+      } catch (error) {
+        // A thread that has just ended needs no priority.
+        if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR' || !String(error).includes('ESRCH')) throw error;
+      }
+    }
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
