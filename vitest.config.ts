@@ -18,7 +18,7 @@ export default defineConfig({
         test: {
           ...patience,
           name: 'rooms',
-          include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts', 'torture/**/*.test.ts'],
+          include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts', 'torture/**/*.test.ts', 'bench/**/*.test.ts'],
           maxWorkers: '100%',
           // Tests of one room leave nothing behind in their process, so a worker takes file after file.
           isolate: false,

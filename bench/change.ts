@@ -1,4 +1,15 @@
-import { appendFileSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Noise } from './data/noise.ts';
 import { folderResult, type PlannedFile, planMixed, SEED, writePlan } from './data/sets.ts';
@@ -37,6 +48,7 @@ export function changeMixed(folder: string, scale: number): Change {
   }
   const appended = Math.max(4, Math.round((10 * MIB * scale) / 4) * 4);
   const grownPath = join(folder, grown.path);
+  const stamps = statSync(grownPath);
   appendFileSync(grownPath, waveformBytes(`more of ${grown.path}`, SEED, appended, 8));
   const noise = new Noise(SEED, 'what came');
   const arrived: PlannedFile[] = [];
@@ -51,6 +63,7 @@ export function changeMixed(folder: string, scale: number): Change {
       for (const { path } of edited) renameSync(join(aside, path), join(folder, path));
       rmSync(aside, { recursive: true, force: true });
       truncateSync(grownPath, grown.bytes);
+      utimesSync(grownPath, stamps.atime, stamps.mtime);
       rmSync(join(folder, 'new'), { recursive: true, force: true });
     },
   };

@@ -21,7 +21,7 @@ const FIRST_WRITTEN_S = Date.UTC(2026, 0, 5) / 1000;
 /** Sizes of the twelve large files in MiB, 1,200 together. The one of 100 MiB is what the bench restores alone. */
 const LARGE_MIB = [200, 40, 160, 60, 120, 100, 80, 140, 50, 110, 70, 70];
 /** Noise of the large files, in counts: quiet detectors and loud ones. */
-const LARGE_SIGMA = [6, 14, 4, 28, 8, 10, 3, 18, 54, 7, 5, 12];
+const LARGE_SIGMA = [5.1, 12, 3.4, 24, 6.8, 8.5, 2.6, 15, 45, 6, 4.3, 10];
 
 /**
  * The mixed set of 2.16 GB at scale 1: 12 noisy 16-bit waveforms of 40 to 200 MiB, 300 traces of 1 to 4 MiB, 4,000 small csv, txt and xml files, and 20
@@ -36,7 +36,7 @@ export function planMixed(scale: number): PlannedFile[] {
   }
   for (let at = 0; at < count(300, scale); at += 1) {
     const bytes = even(noise.between(1, 3.4) * MIB);
-    const waveform = { sigma: 2.4 * 2 ** noise.between(0, 4), sample: at % 5 === 4 ? 'float32' : 'int16' } as const;
+    const waveform = { sigma: 2 * 2 ** noise.between(0, 4), sample: at % 5 === 4 ? 'float32' : 'int16' } as const;
     files.push({ path: `traces/2026-${two(1 + (at % 12))}/trace-${four(at)}.bin`, bytes, waveform });
   }
   for (let at = 0; at < count(4000, scale); at += 1) files.push(smallText('reports', at, 512, 48 << 10, noise));
@@ -49,7 +49,7 @@ export function folderResult(folder: string, noise: Noise): PlannedFile[] {
   const files: PlannedFile[] = [];
   for (let at = 0; at < 60; at += 1) {
     if (at < 6) {
-      const waveform = { sigma: 2.4 * 2 ** noise.between(0, 4), sample: 'int16' } as const;
+      const waveform = { sigma: 2 * 2 ** noise.between(0, 4), sample: 'int16' } as const;
       files.push({ path: `${folder}/DAD1_${at}.ch`, bytes: even(noise.between(0.6, 1.2) * MIB), waveform });
     } else files.push(smallText(folder, at, 256, 16 << 10, noise));
   }

@@ -23,8 +23,12 @@ function txtLine(noise: Noise, line: number): string {
   return `${clock} ${word(noise)} ${word(noise)} ${word(noise)} = ${digits(noise, 4)} (${word(noise)}, ${digits(noise, 6)})\n`;
 }
 
+/** A spectrum as mzML and its kin write it: numbers as base64, which hardly compresses. */
 function xmlLine(noise: Noise, line: number): string {
-  return `  <peak id="p${line}" area="${digits(noise, 6)}.${digits(noise, 2)}" height="${digits(noise, 5)}" time="${noise.below(60)}.${digits(noise, 3)}" name="${word(noise)}-${digits(noise, 3)}"/>\n`;
+  const peaks = Buffer.alloc(72);
+  for (let at = 0; at < peaks.length; at += 4) peaks.writeInt32LE(noise.int(), at);
+  const time = `${noise.below(60)}.${digits(noise, 3)}`;
+  return `  <scan num="${line}" retentionTime="${time}" basePeak="${digits(noise, 6)}"><peaks>${peaks.toString('base64')}</peaks></scan>\n`;
 }
 
 const HEADS: Record<TextKind, (name: string) => string> = {
