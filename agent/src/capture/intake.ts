@@ -48,7 +48,7 @@ export class Intake implements CaptureExchange {
       this.#captures.delete(attempt);
       this.#full.delete(attempt);
     }
-    await Promise.all(window.items.map(({ attempt, job, id, kind, sealed }) => this.#put(attempt, job, { id, kind, sealed })));
+    await Promise.all(window.items.map(({ attempt, job, id, kind, sealed }) => this.#put(attempt, job, { id, kind, sealed, named: true })));
     for (const { attempt, job, index, chunk } of window.cached) {
       if (!this.#full.has(attempt)) this.#capture(attempt, job).cachePut(index, chunk);
     }

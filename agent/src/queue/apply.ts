@@ -14,6 +14,7 @@ import {
   decodeSignedRecord,
   decodeVersion,
   encodeKnown,
+  type VersionHead,
 } from './payloads.ts';
 import { type CommitPlace, decodeCommitPlace, decodeUnsigned, encodeCommitPlace, encodeItemPlace, encodeUnsigned } from './places.ts';
 import type { RecordHeader } from './record.ts';
@@ -37,10 +38,16 @@ export interface Applied {
 const NOTHING: Applied = {};
 
 /**
- * Stages what one record means. A chain record reads the written index, so everything before it must be written.
+ * Stages what one record means; `version` is what a version record says, when it is at hand. A chain record reads the written index, so everything before it must be written.
  * Errors: `QUEUE_DAMAGED` for a payload whose checksum holds but whose layout does not.
  */
-export async function applyRecord(index: IndexStore, at: Position, header: RecordHeader, payload: Uint8Array): Promise<Applied> {
+export async function applyRecord(
+  index: IndexStore,
+  at: Position,
+  header: RecordHeader,
+  payload: Uint8Array,
+  version?: VersionHead,
+): Promise<Applied> {
   const { state } = index;
   switch (header.kind) {
     case 'chunk':
@@ -48,7 +55,7 @@ export async function applyRecord(index: IndexStore, at: Position, header: Recor
       index.put(rawKey('i', header.digest), encodeItemPlace({ ...at, kind: header.kind }));
       return NOTHING;
     case 'version':
-      return applyVersion(index, at, payload);
+      return applyVersion(index, at, version ?? decodeVersion(payload).head);
     case 'refresh':
       index.put(rawKey('k', decodeKnown(payload).stat.path), payload.slice());
       return NOTHING;
@@ -112,9 +119,8 @@ export async function applyRecord(index: IndexStore, at: Position, header: Recor
   }
 }
 
-async function applyVersion(index: IndexStore, at: Position, payload: Uint8Array): Promise<Applied> {
+async function applyVersion(index: IndexStore, at: Position, head: VersionHead): Promise<Applied> {
   const { state } = index;
-  const { head } = decodeVersion(payload);
   const { path, holdSegment, batch, itemBytes, capturedAtMs, class: name } = head;
   index.put(numberKey('q', head.entry), encodeUnsigned({ at, batch, holdSegment, itemBytes, capturedAtMs, class: name }));
   index.put(numberKey('h', holdSegment, head.entry), new Uint8Array());

@@ -23,15 +23,20 @@ export class BatchSealer {
   #batch: Batch | undefined;
 
   /** The payload of a version record: its head in clear, then the draft under a batch key. */
-  async seal(files: QueueFiles, head: Omit<VersionHead, 'batch' | 'nonce'>, draft: Uint8Array): Promise<Uint8Array> {
+  async seal(
+    files: QueueFiles,
+    fields: Omit<VersionHead, 'batch' | 'nonce'>,
+    draft: Uint8Array,
+  ): Promise<{ readonly head: VersionHead; readonly payload: Uint8Array }> {
     const batch = await this.#current(files, roomFor(draft.length));
     const nonce = Buffer.alloc(12);
     // The key is new in every process and for every 4096 versions; the counter never repeats under it.
     nonce.writeBigUInt64BE(BigInt(batch.used), 4);
     batch.used += 1;
     batch.room -= roomFor(draft.length);
-    const clear = encodeVersionHead({ ...head, batch: batch.number, nonce });
-    return Buffer.concat([clear, aeadSeal(batch.key, nonce, draft, clear)]);
+    const head = { ...fields, batch: batch.number, nonce };
+    const clear = encodeVersionHead(head);
+    return { head, payload: Buffer.concat([clear, aeadSeal(batch.key, nonce, draft, clear)]) };
   }
 
   /** Versions from here on get another key: whoever signs those before can erase theirs at once. */

@@ -230,7 +230,7 @@ describe('a disk that is full', () => {
     await put(queue, sample('/data/small'));
     full = true;
     await expect(queue.sync()).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
-    await expect(put(queue, sample('/data/c', 1, 70_000))).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
+    await expect(put(queue, sample('/data/c', 1, 1_100_000))).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
     await expect(queue.nextCommit(testSigner())).rejects.toMatchObject({ code: 'FILE_NO_SPACE' });
     full = false;
     await queue.sync();

@@ -24,18 +24,14 @@ export class QueueCapture implements Capture {
   #open = true;
   /** Aborted: what still waits for its turn must not be taken. */
   dropped = false;
-  /** The oldest segment that it needs. */
+  /** The oldest segment that it needs; `Holds` sets it. */
   holdSegment: number | undefined;
-  /** Sealed bytes appended for it. */
+  /** Sealed bytes appended for it; `Holds` counts them. */
   itemBytes = 0;
 
   constructor(host: CaptureHost, className: string) {
     this.#host = host;
     this.class = className;
-  }
-
-  hold(segment: number): void {
-    this.holdSegment = Math.min(segment, this.holdSegment ?? segment);
   }
 
   putItem(item: QueuedItem): Promise<void> {

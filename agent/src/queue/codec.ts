@@ -1,34 +1,54 @@
 import { QueueError } from './errors.ts';
 
-/** Builds a fixed binary layout, big-endian, field by field. */
+const FIRST_ROOM = 1024;
+/** Rooms larger than this are not kept for the next writer. */
+const MOST_ROOM = 1024 * 1024;
+const WORD = 2 ** 32;
+/** Rooms of writers that are done: a record for each of a million files must not cost an allocation for each of its fields. */
+const spare: Buffer[] = [];
+
+/** Builds a fixed binary layout, big-endian, field by field; `done` ends it. */
 export class LayoutWriter {
-  readonly #parts: Uint8Array[] = [];
+  #room: Buffer = spare.pop() ?? Buffer.allocUnsafeSlow(FIRST_ROOM);
+  #at = 0;
 
   u8(value: number): this {
-    return this.#push(1, (view) => view.setUint8(0, value));
+    const at = this.#take(1);
+    this.#room[at] = value;
+    return this;
   }
 
   u32(value: number): this {
-    return this.#push(4, (view) => view.setUint32(0, value));
+    const at = this.#take(4);
+    this.#room.writeUInt32BE(value, at);
+    return this;
   }
 
   /** A counter, size or time that is a safe integer and not negative. */
   u53(value: number): this {
     if (!Number.isSafeInteger(value) || value < 0) throw new QueueError('QUEUE_REFUSED', `not a counter: ${value}`);
-    return this.#push(8, (view) => view.setBigUint64(0, BigInt(value)));
+    const at = this.#take(8);
+    this.#room.writeUInt32BE(Math.floor(value / WORD), at);
+    this.#room.writeUInt32BE(value % WORD, at + 4);
+    return this;
   }
 
   u64(value: bigint): this {
-    return this.#push(8, (view) => view.setBigUint64(0, BigInt.asUintN(64, value)));
+    const at = this.#take(8);
+    this.#room.writeBigUInt64BE(BigInt.asUintN(64, value), at);
+    return this;
   }
 
   i64(value: bigint): this {
-    return this.#push(8, (view) => view.setBigInt64(0, BigInt.asIntN(64, value)));
+    const at = this.#take(8);
+    this.#room.writeBigInt64BE(BigInt.asIntN(64, value), at);
+    return this;
   }
 
   /** Bytes whose length the layout fixes. */
   raw(bytes: Uint8Array): this {
-    this.#parts.push(bytes);
+    const at = this.#take(bytes.length);
+    this.#room.set(bytes, at);
     return this;
   }
 
@@ -41,17 +61,28 @@ export class LayoutWriter {
     return this.sized(Buffer.from(value, 'utf8'));
   }
 
+  /** The layout, in memory of its own. The writer must not be used after it. */
   done(): Uint8Array {
-    return Buffer.concat(this.#parts);
+    const bytes = new Uint8Array(this.#at);
+    bytes.set(this.#room.subarray(0, this.#at));
+    if (this.#room.length <= MOST_ROOM) spare.push(this.#room);
+    return bytes;
   }
 
-  #push(size: number, set: (view: DataView) => void): this {
-    const bytes = new Uint8Array(size);
-    set(new DataView(bytes.buffer));
-    this.#parts.push(bytes);
-    return this;
+  /** Where the next bytes go. */
+  #take(bytes: number): number {
+    const at = this.#at;
+    this.#at = at + bytes;
+    if (this.#at > this.#room.length) {
+      const larger = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(this.#at)));
+      larger.set(this.#room.subarray(0, at));
+      this.#room = larger;
+    }
+    return at;
   }
 }
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Reads a layout back. Every length is checked against its limit and against what is left before anything is taken. */
 export class LayoutReader {
@@ -86,9 +117,10 @@ export class LayoutReader {
   }
 
   u53(): number {
-    const value = this.#view.getBigUint64(this.#take(8));
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw this.damaged('a counter is out of range');
-    return Number(value);
+    const at = this.#take(8);
+    const value = this.#view.getUint32(at) * WORD + this.#view.getUint32(at + 4);
+    if (value > Number.MAX_SAFE_INTEGER) throw this.damaged('a counter is out of range');
+    return value;
   }
 
   u64(): bigint {
@@ -114,7 +146,7 @@ export class LayoutReader {
   text(limit: number): string {
     const bytes = this.sized(limit);
     try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+      return strictUtf8.decode(bytes);
     } catch {
       throw this.damaged('a text is not UTF-8');
     }

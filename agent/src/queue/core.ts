@@ -2,6 +2,7 @@ import { type Applied, applyRecord } from './apply.ts';
 import { isNoSpace, QueueError } from './errors.ts';
 import { familyRange } from './index-keys.ts';
 import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
+import type { VersionHead } from './payloads.ts';
 import { digestOf, type RecordKind } from './record.ts';
 import { Serial } from './serial.ts';
 
@@ -26,6 +27,18 @@ export interface CoreHooks {
   reopened(): Promise<void>;
 }
 
+/** One of several steps that take their turn together; it settles by itself. */
+export interface Joined {
+  /** Must not reject: what goes wrong is told to whoever asked for this step. */
+  run(): Promise<void>;
+  reject(error: unknown): void;
+}
+
+/** Steps that take their turn together. */
+interface Group<Work extends Joined> {
+  readonly works: Work[];
+}
+
 /** The write path of the queue: one step after the other, segments before index, and what happens when the disk fails. */
 export class QueueCore {
   readonly options: QueueOptions;
@@ -34,10 +47,13 @@ export class QueueCore {
   #files: QueueFiles | undefined;
   #unsyncedBytes = 0;
   #unsyncedVersions = 0;
+  #flushes = 0;
   #poison: unknown;
   /** The failure left nothing unsynced behind in memory that somebody believes to be on its way. */
   #mendable = false;
   #closed = false;
+  /** The last in the line, as long as it has not begun and nothing came behind it. */
+  #joining: Group<Joined> | undefined;
 
   constructor(options: QueueOptions, files: QueueFiles, hooks: CoreHooks) {
     this.options = options;
@@ -53,24 +69,64 @@ export class QueueCore {
 
   /** Runs a step that may change something, in the order of the calls. */
   change<T>(step: () => Promise<T>): Promise<T> {
+    this.#joining = undefined;
     return this.#serial.run(async () => {
-      if (this.#closed) throw new QueueError('QUEUE_CLOSED', 'the queue is closed');
-      if (this.#poison !== undefined) await this.#startAgain();
+      await this.ready();
       return step();
     });
   }
 
-  /** Appends a record to the segments and applies it; durable with the next flush. `then` hears what it did before anything is flushed. */
+  /**
+   * As `change`, for one of many small steps that are asked for in a row: they take one turn, which `before` opens with all of them, and each
+   * runs by itself in the order of the calls.
+   */
+  join<Work extends Joined>(work: Work, before: (works: readonly Work[]) => Promise<void>): void {
+    if (this.#joining === undefined) {
+      const group: Group<Work> = { works: [] };
+      this.#joining = group as unknown as Group<Joined>;
+      void this.#serial.run(() => this.#together(group, before));
+    }
+    (this.#joining.works as Joined[]).push(work);
+  }
+
+  async #together<Work extends Joined>(group: Group<Work>, before: (works: readonly Work[]) => Promise<void>): Promise<void> {
+    if ((this.#joining as unknown) === group) this.#joining = undefined;
+    try {
+      await this.ready();
+      await before(group.works);
+    } catch (error) {
+      for (const work of group.works) work.reject(error);
+      return;
+    }
+    for (const work of group.works) await work.run();
+  }
+
+  /** How many flushes there were: what somebody knew of the written index may be old after one. */
+  get flushes(): number {
+    return this.#flushes;
+  }
+
+  /** Throws when nothing may be changed; after a full disk it starts again as soon as there is space. */
+  async ready(): Promise<void> {
+    if (this.#closed) throw new QueueError('QUEUE_CLOSED', 'the queue is closed');
+    if (this.#poison !== undefined) await this.#startAgain();
+  }
+
+  /**
+   * Appends a record to the segments and applies it; durable with the next flush. `then` hears what it did before anything is flushed.
+   * `version`: what a version record says, when it is at hand.
+   */
   async append(
     kind: RecordKind,
     payload: Uint8Array,
     digest = digestOf(payload),
     then: (applied: Applied) => void = () => undefined,
+    version?: VersionHead,
   ): Promise<void> {
     const { segments, index } = this.files;
     const at = await segments.append(kind, payload, digest);
     try {
-      then(await applyRecord(index, at, { kind, length: payload.length, digest }, payload));
+      then(await applyRecord(index, at, { kind, length: payload.length, digest }, payload, version));
     } catch (error) {
       this.#fail(error, false);
       throw error;
@@ -101,6 +157,7 @@ export class QueueCore {
     const versions = this.#unsyncedVersions;
     this.#unsyncedBytes = 0;
     this.#unsyncedVersions = 0;
+    this.#flushes += 1;
     this.#hooks.flushed({ versions });
   }
 

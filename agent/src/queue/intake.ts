@@ -1,14 +1,15 @@
-import { type EntryDraft, encodeEntryDraft, MAX_SEALED_CHUNK_BYTES } from '@aliquot/proto';
+import { type ChunkId, type EntryDraft, encodeEntryDraft, MAX_SEALED_CHUNK_BYTES } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { Applied } from './apply.ts';
 import type { BatchSealer } from './batch.ts';
 import type { BudgetMeter, Metered } from './budget.ts';
 import { type CaptureHost, QueueCapture } from './capture.ts';
-import type { QueueCore } from './core.ts';
+import type { Joined, QueueCore } from './core.ts';
 import { QueueError } from './errors.ts';
 import type { GcGate } from './gc-gate.ts';
 import type { Holds } from './holds.ts';
 import { rawKey } from './index-keys.ts';
-import { decodeItemPlace } from './places.ts';
+import { decodeItemPlace, type ItemPlace } from './places.ts';
 import type { KnownStat, QueuedItem } from './queue.ts';
 import { digestOf } from './record.ts';
 import type { StagedReferences } from './references.ts';
@@ -26,6 +27,17 @@ export interface IntakeParts {
   /** The last capture ended that was open when the newest epoch was learnt. */
   readonly onStaleEnded: () => void;
 }
+
+/** What the index said of an item when the turn began, and how many flushes there had been. */
+type Found = { readonly value: Uint8Array | undefined; readonly flushes: number } | undefined;
+
+interface Step extends Joined {
+  /** The item that it asks for. */
+  readonly id: ChunkId | undefined;
+  found: Found;
+}
+
+const NOTHING = new Uint8Array(0);
 
 /** The way in: open captures, what they add, and whether there is room for it. */
 export class Intake implements CaptureHost {
@@ -47,15 +59,15 @@ export class Intake implements CaptureHost {
   }
 
   putItem(capture: QueueCapture, item: QueuedItem): Promise<void> {
-    return this.#parts.core.change(() => this.#putItem(capture, item));
+    return this.#join((found) => this.#putItem(capture, item, found), item.id);
   }
 
   putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
-    return this.#parts.core.change(() => this.#putVersion(capture, draft, known));
+    return this.#join(() => this.#putVersion(capture, draft, known), undefined);
   }
 
   ended(capture: QueueCapture): void {
-    this.#parts.holds.captures.delete(capture);
+    this.#parts.holds.ended(capture);
     if (this.#parts.gate.ended(capture)) this.#parts.onStaleEnded();
   }
 
@@ -65,26 +77,65 @@ export class Intake implements CaptureHost {
     return { files: core.files, heldFrom: holds.from(), openBytes: (name) => holds.openBytes(name) };
   }
 
-  async #putItem(capture: QueueCapture, item: QueuedItem): Promise<void> {
+  /** Small files come by the thousand: what is put in a row takes one turn, and asks the index once. */
+  #join(run: (found: Found) => Promise<void>, id: ChunkId | undefined): Promise<void> {
+    const { core } = this.#parts;
+    return new Promise((resolve, reject) => {
+      const work: Step = {
+        id,
+        found: undefined,
+        reject,
+        run: async () => {
+          try {
+            // An earlier step of this turn may have met a full disk.
+            await core.ready();
+            await run(work.found);
+            resolve();
+          } catch (error) {
+            reject(error);
+          }
+        },
+      };
+      core.join(work, (steps: readonly Step[]) => this.#find(steps));
+    });
+  }
+
+  async #find(steps: readonly Step[]): Promise<void> {
+    const { core } = this.#parts;
+    const asking = steps.filter(({ id }) => id !== undefined);
+    const values = await core.files.index.getMany(asking.map(({ id }) => rawKey('i', id ?? NOTHING)));
+    const { flushes } = core;
+    for (const [at, step] of asking.entries()) step.found = { value: values[at], flushes };
+  }
+
+  /** Where an item is, as the index says now: what was staged since the turn began counts, and after a flush all is asked again. */
+  async #placeOf(id: ChunkId, found: Found): Promise<ItemPlace | undefined> {
+    const { core } = this.#parts;
+    const { index } = core.files;
+    const key = rawKey('i', id);
+    const value = found?.flushes === core.flushes ? index.latest(key, found.value) : await index.get(key);
+    return value === undefined ? undefined : decodeItemPlace(value);
+  }
+
+  async #putItem(capture: QueueCapture, item: QueuedItem, found: Found): Promise<void> {
     const { core, holds } = this.#parts;
     requireOpen(capture);
-    const { index, segments } = core.files;
+    const { segments } = core.files;
     if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
       throw new QueueError('QUEUE_REFUSED', `an item of ${item.sealed.length} bytes is too large`);
-    const value = await index.get(rawKey('i', item.id));
-    const place = value === undefined ? undefined : decodeItemPlace(value);
+    const place = await this.#placeOf(item.id, found);
     // An item that lies only in a segment nobody holds may go any moment, and nobody knows that the collector has it.
     if (place !== undefined && place.file >= Math.min(holds.from(), segments.activeNumber)) {
-      capture.hold(place.file);
+      holds.hold(capture, place.file);
       return;
     }
-    if (!equalBytes(digestOf(item.sealed), item.id))
+    if (item.named !== true && !equalBytes(digestOf(item.sealed), item.id))
       throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
     await this.#requireRoom(capture, capture.class, item.sealed.length);
     // Held before it is written: the append may rotate, and then lies behind.
-    capture.hold(segments.activeNumber);
+    holds.hold(capture, segments.activeNumber);
     await core.append(item.kind, item.sealed, item.id);
-    capture.itemBytes += item.sealed.length;
+    holds.added(capture, item.sealed.length);
   }
 
   async #putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
@@ -101,15 +152,16 @@ export class Intake implements CaptureHost {
     const entry = index.state.nextEntry;
     const holdSegment = Math.min(capture.holdSegment ?? segments.activeNumber, segments.activeNumber);
     const { capturedAtMs, class: name } = draft;
-    const head = { entry, holdSegment, itemBytes: capture.itemBytes, capturedAtMs, path, known, class: name };
-    const payload = await batch.seal(core.files, head, encoded);
+    const fields = { entry, holdSegment, itemBytes: capture.itemBytes, capturedAtMs, path, known, class: name };
+    const { head, payload } = await batch.seal(core.files, fields, encoded);
     holds.version(holdSegment);
-    await core.append('version', payload, undefined, ({ unreferenced }) => {
+    const applied = ({ unreferenced }: Applied): void => {
       for (const { index: cacheIndex, value } of capture.cached()) index.put(rawKey('x', cacheIndex), value);
       references.replaced(path, unreferenced !== undefined);
       gate.version(entry);
       this.#parts.onVersion(capturedAtMs);
-    });
+    };
+    await core.append('version', payload, undefined, applied, head);
   }
 
   /** A capture that does not fit has ended: nothing of it is kept. */

@@ -203,6 +203,8 @@ export interface QueuedItem {
   readonly id: ChunkId;
   readonly kind: StoredKind;
   readonly sealed: Uint8Array;
+  /** The id was made from these very bytes in this process, so it need not be made once more. */
+  readonly named?: boolean;
 }
 
 export interface PendingCounts {

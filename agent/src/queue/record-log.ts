@@ -5,8 +5,10 @@ import type { FilePort, OpenFile } from '@aliquot/shared/durable/file-port';
 import { QueueError } from './errors.ts';
 import {
   checkFileHeader,
+  digestOf,
   encodeFileHeader,
   encodeRecord,
+  encodeRecordInto,
   FILE_HEADER_BYTES,
   type FileKind,
   findRecordHeader,
@@ -38,9 +40,8 @@ const SEARCH_WINDOW_BYTES = 1024 * 1024;
 const IDLE_READERS = 4;
 /** What reading single records reads at once. */
 const AHEAD_BYTES = 128 * 1024;
-/** What counts as small in a segment: thousands of small files cost few writes. */
-const SMALL_RECORD_BYTES = 64 * 1024;
-const GATHERED_BYTES = 512 * 1024;
+/** Records of a segment are gathered for writes of this size, in memory that is used again: copying is ten times as fast as a write of each. */
+const GATHERED_BYTES = 1024 * 1024;
 /** What a scan reads at once. */
 const SCAN_WINDOW_BYTES = 1024 * 1024;
 
@@ -71,7 +72,7 @@ export class RecordLog {
   readonly #readers = new Map<number, Reader>();
   #ahead: { readonly file: number; readonly window: Window } | undefined;
   /** Records that have their place in the active file but are not written yet, in order. */
-  #gathered: Uint8Array[] = [];
+  #gathered: Buffer | undefined;
   #gatheredBytes = 0;
   #active: { readonly number: number; readonly file: AppendFile } | undefined;
 
@@ -82,7 +83,7 @@ export class RecordLog {
     this.#targetBytes = targetBytes;
     this.#sizes = sizes;
     this.#bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
-    this.#smallBytes = kind === 'segment' ? SMALL_RECORD_BYTES : 0;
+    this.#smallBytes = kind === 'segment' ? GATHERED_BYTES : 0;
   }
 
   /** Lists what is there; writes nothing. Files that are not of this log are left alone. */
@@ -146,21 +147,21 @@ export class RecordLog {
   }
 
   /**
-   * Gives one record its place; durable with the next `sync`. When a large record cannot be written it leaves no trace;
-   * small ones wait in memory, and a `sync` that cannot write them may be repeated.
+   * Gives one record its place; durable with the next `sync`. A record of the chain log that cannot be written leaves no trace;
+   * those of a segment wait in memory, and a `sync` that cannot write them may be repeated.
    */
   async append(kind: RecordKind, payload: Uint8Array, digest?: Uint8Array): Promise<Position> {
-    const bytes = encodeRecord(kind, payload, digest);
-    if (this.#gatheredBytes >= GATHERED_BYTES || (bytes.length > this.#smallBytes && this.#gatheredBytes > 0)) await this.#writeGathered();
-    const active = await this.#writable(bytes.length);
+    const length = RECORD_HEADER_BYTES + payload.length;
+    if (this.#gatheredBytes + length > GATHERED_BYTES) await this.#writeGathered();
+    const active = await this.#writable(length);
     const offset = this.#sizes.get(active.number) ?? active.file.size;
-    if (bytes.length > this.#smallBytes) {
-      await active.file.append(bytes);
+    if (length > this.#smallBytes) {
+      await active.file.append(encodeRecord(kind, payload, digest));
     } else {
-      this.#gathered.push(bytes);
-      this.#gatheredBytes += bytes.length;
+      this.#gathered ??= Buffer.allocUnsafeSlow(GATHERED_BYTES);
+      this.#gatheredBytes = encodeRecordInto(this.#gathered, this.#gatheredBytes, kind, payload, digest ?? digestOf(payload));
     }
-    this.#resize(active.number, offset + bytes.length);
+    this.#resize(active.number, offset + length);
     return { file: active.number, offset };
   }
 
@@ -175,9 +176,8 @@ export class RecordLog {
   }
 
   async #writeGathered(): Promise<void> {
-    if (this.#gatheredBytes === 0) return;
-    await this.#active?.file.append(Buffer.concat(this.#gathered, this.#gatheredBytes));
-    this.#gathered = [];
+    if (this.#gathered === undefined || this.#gatheredBytes === 0) return;
+    await this.#active?.file.append(this.#gathered.subarray(0, this.#gatheredBytes));
     this.#gatheredBytes = 0;
   }
 

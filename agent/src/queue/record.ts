@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { QueueError } from './errors.ts';
 
 /*
@@ -78,17 +78,23 @@ export function checkFileHeader(bytes: Uint8Array, kind: FileKind, number: numbe
 
 /** Header and payload of a record, ready to append. */
 export function encodeRecord(kind: RecordKind, payload: Uint8Array, digest: Uint8Array = digestOf(payload)): Uint8Array {
-  if (payload.length > MAX_PAYLOAD_BYTES) throw new QueueError('QUEUE_REFUSED', `a ${kind} record of ${payload.length} bytes is too large`);
   const bytes = Buffer.allocUnsafe(RECORD_HEADER_BYTES + payload.length);
-  RECORD_MAGIC.copy(bytes, 0);
-  bytes.writeUInt8(RECORD_VERSION, 4);
-  bytes.writeUInt8(RECORD_KINDS[kind], 5);
-  bytes.writeUInt16BE(0, 6);
-  bytes.writeUInt32BE(payload.length, 8);
-  bytes.set(digest, 12);
-  bytes.writeUInt32BE(crc32(bytes.subarray(0, 44)), 44);
-  bytes.set(payload, RECORD_HEADER_BYTES);
+  encodeRecordInto(bytes, 0, kind, payload, digest);
   return bytes;
+}
+
+/** Header and payload of a record at this place of a buffer that has room for them; the answer is where they end. */
+export function encodeRecordInto(into: Buffer, at: number, kind: RecordKind, payload: Uint8Array, digest: Uint8Array): number {
+  if (payload.length > MAX_PAYLOAD_BYTES) throw new QueueError('QUEUE_REFUSED', `a ${kind} record of ${payload.length} bytes is too large`);
+  RECORD_MAGIC.copy(into, at);
+  into.writeUInt8(RECORD_VERSION, at + 4);
+  into.writeUInt8(RECORD_KINDS[kind], at + 5);
+  into.writeUInt16BE(0, at + 6);
+  into.writeUInt32BE(payload.length, at + 8);
+  into.set(digest, at + 12);
+  into.writeUInt32BE(crc32(into.subarray(at, at + 44)), at + 44);
+  into.set(payload, at + RECORD_HEADER_BYTES);
+  return at + RECORD_HEADER_BYTES + payload.length;
 }
 
 /** Undefined when the bytes are not a sound header for this file kind; lengths are within limits when it is one. */
@@ -105,7 +111,7 @@ export function parseRecordHeader(bytes: Uint8Array, file: FileKind): RecordHead
 }
 
 export function digestOf(payload: Uint8Array): Uint8Array {
-  return createHash('sha256').update(payload).digest();
+  return sha256(payload);
 }
 
 /** Whether the payload is what its header says. */
