@@ -13,4 +13,25 @@ export interface Random {
 }
 
 export const systemClock: Clock = { nowMs: () => Date.now() };
-export const systemRandom: Random = { bytes: (count) => randomBytes(count) };
+
+/** A commit of small files draws a salt for each: asking the system for many at once is ten times as fast. */
+const POOL_BYTES = 4096;
+const MOST_FROM_POOL = 64;
+let pool = new Uint8Array(0);
+let drawn = 0;
+
+function systemBytes(count: number): Uint8Array {
+  if (count > MOST_FROM_POOL) return randomBytes(count);
+  if (drawn + count > pool.length) {
+    pool = randomBytes(POOL_BYTES);
+    drawn = 0;
+  }
+  const bytes = new Uint8Array(count);
+  bytes.set(pool.subarray(drawn, drawn + count));
+  // What was given away is nobody else's to find.
+  pool.fill(0, drawn, drawn + count);
+  drawn += count;
+  return bytes;
+}
+
+export const systemRandom: Random = { bytes: systemBytes };

@@ -28,6 +28,7 @@ const windowBytes = 8 << 20;
 const startRoom = 64 << 10;
 const windowChunks = 1024;
 const windowFiles = 1024;
+const noIndex = new Uint8Array(0);
 /** Reads of a file that keeps changing before it is named as a problem. Test only: tests count them. */
 export const maxAttempts = 3;
 
@@ -63,7 +64,8 @@ interface Attempt {
 interface Piece {
   readonly attempt: Attempt;
   readonly plain: Uint8Array;
-  readonly fingerprint: Uint8Array;
+  /** Undefined for a piece that the cache is not asked about. */
+  readonly cache: { readonly fingerprint: Uint8Array; readonly index: Uint8Array } | undefined;
 }
 
 type Ending =
@@ -224,7 +226,17 @@ export class CaptureCore {
 
   #piece(attempt: Attempt, from: number, to: number): void {
     const plain = this.#window.buffer.subarray(from, to);
-    this.#window.pieces.push({ attempt, plain, fingerprint: chunkFingerprint(this.#keys.cacheSecret, plain) });
+    this.#window.pieces.push({ attempt, plain, cache: this.#cacheKeys(plain) });
+  }
+
+  /**
+   * The cache spares sealing again what an earlier version had. A piece below the smallest chunk is a small file, or the end of one, and as new as
+   * its file: to look it up and to remember it would cost more than to seal it, which gives the same id anyhow.
+   */
+  #cacheKeys(plain: Uint8Array): Piece['cache'] {
+    if (plain.length < this.#keys.vault.parameters.minChunkBytes) return undefined;
+    const fingerprint = chunkFingerprint(this.#keys.cacheSecret, plain);
+    return { fingerprint, index: cacheIndex(fingerprint) };
   }
 
   #isFull(room: number): boolean {
@@ -244,8 +256,8 @@ export class CaptureCore {
   /** Closes the window and opens the next, carrying over the bytes of a chunk whose end is still to come. */
   async #turn(carrying: Attempt | undefined, chunkStart: number): Promise<void> {
     const full = this.#window;
-    const indexes = full.pieces.map((piece) => cacheIndex(piece.fingerprint));
-    const hits = indexes.length === 0 ? Promise.resolve([]) : this.#exchange.lookup(indexes);
+    const asked = full.pieces.filter(({ cache }) => cache !== undefined);
+    const hits = asked.length === 0 ? Promise.resolve([]) : this.#exchange.lookup(asked.map(({ cache }) => cache?.index ?? noIndex));
     hits.catch(() => undefined); // awaited below, after the window before it
     await this.#closing; // gives its buffer back, so that never more than two are alive
     const next = this.#newWindow();
@@ -254,19 +266,21 @@ export class CaptureCore {
       next.used = full.used - chunkStart;
     }
     this.#window = next;
-    this.#closing = this.#close(full, indexes, hits);
+    this.#closing = this.#close(full, asked, hits);
     this.#closing.catch(() => undefined); // seen by whoever awaits the next turn
   }
 
-  async #close(window: OpenWindow, indexes: readonly Uint8Array[], answer: Promise<readonly (CachedChunk | undefined)[]>): Promise<void> {
-    const hits = await answer;
+  async #close(window: OpenWindow, asked: readonly Piece[], answer: Promise<readonly (CachedChunk | undefined)[]>): Promise<void> {
+    const answers = await answer;
+    const hits = new Map(asked.map((piece, at) => [piece, answers[at]]));
     const items: CaptureWindow['items'][number][] = [];
     const cached: CaptureWindow['cached'][number][] = [];
-    for (const [at, { attempt, plain, fingerprint }] of window.pieces.entries()) {
+    for (const piece of window.pieces) {
+      const { attempt, plain, cache } = piece;
       if (attempt.aborted) continue;
-      const hit = hits[at];
-      if (hit !== undefined && hit.plainSize === plain.length) {
-        const key = unmaskKey(fingerprint, hit.id, hit.maskedKey);
+      const hit = hits.get(piece);
+      if (cache !== undefined && hit !== undefined && hit.plainSize === plain.length) {
+        const key = unmaskKey(cache.fingerprint, hit.id, hit.maskedKey);
         attempt.refs.push({ ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key });
         continue;
       }
@@ -274,8 +288,9 @@ export class CaptureCore {
       attempt.refs.push({ ref: refOf(chunk), key: chunk.key });
       const of = { attempt: attempt.number, job: attempt.job.job };
       items.push({ ...of, id: chunk.id, kind: 'chunk', sealed: chunk.sealed });
+      if (cache === undefined) continue;
       const { id, plainSize, epoch } = chunk;
-      const index = indexes[at] ?? cacheIndex(fingerprint);
+      const { fingerprint, index } = cache;
       cached.push({ ...of, index, chunk: { id, plainSize, epoch, maskedKey: maskKey(fingerprint, id, chunk.key) } });
     }
     const results: CaptureResult[] = [];

@@ -4,8 +4,9 @@ import { QueueError } from './errors.ts';
 import type { CachedChunk, Capture, KnownStat, QueuedItem } from './queue.ts';
 
 const PAIR_BYTES = CACHE_INDEX_BYTES + CACHED_BYTES;
-/** Cache entries are packed into blocks: a file of 100 GB has some 100,000 of them. */
-const PAIRS_PER_BLOCK = 512;
+/** Cache entries are packed into blocks, each twice the one before: most files have one, a file of 100 GB has some 400,000. */
+const FIRST_BLOCK_PAIRS = 1;
+const MOST_BLOCK_PAIRS = 4096;
 
 /** What a capture asks of the queue; each runs in the queue's serial section. */
 export interface CaptureHost {
@@ -20,7 +21,8 @@ export class QueueCapture implements Capture {
   /** The policy class that its bytes count for. */
   readonly class: string;
   readonly #blocks: Buffer[] = [];
-  #pairs = 0;
+  /** Bytes used of the last block. */
+  #used = 0;
   #open = true;
   /** Aborted: what still waits for its turn must not be taken. */
   dropped = false;
@@ -41,19 +43,25 @@ export class QueueCapture implements Capture {
   cachePut(index: Uint8Array, chunk: CachedChunk): void {
     if (!this.#open) throw ended();
     if (index.length !== CACHE_INDEX_BYTES) throw new QueueError('QUEUE_REFUSED', `a cache index has ${CACHE_INDEX_BYTES} bytes`);
-    const slot = this.#pairs % PAIRS_PER_BLOCK;
-    if (slot === 0) this.#blocks.push(Buffer.alloc(PAIR_BYTES * PAIRS_PER_BLOCK));
-    const block = this.#blocks[this.#blocks.length - 1];
-    block?.set(index, slot * PAIR_BYTES);
-    block?.set(encodeCached(chunk), slot * PAIR_BYTES + CACHE_INDEX_BYTES);
-    this.#pairs += 1;
+    let block = this.#blocks.at(-1);
+    if (block === undefined || this.#used === block.length) {
+      const pairs = block === undefined ? FIRST_BLOCK_PAIRS : Math.min(MOST_BLOCK_PAIRS, (2 * block.length) / PAIR_BYTES);
+      block = Buffer.alloc(PAIR_BYTES * pairs);
+      this.#blocks.push(block);
+      this.#used = 0;
+    }
+    block.set(index, this.#used);
+    block.set(encodeCached(chunk), this.#used + CACHE_INDEX_BYTES);
+    this.#used += PAIR_BYTES;
   }
 
   *cached(): Generator<{ readonly index: Uint8Array; readonly value: Uint8Array }> {
-    for (let pair = 0; pair < this.#pairs; pair += 1) {
-      const start = (pair % PAIRS_PER_BLOCK) * PAIR_BYTES;
-      const bytes = this.#blocks[Math.floor(pair / PAIRS_PER_BLOCK)]?.subarray(start, start + PAIR_BYTES) ?? Buffer.alloc(0);
-      yield { index: bytes.subarray(0, CACHE_INDEX_BYTES), value: bytes.subarray(CACHE_INDEX_BYTES) };
+    for (const [at, block] of this.#blocks.entries()) {
+      const end = at === this.#blocks.length - 1 ? this.#used : block.length;
+      for (let start = 0; start < end; start += PAIR_BYTES) {
+        const bytes = block.subarray(start, start + PAIR_BYTES);
+        yield { index: bytes.subarray(0, CACHE_INDEX_BYTES), value: bytes.subarray(CACHE_INDEX_BYTES) };
+      }
     }
   }
 

@@ -28,12 +28,20 @@ function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
+/** Labels are some dozens, and each is asked for in every file. */
+const labels = new Map<string, Uint8Array>();
+
 /**
  * The bytes that separate one use of a hash, HMAC, HKDF or signature from every other: the ASCII label and a zero byte,
- * so that no label is a prefix of another. Labels read `aliquot/v1/<purpose>`.
+ * so that no label is a prefix of another. Labels read `aliquot/v1/<purpose>`. To be read only: everybody gets the same bytes.
  */
 export function labelled(label: string): Uint8Array {
-  return concat(utf8(label), new Uint8Array(1));
+  let bytes = labels.get(label);
+  if (bytes === undefined) {
+    bytes = concat(utf8(label), new Uint8Array(1));
+    labels.set(label, bytes);
+  }
+  return bytes;
 }
 
 /*
