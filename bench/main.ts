@@ -3,11 +3,12 @@
  * the figures mean.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type DataSet, prepare, type SetName } from './data/prepare.ts';
 import { bytesUnder } from './measure/disk.ts';
+import { workFolder } from './measure/folder.ts';
 import { measureLimits } from './measure/limits.ts';
 import { type BenchOptions, help, readOptions } from './options.ts';
 import { limitsLine, type Report, table } from './report.ts';
@@ -63,12 +64,7 @@ async function main(options: BenchOptions): Promise<void> {
   if (corpus === undefined && options.verbs.includes('corpus')) teller.line(`skipped: corpus: there is no ${corpusFolder}`);
 
   mkdirSync(options.data, { recursive: true });
-  mkdirSync(options.work, { recursive: true });
-  const work = mkdtempSync(join(options.work, 'run-'));
-  const cleanUp = (): void => {
-    if (options.keep) teller.line(`left: ${work}`);
-    else rmSync(work, { recursive: true, force: true });
-  };
+  const { path: work, remove } = workFolder(options.work, options.keep);
   const startedAt = new Date().toISOString();
   try {
     const sets = new Map<SetName, DataSet>();
@@ -130,7 +126,8 @@ async function main(options: BenchOptions): Promise<void> {
     };
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
   } finally {
-    cleanUp();
+    if (options.keep) teller.line(`left: ${work}`);
+    remove();
   }
 }
 

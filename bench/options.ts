@@ -37,7 +37,7 @@ Options:
                      growing, growing-service                                1 GiB, five times 10 MiB appended
   --scale S        above 0 up to 1: less data for a quick look, such as 0.05 (default: 1)
   --data DIR       where generated data is kept for the next time: 3.9 GB at scale 1 (default: ${dataFolder()})
-  --work DIR       where the repositories are made, and removed: up to 6 GB at scale 1 (default: ${workFolder()})
+  --work DIR       where the repositories are made, and removed: up to 6 GB at scale 1 (default: ${repositoryFolder()})
   --json FILE      write every figure there
   --no-limits      leave out what the machine itself can do
   --keep           leave the repositories of the last run where they are
@@ -51,11 +51,13 @@ Examples:
   npm run bench -- --systems ours,borg --verbs first,restore --json figures.json
 `;
 
-function dataFolder(): string {
+/** Where generated data is kept unless told. */
+export function dataFolder(): string {
   return join(tmpdir(), 'aliquot-bench', 'data');
 }
 
-function workFolder(): string {
+/** Where repositories are made unless told. */
+export function repositoryFolder(): string {
   return join(tmpdir(), 'aliquot-bench', 'work');
 }
 
@@ -69,7 +71,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       verbs: { type: 'string', default: verbs.join(',') },
       scale: { type: 'string', default: '1' },
       data: { type: 'string', default: dataFolder() },
-      work: { type: 'string', default: workFolder() },
+      work: { type: 'string', default: repositoryFolder() },
       json: { type: 'string' },
       'no-limits': { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },

@@ -13,15 +13,26 @@ const launcher = (name: 'aliquot' | 'aliquot-agent'): string => join(root, 'bin'
 /** How long a service may take for its first whole look at the source. */
 const FIRST_SCAN_MS = 600_000;
 
+/** What the other tools of the bench need beside a backup system's part. */
+export interface OurRepository extends Repository {
+  /** `aliquot stats --json`. */
+  statistics(): Command;
+  startService(source: string): Promise<RunningService>;
+}
+
+interface OurSystem extends BackupSystem {
+  open(folder: string): Promise<OurRepository>;
+}
+
 /** The built programs on loopback, as the README sets them up: a collector that serves, a kit with the usual cost, two enrolled PCs. */
-export const ours: BackupSystem = {
+export const ours: OurSystem = {
   name: 'ours',
   async probe(): Promise<Probe> {
     const built = ['agent', 'collector'].every((room) => existsSync(join(root, room, 'dist/main.js')));
     if (!built) return { missing: 'the programs are not built; run: npm ci && npm run build' };
     return { version: `aliquot ${(await run({ program: launcher('aliquot'), args: ['--version'] })).trim()}` };
   },
-  async open(folder): Promise<Repository> {
+  async open(folder): Promise<OurRepository> {
     const data = join(folder, 'collector');
     const kit = join(folder, 'bench.kit');
     const agentData = (pc: Pc): string => join(folder, `agent-${pc}`);
@@ -58,6 +69,7 @@ export const ours: BackupSystem = {
       restoredPath: (_source, path, to) => join(to, path),
       check: () => operator('check', '--kit', kit, '--json'),
       storedBytes: () => bytesUnder(data),
+      statistics: () => operator('stats', '--json'),
       startService: (source) => startService(agentData('pc-1'), source),
       close: () => stop(server),
     };
