@@ -23,6 +23,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '3' },
     data: { type: 'string', default: dataFolder() },
     work: { type: 'string', default: repositoryFolder() },
+    'normal-priority': { type: 'boolean', default: false },
     json: { type: 'string' },
     svg: { type: 'string' },
     from: { type: 'string' },
@@ -40,7 +41,7 @@ async function catalogBytes(collector: string): Promise<number> {
 async function step(scale: number): Promise<GrowthStep> {
   const sets = (['mixed', 'small'] as const).map((name) => prepare(values.data, name, scale, (line) => console.error(line)));
   const folder = workFolder(values.work);
-  const repository = await ours.open(folder.path);
+  const repository = await ours.open(folder.path, values['normal-priority'] ? { agentPriority: 'normal' } : {});
   const { servers } = repository;
   try {
     const agentPeaks: number[] = [];

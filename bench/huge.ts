@@ -26,6 +26,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     data: { type: 'string', default: dataFolder() },
     work: { type: 'string', default: repositoryFolder() },
+    'normal-priority': { type: 'boolean', default: false },
   },
 });
 const BLOCK = 64 << 20;
@@ -83,7 +84,7 @@ function makeFiles(): string {
 
 async function backUp(what: string, source: string): Promise<void> {
   const folder = workFolder(values.work);
-  const repository = await ours.open(folder.path);
+  const repository = await ours.open(folder.path, values['normal-priority'] ? { agentPriority: 'normal' } : {});
   try {
     for (const turn of ['first backup', 'nothing changed']) {
       const usage = await measure(repository.backup(source, 'pc-1'), { servers: repository.servers });

@@ -18,6 +18,7 @@ const { values } = parseArgs({
     rest: { type: 'string', default: '60' },
     data: { type: 'string', default: dataFolder() },
     work: { type: 'string', default: repositoryFolder() },
+    'normal-priority': { type: 'boolean', default: false },
   },
 });
 const STEP_MS = 5000;
@@ -26,7 +27,7 @@ const threadsOf = (pid: number): string => /^Threads:\s+(\d+)/m.exec(readFileSyn
 
 const set = prepare(values.data, 'small', Number(values.files) / 100_000, (line) => console.error(line));
 const folder = workFolder(values.work);
-const repository = await ours.open(folder.path);
+const repository = await ours.open(folder.path, values['normal-priority'] ? { agentPriority: 'normal' } : {});
 try {
   console.error(`backing up ${set.files.toLocaleString('en')} files`);
   await run(repository.backup(set.folder, 'pc-1'));

@@ -88,7 +88,7 @@ async function main(options: BenchOptions): Promise<void> {
           execFileSync('sync');
           const title = `run ${run} of ${options.runs}, ${system.name}`;
           teller.now(`${title}: setting up`);
-          const repository = await system.open(folder);
+          const repository = await system.open(folder, options.normalPriority ? { agentPriority: 'normal' } : {});
           try {
             await scene.play({
               ...{ system, repository, scale: options.scale, data, corpus: () => corpus },

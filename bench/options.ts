@@ -18,6 +18,8 @@ export interface BenchOptions {
   /** Where the figures go as JSON; undefined: nowhere. */
   readonly json: string | undefined;
   readonly limits: boolean;
+  /** Aliquot's agent like any other program instead of below all of them. */
+  readonly normalPriority: boolean;
   readonly keep: boolean;
   readonly help: boolean;
 }
@@ -39,6 +41,7 @@ Options:
   --data DIR       where generated data is kept for the next time: 3.9 GB at scale 1 (default: ${dataFolder()})
   --work DIR       where the repositories are made, and removed: up to 6 GB at scale 1 (default: ${repositoryFolder()})
   --json FILE      write every figure there
+  --normal-priority  our agent works as any other program: on a busy machine it would otherwise step aside, and the times say nothing
   --no-limits      leave out what the machine itself can do
   --keep           leave the repositories of the last run where they are
   --help           print this and end
@@ -73,6 +76,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       data: { type: 'string', default: dataFolder() },
       work: { type: 'string', default: repositoryFolder() },
       json: { type: 'string' },
+      'normal-priority': { type: 'boolean', default: false },
       'no-limits': { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -90,6 +94,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     data: resolve(values.data),
     work: resolve(values.work),
     json: values.json === undefined ? undefined : resolve(values.json),
+    normalPriority: values['normal-priority'],
     limits: !values['no-limits'],
     keep: values.keep,
     help: values.help,

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { table } from './report.ts';
-import type { Sample } from './samples.ts';
+import { figuresForDocs } from './docs-table.ts';
+import { type Report, table } from './report.ts';
+import { type Sample, verbs } from './samples.ts';
 import { together } from './scenes.ts';
 
 const usage = { clientCpuSeconds: 1, serverCpuSeconds: 0.5, clientPeakBytes: 100 << 20, serverPeakBytes: 50 << 20 };
@@ -40,4 +41,22 @@ test('commands that belong together add their times and keep their largest peaks
     { ...usage, wallSeconds: 2, clientPeakBytes: 7 << 20 },
   ]);
   expect(all).toEqual({ ...usage, wallSeconds: 3, clientCpuSeconds: 2, serverCpuSeconds: 1 });
+});
+
+const report = (samples: readonly Sample[]): Report => ({
+  ...{ version: 1, startedAt: '2026-05-01T10:00:00.000Z', machine: { processor: 'CPU', cores: 2, kernel: '6', node: 'v24' } },
+  ...{ options: { runs: 3, scale: 1 }, systems: { ours: 'aliquot 0.1.0', borg: 'borg 1.2' }, skipped: {}, samples },
+});
+
+test('for the docs each row stands beside what is to be reached, under a title of its own', () => {
+  const text = figuresForDocs(report([sample({}), sample({ system: 'borg', wallSeconds: 12 })]));
+  expect(text).toContain("| first backup | 2.00 s | 12.0 s | ≤ 8 s, half of borg's | 32.5 s | 16.2 s | 3.4 s |\n");
+  expect(text).toContain('| first backup: stored / raw | 0.500 | 0.500 | ≤ 0.50 | 0.568 | 0.603 | 1 |\n');
+  expect(text).toContain('2026-05-01');
+});
+
+test('every reference belongs to a row that the bench can measure', () => {
+  const everything = verbs.map((verb) => sample({ verb }));
+  const measured = figuresForDocs(report(everything));
+  for (const [, title = ''] of figuresForDocs(undefined).matchAll(/^\| (\w[^|]*) \|/gm)) expect(measured).toContain(`| ${title} |`);
 });

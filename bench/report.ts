@@ -109,12 +109,22 @@ const rows: readonly Row[] = [
   ),
 ];
 
-/** The medians as a table of text lines: one row a figure, one column a system. Rows without any figure are left out. */
+/** One row of the table: what is measured, and its median for each system; empty where nothing was measured. */
+export interface Figures {
+  readonly title: string;
+  readonly cells: readonly string[];
+}
+
+/** The medians of all that was measured. Rows without any figure are left out. */
+export function figures(samples: readonly Sample[], systems: readonly SystemName[]): Figures[] {
+  return rows
+    .map(({ title, cell }) => ({ title, cells: systems.map((system) => cell(samples.filter((sample) => sample.system === system)) ?? '') }))
+    .filter(({ cells }) => cells.some((text) => text !== ''));
+}
+
+/** The medians as a table of text lines: one row a figure, one column a system. */
 export function table(samples: readonly Sample[], systems: readonly SystemName[]): string[] {
-  const lines = rows
-    .map(({ title, cell }) => [title, ...systems.map((system) => cell(samples.filter((sample) => sample.system === system)) ?? '')])
-    .filter((cells) => cells.slice(1).some((text) => text !== ''));
-  const all = [['', ...systems], ...lines];
+  const all = [['', ...systems], ...figures(samples, systems).map(({ title, cells }) => [title, ...cells])];
   const widths = all[0]?.map((_, column) => Math.max(...all.map((cells) => cells[column]?.length ?? 0))) ?? [];
   return all.map((cells) => cells.map((text, at) => (at === 0 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0))).join('  '));
 }

@@ -1,11 +1,11 @@
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Command, run, start, stop } from '../measure/command.ts';
 import { bytesUnder } from '../measure/disk.ts';
-import type { BackupSystem, Pc, Probe, Repository, RunningService } from './system.ts';
+import type { BackupSystem, Conditions, Pc, Probe, Repository, RunningService } from './system.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const launcher = (name: 'aliquot' | 'aliquot-agent'): string => join(root, 'bin', name);
@@ -21,7 +21,7 @@ export interface OurRepository extends Repository {
 }
 
 interface OurSystem extends BackupSystem {
-  open(folder: string): Promise<OurRepository>;
+  open(folder: string, conditions?: Conditions): Promise<OurRepository>;
 }
 
 /** The built programs on loopback, as the README sets them up: a collector that serves, a kit with the usual cost, two enrolled PCs. */
@@ -32,7 +32,7 @@ export const ours: OurSystem = {
     if (!built) return { missing: 'the programs are not built; run: npm ci && npm run build' };
     return { version: `aliquot ${(await run({ program: launcher('aliquot'), args: ['--version'] })).trim()}` };
   },
-  async open(folder): Promise<OurRepository> {
+  async open(folder, conditions = {}): Promise<OurRepository> {
     const data = join(folder, 'collector');
     const kit = join(folder, 'bench.kit');
     const agentData = (pc: Pc): string => join(folder, `agent-${pc}`);
@@ -60,6 +60,7 @@ export const ours: OurSystem = {
       const bundle = join(folder, `${pc}.bundle`);
       await run(operator('enroll', pc, '--kit', kit, '--out', bundle));
       await run({ program: launcher('aliquot-agent'), args: ['enroll', bundle, '--data', agentData(pc)] });
+      if (conditions.agentPriority !== undefined) configure(agentData(pc), join(folder, 'nowhere'), conditions);
     }
     return {
       servers: [server.pid ?? 0],
@@ -70,18 +71,26 @@ export const ours: OurSystem = {
       check: () => operator('check', '--kit', kit, '--json'),
       storedBytes: () => bytesUnder(data),
       statistics: () => operator('stats', '--json'),
-      startService: (source) => startService(agentData('pc-1'), source),
+      startService(source) {
+        configure(agentData('pc-1'), source, conditions);
+        return startService(agentData('pc-1'));
+      },
       close: () => stop(server),
     };
   },
 };
 
-/** The agent's service with this one source; resolves when it has looked at all of it, so that it rests. */
-async function startService(data: string, source: string): Promise<RunningService> {
-  const config = join(data, 'agent.yaml');
-  mkdirSync(data, { recursive: true });
-  writeFileSync(config, `scanIntervalSeconds: 3600\nsources:\n  - path: ${JSON.stringify(source)}\n    quietPeriodSeconds: 3600\n`);
-  chmodSync(config, 0o600);
+/** Writes the agent's configuration: one source that it never finds settled by itself, so that only commands make it work. */
+function configure(data: string, source: string, { agentPriority }: Conditions): void {
+  const file = join(data, 'agent.yaml');
+  const priority = agentPriority === undefined ? '' : `courtesy:\n  priority: ${agentPriority}\n`;
+  const sources = `sources:\n  - path: ${JSON.stringify(source)}\n    quietPeriodSeconds: 3600\n`;
+  writeFileSync(file, `scanIntervalSeconds: 3600\n${priority}${sources}`);
+  chmodSync(file, 0o600);
+}
+
+/** The agent's service; resolves when it has looked at all of its source, so that it rests. */
+async function startService(data: string): Promise<RunningService> {
   const service = start({ program: launcher('aliquot-agent'), args: ['run', '--data', data] });
   service.stdout?.resume();
   service.stderr?.resume();

@@ -9,12 +9,18 @@ export type Pc = 'pc-1' | 'pc-2';
 /** Whether a system can run here: its version for the report, or what is missing and how to get it. */
 export type Probe = { readonly version: string } | { readonly missing: string };
 
+/** What is not as usual in a run. */
+export interface Conditions {
+  /** The agent's priority: below everything else unless told. On a busy machine it then hardly gets on, which is its purpose. */
+  readonly agentPriority?: 'normal';
+}
+
 /** A backup system as the bench sees it. One file for each; whatever they do differently stays in there. */
 export interface BackupSystem {
   readonly name: SystemName;
   probe(): Promise<Probe>;
   /** Makes an empty repository below `folder` with everything that serves it. None of this is measured. */
-  open(folder: string): Promise<Repository>;
+  open(folder: string, conditions?: Conditions): Promise<Repository>;
 }
 
 /** An open repository. The commands are what is measured; they are run one at a time. */
