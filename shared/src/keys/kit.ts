@@ -13,6 +13,7 @@ import {
   type VaultDescriptorBody,
   type VaultParameters,
 } from '@aliquot/proto';
+import { NEWEST_ENCODER_VERSION } from '../content/codec.ts';
 import { type BoxKey, boxKeyFromSecret, newBoxKey } from '../crypto/box.ts';
 import { concat, lengthPrefixed, u32be, utf8, wipe } from '../crypto/bytes.ts';
 import { aeadOpen, aeadSeal, CryptoError, equalBytes, labelled, ZERO_NONCE } from '../crypto/primitives.ts';
@@ -76,7 +77,7 @@ export const defaultVaultParameters: VaultParameters = {
   minChunkBytes: 64 * 1024,
   averageChunkBytes: 256 * 1024,
   maxChunkBytes: 1024 * 1024,
-  encoderVersion: 1,
+  encoderVersion: NEWEST_ENCODER_VERSION,
 };
 
 const ARMOR = 'ALIQUOT RECOVERY KIT';
