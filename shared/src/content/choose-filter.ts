@@ -290,5 +290,5 @@ function isLoud(probe: Uint8Array, phase: number, bigEndian: boolean): boolean {
 /** `4 * log2(value)`, roughly: the position of the highest bit and the two bits below it. */
 function quarterBits(value: number): number {
   const zeros = Math.clz32(value);
-  return ((32 - zeros) << 2) | ((value << zeros << 1) >>> 30);
+  return ((32 - zeros) << 2) | (((value << zeros) << 1) >>> 30);
 }

@@ -87,7 +87,8 @@ export function decode(encoded: Uint8Array, maxPlain: number): Uint8Array {
     if (body.length > maxPlain) throw tooLarge(maxPlain);
     return body;
   }
-  if (compressor === ZSTD_PLANES && filter.kind !== 'samples') throw new SealError('SEAL_CODEC_CORRUPT', 'content without planes has a frame for each');
+  if (compressor === ZSTD_PLANES && filter.kind !== 'samples')
+    throw new SealError('SEAL_CODEC_CORRUPT', 'content without planes has a frame for each');
   const frames = framesOf(body, compressor === ZSTD_PLANES && filter.kind === 'samples' ? planeCount(filter) : 1);
   if (filter.kind === 'none') return unfold(frames, new Uint8Array(maxPlain + 1), maxPlain);
   const filtered = unfold(frames, filteredBytes.of(maxPlain + 1), maxPlain);

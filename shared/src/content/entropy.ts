@@ -1,7 +1,7 @@
 /** Costs are in 1/1024 bit, and integers: every platform decides alike. */
 const ONE_BIT = 1024;
 /** The most values that a histogram may hold. */
-export const MOST_VALUES = 4096;
+const MOST_VALUES = 4096;
 const FRACTION_BITS = 14;
 /** Half a nat: how much too small the entropy of a short sample comes out, for each distinct value but one (Miller and Madow, 1955). */
 const BIAS = 738;

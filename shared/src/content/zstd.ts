@@ -162,7 +162,11 @@ function newDecoderContext(): NativeContext | undefined {
 
 function unfoldDocumented(frame: Uint8Array, out: Uint8Array): number | 'too-large' | 'damaged' {
   try {
-    const plain = zstdDecompressSync(frame, { chunkSize: Math.max(LEAST_BUFFER_BYTES, out.length), maxOutputLength: out.length, params: DECODER_PARAMETERS });
+    const plain = zstdDecompressSync(frame, {
+      chunkSize: Math.max(LEAST_BUFFER_BYTES, out.length),
+      maxOutputLength: out.length,
+      params: DECODER_PARAMETERS,
+    });
     if (plain.length >= out.length) return 'too-large';
     out.set(plain);
     return plain.length;

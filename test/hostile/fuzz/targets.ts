@@ -41,6 +41,15 @@ const plain = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
 /** As many sound values of each type as the pool begins with; always the same ones. */
 const sampled = <T>(values: fc.Arbitrary<T>, count = 12): T[] => fc.sample(values, { seed: 20261121, numRuns: count });
 
+/** 16-bit numbers that rise and fall, with noise: the codec's filter for samples takes them. */
+const wave = (deviation: number, bytes: number): Uint8Array => {
+  const values = Int16Array.from(random.bytes(bytes / 2), (byte, at) => 4000 + (at % 3000) + Math.trunc(((byte - 128) * deviation) / 64));
+  return new Uint8Array(values.buffer);
+};
+/** A table of structures: the codec's filter for records takes it. */
+const rows = (length: number, bytes: number): Uint8Array =>
+  random.bytes(bytes).map((byte, at) => (at % length === 0 ? at / length : at % length === 5 ? byte & 7 : 40 + (at % length)));
+
 const sampleOf = (name: string, count?: number): Uint8Array[] => {
   const door = doors[name];
   if (door === undefined) throw new Error(`no door ${name}`);
@@ -240,6 +249,10 @@ const contentTargets: readonly FuzzTarget[] = [
     seeds: () => [
       encodeCodec(utf8('abc'.repeat(5000)), 1),
       encodeCodec(random.bytes(300), 1),
+      encodeCodec(wave(20, 3000), 2),
+      encodeCodec(wave(20, 40_000), 2),
+      encodeCodec(wave(1500, 40_000), 2),
+      encodeCodec(rows(12, 6000), 2),
       // A small frame that becomes large: a gigabyte would be 40 KB.
       plain(Buffer.concat([Buffer.from([1]), zstdCompressSync(Buffer.alloc(16 * 1024 * 1024))])),
     ],
