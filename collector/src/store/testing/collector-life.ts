@@ -82,11 +82,11 @@ export class CollectorLife implements Life<CollectorStore> {
   }
 
   /** Says an event until it is answered; the body is made once. */
-  event(name: string, make: (vault: VaultStore) => EventBody | undefined): this {
+  event(name: string, make: (vault: VaultStore) => EventBody | undefined, { anew = false } = {}): this {
     let body: EventBody | undefined;
     return this.step(name, async (vault) => {
       this.world.clock.now += 1000;
-      body ??= make(vault);
+      if (anew || body === undefined) body = make(vault);
       if (body === undefined) return;
       const { leafIndex } = await vault.appendEvent(body);
       this.#events.push({ body, leafIndex });

@@ -151,7 +151,10 @@ const collectorFork: CrashScenario = {
       return { type: 'forkDecided', timeMs: world.clock.now, agentId: agent.agentId, historyId, decision: 'restored', name: '' };
     });
     life.back(copy, 'merged', () => [copy.file('/d/merged', [content('merged')])]);
-    return life.event('sweep epoch', () => ({ type: 'gcEpochAnnounced', timeMs: world.clock.now, gcEpoch: 1 }));
+    // An epoch is announced once: after a crash it may stand in the log already, and the next one is announced.
+    return life.event('sweep epoch', (vault) => ({ type: 'gcEpochAnnounced', timeMs: world.clock.now, gcEpoch: vault.gcEpoch() + 1 }), {
+      anew: true,
+    });
   },
 };
 
