@@ -56,7 +56,8 @@ export type StoredKind = 'chunk' | 'page';
 
 export type EntryKind = 'file' | 'directory' | 'symlink' | 'gone';
 /** How sure the agent was that the instrument had finished: by the profile's proof, or only by quiet time. */
-export type Completion = 'assumed' | 'proven';
+/** `growing`: captured by what was appended to the version before; the whole file was not read, so nothing compared it as a whole. */
+export type Completion = 'assumed' | 'proven' | 'growing';
 export type Platform = 'posix' | 'windows';
 
 /** One version in a commit. The clear part is what the collector needs; names and content are sealed. */
@@ -98,7 +99,7 @@ export interface ListPart {
 
 /** What opens and proves a file: opened with the vault key (or the agent's own, under self-restore). */
 export interface ReadPart {
-  /** SHA-256 of the whole file. */
+  /** SHA-256 of the whole file; empty exactly in a version that is `growing`. */
   readonly sha256: Uint8Array;
   /** One 32-byte key for each ref of the entry's content, in order. */
   readonly keys: readonly Uint8Array[];

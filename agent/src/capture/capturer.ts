@@ -5,6 +5,7 @@ import { contentTag } from '../queue/payloads.ts';
 import type { Capture, KnownFile, KnownStat, Queue } from '../queue/queue.ts';
 import { claimedMs } from './claim.ts';
 import type { FoundItem } from './compare.ts';
+import { growthFor, isUnproved, leastGrowingBytes } from './growth.ts';
 import type { CaptureHost } from './host.ts';
 import { Intake, isFull } from './intake.ts';
 import { type BytePath, pathBytes } from './paths.ts';
@@ -132,10 +133,6 @@ export class Capturer {
     if (tasks.length === 0) return;
     const admitted = await this.#references.admit(tasks.map(candidate));
     const jobs: CaptureJob[] = [];
-    for (const [job, task] of tasks.entries()) {
-      if (admitted[job] === true) jobs.push({ job, path: task.item.path });
-      else await this.#full(task, task.item.stat);
-    }
     const ended = async (result: CaptureResult, capture: Capture | undefined): Promise<void> => {
       const task = tasks[result.job];
       if (task !== undefined) await this.#ended(task, result, capture);
@@ -148,6 +145,10 @@ export class Capturer {
     // What the cache says stays true while a capture is open (I-A9).
     const guard = this.#queue.capture();
     try {
+      for (const [job, task] of tasks.entries()) {
+        if (admitted[job] === true) jobs.push({ job, path: task.item.path, ...(await this.#growth(task)) });
+        else await this.#full(task, task.item.stat);
+      }
       if (jobs.length > 0) await this.#host.capture(jobs, intake);
     } finally {
       intake.abandon();
@@ -159,19 +160,28 @@ export class Capturer {
     this.#syncing.catch(() => undefined); // seen by the next batch, or at the end
   }
 
+  /** What is known of a large file that may have grown, or that was captured while it did. */
+  async #growth({ known, item }: PutTask): Promise<Pick<CaptureJob, 'growth'>> {
+    if (known?.kind !== 'file' || known.size < leastGrowingBytes) return {};
+    const state = await this.#queue.growthOf(known.path);
+    const growth = state === undefined ? undefined : growthFor(known, item.stat, state, this.#clock.nowMs());
+    return growth === undefined ? {} : { growth };
+  }
+
   async #ended(task: PutTask, result: CaptureResult, capture: Capture | undefined): Promise<void> {
     const { path } = task.item;
     if (result.type === 'problem') return this.#onOutcome({ type: 'problem', task, path, problem: result.problem });
     if (result.type === 'vanished') return this.#onOutcome({ type: 'vanished', task, path });
     const { stat } = result;
     if (result.type === 'refused') return this.#full(task, stat);
+    const isWhole = result.sha256.length > 0;
     const known: KnownStat = {
       ...this.#stat(task, stat.size, claimedMs(result.startedMs)),
       mtimeNs: stat.mtimeNs,
       ctimeNs: stat.ctimeNs,
       ino: stat.ino,
       mode: stat.mode,
-      contentTag: contentTag(result.sha256),
+      contentTag: isWhole ? contentTag(result.sha256) : noTag,
     };
     const before = task.known;
     if (before !== undefined && sameVersion(before, known)) {
@@ -182,13 +192,19 @@ export class Capturer {
     }
     const draft: EntryDraft = {
       ...this.#draft(task, known),
+      ...(isWhole ? {} : { completion: 'growing' as const }),
       size: stat.size,
       content: result.content,
       read: { sha256: result.sha256, keys: result.keys },
     };
     await this.#references.captures(known.path, known.size, known.mtimeNs);
+    // What was captured while it grew mixes two states, perhaps: that is said before the whole one takes its place (P6).
+    if (result.oldPart === 'changed' && before !== undefined && isUnproved(before))
+      await this.#queue.loseReference(known.path, 'growing-torn');
     try {
-      await (capture ?? this.#queue.capture(task.source.class)).putVersion(draft, known);
+      const into = capture ?? this.#queue.capture(task.source.class);
+      if (result.growth !== undefined) into.keepGrowth(result.growth);
+      await into.putVersion(draft, known);
     } catch (error) {
       if (!isFull(error)) throw error;
       return this.#full(task, stat);

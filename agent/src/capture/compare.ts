@@ -1,4 +1,5 @@
 import type { KnownFile } from '../queue/queue.ts';
+import { isRested, isUnproved } from './growth.ts';
 import { type BytePath, bytePath, isWithin, separator } from './paths.ts';
 import type { Problem } from './problem.ts';
 import { type CompiledRules, excludedFrom } from './rules.ts';
@@ -22,11 +23,13 @@ export type Change =
 const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
 
 /** Whether the stamps of an item are those that were captured, and old enough then to have shown any later change. */
-function isUnchanged(stat: SourceStat, known: KnownFile): boolean {
+function isUnchanged(stat: SourceStat, known: KnownFile, nowMs: number): boolean {
   if (stat.kind !== known.kind || stat.mode !== known.mode || stat.mtimeNs !== known.mtimeNs) return false;
   if (stat.kind === 'directory') return true;
   if (stat.size !== known.size && stat.kind === 'file') return false;
   if (stat.ctimeNs !== known.ctimeNs || stat.ino !== known.ino) return false;
+  // Captured while it grew, and at rest now: it is read whole, and compared.
+  if (isUnproved(known) && isRested(known, nowMs)) return false;
   // A file read within one tick of its last change may have changed again unseen, so it is read once more (as git does).
   return stat.kind !== 'file' || !isFresh(known, known.capturedAtMs);
 }
@@ -43,6 +46,7 @@ export async function* compare(
   found: AsyncIterable<readonly Found[]>,
   known: AsyncIterable<KnownFile>,
   rules: CompiledRules,
+  nowMs: number,
 ): AsyncGenerator<Change, void, void> {
   const names = known[Symbol.asyncIterator]();
   let shadows: BytePath[] = [];
@@ -75,7 +79,7 @@ export async function* compare(
         const mine: KnownFile | undefined = next?.path === one.path ? next.known : undefined;
         if (mine !== undefined) next = await take(names, root);
         const change: Change =
-          mine !== undefined && isUnchanged(one.stat, mine)
+          mine !== undefined && isUnchanged(one.stat, mine, nowMs)
             ? { type: 'same', item: one, known: mine }
             : { type: 'put', item: one, known: mine };
         if (one.path === root && mine?.kind === 'directory' && one.stat.kind === 'directory' && mine.ino !== one.stat.ino) held = change;

@@ -2,11 +2,13 @@ import { createHash, type Hash } from 'node:crypto';
 import { cacheIndex, chunkFingerprint, maskKey, unmaskKey } from '@aliquot/shared/content/cache-key';
 import { Chunker } from '@aliquot/shared/content/chunker';
 import { gearTable } from '@aliquot/shared/content/gear';
-import { buildContent, type KeyedRef } from '@aliquot/shared/content/pages';
+import type { KeyedRef } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
 import type { Clock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/queue.ts';
+import { claimedMs } from './claim.ts';
+import { GrowthTracker, type OpenedGrowth, openGrowth, readGrowthHead } from './growth.ts';
 import { pathBytes } from './paths.ts';
 import { changingProblem, type Problem, problemOf, sameState } from './problem.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
@@ -18,6 +20,8 @@ export interface CaptureKeys {
   readonly vault: VaultKeys;
   readonly cacheSecret: Uint8Array;
 }
+
+const noHash = new Uint8Array(0);
 
 /** Lets some time pass. */
 export type Pause = (ms: number) => Promise<void>;
@@ -55,9 +59,12 @@ export class CaptureRoom {
 interface Attempt {
   readonly number: number;
   readonly job: CaptureJob;
-  readonly hash: Hash;
+  /** Undefined when only what was appended is read. */
+  readonly hash: Hash | undefined;
   readonly chunker: Chunker;
-  readonly refs: KeyedRef[];
+  readonly tracker: GrowthTracker;
+  /** Where the reading begins. */
+  readonly from: number;
   aborted: boolean;
 }
 
@@ -66,6 +73,8 @@ interface Piece {
   readonly plain: Uint8Array;
   /** Undefined for a piece that the cache is not asked about. */
   readonly cache: { readonly fingerprint: Uint8Array; readonly index: Uint8Array } | undefined;
+  /** It ends with the file, not at a cut. */
+  readonly isTail: boolean;
 }
 
 type Ending =
@@ -152,15 +161,7 @@ export class CaptureCore {
       if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return { type: 'vanished', job: job.job };
       return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
     }
-    this.#attempts += 1;
-    const attempt: Attempt = {
-      number: this.#attempts,
-      job,
-      hash: createHash('sha256'),
-      chunker: new Chunker(this.#room.table, this.#keys.vault.parameters),
-      refs: [],
-      aborted: false,
-    };
+    let attempt: Attempt | undefined;
     try {
       const before = this.#port.fstat(descriptor);
       const rest = restMs(before, startedMs);
@@ -168,12 +169,10 @@ export class CaptureCore {
         // It changed within this tick: another change during the read could leave the same stamps. After a tick without one it cannot.
         await this.#pause(rest);
         startedMs = this.#clock.nowMs();
-        if (!sameState(before, this.#port.fstat(descriptor))) {
-          this.#abort(attempt);
-          return 'changed';
-        }
+        if (!sameState(before, this.#port.fstat(descriptor))) return 'changed';
       }
       if (before.kind !== 'file') return { type: 'vanished', job: job.job };
+      attempt = this.#begin(job, descriptor, before.size);
       const read = await this.#read(descriptor, attempt, before.size);
       if (read === 'refused') {
         this.#abort(attempt);
@@ -184,10 +183,10 @@ export class CaptureCore {
         this.#abort(attempt);
         return 'changed';
       }
-      this.#window.endings.push({ type: 'done', attempt, stat: before, startedMs, sha256: attempt.hash.digest() });
+      this.#window.endings.push({ type: 'done', attempt, stat: before, startedMs, sha256: attempt.hash?.digest() ?? noHash });
       return undefined;
     } catch (error) {
-      this.#abort(attempt);
+      if (attempt !== undefined) this.#abort(attempt);
       if (systemCode(error) === 'EUNKNOWN') throw error; // no system error: a defect, or the exchange failed
       return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
     } finally {
@@ -195,9 +194,43 @@ export class CaptureCore {
     }
   }
 
+  /** Begins where the last version of a file that only grew had its last cut; else, or when it is not what it was there, at the beginning. */
+  #begin(job: CaptureJob, descriptor: number, size: number): Attempt {
+    const { vault, cacheSecret } = this.#keys;
+    const { growth } = job;
+    let resumed: OpenedGrowth | undefined;
+    if (growth?.whole === false) {
+      resumed = openGrowth(vault, cacheSecret, growth.state, (sample) => this.#sample(descriptor, sample));
+      if (resumed !== undefined && resumed.head.boundary > size) resumed = undefined;
+    }
+    const compare = growth === undefined || resumed !== undefined ? undefined : readGrowthHead(growth.state);
+    this.#attempts += 1;
+    return {
+      number: this.#attempts,
+      job,
+      hash: resumed === undefined ? createHash('sha256') : undefined,
+      chunker: new Chunker(this.#room.table, vault.parameters),
+      tracker: new GrowthTracker(vault, resumed, compare),
+      from: resumed?.head.boundary ?? 0,
+      aborted: false,
+    };
+  }
+
+  #sample(descriptor: number, { offset, size }: { readonly offset: number; readonly size: number }): Uint8Array | undefined {
+    if (size > this.#keys.vault.parameters.maxChunkBytes) return undefined;
+    const plain = new Uint8Array(size);
+    for (let got = 0; got < size; ) {
+      const count = this.#port.read(descriptor, plain, got, size - got, offset + got);
+      if (count === 0) return undefined;
+      got += count;
+    }
+    this.#window.readBytes += size;
+    return chunkFingerprint(this.#keys.cacheSecret, plain);
+  }
+
   /** Reads to the end; `incomplete` when there are more or fewer bytes than `size`. */
   async #read(descriptor: number, attempt: Attempt, size: number): Promise<'complete' | 'incomplete' | 'refused'> {
-    let total = 0;
+    let total = attempt.from;
     let chunkStart = this.#window.used;
     for (;;) {
       if (this.#isFull(1)) {
@@ -207,26 +240,30 @@ export class CaptureCore {
       }
       const window = this.#window;
       const offset = window.used;
-      const count = this.#port.read(descriptor, window.buffer, offset, window.buffer.length - offset);
+      const room = window.buffer.length - offset;
+      const count =
+        attempt.from === 0
+          ? this.#port.read(descriptor, window.buffer, offset, room)
+          : this.#port.read(descriptor, window.buffer, offset, room, total);
       if (count === 0) break;
       total += count;
       window.readBytes += count;
       if (total > size) return 'incomplete';
       const block = window.buffer.subarray(offset, offset + count);
       window.used += count;
-      attempt.hash.update(block);
+      attempt.hash?.update(block);
       for (const cut of attempt.chunker.push(block)) {
-        this.#piece(attempt, chunkStart, offset + cut);
+        this.#piece(attempt, chunkStart, offset + cut, false);
         chunkStart = offset + cut;
       }
     }
-    if (chunkStart < this.#window.used) this.#piece(attempt, chunkStart, this.#window.used);
+    if (chunkStart < this.#window.used) this.#piece(attempt, chunkStart, this.#window.used, true);
     return total === size ? 'complete' : 'incomplete';
   }
 
-  #piece(attempt: Attempt, from: number, to: number): void {
+  #piece(attempt: Attempt, from: number, to: number, isTail: boolean): void {
     const plain = this.#window.buffer.subarray(from, to);
-    this.#window.pieces.push({ attempt, plain, cache: this.#cacheKeys(plain) });
+    this.#window.pieces.push({ attempt, plain, cache: this.#cacheKeys(plain), isTail });
   }
 
   /**
@@ -275,19 +312,23 @@ export class CaptureCore {
     const hits = new Map(asked.map((piece, at) => [piece, answers[at]]));
     const items: CaptureWindow['items'][number][] = [];
     const cached: CaptureWindow['cached'][number][] = [];
+    const push = ({ attempt, cache, isTail }: Piece, item: KeyedRef): void => {
+      const of = { attempt: attempt.number, job: attempt.job.job };
+      for (const { id, kind, sealed } of attempt.tracker.push(item, cache?.fingerprint, isTail)) items.push({ ...of, id, kind, sealed });
+    };
     for (const piece of window.pieces) {
       const { attempt, plain, cache } = piece;
       if (attempt.aborted) continue;
       const hit = hits.get(piece);
       if (cache !== undefined && hit !== undefined && hit.plainSize === plain.length) {
         const key = unmaskKey(cache.fingerprint, hit.id, hit.maskedKey);
-        attempt.refs.push({ ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key });
+        push(piece, { ref: { id: hit.id, plainSize: hit.plainSize, epoch: hit.epoch }, key });
         continue;
       }
       const chunk = sealChunk(this.#keys.vault, plain);
-      attempt.refs.push({ ref: refOf(chunk), key: chunk.key });
       const of = { attempt: attempt.number, job: attempt.job.job };
       items.push({ ...of, id: chunk.id, kind: 'chunk', sealed: chunk.sealed });
+      push(piece, { ref: refOf(chunk), key: chunk.key });
       if (cache === undefined) continue;
       const { id, plainSize, epoch } = chunk;
       const { fingerprint, index } = cache;
@@ -300,10 +341,14 @@ export class CaptureCore {
         continue;
       }
       const { attempt, stat, startedMs, sha256 } = ending;
-      const built = buildContent(this.#keys.vault, attempt.refs);
+      const built = attempt.tracker.finish();
       for (const { id, kind, sealed } of built.pages) items.push({ attempt: attempt.number, job: attempt.job.job, id, kind, sealed });
       const { content, keys } = built;
-      results.push({ type: 'captured', job: attempt.job.job, attempt: attempt.number, stat, startedMs, sha256, content, keys });
+      const version = { size: stat.size, mtimeNs: stat.mtimeNs, capturedAtMs: claimedMs(startedMs) };
+      const growth = attempt.tracker.state(this.#keys.vault, this.#keys.cacheSecret, version);
+      const { oldPart } = attempt.tracker;
+      const of = { job: attempt.job.job, attempt: attempt.number };
+      results.push({ type: 'captured', ...of, stat, startedMs, sha256, growth, oldPart, content, keys });
     }
     this.#room.giveBack(window.buffer);
     const refused = await this.#exchange.deliver({ aborted: window.aborted, items, cached, results, readBytes: window.readBytes });

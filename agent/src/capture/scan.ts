@@ -16,6 +16,7 @@ export async function* scan(
   host: CaptureHost,
   queue: Queue,
   source: Source,
+  nowMs: number,
   at: BytePath = source.root,
 ): AsyncGenerator<Change, void, void> {
   const rules = compileRules(source.rules);
@@ -28,7 +29,7 @@ export async function* scan(
     return;
   }
   const request = { root: at, sourceRoot: source.root, rules: source.rules };
-  yield* compare(at, host.walk(request), knownAt(queue, at), rules);
+  yield* compare(at, host.walk(request), knownAt(queue, at), rules, nowMs);
 }
 
 function isMissing(seen: SourceStat | string): boolean {

@@ -30,8 +30,8 @@ export interface SourcePort {
   /** Opens for reading only, never follows a symbolic link that took the file's place where the system can refuse it. */
   open(path: Buffer): number;
   fstat(descriptor: number): SourceStat;
-  /** Fills `into[offset…]` from the current position; 0 at the end of the file. */
-  read(descriptor: number, into: Uint8Array, offset: number, length: number): number;
+  /** Fills `into[offset…]` from the current position, or from `position` when told, which then does not move; 0 at the end of the file. */
+  read(descriptor: number, into: Uint8Array, offset: number, length: number, position?: number): number;
   close(descriptor: number): void;
 }
 
@@ -95,7 +95,7 @@ export const nodeSource: SourcePort = {
   // O_NONBLOCK: a fifo that took the file's place must not hang the worker; it has no effect on regular files.
   open: (path) => openSync(native(path), windows ? 'r' : constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
   fstat: (descriptor) => toStat(fstatSync(descriptor, { bigint: true })),
-  read: (descriptor, into, offset, length) => readSync(descriptor, into, offset, length, null),
+  read: (descriptor, into, offset, length, position) => readSync(descriptor, into, offset, length, position ?? null),
   close: (descriptor) => closeSync(descriptor),
 };
 

@@ -8,6 +8,12 @@ import type { SourceStat } from './source-port.ts';
 export interface CaptureJob {
   readonly job: number;
   readonly path: BytePath;
+  /** What is known of the file's last version, when it may have grown. */
+  readonly growth?: {
+    readonly state: Uint8Array;
+    /** Read all of it, and say whether the old part is what it was; else only what was appended. */
+    readonly whole: boolean;
+  };
 }
 
 /** How one job ended. Results come in the order of the jobs. */
@@ -20,7 +26,12 @@ export type CaptureResult =
       readonly stat: SourceStat;
       /** When the read began. */
       readonly startedMs: number;
+      /** Empty when only what was appended was read. */
       readonly sha256: Uint8Array;
+      /** How this version can be continued: `Capture.keepGrowth`. */
+      readonly growth: Uint8Array | undefined;
+      /** Whether the part that an earlier version had was found as it had been; undefined when nobody asked. */
+      readonly oldPart: 'same' | 'changed' | undefined;
       readonly content: Content;
       readonly keys: readonly Uint8Array[];
     }

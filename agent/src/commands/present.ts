@@ -51,6 +51,8 @@ function describe(event: AgentEvent): string | undefined {
 
 function lostBecause(why: string): string {
   if (why === 'reference-changed') return 'an earlier state of it changed before there was room in the queue';
+  if (why === 'growing-torn')
+    return 'versions captured while it grew may mix two states, for its older part had changed; the newest version is whole';
   if (why === 'reference-gone') return 'it went before there was room in the queue';
   return 'its source and the collector’s copy are both gone';
 }
@@ -75,7 +77,9 @@ function flushSummary(event: AgentEvent): string {
 
 function restoreSummary(event: AgentEvent): string {
   const failed = number(event, 'failed');
-  return `${count(number(event, 'files'), 'file')} restored, ${formatBytes(number(event, 'bytes'))}${failed > 0 ? `; ${failed} could not be restored` : ', each proved against its recorded hash'}`;
+  const growing = number(event, 'growing');
+  const but = growing === 0 ? '' : `, but ${growing} captured while growing, which have none: proved piece by piece`;
+  return `${count(number(event, 'files'), 'file')} restored, ${formatBytes(number(event, 'bytes'))}${failed > 0 ? `; ${failed} could not be restored` : ', each proved against its recorded hash'}${but}`;
 }
 
 function fsckSummary(event: AgentEvent): string {

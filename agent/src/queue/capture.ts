@@ -28,6 +28,8 @@ export class QueueCapture implements Capture {
   dropped = false;
   /** The oldest segment that it needs; `Holds` sets it. */
   holdSegment: number | undefined;
+  /** See `keepGrowth`. */
+  growth: Uint8Array | undefined;
   /** Sealed bytes appended for it; `Holds` counts them. */
   itemBytes = 0;
 
@@ -53,6 +55,11 @@ export class QueueCapture implements Capture {
     block.set(index, this.#used);
     block.set(encodeCached(chunk), this.#used + CACHE_INDEX_BYTES);
     this.#used += PAIR_BYTES;
+  }
+
+  keepGrowth(state: Uint8Array): void {
+    if (!this.#open) throw ended();
+    this.growth = state;
   }
 
   *cached(): Generator<{ readonly index: Uint8Array; readonly value: Uint8Array }> {

@@ -66,7 +66,7 @@ export function decodeDroppedReferences(payload: Uint8Array): readonly Uint8Arra
   return listIn(reader, () => pathIn(reader));
 }
 
-const LOST_REASONS: readonly LostReason[] = ['reference-changed', 'reference-gone'];
+const LOST_REASONS: readonly LostReason[] = ['reference-changed', 'reference-gone', 'growing-torn'];
 
 export interface LostReferenceRecord {
   /** The number that it takes in the list of what was lost; no version has it. */

@@ -1,6 +1,6 @@
 import { type Applied, applyRecord } from './apply.ts';
 import { isNoSpace, QueueError } from './errors.ts';
-import { familyRange } from './index-keys.ts';
+import { clearCaches } from './growth-slot.ts';
 import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import type { VersionHead } from './payloads.ts';
 import { digestOf, type RecordKind } from './record.ts';
@@ -191,7 +191,7 @@ export class QueueCore {
         await chain.sync();
         const { clearCache } = await applyRecord(index, at, { kind, length: payload.length, digest }, payload);
         // Before the record counts as applied: a crash in between repeats it.
-        if (clearCache === true) await index.clear(familyRange('x'));
+        if (clearCache === true) await clearCaches(index);
         index.state.chain = chain.end();
       });
     }

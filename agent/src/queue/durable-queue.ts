@@ -9,6 +9,7 @@ import { cutCommit, readSigned } from './commit-cut.ts';
 import { QueueCore } from './core.ts';
 import { QueueError } from './errors.ts';
 import { GcGate } from './gc-gate.ts';
+import { growthIn, growthSlot } from './growth-slot.ts';
 import { Holds } from './holds.ts';
 import { numberKey, rawKey } from './index-keys.ts';
 import { Intake } from './intake.ts';
@@ -128,6 +129,11 @@ export class DurableQueue implements Q.Queue {
     return values.map((value) => (value === undefined ? undefined : decodeCached(value)));
   }
 
+  async growthOf(path: Uint8Array): Promise<Uint8Array | undefined> {
+    const { key, name } = growthSlot(path);
+    return growthIn(await this.#index.get(key), name);
+  }
+
   async hasItem(id: ChunkId): Promise<boolean> {
     return (await this.#index.get(rawKey('i', id))) !== undefined;
   }
@@ -167,7 +173,7 @@ export class DurableQueue implements Q.Queue {
   loseReference(path: Uint8Array, why: Q.LostReason): Promise<void> {
     return this.#core.change(async () => {
       await this.#core.flush();
-      if ((await this.#index.get(rawKey('r', path))) === undefined) return;
+      if (why !== 'growing-torn' && (await this.#index.get(rawKey('r', path))) === undefined) return;
       await this.#appendChain('referenceLost', encodeLostReference({ entry: this.#index.state.nextEntry, why, path }));
       this.#tell({ type: 'lost' });
     });

@@ -13,11 +13,13 @@
  *   l ‖ entry               lost version, not acknowledged: its path; for a lost reference 00, a reason and the path
  *   r ‖ path                reference: a settled result that is only at its source
  *   s ‖ settled ‖ path      the same in the order of their times
+ *   g ‖ slot                how a file may be continued that was captured lately: the path's hash, then a sealed state. A cache like `x`; a path has
+ *                           one of `GROWTH_SLOTS` places, so it is bounded
  *   w, w ‖ number           writes that were not flushed yet (`WriteWitness`)
  *   x ‖ cache index         cached chunk: a cache, it may be lost at any time
  */
 
-export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'w' | 'x';
+export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'w' | 'x' | 'g';
 
 export const META_KEY: Uint8Array = Buffer.from('m', 'ascii');
 

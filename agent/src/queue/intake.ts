@@ -7,6 +7,7 @@ import { type CaptureHost, QueueCapture } from './capture.ts';
 import type { Joined, QueueCore } from './core.ts';
 import { QueueError } from './errors.ts';
 import type { GcGate } from './gc-gate.ts';
+import { growthSlot } from './growth-slot.ts';
 import type { Holds } from './holds.ts';
 import { rawKey } from './index-keys.ts';
 import { decodeItemPlace, type ItemPlace } from './places.ts';
@@ -157,6 +158,10 @@ export class Intake implements CaptureHost {
     holds.version(holdSegment);
     const applied = ({ unreferenced }: Applied): void => {
       for (const { index: cacheIndex, value } of capture.cached()) index.put(rawKey('x', cacheIndex), value);
+      if (capture.growth !== undefined) {
+        const { key, name } = growthSlot(path);
+        index.put(key, Buffer.concat([name, capture.growth]));
+      }
       references.replaced(path, unreferenced !== undefined);
       gate.version(entry);
       this.#parts.onVersion(capturedAtMs);

@@ -7,7 +7,7 @@ import type { Clock, Random } from '@aliquot/shared/ports';
 import { type Applied, applyRecord } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
-import { familyRange } from './index-keys.ts';
+import { clearCaches } from './growth-slot.ts';
 import { IndexStore } from './index-store.ts';
 import type { QueueBudget } from './queue.ts';
 import { type Position, RecordLog } from './record-log.ts';
@@ -167,7 +167,7 @@ async function replay(
     if (log.kind === 'chain' || index.staged >= REPLAY_BATCH) await index.write();
     const applied = await applyRecord(index, item.at, item.header, item.payload);
     // Before the record counts as applied: a crash in between repeats it.
-    if (applied.clearCache === true) await index.clear(familyRange('x'));
+    if (applied.clearCache === true) await clearCaches(index);
     note(applied);
     remember(item.next);
   }

@@ -45,6 +45,8 @@ export interface Queue {
 
   /** Looks up chunks by `cacheIndex` values. A hit means: the chunk is in the queue or at the collector, so do not put it. */
   cacheGetMany(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]>;
+  /** What `Capture.keepGrowth` kept with a version of this path, if it is still there: a cache, it may forget. The promise of a hit is the chunk cache's. */
+  growthOf(path: Uint8Array): Promise<Uint8Array | undefined>;
   hasItem(id: ChunkId): Promise<boolean>;
 
   pending(): PendingCounts;
@@ -62,7 +64,7 @@ export interface Queue {
   dropReference(path: Uint8Array): Promise<void>;
   /**
    * Turns a reference into an entry of `lost`, durably and in one step: the state that it stood for can no longer be had. Nothing happens when there
-   * is no reference of the path.
+   * is no reference of the path. `growing-torn` needs none: it is about versions.
    */
   loseReference(path: Uint8Array, why: LostReason): Promise<void>;
   /** Oldest settled first. Snapshot of what is durable; memory independent of the number. */
@@ -145,6 +147,11 @@ export interface Capture {
   putItem(item: QueuedItem): Promise<void>;
   /** Remembers a chunk for later captures; takes effect with `putVersion`, so a hit always names a chunk that some version protects. */
   cachePut(index: Uint8Array, chunk: CachedChunk): void;
+  /**
+   * Remembers how a later capture may continue this version; takes effect with `putVersion`. The bytes must open nothing by themselves (I-A3), and
+   * name only chunks and pages that this or an earlier durable version protects.
+   */
+  keepGrowth(state: Uint8Array): void;
   /**
    * Appends the version and ends the capture. `known` is what the next scan compares with; undefined for kind `gone`, which
    * forgets the path. The path of `known` must equal the draft's.
@@ -283,8 +290,11 @@ export interface LastReceipt {
   readonly copies: number;
 }
 
-/** Why the state that a reference stood for can no longer be had: its file changed, or went, before there was room. */
-export type LostReason = 'reference-changed' | 'reference-gone';
+/**
+ * Why a state can no longer be had: its file changed, or went, before there was room for it; or (`growing-torn`) it was captured while it
+ * grew, and what came before the appended part had changed meanwhile, so that version may mix two states.
+ */
+export type LostReason = 'reference-changed' | 'reference-gone' | 'growing-torn';
 
 export interface LostVersion {
   /** Number of the version in queue order. */

@@ -30,7 +30,7 @@ export async function selfRestore(agent: Agent, request: RestoreRequest, emit: E
   const startedMs = clock.nowMs();
   await connected(uplink, signal);
   const wanted = await Promise.all(request.paths.map((text) => namesOf(agent, fromText(text, '/'))));
-  const total = { files: 0, bytes: 0, directories: 0, links: 0, same: 0, failed: 0 };
+  const total = { files: 0, bytes: 0, directories: 0, links: 0, same: 0, growing: 0, failed: 0 };
   const found = new Set<BytePath>();
   const run = async (paths: readonly BytePath[], place: (unit: BytePath) => Promise<Place>) => {
     const files = ownFiles(uplink, identity, request.atMs, paths);
@@ -89,9 +89,9 @@ async function restoreOne(
   found: Set<BytePath>,
   emit: Emit,
   signal: AbortSignal,
-): Promise<Omit<RestoreSummary, 'same'> & { same: number }> {
+): Promise<RestoreSummary> {
   const first = await files.next();
-  if (first.done === true) return { files: 0, bytes: 0, directories: 0, links: 0, same: 0, failed: 0 };
+  if (first.done === true) return { files: 0, bytes: 0, directories: 0, links: 0, same: 0, growing: 0, failed: 0 };
   const unit = paths[0] ?? first.value.path;
   const { root, placement, shown } = await place(unit);
   const writer = await RestoreWriter.open({

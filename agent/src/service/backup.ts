@@ -177,6 +177,7 @@ async function captureAll(
   signal: AbortSignal,
 ): Promise<number> {
   const { host, queue, problems, references, identity, clock } = agent;
+  const startedMs = clock.nowMs();
   const progress = (bytes: number) => emit({ event: 'progress', files: tally.files, bytes: Math.max(bytes, tally.bytes) });
   const vanished = new Set<BytePath>();
   const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
@@ -196,12 +197,13 @@ async function captureAll(
       same: (item: FoundItem) => countSame(tally, item),
       problem: (path: BytePath, problem: Problem) => named(path, problem, true),
     };
-    const tasks = immediate(unlessStopped(scan(host, queue, source, at), signal), source, on);
+    const tasks = immediate(unlessStopped(scan(host, queue, source, startedMs, at), signal), source, on);
     await capturer.run(tasks, signal);
     for (let look = 1; look <= looksAgain && vanished.size > 0; look += 1) {
       const moved = [...vanished];
       vanished.clear();
-      for (const path of moved) await capturer.run(immediate(unlessStopped(scan(host, queue, source, path), signal), source, on), signal);
+      for (const path of moved)
+        await capturer.run(immediate(unlessStopped(scan(host, queue, source, startedMs, path), signal), source, on), signal);
     }
     for (const path of vanished) await named(path, changingProblem(looksAgain), true);
     vanished.clear();
@@ -217,7 +219,7 @@ function interrupted(): AgentError {
 
 async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit, signal: AbortSignal): Promise<void> {
   for (const { source, at } of roots) {
-    for await (const change of scan(agent.host, agent.queue, source, at)) {
+    for await (const change of scan(agent.host, agent.queue, source, agent.clock.nowMs(), at)) {
       if (signal.aborted) throw interrupted();
       if (change.type === 'problem') await named(change.path, change.problem, false);
       else if (change.type === 'same') countSame(tally, change.item);

@@ -66,8 +66,8 @@ async function* waiting(parts: ReferencePassParts, signal: AbortSignal): AsyncGe
 type Seen = Extract<Change, { type: 'put' | 'same' }>;
 
 /** The one change at this very path, without what lies below it. */
-async function lookAgain({ host, queue }: ReferencePassParts, source: Source, path: BytePath): Promise<Change | undefined> {
-  for await (const change of scan(host, queue, source, path)) return change;
+async function lookAgain({ host, queue, clock }: ReferencePassParts, source: Source, path: BytePath): Promise<Change | undefined> {
+  for await (const change of scan(host, queue, source, clock.nowMs(), path)) return change;
   return undefined;
 }
 

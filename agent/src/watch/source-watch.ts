@@ -109,9 +109,9 @@ export class SourceWatch {
         tally.failed += 1;
         await problems.set(path, problem);
       },
-      rescan: (folder) => unlessStopped(scan(host, queue, this.source, folder), signal),
+      rescan: (folder) => unlessStopped(scan(host, queue, this.source, clock.nowMs(), folder), signal),
     };
-    await capturer.run(settled(unlessStopped(scan(host, queue, this.source, at), signal), parts), signal);
+    await capturer.run(settled(unlessStopped(scan(host, queue, this.source, clock.nowMs(), at), signal), parts), signal);
     if (!signal.aborted) await sweep.finish();
     return tally;
   }

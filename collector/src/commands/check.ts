@@ -41,7 +41,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   const agents = options.agent === undefined ? everyHistory((await open.vault.agents()).agents) : [await open.vault.history(options.agent)];
   const progress = output.progress('checked');
   const totals = share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
-  const all = { files: 0, bytes: 0, failed: 0 };
+  const all = { files: 0, bytes: 0, failed: 0, growing: 0 };
   const heads = new HeadCollection();
   try {
     for (const agent of agents) {
@@ -63,6 +63,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
       all.files += done.files;
       all.bytes += done.bytes;
       all.failed += done.failed;
+      all.growing += done.growing;
     }
   } finally {
     progress.done();
@@ -71,7 +72,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   for (const { code, message } of contradictions) await output.result({ event: 'forked', code, message }, `FORKED  ${message} [${code}]`);
   await output.result(
     { event: 'summary', ...all, heads: heads.size, forked: contradictions.length },
-    `${all.files} files, ${formatBytes(all.bytes)} read back, opened and equal to what was signed`,
+    `${all.files} files, ${formatBytes(all.bytes)} read back, opened and equal to what was signed${growingText(all.growing)}`,
   );
   const [forked] = contradictions;
   if (forked !== undefined) throw forked;
@@ -81,6 +82,10 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
       `${all.failed} files do not come back as they were captured; each is named above; run \`aliquot fsck\` on the collector`,
     );
   }
+}
+
+function growingText(growing: number): string {
+  return growing === 0 ? '' : ` (${growing} captured while growing, which have no hash of the whole: each piece by itself)`;
 }
 
 /** Every so many files from a random one on: as many as asked, and never none of an agent that has files. */

@@ -108,7 +108,8 @@ function rowText(row: NameRow): string {
 
 function versionText(row: NameRow): string {
   const what = row.kind === 'gone' ? 'deleted'.padStart(13) : String(row.size).padStart(13);
-  return `${timeText(row.versionTimeMs)}  ${what}  ${timeText(mtimeMs(row))}  ${row.version}`;
+  const growing = row.completion === 'growing' ? '  (captured while growing)' : '';
+  return `${timeText(row.versionTimeMs)}  ${what}  ${timeText(mtimeMs(row))}  ${row.version}${growing}`;
 }
 
 function timeText(ms: number): string {

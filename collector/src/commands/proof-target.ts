@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { pathText, printable } from '@aliquot/shared/cli/format';
 import { RestoreError } from '@aliquot/shared/restore/errors';
-import type { FileSpec, RestoreTarget } from '@aliquot/shared/restore/writer';
+import { type FileSpec, isProvedBy, type RestoreTarget } from '@aliquot/shared/restore/writer';
 
 /**
  * A restore target that writes no file: it hands each file's bytes to `take` and compares size and hash at the end, so `check`
@@ -19,7 +19,7 @@ export function proofTarget(take: (bytes: Uint8Array) => Promise<void>): Restore
           await take(bytes);
         },
         async finish() {
-          if (size !== spec.size || !hash.digest().equals(spec.sha256)) throw damaged(spec);
+          if (size !== spec.size || !isProvedBy(spec, hash.digest())) throw damaged(spec);
           return 'written';
         },
         async abort() {},

@@ -117,15 +117,16 @@ async function tell(
   for (const { path, error } of failures) {
     await output.result({ event: 'failed', path: pathText(path), code: error.code, message: error.message });
   }
-  const { files, bytes, directories, links, same, failed } = summary;
+  const { files, bytes, directories, links, same, growing, failed } = summary;
   const also = [
     directories > 0 ? `${directories} folders` : '',
     links > 0 ? `${links} links` : '',
     same > 0 ? `${same} were there already` : '',
+    growing > 0 ? `${growing} captured while growing, proved piece by piece: they have no hash of the whole` : '',
   ];
   const extra = also.filter((text) => text !== '').join(', ');
   await output.result(
-    { event: 'summary', files, bytes, failed, directories, links, same },
+    { event: 'summary', files, bytes, failed, directories, links, same, growing },
     `${files} files, ${formatBytes(bytes)} restored and proved, below ${printable(to)}${extra === '' ? '' : ` (${extra})`}`,
   );
   if (failed > 0) throw new PartialError(`${failed} ${failed === 1 ? 'name' : 'names'} could not be restored; each is named above`);

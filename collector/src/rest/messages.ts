@@ -109,7 +109,7 @@ export const nameRow = z.object({
   mode: count,
   linkTarget: base64,
   class: z.string(),
-  completion: z.enum(['assumed', 'proven']),
+  completion: z.enum(['assumed', 'proven', 'growing']),
   capturedAtMs: timeMs,
   versionTimeMs: timeMs,
   receivedAtMs: timeMs,

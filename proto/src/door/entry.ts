@@ -1,5 +1,6 @@
 /** FORMAT.md, "Entry", "ListPart", "ReadPart" and "EntryDraft". */
 import {
+  HASH_BYTES,
   MAX_CLASS_CHARS,
   MAX_ENTRY_BYTES,
   MAX_INLINE_REFS,
@@ -10,7 +11,7 @@ import {
   TAG_BYTES,
 } from '../limits.ts';
 import type { Completion, Content, Entry, EntryDraft, EntryKind, ListPart, Platform, ReadPart } from '../types.ts';
-import { bytes, fileId, hash, hashes, sourceId } from './bytes.ts';
+import { bytes, fileId, hashes, sourceId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { inlineContent, plainSizeOf } from './common.ts';
 import { checked, type Field, object, optional, refusal, version } from './field.ts';
@@ -18,7 +19,7 @@ import { v1 } from './generated.ts';
 import { choice, counter, nanoseconds, text, timeMs, uint, uint32 } from './scalar.ts';
 
 const kind: Field<EntryKind> = choice<EntryKind>({ file: 1, directory: 2, symlink: 3, gone: 4 });
-const completion: Field<Completion> = choice<Completion>({ assumed: 1, proven: 2 });
+const completion: Field<Completion> = choice<Completion>({ assumed: 1, proven: 2, growing: 3 });
 const platform: Field<Platform> = choice<Platform>({ posix: 1, windows: 2 });
 const policyClass = text(1, MAX_CLASS_CHARS, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens');
 
@@ -27,6 +28,11 @@ function checkSize(value: { kind: EntryKind; size: number; content: Content }, l
   if (plainSizeOf(value.content) !== value.size)
     throw refusal('FORMAT_MALFORMED', label, 'has a size that its references do not add up to');
   if (value.kind !== 'file' && value.content.refs.length > 0) throw refusal('FORMAT_MALFORMED', label, `is a ${value.kind} with content`);
+}
+
+/** Only a file can be captured while it grows. */
+function checkGrowing({ kind, completion }: { kind: EntryKind; completion: Completion }, label: string): void {
+  if (completion === 'growing' && kind !== 'file') throw refusal('FORMAT_MALFORMED', label, `is a ${kind} that grows`);
 }
 
 /** The clear part of a version and its two sealed parts, as one leaf of a commit. */
@@ -51,6 +57,7 @@ export const { encode: encodeEntry, decode: decodeEntry } = codec<Entry>(
     (entry, label) => {
       checkSize(entry, label);
       const sealed = entry.sealedRead.length > TAG_BYTES;
+      checkGrowing(entry, label);
       if (sealed !== (entry.kind === 'file') || (!sealed && entry.sealedRead.length > 0)) {
         throw refusal('FORMAT_MALFORMED', label, 'must have a read part exactly when it is a file');
       }
@@ -88,9 +95,14 @@ export const { encode: encodeListPart, decode: decodeListPart } = codec<ListPart
   maxBytes: MAX_SEALED_LIST_BYTES,
 });
 
+/** Empty where the whole file was not read at once. Which versions those are, the entry says. */
+const wholeHash: Field<Uint8Array> = checked(bytes(0, HASH_BYTES), (value, label) => {
+  if (value.length !== 0 && value.length !== HASH_BYTES) throw refusal('FORMAT_MALFORMED', label, 'is neither a hash nor empty');
+});
+
 const readPart: Field<ReadPart> = object<ReadPart>(
   'ReadPart',
-  { sha256: hash, keys: hashes(0, MAX_INLINE_REFS) },
+  { sha256: wholeHash, keys: hashes(0, MAX_INLINE_REFS) },
   { impliedVersion: true },
 );
 
@@ -127,6 +139,10 @@ export const { encode: encodeEntryDraft, decode: decodeEntryDraft } = codec<Entr
       }
       if (draft.read !== undefined && draft.read.keys.length !== draft.content.refs.length) {
         throw refusal('FORMAT_MALFORMED', label, 'must have one key for each reference');
+      }
+      checkGrowing(draft, label);
+      if (draft.read !== undefined && (draft.read.sha256.length === 0) !== (draft.completion === 'growing')) {
+        throw refusal('FORMAT_MALFORMED', label, 'must have a hash exactly when it does not grow');
       }
       if (draft.list.linkTarget.length > 0 !== (draft.kind === 'symlink')) {
         throw refusal('FORMAT_MALFORMED', label, 'must have a link target exactly when it is a symlink');

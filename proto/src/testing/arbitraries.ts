@@ -87,7 +87,10 @@ const listPart = fc
   })
   .map((part): proto.ListPart => (part.platform === 'windows' ? { ...part, mode: 0 } : { ...part, attributes: 0 }));
 
-const readPart = fc.record<proto.ReadPart>({ sha256: hash, keys: fc.array(hash, { maxLength: 6 }) });
+const readPart = fc.record<proto.ReadPart>({
+  sha256: fc.oneof(hash, fc.constant(new Uint8Array(0))),
+  keys: fc.array(hash, { maxLength: 6 }),
+});
 
 const entryDraft = fc
   .record({
@@ -102,11 +105,14 @@ const entryDraft = fc
     sha256: hash,
     key: hash,
     target: nonZero(1),
+    grows: fc.boolean(),
   })
-  .map(({ sha256, key, target, ...value }): proto.EntryDraft => {
+  .map(({ sha256, key, target, grows, ...value }): proto.EntryDraft => {
     const list = { ...value.list, linkTarget: value.kind === 'symlink' ? target : new Uint8Array(0) };
     if (value.kind !== 'file') return { ...value, list, size: 0, content: noContent, read: undefined };
-    return { ...value, list, size: sizeOf(value.content), read: { sha256, keys: value.content.refs.map(() => key) } };
+    const keys = value.content.refs.map(() => key);
+    if (grows) return { ...value, completion: 'growing', list, size: sizeOf(value.content), read: { sha256: new Uint8Array(0), keys } };
+    return { ...value, list, size: sizeOf(value.content), read: { sha256, keys } };
   });
 
 const commitHeader = fc

@@ -39,11 +39,14 @@ export function entryKey(purpose: WrapPurpose, commitKey: Uint8Array, entry: Pic
  * The zero nonce is safe: commit keys are random for each commit and the salt for each entry, so a key seals one message.
  *
  * @returns The encoded `Entry`: what is hashed, signed and stored verbatim.
- * @throws CommitError `COMMIT_ENTRY_KEYS`; FormatError when kind, size and content do not fit together.
+ * @throws CommitError `COMMIT_ENTRY_KEYS`, `COMMIT_ENTRY_HASH`; FormatError when kind, size and content do not fit together.
  */
 export function sealEntry(draft: EntryDraft, listKey: Uint8Array, readKey: Uint8Array, random: Random): Uint8Array {
   const { list, read, ...fields } = draft;
-  if (read !== undefined) checkKeyCount(read, draft.content);
+  if (read !== undefined) {
+    checkKeyCount(read, draft.content);
+    checkHash(read, draft);
+  }
   const clear: Entry = {
     version: 1,
     salt: random.bytes(SALT_BYTES),
@@ -72,21 +75,32 @@ export function openListWith(entry: Entry, key: Uint8Array): ListPart {
   return decodeListPart(open('list', entry, key, entry.sealedList));
 }
 
-/** Hash and content keys of a file's entry. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_KEYS`. */
+/** Hash and content keys of a file's entry. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_KEYS`, `COMMIT_ENTRY_HASH`. */
 export function openRead(entry: Entry, readKey: Uint8Array): ReadPart {
   return openReadWith(entry, entryKey('read', readKey, entry));
 }
 
-/** The same, by the entry's own key, as a grant holds it. Seam: for grants. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_KEYS`. */
+/** The same, by the entry's own key, as a grant holds it. Seam: for grants. @throws CommitError `COMMIT_ENTRY_SEALED`, `COMMIT_ENTRY_KEYS`, `COMMIT_ENTRY_HASH`. */
 export function openReadWith(entry: Entry, key: Uint8Array): ReadPart {
   const read = decodeReadPart(open('read', entry, key, entry.sealedRead));
   checkKeyCount(read, entry.content);
+  checkHash(read, entry);
   return read;
 }
 
 function checkKeyCount(read: ReadPart, content: Content): void {
   if (read.keys.length !== content.refs.length) {
     throw new CommitError('COMMIT_ENTRY_KEYS', `an entry has ${read.keys.length} keys for ${content.refs.length} references`);
+  }
+}
+
+/** A version without the hash of its whole says so where everybody sees it, and no other goes without. */
+function checkHash(read: ReadPart, { completion }: Pick<Entry, 'completion'>): void {
+  if ((read.sha256.length === 0) !== (completion === 'growing')) {
+    throw new CommitError(
+      'COMMIT_ENTRY_HASH',
+      `an entry that is ${completion} has ${read.sha256.length === 0 ? 'no hash' : 'a hash'} of its whole`,
+    );
   }
 }
 

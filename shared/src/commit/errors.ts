@@ -21,6 +21,8 @@ export type CommitErrorCode =
   | 'COMMIT_INCOMPLETE'
   /** An entry has not one key for each of its references. */
   | 'COMMIT_ENTRY_KEYS'
+  /** An entry has no hash of its whole although it does not say that it grew, or the other way round. */
+  | 'COMMIT_ENTRY_HASH'
   /** The commit holds no wrap for this key: it was not meant to open it, or the wrap was removed. */
   | 'COMMIT_NO_WRAP'
   /** Names or keys of an entry do not open: a wrong key, or the entry was altered. */

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { flipped, noise, toHex } from '../../test/bytes.ts';
 import { testVault } from '../../test/vault.ts';
 import { sha256 } from '../crypto/primitives.ts';
-import { type BuiltContent, buildContent, type KeyedRef, openPage, walkContent } from './pages.ts';
+import { type BuiltContent, buildContent, ContentBuilder, type KeyedRef, openPage, type SealedPage, walkContent } from './pages.ts';
 
 const vault = testVault('ours');
 const { vaultId } = vault.keys;
@@ -154,5 +154,35 @@ describe('a page that was touched', () => {
 
   it('passes on why a page could not be fetched', async () => {
     await expect(walked(built, new Map())).rejects.toThrow('no such page');
+  });
+});
+
+describe('a content that grows', () => {
+  it('P2: left and taken up again at any chunks gives what it gives in one go', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 1500 }), { maxLength: 5 }), (lengths) => {
+        let builder = new ContentBuilder(vault.keys);
+        const pages: SealedPage[] = [];
+        let count = 0;
+        for (const length of lengths) {
+          builder = new ContentBuilder(vault.keys, builder.open);
+          for (const end = count + length; count < end; count += 1) pages.push(...builder.push(all[count] as KeyedRef));
+          const grown = builder.finish();
+          const whole = buildContent(vault.keys, all.slice(0, count));
+          expect(grown.content).toEqual(whole.content);
+          expect(grown.keys).toEqual(whole.keys);
+          const stored = new Set([...pages, ...grown.pages].map(({ id }) => toHex(id)));
+          expect(whole.pages.filter(({ id }) => !stored.has(toHex(id)))).toEqual([]);
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('holds one open page a level, and seals only the last pages anew', () => {
+    const builder = new ContentBuilder(vault.keys);
+    for (const one of all) builder.push(one);
+    expect(builder.open.flat().length).toBeLessThan(2 * 1024);
+    expect(builder.finish().pages.length).toBeLessThanOrEqual(2);
   });
 });

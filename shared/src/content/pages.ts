@@ -40,36 +40,79 @@ const PAGE_CUT_BELOW = Math.floor(2 ** 32 / 192);
  * @throws SealError `SEAL_EPOCH_UNKNOWN`.
  */
 export function buildContent(keys: VaultKeys, items: readonly KeyedRef[]): BuiltContent {
-  const pages = new Map<string, SealedPage>();
-  let level: readonly KeyedRef[] = items;
-  let depth = 0;
-  while (level.length > INLINE_REFS) {
-    const above: KeyedRef[] = [];
-    for (const run of pageRuns(level)) {
-      const page = sealPage(keys, depth, run);
-      pages.set(Buffer.from(page.id).toString('latin1'), page);
-      above.push({ ref: refOf(page), key: page.key });
-    }
-    level = above;
-    depth += 1;
-  }
-  return {
-    content: { depth, refs: level.map((item) => item.ref) },
-    keys: level.map((item) => item.key),
-    pages: [...pages.values()],
-  };
+  const builder = new ContentBuilder(keys);
+  const pages = items.flatMap((item) => builder.push(item));
+  const end = builder.finish();
+  return { ...end, pages: [...pages, ...end.pages] };
 }
 
-function* pageRuns(items: readonly KeyedRef[]): Generator<readonly KeyedRef[]> {
-  let start = 0;
-  for (let end = 1; end <= items.length; end += 1) {
-    const count = end - start;
-    const last = items[end - 1];
-    const cut = last !== undefined && count >= PAGE_MIN_REFS && (count >= PAGE_MAX_REFS || endsPage(last.ref.id));
-    if (cut || end === items.length) {
-      yield items.slice(start, end);
-      start = end;
+/** A content that is not complete: what stands behind the last closed page of each level, chunks first. Bare keys: as secret as the file. */
+export type OpenContent = readonly (readonly KeyedRef[])[];
+
+/**
+ * The same as `buildContent`, one chunk at a time: holds at most one open page a level, whatever the size of the file, and can be taken
+ * up again where it was left. So whoever appends to a huge file needs neither its content nor its list of chunks.
+ */
+export class ContentBuilder {
+  readonly #keys: VaultKeys;
+  /** Level `n + 1` is there once a page of level `n` was closed. */
+  readonly #levels: KeyedRef[][];
+  readonly #sealed = new Set<string>();
+
+  /** @param open What an earlier builder of the same vault had open. */
+  constructor(keys: VaultKeys, open: OpenContent = []) {
+    this.#keys = keys;
+    this.#levels = open.map((level) => [...level]);
+    if (this.#levels.length === 0) this.#levels.push([]);
+  }
+
+  /** What is open now. Later pushes do not change it. */
+  get open(): OpenContent {
+    return this.#levels.map((level) => [...level]);
+  }
+
+  /**
+   * Takes the next chunk. The answer are the pages that it closed, lower ones first, each once.
+   *
+   * @throws SealError `SEAL_EPOCH_UNKNOWN`.
+   */
+  push(item: KeyedRef): SealedPage[] {
+    const pages: SealedPage[] = [];
+    this.#push(0, item, pages);
+    return pages;
+  }
+
+  /** The content with what is open now as its end, and the pages for that. The builder stays as it is and may go on. */
+  finish(): BuiltContent {
+    const end = new ContentBuilder(this.#keys, this.#levels);
+    for (const name of this.#sealed) end.#sealed.add(name);
+    const pages: SealedPage[] = [];
+    for (let depth = 0; ; depth += 1) {
+      const level = end.#levels[depth] ?? [];
+      if (end.#levels.length === depth + 1 && level.length <= INLINE_REFS) {
+        return { content: { depth, refs: level.map(({ ref }) => ref) }, keys: level.map(({ key }) => key), pages };
+      }
+      if (level.length > 0) end.#close(depth, pages);
     }
+  }
+
+  #push(depth: number, item: KeyedRef, pages: SealedPage[]): void {
+    let level = this.#levels[depth];
+    if (level === undefined) {
+      level = [];
+      this.#levels.push(level);
+    }
+    level.push(item);
+    if (level.length >= PAGE_MIN_REFS && (level.length >= PAGE_MAX_REFS || endsPage(item.ref.id))) this.#close(depth, pages);
+  }
+
+  #close(depth: number, pages: SealedPage[]): void {
+    const page = sealPage(this.#keys, depth, this.#levels[depth] ?? []);
+    this.#levels[depth] = [];
+    const name = Buffer.from(page.id).toString('latin1');
+    if (!this.#sealed.has(name)) pages.push(page);
+    this.#sealed.add(name);
+    this.#push(depth + 1, { ref: refOf(page), key: page.key }, pages);
   }
 }
 

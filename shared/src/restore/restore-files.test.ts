@@ -92,7 +92,7 @@ describe.runIf(process.platform !== 'win32')('restoring files', () => {
     const { root, summary, failures } = await restore(shelf, items, { onProgress: ({ bytes: done }) => seen.push(done) });
     const big = Buffer.concat(pieces(5000));
     expect(failures).toEqual([]);
-    expect(summary).toEqual({ files: 4, same: 0, directories: 1, links: 1, bytes: 5 + 8 + big.length, failed: 0 });
+    expect(summary).toEqual({ files: 4, same: 0, growing: 0, directories: 1, links: 1, bytes: 5 + 8 + big.length, failed: 0 });
     expect(readdirSync(join(root, 'd')).sort()).toEqual(['empty', 'link', 'paged', 'repeated', 'small']);
     expect(readFileSync(join(root, 'd/paged'))).toEqual(big);
     expect(readFileSync(join(root, 'd/repeated'), 'utf8')).toBe('aabbaaaa');

@@ -38,6 +38,8 @@ export interface RestoreSummary {
   readonly files: number;
   /** Of `files`, those whose exact bytes were there before. */
   readonly same: number;
+  /** Of `files`, those captured while they grew: every chunk proved itself, and there is no hash of the whole to compare with. */
+  readonly growing: number;
   readonly directories: number;
   readonly links: number;
   /** Plaintext bytes of the files given back. */
@@ -69,7 +71,7 @@ class RestoreRun {
   readonly #request: RestoreRequest;
   readonly #sinks = new Map<Job, FileSink>();
   #fatal: { readonly error: unknown } | undefined;
-  #counts = { files: 0, same: 0, directories: 0, links: 0, bytes: 0, failed: 0 };
+  #counts = { files: 0, same: 0, growing: 0, directories: 0, links: 0, bytes: 0, failed: 0 };
   #writtenBytes = 0;
 
   constructor(request: RestoreRequest) {
@@ -151,6 +153,7 @@ class RestoreRun {
     this.#counts.files += 1;
     this.#counts.bytes += job.item.entry.size;
     if (outcome === 'same') this.#counts.same += 1;
+    if (job.item.read?.sha256.length === 0) this.#counts.growing += 1;
     this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes });
   }
 

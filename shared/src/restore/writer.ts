@@ -33,6 +33,7 @@ export interface FileSpec {
   readonly mtimeNs: bigint;
   readonly mode: number;
   readonly size: number;
+  /** Empty: nobody read the whole at once when it was captured (`growing`); then every chunk proves itself, and the size the rest. */
   readonly sha256: Uint8Array;
 }
 
@@ -55,6 +56,11 @@ export interface FileSink {
 export interface FolderFailure {
   readonly path: Uint8Array;
   readonly error: RestoreError;
+}
+
+/** Whether bytes of this hash are the recorded ones. Without a recorded hash the chunks alone prove them: each by its own key and id. */
+export function isProvedBy({ sha256 }: Pick<FileSpec, 'sha256'>, digest: Buffer): boolean {
+  return sha256.length === 0 || digest.equals(sha256);
 }
 
 /** Where restored versions go: a folder tree (`RestoreWriter`), or only a proof that they could be restored. */
@@ -173,7 +179,8 @@ export class RestoreWriter implements RestoreTarget {
   }
 
   async #complete(spec: FileSpec, final: Buffer, sink: Sink): Promise<Outcome> {
-    if (sink.size !== spec.size || !sink.digest().equals(spec.sha256)) {
+    const digest = sink.digest();
+    if (sink.size !== spec.size || !isProvedBy(spec, digest)) {
       throw new RestoreError(
         'RESTORE_DAMAGED',
         `${textOf(spec)} came back changed: its bytes are not those that were captured; nothing was written`,
@@ -182,7 +189,7 @@ export class RestoreWriter implements RestoreTarget {
     // A PC with Windows has no such bits: its files get the usual mode here.
     const mode = spec.platform === 'windows' ? 0o666 & ~process.umask() : spec.mode & 0o1777;
     const there = await this.#lookAt(final);
-    if (there?.kind === 'file' && (await this.#holds(final, spec))) {
+    if (there?.kind === 'file' && (await this.#holds(final, spec.size, digest))) {
       await sink.discard();
       await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
       if (this.#host === 'posix') await this.#port.chmod(final, mode);
@@ -222,19 +229,19 @@ export class RestoreWriter implements RestoreTarget {
     );
   }
 
-  /** Whether the file that is there has exactly the recorded bytes. */
-  async #holds(final: Buffer, spec: FileSpec): Promise<boolean> {
+  /** Whether the file that is there has exactly the bytes of this hash. */
+  async #holds(final: Buffer, size: number, digest: Buffer): Promise<boolean> {
     const file = await this.#port.open(final, 'readNoFollow');
     try {
-      if ((await file.facts()).size !== spec.size) return false;
+      if ((await file.facts()).size !== size) return false;
       const hash = createHash('sha256');
-      for (let at = 0; at < spec.size; ) {
-        const bytes = await readFully(file, at, Math.min(1 << 20, spec.size - at));
+      for (let at = 0; at < size; ) {
+        const bytes = await readFully(file, at, Math.min(1 << 20, size - at));
         if (bytes.length === 0) return false;
         hash.update(bytes);
         at += bytes.length;
       }
-      return hash.digest().equals(spec.sha256);
+      return hash.digest().equals(digest);
     } finally {
       await file.close();
     }

@@ -132,12 +132,13 @@ export class ModelDisk implements SourcePort {
     return toStat(this.#handle(descriptor).inode);
   }
 
-  read(descriptor: number, into: Uint8Array, offset: number, length: number): number {
+  read(descriptor: number, into: Uint8Array, offset: number, length: number, position?: number): number {
     this.#step('read');
     const file = this.#handle(descriptor);
-    const piece = file.inode.content.subarray(file.at, file.at + Math.min(length, pieceBytes));
+    const at = position ?? file.at;
+    const piece = file.inode.content.subarray(at, at + Math.min(length, pieceBytes));
     into.set(piece, offset);
-    file.at += piece.length;
+    if (position === undefined) file.at += piece.length;
     return piece.length;
   }
 
