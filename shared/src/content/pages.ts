@@ -35,7 +35,7 @@ const PAGE_CUT_BELOW = Math.floor(2 ** 32 / 192);
  * Turns a version's chunks, in order, into what its entry names: the refs themselves, or pages, or pages of pages.
  *
  * Pages are cut by the chunk ids (content-defined, like the chunks), so a change in the middle of a huge file makes one
- * or two new pages on each level, and all others are already stored.
+ * or two new pages on each level, and all others are already stored. Test only: capture uses `ContentBuilder`, which takes them one at a time.
  *
  * @throws SealError `SEAL_EPOCH_UNKNOWN`.
  */
