@@ -6,7 +6,7 @@ import {
   checkServerBody,
   decodeServerFrame,
   encodeClientFrame,
-  encodeFrame,
+  encodeFrameHead,
   FormatError,
   type ServerFrame,
   type Signed,
@@ -24,7 +24,6 @@ import type { Connect, MessageSocket } from './socket.ts';
 import type { Timers } from './timers.ts';
 import type { TrustStore } from './trust.ts';
 
-const EMPTY = new Uint8Array(0);
 /** Hello to `ready`: two round trips, on the slowest line that can carry a backup. */
 const HANDSHAKE_MS = 30_000;
 
@@ -142,24 +141,26 @@ export class Session {
   }
 
   /** Sends a frame that gets no answer. */
-  send(frame: ClientFrame, body: Uint8Array = EMPTY): Promise<void> {
+  send(frame: ClientFrame, ...body: readonly Uint8Array[]): Promise<void> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     if (this.#sealer === undefined || this.#socket === undefined)
       return Promise.reject(new UplinkError('UPLINK_OFFLINE', 'no session yet'));
-    const message = this.#sealer.seal(encodeFrame(encodeClientFrame(frame), body));
-    this.#parts.onSent(message.length, frame.type === 'chunks' ? body.length : 0);
+    const bytes = lengthOf(body);
+    const message = this.#sealer.seal(encodeFrameHead(encodeClientFrame(frame), bytes), ...body);
+    this.#parts.onSent(message.length, frame.type === 'chunks' ? bytes : 0);
     const socket = this.#socket;
     return this.#watch.during(() => socket.send(message));
   }
 
-  /** Sends sealed items once the collector has room for them. The body must fit the collector's whole credit. */
-  async sendItems(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
+  /** Sends sealed items, whose bytes are the parts of the body, once the collector has room for them. They must fit its whole credit. */
+  async sendItems(frame: Extract<ClientFrame, { type: 'chunks' }>, body: readonly Uint8Array[]): Promise<void> {
     await this.#parts.pace?.beforeSending(this.#ending.signal);
-    while (this.#credit < body.length && this.#ended === undefined) {
+    const bytes = lengthOf(body);
+    while (this.#credit < bytes && this.#ended === undefined) {
       await this.#awaited(() => new Promise<void>((resolve) => this.#creditWaiters.push(resolve)));
     }
-    this.#credit -= body.length;
-    await this.send(frame, body);
+    this.#credit -= bytes;
+    await this.send(frame, ...body);
   }
 
   /** Sends a request and resolves with its answer; `refused` comes as a frame, for the caller to judge. */
@@ -170,7 +171,7 @@ export class Session {
     });
     answer.catch(() => undefined); // awaited below, unless sending fails first
     try {
-      await this.send(make(requestId), body);
+      await this.send(make(requestId), ...(body === undefined ? [] : [body]));
       return (await this.#awaited(() => answer)).frame;
     } finally {
       this.#waiters.delete(requestId);
@@ -258,7 +259,7 @@ export class Session {
       signedHead: known?.signed,
       signedHeadCertificate: known?.certificate,
     };
-    this.#deliver(this.#sealer.seal(encodeFrame(encodeClientFrame(this.#handshake.auth(claim)))));
+    this.#deliver(this.#sealer.seal(encodeFrameHead(encodeClientFrame(this.#handshake.auth(claim)), 0)));
   }
 
   #dispatch(received: Received): void {
@@ -340,6 +341,10 @@ export class Session {
   #protocol(what: string): UplinkError {
     return new UplinkError('UPLINK_PROTOCOL', `the collector sent ${what}; update the older side`);
   }
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0);
 }
 
 /** Session and door errors in the uplink's words. */

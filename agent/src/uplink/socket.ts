@@ -48,6 +48,9 @@ export const connectWebSocket: Connect = (trust, listener) => {
     handshakeTimeout: CONNECT_MS,
     skipUTF8Validation: true,
     followRedirects: false,
+    // Masks keep scripts in browsers from choosing the bytes that a proxy sees (RFC 6455 section 10.3). Ours are ciphertext, which nobody
+    // chooses, and a mask of zeros spares both sides a pass over all of them.
+    generateMask: (mask) => void mask.fill(0),
     createConnection: (options: unknown) =>
       hurry(dial(options as TcpNetConnectOpts & ConnectionOptions, url.protocol === 'wss:'), (error) => {
         failure ??= connectionError(trust, error);

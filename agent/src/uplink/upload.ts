@@ -69,7 +69,7 @@ export class Uploader {
   async #flush(): Promise<void> {
     if (this.#items.length === 0) return;
     const items = this.#items;
-    const body = this.#bodies.length === 1 && this.#bodies[0] !== undefined ? this.#bodies[0] : Buffer.concat(this.#bodies, this.#bytes);
+    const body = this.#bodies;
     this.#items = [];
     this.#bodies = [];
     this.#bytes = 0;

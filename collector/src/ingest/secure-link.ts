@@ -2,15 +2,14 @@ import {
   type ClientFrame,
   checkClientBody,
   decodeClientFrame,
-  encodeFrame,
+  encodeFrameHead,
   encodeServerFrame,
   type ServerFrame,
   splitFrame,
 } from '@aliquot/proto';
+import { release } from '@aliquot/shared/crypto/release';
 import { FrameOpener, FrameSealer, type SessionKeys } from '@aliquot/shared/session/frames';
 import type { Channel } from './channel.ts';
-
-const EMPTY = new Uint8Array(0);
 
 /** A frame as it came out of its seal. */
 export interface Received {
@@ -31,13 +30,19 @@ export class SecureLink {
   }
 
   /** Sealing and queueing happen at once, so frames leave in the order of the calls; resolves when the network took the frame. */
-  send(frame: ServerFrame, body: Uint8Array = EMPTY): Promise<void> {
-    return this.#channel.send(this.#sealer.seal(encodeFrame(encodeServerFrame(frame), body)));
+  send(frame: ServerFrame, ...body: readonly Uint8Array[]): Promise<void> {
+    const bytes = body.reduce((sum, part) => sum + part.length, 0);
+    return this.#channel.send(this.#sealer.seal(encodeFrameHead(encodeServerFrame(frame), bytes), ...body));
   }
 
-  /** Throws SessionError when the message is not the next one of the other side, FormatError when the frame in it is malformed. */
+  /**
+   * Takes the message over. Throws SessionError when it is not the next one of the other side, FormatError when the frame in it is
+   * malformed.
+   */
   open(message: Uint8Array): Received {
-    const { header, body } = splitFrame(this.#opener.open(message));
+    const plain = this.#opener.open(message);
+    release(message);
+    const { header, body } = splitFrame(plain);
     const frame = decodeClientFrame(header);
     checkClientBody(frame, body);
     return { frame, body };

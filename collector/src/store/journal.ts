@@ -6,7 +6,7 @@ import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { StoreError } from './errors.ts';
-import { appending, flushing, joined } from './journal-io.ts';
+import { appending, flushing } from './journal-io.ts';
 import { corrupt, listPacks, type ReplayItem, soundEnd, soundRecords } from './journal-scan.ts';
 import { type PackSource, packFileName, ReadOnlyPack, readFooter, readIndex } from './pack-source.ts';
 import { comparePositions, type Position } from './position.ts';
@@ -158,7 +158,7 @@ export class Journal {
       headers.push(header);
       parts.push(encodeRecordHeader(header, pack.salt), payload);
     }
-    let offset = await appending(pack.file, () => pack.file.append(...joined(parts)));
+    let offset = await appending(pack.file, () => pack.file.append(...parts));
     return headers.map((header) => {
       pack.index.add(header, offset);
       const position = { pack: pack.number, offset };
@@ -188,6 +188,11 @@ export class Journal {
       );
     }
     return { header, payload };
+  }
+
+  /** Bytes as they lie, nothing proved: fewer at the end of the pack. `salt` is what its record headers are checked with. */
+  readRun(position: Position, length: number): Promise<{ bytes: Buffer; salt: number }> {
+    return this.#using(position.pack, async (source, salt) => ({ bytes: await source.read(position.offset, length), salt }));
   }
 
   /**

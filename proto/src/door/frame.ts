@@ -14,12 +14,20 @@ export interface FrameParts {
 
 /** `u32 big-endian header length ‖ header ‖ body`. @throws FormatError `FORMAT_LIMIT` above the limits of frame or header. */
 export function encodeFrame(header: Uint8Array, body: Uint8Array = NO_BODY): Uint8Array {
-  checkLengths(header.length, LENGTH_BYTES + header.length + body.length);
-  const frame = new Uint8Array(LENGTH_BYTES + header.length + body.length);
-  new DataView(frame.buffer).setUint32(0, header.length);
-  frame.set(header, LENGTH_BYTES);
-  frame.set(body, LENGTH_BYTES + header.length);
+  const head = encodeFrameHead(header, body.length);
+  const frame = new Uint8Array(head.length + body.length);
+  frame.set(head);
+  frame.set(body, head.length);
   return frame;
+}
+
+/** What stands before a frame's body: for who seals head and body without joining them first. @throws FormatError as `encodeFrame`. */
+export function encodeFrameHead(header: Uint8Array, bodyBytes: number): Uint8Array {
+  checkLengths(header.length, LENGTH_BYTES + header.length + bodyBytes);
+  const head = new Uint8Array(LENGTH_BYTES + header.length);
+  new DataView(head.buffer).setUint32(0, header.length);
+  head.set(header, LENGTH_BYTES);
+  return head;
 }
 
 /** Takes a frame apart without copying. @throws FormatError when the lengths do not fit. */

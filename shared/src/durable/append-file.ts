@@ -1,9 +1,7 @@
-import { parentOf, readFully, writeFully } from './durable.ts';
+import { parentOf, readFully, writeFully, writePartsFully } from './durable.ts';
 import { FileError, fileError, withFileErrors } from './errors.ts';
 import type { FilePort, OpenFile, RawPath } from './file-port.ts';
 
-/** Below this many bytes the parts of one append are joined into one write. */
-const JOIN_BYTES = 64 * 1024;
 /** What `renew` holds in memory. */
 const RENEW_BYTES = 1024 * 1024;
 
@@ -64,17 +62,13 @@ export class AppendFile {
   append(...parts: readonly Uint8Array[]): Promise<number> {
     return this.#inTurn('append to', async () => {
       const start = this.#end;
-      let at = start;
       try {
-        for (const part of joined(parts)) {
-          await writeFully(this.#file, part, at);
-          at += part.length;
-        }
+        await writePartsFully(this.#file, parts, start);
       } catch (error) {
         await this.#cutBack(start);
         throw error;
       }
-      this.#end = at;
+      this.#end = start + parts.reduce((sum, part) => sum + part.length, 0);
       return start;
     });
   }
@@ -170,9 +164,4 @@ export class AppendFile {
     this.#last = turn.catch(() => undefined);
     return turn;
   }
-}
-
-function joined(parts: readonly Uint8Array[]): readonly Uint8Array[] {
-  const total = parts.reduce((sum, part) => sum + part.length, 0);
-  return parts.length > 1 && total <= JOIN_BYTES ? [Buffer.concat(parts, total)] : parts;
 }

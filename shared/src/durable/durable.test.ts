@@ -12,8 +12,9 @@ import {
   readWholeFile,
   removeDurably,
   writeFileDurably,
+  writePartsFully,
 } from './durable.ts';
-import { nodeFiles } from './file-port.ts';
+import { nodeFiles, type OpenFile } from './file-port.ts';
 
 const text = (path: string) => readFileSync(path, 'utf8');
 
@@ -184,5 +185,45 @@ describe.runIf(process.platform !== 'win32')('paths as bytes', () => {
     expect(joinRaw('/', 'a')).toBe('/a');
     expect(joinRaw(Buffer.from('/'), Buffer.from('a')).toString()).toBe('/a');
     expect(joinRaw('/b', Buffer.from('a')).toString()).toBe('/b/a');
+  });
+});
+
+describe('writing many parts', () => {
+  const parts = [0, 3, 40_000, 5, 5, 0, 17_000, 1_500_000, 9].map((size, at) => Buffer.alloc(size, at + 1));
+
+  it.each([1, 2, 39_999, 40_000, 40_004, 57_013, 1_000_000, Number.POSITIVE_INFINITY])(
+    'puts them one behind the other where the system takes %d bytes at once',
+    async (atOnce) => {
+      const path = join(temporaryFolder(), 'a');
+      const file = await nodeFiles.open(path, 'createNew');
+      let steps = 0;
+      // What a small write leaves is written again and again: enough of that shows the rest.
+      const most = () => (++steps > 20 ? Number.POSITIVE_INFINITY : atOnce);
+      const short = {
+        ...file,
+        write: (bytes: Uint8Array, position: number) => file.write(bytes.subarray(0, Math.min(bytes.length, most())), position),
+        writev: (all: readonly Uint8Array[], position: number) => file.write(Buffer.concat(all).subarray(0, most()), position),
+      } as typeof file;
+      await writePartsFully(short, parts, 7);
+      await file.close();
+      expect(readFileSync(path).subarray(7).equals(Buffer.concat(parts))).toBe(true);
+    },
+  );
+
+  it('joins them into few writes where single ones are all there is, and copies no large ones where not', async () => {
+    const sizes: number[] = [];
+    const single = { write: async (bytes: Uint8Array) => sizes.push(bytes.length) && bytes.length } as unknown as OpenFile;
+    await writePartsFully(
+      single,
+      Array.from({ length: 3000 }, () => new Uint8Array(1000)),
+      0,
+    );
+    expect(sizes.length).toBe(3);
+    const seen: (readonly Uint8Array[])[] = [];
+    const many = { writev: async (all: readonly Uint8Array[]) => seen.push(all) && all.reduce((sum, one) => sum + one.length, 0) };
+    const large = new Uint8Array(300_000);
+    await writePartsFully(many as unknown as OpenFile, [new Uint8Array(52), large, new Uint8Array(52), large], 0);
+    expect(seen.length).toBe(1);
+    expect(seen[0]?.filter((one) => one === large).length).toBe(2);
   });
 });

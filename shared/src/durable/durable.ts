@@ -48,6 +48,58 @@ export async function writeFully(file: OpenFile, bytes: Uint8Array, position: nu
   }
 }
 
+/** Parts up to this size are joined with their neighbours: copying them costs less than handing each to the system. */
+const SMALL_PART_BYTES = 16 * 1024;
+/** Joined parts are runs of about this size, so that thousands of tiny ones are not thousands of writes. */
+const RUN_BYTES = 1024 * 1024;
+
+/** Writes all parts one behind the other from `position` on; large ones are not copied where the port can write several at once. */
+export async function writePartsFully(file: OpenFile, parts: readonly Uint8Array[], position: number): Promise<void> {
+  const gathers = file.writev !== undefined;
+  let left = joinedParts(parts, gathers ? SMALL_PART_BYTES : RUN_BYTES);
+  let at = position;
+  while (left.length > 1 && file.writev !== undefined) {
+    const count = await file.writev(left, at);
+    if (count <= 0) throw new FileError('FILE_IO', 'the file system accepted no bytes of a write');
+    at += count;
+    left = without(left, count);
+  }
+  for (const part of left) {
+    await writeFully(file, part, at);
+    at += part.length;
+  }
+}
+
+function joinedParts(parts: readonly Uint8Array[], smallBytes: number): Uint8Array[] {
+  const runs: Uint8Array[] = [];
+  let run: Uint8Array[] = [];
+  let bytes = 0;
+  const end = (): void => {
+    if (run.length > 0) runs.push(run.length === 1 && run[0] !== undefined ? run[0] : Buffer.concat(run, bytes));
+    run = [];
+    bytes = 0;
+  };
+  for (const part of parts) {
+    if (part.length > smallBytes || bytes + part.length > RUN_BYTES) end();
+    run.push(part);
+    bytes += part.length;
+    if (part.length > smallBytes) end();
+  }
+  end();
+  return runs;
+}
+
+/** What is left of the parts when so many leading bytes are written. */
+function without(parts: readonly Uint8Array[], written: number): Uint8Array[] {
+  let skip = written;
+  const left: Uint8Array[] = [];
+  for (const part of parts) {
+    if (skip < part.length) left.push(skip === 0 ? part : part.subarray(skip));
+    skip = Math.max(0, skip - part.length);
+  }
+  return left;
+}
+
 /** Reads exactly `length` bytes at `position`, or fewer when the file ends before. */
 export async function readFully(file: OpenFile, position: number, length: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(length);

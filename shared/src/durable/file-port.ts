@@ -38,6 +38,8 @@ export interface OpenFile {
   read(into: Uint8Array, position: number): Promise<number>;
   /** Writes up to `bytes.length` bytes and returns how many. May be fewer than given: `writeFully` repeats. */
   write(bytes: Uint8Array, position: number): Promise<number>;
+  /** The same of several parts, one behind the other. What has none is given single writes. */
+  writev?(parts: readonly Uint8Array[], position: number): Promise<number>;
   /** fsync: content and all attributes are on stable storage when it returns. */
   sync(): Promise<void>;
   /** fdatasync: content and the size needed to read it back are on stable storage when it returns. */
@@ -164,6 +166,10 @@ class NodeFile implements OpenFile {
 
   async write(bytes: Uint8Array, position: number): Promise<number> {
     return (await this.#handle.write(bytes, 0, bytes.length, position)).bytesWritten;
+  }
+
+  async writev(parts: readonly Uint8Array[], position: number): Promise<number> {
+    return (await this.#handle.writev(parts, position)).bytesWritten;
   }
 
   sync(): Promise<void> {
