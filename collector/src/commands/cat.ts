@@ -1,6 +1,7 @@
 import { printable } from '@aliquot/shared/cli/format';
 import { parseTime } from '@aliquot/shared/cli/time';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
+import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
 import { CommandError } from './command-error.ts';
@@ -38,15 +39,17 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
   const open = await openVault(context, options);
   const version = await versionAt(open, options, atMs);
   let failure: Error | undefined;
+  const opener = new OpenPool();
   await restoreFiles({
     vaultId: open.kit.descriptor.vaultId,
     items: [toRestoreItem(version)],
     fetchChunks: (ids) => fetchItems(open.vault, ids),
     writer: proofTarget((bytes) => context.writeBytes(bytes)),
+    opener,
     onFailure: (_path, error) => {
       failure = error;
     },
-  });
+  }).finally(() => opener.close());
   if (failure !== undefined) {
     throw new CommandError('COMMAND_DAMAGED', `what was printed is not the file: ${failure.message}; try an earlier version with --at`, {
       cause: failure,

@@ -2,6 +2,7 @@ import type { CommitHeader, ReceiptBody } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, pathText } from '@aliquot/shared/cli/format';
 import type { Random } from '@aliquot/shared/ports';
+import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
 import { type AgentView, everyHistory } from './agent-view.ts';
@@ -43,6 +44,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
   const totals = share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
   const all = { files: 0, bytes: 0, failed: 0, growing: 0 };
   const heads = new HeadCollection();
+  const opener = new OpenPool();
   try {
     for (const agent of agents) {
       const failures: { path: string; code: string; message: string }[] = [];
@@ -51,6 +53,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
         items: drawn(open, agent, share, context.random, heads),
         fetchChunks: (ids) => fetchItems(open.vault, ids),
         writer: proofTarget(async () => undefined),
+        opener,
         onProgress: (now) => progress.update({ files: all.files + now.files, bytes: all.bytes + now.bytes, ...totals }),
         onFailure: (path, { code, message }) => void failures.push({ path: pathText(path), code, message }),
       });
@@ -67,6 +70,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
     }
   } finally {
     progress.done();
+    await opener.close();
   }
   const contradictions = await heads.contradictions(open.vault);
   for (const { code, message } of contradictions) await output.result({ event: 'forked', code, message }, `FORKED  ${message} [${code}]`);

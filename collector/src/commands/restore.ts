@@ -4,6 +4,7 @@ import { globMatcher } from '@aliquot/shared/cli/glob';
 import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime } from '@aliquot/shared/cli/time';
 import type { RestoreError } from '@aliquot/shared/restore/errors';
+import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import { RestoreWriter } from '@aliquot/shared/restore/writer';
 import type { Command } from 'commander';
@@ -59,17 +60,22 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
   });
   const failures: { path: Uint8Array; error: RestoreError }[] = [];
   const progress = output.progress('restored');
+  const opener = new OpenPool();
   const summary = await restoreFiles({
     vaultId: open.kit.descriptor.vaultId,
     items: items(wanted()),
     fetchChunks: (ids) => fetchItems(open.vault, ids),
     writer,
+    opener,
     onProgress: (done) => progress.update({ ...done, ...totals.figures }),
     onFailure: (path, error) => {
       failures.push({ path, error });
       if (!output.json) output.note(`not restored: ${error.message} [${error.code}]`);
     },
-  }).finally(() => progress.done());
+  }).finally(async () => {
+    progress.done();
+    await opener.close();
+  });
   for (const { code, message } of agent.problems) if (code === 'versions-lost') output.note(`not restored, because it is lost: ${message}`);
   await tell(output, summary, failures, options.to);
 }

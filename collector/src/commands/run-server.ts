@@ -6,6 +6,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { errnoOf } from '@aliquot/shared/durable/errors';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
+import { HashPool } from '../hashing/hash-pool.ts';
 import { HandshakeGate } from '../ingest/handshake-gate.ts';
 import { SessionHub } from '../ingest/hub.ts';
 import { systemTimers } from '../ingest/timers.ts';
@@ -31,7 +32,8 @@ export async function serveCommand(context: CommandContext, options: ServeOption
   const address = parseListen(options.listen, tls !== undefined);
   const log = loggerOf(context);
   const { files, clock, random } = context;
-  const store = await openCollector(options.data, { files, clock, random });
+  const hasher = new HashPool();
+  const store = await openCollector(options.data, { files, clock, random, hasher });
   try {
     const hub = new SessionHub(clock);
     const connections = new ConnectionGate(log);
@@ -52,6 +54,7 @@ export async function serveCommand(context: CommandContext, options: ServeOption
     }
   } finally {
     await store.close();
+    await hasher.close();
   }
   log.info('stopped');
 }

@@ -1,13 +1,17 @@
 import { AliquotError, type ChunkId, type Ref, type VaultId } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
 import { walkContent } from '../content/pages.ts';
+import { equalBytes } from '../crypto/primitives.ts';
 import { RestoreError } from './errors.ts';
+import type { ChunkOpener, OpenedPiece, SealedPiece } from './opener.ts';
 import type { RestoreItem } from './restore-files.ts';
 
 /** At most this many distinct ids are asked for at once; the wire's limit is above it. Test only: nobody else needs to count. */
 export const MAX_FETCH_IDS = 512;
-/** A batch ends when its chunks stand for this many plaintext bytes: two batches bound the memory of a restore. */
+/** A batch ends when its chunks stand for this many plaintext bytes: a few batches bound the memory of a restore. */
 const BATCH_BYTES = 8 * 1024 * 1024;
+/** Batches on their way while one is written: one that is fetched, one that is opened. */
+const BATCHES_AHEAD = 2;
 /** A batch of small or empty files ends after this many steps. */
 const BATCH_STEPS = 2048;
 
@@ -16,6 +20,8 @@ export interface Job {
   readonly item: RestoreItem;
   /** Set when it cannot be given back; its remaining steps are skipped. */
   failed: boolean;
+  /** Whether its file is open. */
+  open: boolean;
 }
 
 /** What is to be done, in order; the steps of one job stand together. */
@@ -28,8 +34,8 @@ export type Work =
 
 export interface Batch {
   readonly work: readonly Work[];
-  /** The sealed chunks that came for it, by `idKey`. */
-  readonly items: ReadonlyMap<string, Uint8Array>;
+  /** The opened chunk of each piece; `undefined` where its bytes did not come. */
+  readonly opened: ReadonlyMap<Work, OpenedPiece>;
 }
 
 export type Fetch = (ids: readonly ChunkId[]) => Promise<ReadonlyMap<string, Uint8Array>>;
@@ -46,7 +52,7 @@ export async function* planWork(
   fetch: Fetch,
 ): AsyncGenerator<Work> {
   for await (const item of items) {
-    const job: Job = { item, failed: false };
+    const job: Job = { item, failed: false, open: false };
     if (item.entry.kind === 'gone') continue;
     yield { type: 'begin', job };
     if (item.entry.kind !== 'file' || item.read === undefined) continue;
@@ -83,16 +89,52 @@ export function jobText(job: Job): string {
   return printable(pathText(job.item.list.path));
 }
 
-/** Groups steps into batches; the next batch is on its way while one is worked on. */
-export async function* batches(work: AsyncIterable<Work>, fetch: Fetch): AsyncGenerator<Batch> {
-  let ahead: Promise<Batch> | undefined;
+/** Groups steps into batches; the next ones are fetched and opened while one is worked on. */
+export async function* batches(vaultId: VaultId, work: AsyncIterable<Work>, fetch: Fetch, opener: ChunkOpener): AsyncGenerator<Batch> {
+  const ahead: Promise<Batch>[] = [];
   for await (const { steps, ids } of grouped(work)) {
-    const next = fetch(ids).then((items) => ({ work: steps, items }));
+    const next = fetch(ids).then(async (items) => ({ work: steps, opened: await openAll(vaultId, steps, items, opener) }));
     next.catch(() => undefined); // thrown where it is awaited; must not count as unhandled until then
-    if (ahead !== undefined) yield await ahead;
-    ahead = next;
+    ahead.push(next);
+    if (ahead.length > BATCHES_AHEAD) yield (await ahead.shift()) as Batch;
   }
-  if (ahead !== undefined) yield await ahead;
+  for (const next of ahead) yield await next;
+}
+
+/** Opens every piece whose bytes came: once for all that refer to them alike. */
+async function openAll(
+  vaultId: VaultId,
+  steps: readonly Work[],
+  items: ReadonlyMap<string, Uint8Array>,
+  opener: ChunkOpener,
+): Promise<ReadonlyMap<Work, OpenedPiece>> {
+  const firsts = new Map<string, { readonly piece: SealedPiece; readonly index: number }>();
+  const pieces: SealedPiece[] = [];
+  const indexOf = new Map<Work, number>();
+  for (const step of steps) {
+    if (step.type !== 'piece') continue;
+    const name = idKey(step.ref.id);
+    const sealed = items.get(name);
+    if (sealed === undefined) continue;
+    const first = firsts.get(name);
+    const alike = first !== undefined && equalBytes(first.piece.key, step.key) && first.piece.ref.plainSize === step.ref.plainSize;
+    if (alike) {
+      indexOf.set(step, first.index);
+      continue;
+    }
+    // Of two references to one chunk that do not say the same, at most one opens it; each has its own bytes to try.
+    const piece = { ref: step.ref, key: step.key, sealed: first === undefined ? sealed : sealed.slice() };
+    if (first === undefined) firsts.set(name, { piece, index: pieces.length });
+    indexOf.set(step, pieces.length);
+    pieces.push(piece);
+  }
+  const opened = pieces.length === 0 ? [] : await opener.open(vaultId, pieces);
+  const found = new Map<Work, OpenedPiece>();
+  for (const [step, index] of indexOf) {
+    const one = opened[index];
+    if (one !== undefined) found.set(step, one);
+  }
+  return found;
 }
 
 async function* grouped(work: AsyncIterable<Work>): AsyncGenerator<{ steps: Work[]; ids: ChunkId[] }> {

@@ -1,6 +1,6 @@
 import type { ChunkId, Entry, ListPart, ReadPart, VaultId } from '@aliquot/proto';
-import { openChunk } from '../content/seal.ts';
 import { RestoreError } from './errors.ts';
+import { type ChunkOpener, hereOpener } from './opener.ts';
 import { type Batch, batches, concernsOneFile, idKey, type Job, jobText, notDelivered, planWork, type Work } from './plan.ts';
 import type { FileSink, RestoreTarget } from './writer.ts';
 
@@ -24,10 +24,12 @@ export interface RestoreRequest {
   readonly items: AsyncIterable<RestoreItem> | Iterable<RestoreItem>;
   /**
    * Gets chunks and pages, at most `MAX_FETCH_IDS` distinct ones per call. Its errors end the restore: retrying and
-   * reconnecting are the callee's business. At most two calls run at once.
+   * reconnecting are the callee's business. At most a few calls run at once.
    */
   fetchChunks(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
   readonly writer: RestoreTarget;
+  /** Opens what came; on the spot unless told. */
+  readonly opener?: ChunkOpener;
   onProgress?(done: { readonly files: number; readonly bytes: number }): void;
   /** Told of every file that could not be given back; the rest goes on. */
   onFailure?(path: Uint8Array, error: RestoreError): void;
@@ -55,9 +57,9 @@ export interface RestoreSummary {
 const FILES_AT_ONCE = 16;
 
 /**
- * Gives files, folders and links back: fetches in batches across files (a batch is written while the next is on its
- * way; several files of a batch at a time), opens and proves every chunk, proves every whole file (P2). Memory is bounded
- * by two batches.
+ * Gives files, folders and links back: fetches in batches across files (a batch is written while the next are fetched and
+ * opened; several files of a batch at a time), opens and proves every chunk, proves every whole file (P2). Memory is bounded
+ * by a few batches.
  *
  * A file that cannot be given back is told to `onFailure` and the rest goes on. A full disk, an error of `fetchChunks`
  * and anything unexpected end the restore: unfinished files are taken away, finished ones stay.
@@ -73,6 +75,9 @@ class RestoreRun {
   #fatal: { readonly error: unknown } | undefined;
   #counts = { files: 0, same: 0, growing: 0, directories: 0, links: 0, bytes: 0, failed: 0 };
   #writtenBytes = 0;
+  readonly #finishing = new Set<Promise<void>>();
+  /** Files that are begun and not closed. */
+  #open = 0;
 
   constructor(request: RestoreRequest) {
     this.#request = request;
@@ -82,10 +87,12 @@ class RestoreRun {
     const { writer } = this.#request;
     try {
       const work = planWork(this.#request.vaultId, this.#request.items, (ids) => this.#fetch(ids));
-      for await (const batch of batches(work, (ids) => this.#fetch(ids))) {
+      for await (const batch of batches(this.#request.vaultId, work, (ids) => this.#fetch(ids), this.#request.opener ?? hereOpener)) {
         await this.#batch(batch);
       }
+      await this.#finished();
     } finally {
+      await Promise.all(this.#finishing);
       for (const sink of this.#sinks.values()) await sink.abort();
       for (const { path, error } of await writer.finish()) this.#told(path, error);
     }
@@ -93,12 +100,12 @@ class RestoreRun {
   }
 
   /** Several files side by side, each one's steps in order. Returns, or throws, when none of them is being worked on any more. */
-  async #batch({ work, items }: Batch): Promise<void> {
+  async #batch({ work, opened }: Batch): Promise<void> {
     const jobs = byJob(work);
     const worker = async (): Promise<void> => {
       for (let steps = jobs.next(); steps.done !== true && this.#fatal === undefined; steps = jobs.next()) {
         for (const step of steps.value) {
-          await this.#step(step, items).catch((error: unknown) => {
+          await this.#step(step, opened).catch((error: unknown) => {
             this.#fatal ??= { error };
           });
           if (this.#fatal !== undefined) return;
@@ -109,12 +116,18 @@ class RestoreRun {
     if (this.#fatal !== undefined) throw this.#fatal.error;
   }
 
-  async #step(step: Work, items: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  /** Everything that was being finished is; throws when one of them has met what ends the restore. */
+  async #finished(): Promise<void> {
+    await Promise.all(this.#finishing);
+    if (this.#fatal !== undefined) throw this.#fatal.error;
+  }
+
+  async #step(step: Work, opened: Batch['opened']): Promise<void> {
     const { job } = step;
     if (job.failed) return;
     try {
       if (step.type === 'begin') await this.#begin(job);
-      else if (step.type === 'piece') await this.#piece(step, items);
+      else if (step.type === 'piece') await this.#piece(step, opened);
       else if (step.type === 'end') await this.#end(job);
       else throw step.error;
     } catch (error) {
@@ -132,24 +145,39 @@ class RestoreRun {
       await writer.symlink(list);
       this.#counts.links += 1;
     } else if (read !== undefined) {
+      // Those that are still being flushed count: what is open at once is what the disk and the limit of open files can take.
+      while (this.#finishing.size > 0 && this.#open >= FILES_AT_ONCE) await Promise.race(this.#finishing);
+      this.#open += 1;
+      job.open = true;
       this.#sinks.set(job, await writer.file({ ...list, size: entry.size, sha256: read.sha256 }));
     }
   }
 
-  async #piece(piece: Extract<Work, { type: 'piece' }>, items: ReadonlyMap<string, Uint8Array>): Promise<void> {
-    const sealed = items.get(idKey(piece.ref.id));
-    if (sealed === undefined) throw notDelivered(piece.job, 'chunk', piece.ref.id);
-    const plain = openChunk(this.#request.vaultId, piece.ref, piece.key, sealed);
-    await this.#sinks.get(piece.job)?.write(plain);
-    this.#writtenBytes += plain.length;
+  async #piece(piece: Extract<Work, { type: 'piece' }>, opened: Batch['opened']): Promise<void> {
+    const one = opened.get(piece);
+    if (one === undefined) throw notDelivered(piece.job, 'chunk', piece.ref.id);
+    if ('error' in one) throw one.error;
+    await this.#sinks.get(piece.job)?.write(one.plain);
+    this.#writtenBytes += one.plain.length;
     this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes });
   }
 
+  /** Begins to flush and name a file. That takes the disk its time, and nothing that follows needs it. */
   async #end(job: Job): Promise<void> {
     const sink = this.#sinks.get(job);
     if (sink === undefined) return;
+    const finishing = this.#finish(job, sink)
+      .catch((error: unknown) => this.#fail(job, error))
+      .catch((error: unknown) => {
+        this.#fatal ??= { error };
+      })
+      .finally(() => this.#finishing.delete(finishing));
+    this.#finishing.add(finishing);
+  }
+
+  async #finish(job: Job, sink: FileSink): Promise<void> {
     const outcome = await sink.finish();
-    this.#sinks.delete(job);
+    this.#closed(job);
     this.#counts.files += 1;
     this.#counts.bytes += job.item.entry.size;
     if (outcome === 'same') this.#counts.same += 1;
@@ -161,10 +189,16 @@ class RestoreRun {
   async #fail(job: Job, error: unknown): Promise<void> {
     job.failed = true;
     await this.#sinks.get(job)?.abort();
-    this.#sinks.delete(job);
+    this.#closed(job);
     const explained = explain(job, error);
     if (!(explained instanceof RestoreError) || explained.code === 'RESTORE_NO_SPACE') throw explained;
     this.#told(job.item.list.path, explained);
+  }
+
+  #closed(job: Job): void {
+    this.#sinks.delete(job);
+    if (job.open) this.#open -= 1;
+    job.open = false;
   }
 
   #told(path: Uint8Array, error: RestoreError): void {

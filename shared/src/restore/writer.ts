@@ -269,9 +269,16 @@ function isZeros(bytes: Uint8Array): boolean {
   return true;
 }
 
+/** A large file is flushed now and then while it is written, so that the disk is at work before the last byte. */
+const FLUSH_BYTES = 16 << 20;
+
 class Sink implements FileSink {
   readonly temporary: Buffer;
   size = 0;
+  /** Up to where flushing was begun, and what became of it: a failed flush is never forgotten (D3). */
+  #flushedTo = 0;
+  #flushing: Promise<void> | undefined;
+  #flushFailure: { readonly error: unknown } | undefined;
   /** Where the last byte that was written ends; what follows is a hole. */
   #written = 0;
   readonly #port: FilePort;
@@ -304,6 +311,7 @@ class Sink implements FileSink {
         this.#written = this.size + bytes.length;
       }
       this.size += bytes.length;
+      if (this.size - this.#flushedTo >= FLUSH_BYTES && this.#flushing === undefined) this.#flushAhead();
     } catch (error) {
       await this.abort();
       throw this.#explain(error);
@@ -329,11 +337,25 @@ class Sink implements FileSink {
     return this.#hash.digest();
   }
 
+  #flushAhead(): void {
+    this.#flushedTo = this.size;
+    this.#flushing = this.#file
+      .datasync()
+      .catch((error: unknown) => {
+        this.#flushFailure ??= { error };
+      })
+      .then(() => {
+        this.#flushing = undefined;
+      });
+  }
+
   /** Size, mode and times first, then the flush that makes them and the bytes durable. */
   async settle(mode: number | undefined, mtimeNs: bigint): Promise<void> {
     if (this.#written < this.size) await this.#file.truncate(this.size);
     if (mode !== undefined) await this.#file.chmod(mode);
     await this.#file.setTimes(mtimeNs, mtimeNs);
+    await this.#flushing;
+    if (this.#flushFailure !== undefined) throw this.#flushFailure.error;
     await this.#file.sync();
     this.#state = 'closed';
     await this.#file.close();
@@ -344,6 +366,7 @@ class Sink implements FileSink {
     const open = this.#state === 'open';
     this.#state = 'gone';
     try {
+      await this.#flushing;
       if (open) await this.#file.close();
     } finally {
       await this.#port.unlink(this.temporary);
