@@ -7,7 +7,6 @@ import {
   type RefusalCode,
   type StateRecord,
   type StoredItem,
-  splitItems,
   type TreeHead,
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
@@ -107,10 +106,11 @@ export class AgentSession {
 
   async #chunks(frame: Extract<ClientFrame, { type: 'chunks' }>, body: Uint8Array): Promise<void> {
     const { store, agent, link } = this.#parts;
-    await store.putChunks(agent.lineageId, [...splitItems(frame.items, body)]);
-    this.#parts.conduct.uploaded(body.length);
+    const bytes = body.length;
+    await store.putBody(agent.lineageId, frame.items, body);
+    this.#parts.conduct.uploaded(bytes);
     // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is bounded by the inbox either way.
-    await link.send({ type: 'credit', bytes: body.length });
+    await link.send({ type: 'credit', bytes });
   }
 
   async #commit(requestId: number, body: Uint8Array): Promise<void> {
@@ -180,9 +180,9 @@ export class AgentSession {
     let size = 0;
     const flush = async (last: boolean): Promise<void> => {
       const sent = { type: 'chunkData', requestId: frame.requestId, items, last, missing: last ? missing : [] } as const;
-      const body = Buffer.concat(bodies, size);
+      const body = bodies;
       [items, bodies, size] = [[], [], 0];
-      await link.send(sent, body);
+      await link.send(sent, ...body);
     };
     for await (const item of store.readItems(frame.ids.filter((_id, index) => own[index] === true))) {
       if (item.type !== 'item') {

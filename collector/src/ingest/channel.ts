@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { release } from '@aliquot/shared/crypto/release';
 import type { WebSocket } from 'ws';
 
 /** A message connection as a session sees it: no sockets in tests. */
@@ -25,14 +26,24 @@ export const CLOSE_TRY_AGAIN = 1013;
 /** RFC 6455 allows 123 bytes of reason. */
 const MAX_REASON_BYTES = 123;
 
+/** What a read from the network brings at most, when there is much to read (libuv). */
+const LARGE_PIECE_BYTES = 64 * 1024;
+/** A message that is surely longer than one piece. */
+const LARGE_MESSAGE_BYTES = 4 * LARGE_PIECE_BYTES;
+
 /** A session's channel over a `ws` socket and the stream below it. */
 export function socketChannel(socket: WebSocket, stream: Duplex): Channel {
   let unfinished = 0;
+  let pieces: Buffer[] = [];
   stream.on('data', (bytes: Buffer) => {
     unfinished += bytes.length;
+    if (bytes.length >= LARGE_PIECE_BYTES) pieces.push(bytes);
   });
-  socket.on('message', () => {
+  socket.on('message', (message: Buffer) => {
     unfinished = 0;
+    // `ws` has copied a message of several pieces. The first may hold the end of earlier messages, the last the beginning of the next.
+    if (message.length >= LARGE_MESSAGE_BYTES) for (const piece of pieces.slice(1, -1)) release(piece);
+    pieces = [];
   });
   return {
     unfinishedBytes: () => unfinished,

@@ -5,9 +5,10 @@ import type { VaultStore } from '../store/vault-store.ts';
 import { fromBase64 } from './base64.ts';
 import { findVersions } from './find-versions.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
-import { encodeItem } from './item-record.ts';
+import { encodeRun } from './item-record.ts';
 import { namesRequest } from './messages.ts';
 import { openRows } from './name-rows.ts';
+import type { FramedRecords } from './record-stream.ts';
 import { RestError } from './rest-error.ts';
 
 const ID_BYTES = 32;
@@ -27,13 +28,13 @@ export async function* versionRecords(vault: VaultStore, agentId: string, fileId
 }
 
 /** Sealed chunks and pages by id (32 bytes each in `body`). What is missing or damaged comes as a record that says so. */
-export async function* itemRecords(vault: VaultStore, body: Uint8Array): AsyncGenerator<Uint8Array> {
+export async function* itemRecords(vault: VaultStore, body: Uint8Array): AsyncGenerator<Uint8Array | FramedRecords> {
   if (body.length % ID_BYTES !== 0 || body.length > MAX_IDS * ID_BYTES) {
     throw new RestError('REST_BAD_REQUEST', `the body is a run of at most ${MAX_IDS} ids of ${ID_BYTES} bytes`);
   }
   const ids = [];
   for (let at = 0; at < body.length; at += ID_BYTES) ids.push(asChunkId(body.slice(at, at + ID_BYTES)));
-  for await (const item of vault.readItems(ids)) yield encodeItem(item);
+  for await (const run of vault.readRuns(ids)) yield* encodeRun(run);
 }
 
 /**

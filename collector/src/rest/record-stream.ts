@@ -36,16 +36,34 @@ function frame(type: number, payload: Uint8Array): Buffer {
   return framed;
 }
 
+/** What stands in front of a record. */
+export const RECORD_HEAD_BYTES = HEADER_BYTES;
+
+/** Writes the head of a record of `length` bytes into `bytes`: for who builds records where they lie. */
+export function writeRecordHead(bytes: Buffer, at: number, length: number): void {
+  bytes.writeUInt8(RECORD, at);
+  bytes.writeUInt32BE(length, at + 1);
+}
+
+/** Records that have their heads already, one behind the other. */
+export class FramedRecords {
+  readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+}
+
 /**
  * Frames `records` for the wire, end mark included. An error of the source becomes a failure record (through `describe`, which
  * keeps anything internal out of the text), and the stream ends without its end mark.
  */
 export async function* frameRecords(
-  records: AsyncIterable<Uint8Array>,
+  records: AsyncIterable<Uint8Array | FramedRecords>,
   describe: (error: unknown) => { code: string; message: string },
 ): AsyncGenerator<Buffer> {
   try {
-    for await (const record of records) yield frame(RECORD, record);
+    for await (const record of records) yield record instanceof FramedRecords ? record.bytes : frame(RECORD, record);
   } catch (error) {
     yield frame(FAILURE, Buffer.from(JSON.stringify(describe(error))));
     return;
@@ -53,37 +71,47 @@ export async function* frameRecords(
   yield frame(END, new Uint8Array(0));
 }
 
-/** Takes a framed answer apart. Throws `StreamError` when it is cut, malformed, or carries a failure. */
+/**
+ * Takes a framed answer apart. A record that came in one piece is a view of it; one that came in several is copied once, into bytes of
+ * its own. Throws `StreamError` when the answer is cut, malformed, or carries a failure.
+ */
 export async function* readRecords(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let pending: Buffer[] = [];
-  let pendingBytes = 0;
-  for await (const piece of source) {
-    pending.push(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength));
-    pendingBytes += piece.length;
-    if (pendingBytes < needed(pending, pendingBytes)) continue;
-    let buffer: Buffer = pending.length === 1 && pending[0] !== undefined ? pending[0] : Buffer.concat(pending, pendingBytes);
-    while (buffer.length >= HEADER_BYTES) {
-      const type = buffer.readUInt8(0);
-      const length = lengthOf(buffer);
-      if (buffer.length < HEADER_BYTES + length) break;
-      const payload = buffer.subarray(HEADER_BYTES, HEADER_BYTES + length);
-      buffer = buffer.subarray(HEADER_BYTES + length);
+  const head = Buffer.allocUnsafe(HEADER_BYTES);
+  let headed = 0;
+  let record: Buffer | undefined;
+  let filled = 0;
+  for await (const { buffer, byteOffset, byteLength } of source) {
+    const piece = Buffer.from(buffer, byteOffset, byteLength);
+    let at = 0;
+    while (at < piece.length || (headed === HEADER_BYTES && lengthOf(head) === 0)) {
+      if (headed < HEADER_BYTES) {
+        const took = piece.copy(head, headed, at);
+        headed += took;
+        at += took;
+        continue;
+      }
+      const length = lengthOf(head);
+      if (record === undefined && piece.length - at >= length) {
+        record = piece.subarray(at, at + length);
+        filled = length;
+        at += length;
+      } else {
+        record ??= Buffer.allocUnsafeSlow(length);
+        const took = piece.copy(record, filled, at);
+        filled += took;
+        at += took;
+      }
+      if (filled < length) continue;
+      const whole = record;
+      const type = head.readUInt8(0);
+      [record, filled, headed] = [undefined, 0, 0];
       if (type === END) return;
-      if (type === FAILURE) throw failureFrom(payload);
+      if (type === FAILURE) throw failureFrom(whole);
       if (type !== RECORD) throw new StreamError('STREAM_MALFORMED', 'the collector sent a record of an unknown type');
-      yield payload;
+      yield whole;
     }
-    pending = [buffer];
-    pendingBytes = buffer.length;
   }
   throw new StreamError('STREAM_CUT', "the collector's answer broke off; run the command again", { retryable: true });
-}
-
-/** Bytes that make the next record whole: joins a large record once, not with every network packet. */
-function needed(pending: readonly Buffer[], pendingBytes: number): number {
-  const first = pending[0];
-  if (first === undefined || first.length < HEADER_BYTES) return pendingBytes < HEADER_BYTES ? HEADER_BYTES : 0;
-  return HEADER_BYTES + lengthOf(first);
 }
 
 function lengthOf(header: Buffer): number {

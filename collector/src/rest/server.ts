@@ -12,7 +12,7 @@ import { itemRecords, nameRecords, stateRecords, versionRecords } from './histor
 import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
 import { OperatorGate } from './operator-token.ts';
-import { frameRecords } from './record-stream.ts';
+import { type FramedRecords, frameRecords } from './record-stream.ts';
 import { RestError, statusOf } from './rest-error.ts';
 import { INTERNAL, toRestError } from './to-rest-error.ts';
 import { addVault, collectorAnswer, statsAnswer } from './vaults.ts';
@@ -80,7 +80,7 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
     throw new RestError('REST_TOKEN', 'the operator token is not the one of this collector: see admin.token in its data folder');
   });
   const vault = (request: FastifyRequest) => vaultOf(context, vaultPath.parse(request.params).vault);
-  const stream = (reply: FastifyReply, records: AsyncIterable<Uint8Array>) =>
+  const stream = (reply: FastifyReply, records: AsyncIterable<Uint8Array | FramedRecords>) =>
     reply.type(OCTETS).send(
       Readable.from(
         frameRecords(records, (error) => describeLate(context, error)),

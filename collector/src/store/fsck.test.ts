@@ -181,6 +181,7 @@ describe('fsck of a collector', () => {
       expect(records.length).toBeGreaterThan(0);
       const ids = place.agent.file('/d/a', [content('a')]).items.map((item) => item.id);
       for await (const item of vault.readItems(ids)) expect(item.type).toBe('item');
+      for await (const run of vault.readRuns(ids)) expect(run.type).toBe('run');
       await store.close();
       expect(await catalogRows(place.vaultDir)).toEqual(live);
       expect((await check(place)).findings).toMatchObject([

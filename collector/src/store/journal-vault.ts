@@ -8,12 +8,15 @@ import type {
   LineageId,
   Signed,
   StateRecord,
+  StoredItem,
   TreeHead,
   VaultDescriptorBody,
 } from '@aliquot/proto';
-import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { release } from '@aliquot/shared/crypto/release';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { Clock } from '@aliquot/shared/ports';
+import { type Hasher, hereHasher } from '../hashing/hasher.ts';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
@@ -27,8 +30,9 @@ import type { JournalPorts } from './journal.ts';
 import { judgeHead } from './judge-head.ts';
 import { STORE_LIMITS, type StoreLimits } from './limits.ts';
 import { PendingUploads } from './pending-uploads.ts';
-import { batches, checkItem, storeItems } from './put-items.ts';
+import { batches, checkedItems, checkItem, storeItems } from './put-items.ts';
 import { leafAt, readItems } from './read-back.ts';
+import { readRuns } from './read-runs.ts';
 import { SerialQueue } from './serial.ts';
 import { SignedHeads } from './signed-heads.ts';
 import { statsOf } from './stats.ts';
@@ -37,6 +41,7 @@ import type {
   CommitOutcome,
   HeadJudgement,
   HistoryRecord,
+  ItemRun,
   LeafRecord,
   PutItem,
   ReadItem,
@@ -59,6 +64,8 @@ export interface VaultIdentity {
 export interface VaultPorts extends JournalPorts {
   readonly clock: Clock;
   readonly limits?: StoreLimits;
+  /** Proves uploaded bytes; on the spot unless told. */
+  readonly hasher?: Hasher;
 }
 
 /** Journal bytes that may wait for a sync: bounds what is replayed at start and what a power cut can take from uploads. */
@@ -122,8 +129,14 @@ export class JournalVault implements VaultStore {
   }
 
   async putChunks(lineageId: LineageId, items: readonly PutItem[]): Promise<void> {
-    for (const item of items) checkItem(item);
-    for (const batch of batches(items)) await this.#do((core) => this.#putBatch(core, lineageId, batch));
+    for (const item of items) checkItem(item, sha256(item.bytes));
+    await this.#put(lineageId, items);
+  }
+
+  async putBody(lineageId: LineageId, items: readonly StoredItem[], body: Uint8Array): Promise<void> {
+    const checked = await checkedItems(this.#hasher, items, body);
+    await this.#put(lineageId, checked.items);
+    release(checked.bytes);
   }
 
   sync(): Promise<void> {
@@ -284,6 +297,10 @@ export class JournalVault implements VaultStore {
     return readItems(() => this.#ready(), ids);
   }
 
+  readRuns(ids: readonly ChunkId[]): AsyncGenerator<ItemRun, void, void> {
+    return readRuns(() => this.#ready(), this.#hasher, ids);
+  }
+
   async *state(historyId: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
     const core = await this.#settled();
     yield* atMs === undefined ? liveNow(core, historyId) : liveAt(core, historyId, atMs);
@@ -324,6 +341,10 @@ export class JournalVault implements VaultStore {
 
   get #limits(): StoreLimits {
     return this.#ports.limits ?? STORE_LIMITS;
+  }
+
+  get #hasher(): Hasher {
+    return this.#ports.hasher ?? hereHasher;
   }
 
   #live(): VaultCore {
@@ -371,6 +392,10 @@ export class JournalVault implements VaultStore {
     }
     this.#durableHead = this.#core.head;
     this.#broken = undefined;
+  }
+
+  async #put(lineageId: LineageId, items: readonly PutItem[]): Promise<void> {
+    for (const batch of batches(items)) await this.#do((core) => this.#putBatch(core, lineageId, batch));
   }
 
   async #putBatch(core: VaultCore, lineageId: LineageId, items: readonly PutItem[]): Promise<void> {

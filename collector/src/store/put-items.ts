@@ -1,5 +1,6 @@
-import { decodePage, FormatError, type LineageId, MAX_SEALED_CHUNK_BYTES } from '@aliquot/proto';
-import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { decodePage, FormatError, type LineageId, MAX_SEALED_CHUNK_BYTES, type StoredItem, splitItems } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { digestAt, type Hasher, type Span } from '../hashing/hasher.ts';
 import { keys } from './catalog-keys.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
@@ -11,13 +12,13 @@ const BATCH_BYTES = 8 * 1024 * 1024;
 /** Items placed in one go: bounds the time that other agents wait for the queue. */
 const BATCH_ITEMS = 1024;
 
-/** Throws `STORE_BAD_ITEM` unless the bytes are what id and kind say. */
-export function checkItem({ id, kind, bytes }: PutItem): void {
+/** Throws `STORE_BAD_ITEM` unless the bytes, whose SHA-256 is `digest`, are what id and kind say. */
+export function checkItem({ id, kind, bytes }: PutItem, digest: Uint8Array): void {
   const refuse = (why: string, cause?: unknown): never => {
     throw new StoreError('STORE_BAD_ITEM', `${kind} ${Buffer.from(id).toString('hex').slice(0, 16)}: ${why}`, { cause });
   };
   if (bytes.length === 0 || bytes.length > MAX_SEALED_CHUNK_BYTES) refuse(`${bytes.length} bytes are not a sealed ${kind}`);
-  if (!equalBytes(sha256(bytes), id)) refuse('its bytes do not have that id');
+  if (!equalBytes(digest, id)) refuse('its bytes do not have that id');
   if (kind === 'chunk') return;
   try {
     decodePage(bytes);
@@ -25,6 +26,24 @@ export function checkItem({ id, kind, bytes }: PutItem): void {
     if (error instanceof FormatError) refuse(error.message, error);
     throw error;
   }
+}
+
+/** The items of one body, in order and proved, as views of `bytes`. The body is taken over: these bytes are what the hasher gave back. */
+export async function checkedItems(
+  hasher: Hasher,
+  items: readonly StoredItem[],
+  body: Uint8Array,
+): Promise<{ readonly items: readonly PutItem[]; readonly bytes: Uint8Array }> {
+  const spans: Span[] = [];
+  let offset = 0;
+  for (const { size } of items) {
+    spans.push({ offset, length: size });
+    offset += size;
+  }
+  const hashed = await hasher.hash(body, spans);
+  const put = [...splitItems(items, hashed.bytes)];
+  for (const [index, item] of put.entries()) checkItem(item, digestAt(hashed, index));
+  return { items: put, bytes: hashed.bytes };
 }
 
 /** The items in runs that the journal takes in one go. */

@@ -13,6 +13,7 @@ import type {
   RefusalCode,
   Signed,
   StateRecord,
+  StoredItem,
   StoredKind,
   TreeHead,
   VaultDescriptorBody,
@@ -58,6 +59,9 @@ export interface VaultStore {
    * decodes, before anything is written; one bad item refuses the whole call (`STORE_BAD_ITEM`). Not durable on its own.
    */
   putChunks(lineageId: LineageId, items: readonly PutItem[]): Promise<void>;
+
+  /** The same of items that stand one behind the other in one body, which is taken over: nobody else touches it from the call on. */
+  putBody(lineageId: LineageId, items: readonly StoredItem[], body: Uint8Array): Promise<void>;
 
   /** Resolves when everything appended before the call is durable. */
   sync(): Promise<void>;
@@ -142,6 +146,8 @@ export interface VaultStore {
   readItem(id: ChunkId): Promise<{ kind: StoredKind; bytes: Uint8Array } | undefined>;
   /** Those of `ids` that are held and sound, in pack order; the others follow by id only. */
   readItems(ids: readonly ChunkId[]): AsyncIterable<ReadItem>;
+  /** As `readItems`, many at a time as they lie in the packs: for who passes them on. */
+  readRuns(ids: readonly ChunkId[]): AsyncIterable<ItemRun>;
   /**
    * The lineage's files as they were at `atMs` (undefined: now): for each file the newest version not later than that,
    * unless it is "gone". Grouped by commit, oldest commit first; memory stays bounded for `undefined`, 24 bytes a file else.
@@ -164,6 +170,25 @@ export interface PutItem {
 export type ReadItem =
   | { readonly type: 'item'; readonly id: ChunkId; readonly kind: StoredKind; readonly bytes: Uint8Array }
   | { readonly type: 'missing' | 'damaged'; readonly id: ChunkId };
+
+/** Where a sound item lies in the bytes of its run. */
+export interface HeldItem {
+  readonly id: ChunkId;
+  readonly kind: StoredKind;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * Items that were read together, in order. The bytes are the caller's, also the `ITEM_ROOM_BYTES` in front of each item: there is room
+ * for what its next station writes before it.
+ */
+export type ItemRun =
+  | { readonly type: 'run'; readonly bytes: Uint8Array; readonly items: readonly HeldItem[] }
+  | { readonly type: 'missing' | 'damaged'; readonly ids: readonly ChunkId[] };
+
+/** What is free in front of each item of a run: a record's header stood there. */
+export const ITEM_ROOM_BYTES = 52;
 
 export type CommitOutcome =
   /** Durable. `head` is the head just after the leaf, as the receipt names it; `repeated` when it had been accepted before. */

@@ -8,13 +8,15 @@ import {
   encodeSignedCommit,
   type StateRecord,
 } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { leafHash } from '@aliquot/shared/log/merkle';
 import { verifyConsistency, verifyInclusion } from '@aliquot/shared/log/proofs';
 import { signHead, verifyHead, verifyReceipt } from '@aliquot/shared/log/receipt';
 import { describe, expect, test } from 'vitest';
 import { StoreError } from '../errors.ts';
-import type { VaultStore } from '../vault-store.ts';
+import { ITEM_ROOM_BYTES, type VaultStore } from '../vault-store.ts';
 import { forkConformance } from './fork-conformance.ts';
 import { content, TestAgent, World, without } from './world.ts';
 
@@ -381,6 +383,43 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(leaves.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 8 }, (_, index) => 17 + index));
       expect(store.stats()).toMatchObject({ chunks: 9, rawBytes: 8 * 600, uniqueBytes: 9 * 300 });
       expect(decodeTreeHeadBody(store.head(1).body).head.size).toBe(25);
+    });
+
+    test('items of one body are stored like single ones, and a wrong one among them refuses all', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const { items } = agent.file('/d/a', [content('a'), content('b', 200_000), content('c')]);
+      const [first] = items;
+      if (first === undefined) throw new Error('no item');
+      const bodyOf = () => new Uint8Array(Buffer.concat(items.map(({ bytes }) => bytes)));
+      const named = items.map(({ id, kind, bytes }) => ({ id, kind, size: bytes.length }));
+      const wrong = named.with(1, { ...first, size: named[1]?.size ?? 0 });
+      expect(await codeOf(store.putBody(agent.lineageId, wrong, bodyOf()))).toBe('STORE_BAD_ITEM');
+      expect(await store.has(agent.lineageId, [first.id])).toEqual([false]);
+      await store.putBody(agent.lineageId, named, bodyOf());
+      const ids = items.map(({ id }) => id);
+      expect(await store.has(agent.lineageId, ids)).toEqual(ids.map(() => true));
+      for (const { id, bytes } of items) expect(Buffer.compare((await store.readItem(id))?.bytes ?? new Uint8Array(0), bytes)).toBe(0);
+    });
+
+    test('items come in runs as they lie in the packs, each once, and what is not held is named', async () => {
+      const { world, store } = await begin();
+      const agent = await world.agent(store, 'hplc-1');
+      const files = Array.from({ length: 30 }, (_, at) => agent.file(`/d/${at}`, [content(`file ${at}`, 50_000 + at)]));
+      for (const file of files) await agent.back(store, [file]);
+      // Every other one: what lies between is read over.
+      const wanted = files.filter((_, at) => at % 2 === 0).flatMap(({ items }) => items);
+      const absent = asChunkId(content('absent', 32));
+      const found: string[] = [];
+      for await (const run of store.readRuns([...wanted.map(({ id }) => id).reverse(), absent, wanted[0]?.id ?? absent])) {
+        if (run.type !== 'run') found.push(`${run.type} ${run.ids.map(hex)}`);
+        else
+          for (const { id, kind, offset, length } of run.items) {
+            expect(offset).toBeGreaterThanOrEqual(ITEM_ROOM_BYTES);
+            found.push(`${kind} ${hex(id)} ${hex(sha256(run.bytes.subarray(offset, offset + length)))}`);
+          }
+      }
+      expect(found).toEqual([...wanted.map(({ id, kind }) => `${kind} ${hex(id)} ${hex(id)}`), `missing ${hex(absent)}`]);
     });
 
     test('items are read back in any number, and what is not held is named', async () => {

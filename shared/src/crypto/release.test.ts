@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { release } from './release.ts';
+
+test('a large buffer of its own is given back at once; small ones, and parts of larger ones, are left alone', () => {
+  const large = new Uint8Array(1 << 20);
+  release(large);
+  expect(large.length).toBe(0);
+  const small = new Uint8Array(1000);
+  release(small);
+  expect(small.length).toBe(1000);
+  const part = new Uint8Array(4 << 20).subarray(0, 1 << 20);
+  release(part);
+  expect(part.length).toBe(1 << 20);
+});
