@@ -29,7 +29,8 @@ export class HashPool implements Hasher {
 
   /** `threads`: at most so many. One core is left to the thread that calls. */
   constructor(threads: number = Math.min(MOST_THREADS, Math.max(1, availableParallelism() - 1))) {
-    const script = new URL(import.meta.url.endsWith('.ts') ? './hash-worker.ts' : './hash-worker.js', import.meta.url);
+    const source = import.meta.url.endsWith('.ts');
+    const script = new URL(source ? './hash-worker.ts' : './hash-worker.js', import.meta.url);
     this.#threads = new ThreadPool({ script, name: 'hash', threads });
   }
 

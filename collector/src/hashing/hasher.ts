@@ -22,7 +22,7 @@ export interface Hasher {
   hash(bytes: Uint8Array, spans: readonly Span[]): Promise<Hashed>;
 }
 
-export const DIGEST_BYTES = 32;
+const DIGEST_BYTES = 32;
 
 /** Hashes on the spot. */
 export const hereHasher: Hasher = { hash: async (bytes, spans) => hashHere(bytes, spans) };

@@ -187,7 +187,7 @@ export type ItemRun =
   | { readonly type: 'run'; readonly bytes: Uint8Array; readonly items: readonly HeldItem[] }
   | { readonly type: 'missing' | 'damaged'; readonly ids: readonly ChunkId[] };
 
-/** What is free in front of each item of a run: a record's header stood there. */
+/** What is free in front of each item of a run: a record's header stood there. Test only: that there is room is proved. */
 export const ITEM_ROOM_BYTES = 52;
 
 export type CommitOutcome =

@@ -29,7 +29,8 @@ export class OpenPool implements ChunkOpener {
   #opened = 0;
 
   constructor(threads: number = Math.min(MOST_THREADS, Math.max(1, availableParallelism()))) {
-    const script = new URL(import.meta.url.endsWith('.ts') ? './open-worker.ts' : './open-worker.js', import.meta.url);
+    const source = import.meta.url.endsWith('.ts');
+    const script = new URL(source ? './open-worker.ts' : './open-worker.js', import.meta.url);
     this.#threads = new ThreadPool({ script, name: 'open', threads });
   }
 
