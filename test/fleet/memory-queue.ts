@@ -82,8 +82,8 @@ export class MemoryQueue {
     return this.#commits[sequence - 1];
   }
 
-  async hasItem(id: ChunkId): Promise<boolean> {
-    return this.#items.has(hex(id));
+  async hasItems(ids: readonly ChunkId[]): Promise<readonly boolean[]> {
+    return ids.map((id) => this.#items.has(hex(id)));
   }
 
   async readItem(id: ChunkId): Promise<QueuedItem | undefined> {

@@ -20,6 +20,8 @@ export type Change =
   /** Cannot be looked at; whatever is known of it stays as it is. */
   | { readonly type: 'problem'; readonly path: BytePath; readonly problem: Problem };
 
+/** Changes that are handed on at once. */
+const mostChanges = 1024;
 const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
 
 /** Whether the stamps of an item are those that were captured, and old enough then to have shown any later change. */
@@ -44,14 +46,14 @@ function isUnchanged(stat: SourceStat, known: KnownFile, nowMs: number): boolean
 export async function* compare(
   root: BytePath,
   found: AsyncIterable<readonly Found[]>,
-  known: AsyncIterable<KnownFile>,
+  known: AsyncIterable<readonly KnownFile[]>,
   rules: CompiledRules,
   nowMs: number,
-): AsyncGenerator<Change, void, void> {
-  const names = known[Symbol.asyncIterator]();
+): AsyncGenerator<readonly Change[], void, void> {
+  const names = new KnownNames(known, root);
   let shadows: BytePath[] = [];
   let held: Change | undefined;
-  let next = await take(names, root);
+  await names.pass();
 
   const absent = (entry: Named): Change | undefined => {
     shadows = shadows.filter((folder) => entry.path < folder + afterSeparator);
@@ -61,46 +63,54 @@ export async function* compare(
 
   try {
     for await (const batch of found) {
+      const changes: Change[] = [];
       for (const one of batch) {
         if (held !== undefined) {
-          yield held;
+          changes.push(held);
           held = undefined;
         }
-        while (next !== undefined && next.path < one.path) {
+        for (let next = names.next; next !== undefined && next.path < one.path; next = names.next) {
           const change = absent(next);
-          if (change !== undefined) yield change;
-          next = await take(names, root);
+          if (change !== undefined) changes.push(change);
+          // A folder that went away may have held a million names.
+          if (changes.length >= mostChanges) yield changes.splice(0);
+          const wait = names.pass();
+          if (wait !== undefined) await wait;
         }
         if (one.type === 'problem') {
           shadows.push(one.path);
-          yield one;
+          changes.push(one);
           continue;
         }
-        const mine: KnownFile | undefined = next?.path === one.path ? next.known : undefined;
-        if (mine !== undefined) next = await take(names, root);
+        const mine: KnownFile | undefined = names.next?.path === one.path ? names.next.known : undefined;
+        if (mine !== undefined) {
+          const wait = names.pass();
+          if (wait !== undefined) await wait;
+        }
         const change: Change =
           mine !== undefined && isUnchanged(one.stat, mine, nowMs)
             ? { type: 'same', item: one, known: mine }
             : { type: 'put', item: one, known: mine };
         if (one.path === root && mine?.kind === 'directory' && one.stat.kind === 'directory' && mine.ino !== one.stat.ino) held = change;
-        else yield change;
+        else changes.push(change);
       }
+      if (changes.length > 0) yield changes;
     }
     if (held !== undefined) {
-      if (next !== undefined) {
+      if (names.next !== undefined) {
         const message = 'is empty and not the folder it was before; if a drive should be mounted here, mount it';
-        yield { type: 'problem', path: root, problem: { code: 'root-empty', message } };
+        yield [{ type: 'problem', path: root, problem: { code: 'root-empty', message } }];
         return;
       }
-      yield held;
+      yield [held];
     }
-    while (next !== undefined) {
+    for (let next = names.next; next !== undefined; next = names.next) {
       const change = absent(next);
-      if (change !== undefined) yield change;
-      next = await take(names, root);
+      if (change !== undefined) yield [change];
+      await names.pass();
     }
   } finally {
-    await names.return?.();
+    await names.close();
   }
 }
 
@@ -109,11 +119,43 @@ interface Named {
   readonly known: KnownFile;
 }
 
-async function take(names: AsyncIterator<KnownFile>, root: BytePath): Promise<Named | undefined> {
-  for (;;) {
-    const step = await names.next();
-    if (step.done === true) return undefined;
-    const path = bytePath(step.value.path);
-    if (isWithin(path, root)) return { path, known: step.value };
+/** The known files one by one, of which whole batches come from the disk: only where a batch ends somebody waits. */
+class KnownNames {
+  readonly #batches: AsyncIterator<readonly KnownFile[]>;
+  readonly #root: BytePath;
+  #batch: readonly KnownFile[] = [];
+  #at = 0;
+  /** The one at hand; undefined at the end, and before the first `pass`. */
+  next: Named | undefined;
+
+  constructor(known: AsyncIterable<readonly KnownFile[]>, root: BytePath) {
+    this.#batches = known[Symbol.asyncIterator]();
+    this.#root = root;
+  }
+
+  /** Goes on to the next; a promise when that has to be waited for. */
+  pass(): Promise<void> | undefined {
+    while (this.#at < this.#batch.length) {
+      const known = this.#batch[this.#at] as KnownFile;
+      this.#at += 1;
+      const path = bytePath(known.path);
+      if (!isWithin(path, this.#root)) continue;
+      this.next = { path, known };
+      return undefined;
+    }
+    return this.#fill();
+  }
+
+  async close(): Promise<void> {
+    await this.#batches.return?.();
+  }
+
+  async #fill(): Promise<void> {
+    const step = await this.#batches.next();
+    this.next = undefined;
+    if (step.done === true) return;
+    this.#batch = step.value;
+    this.#at = 0;
+    await this.pass();
   }
 }

@@ -27,11 +27,11 @@ const noHash = new Uint8Array(0);
 export type Pause = (ms: number) => Promise<void>;
 
 /** Room of one window: two chunks of the largest size, so that a carried-over piece never fills it. Two windows are alive. */
-const windowBytes = 8 << 20;
+const windowBytes = 4 << 20;
 /** A file is started in the next window rather than in the last bytes of this one. */
 const startRoom = 64 << 10;
-const windowChunks = 1024;
-const windowFiles = 1024;
+const windowChunks = 512;
+const windowFiles = 512;
 const noIndex = new Uint8Array(0);
 /** Reads of a file that keeps changing before it is named as a problem. Test only: tests count them. */
 export const maxAttempts = 3;

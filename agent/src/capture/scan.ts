@@ -19,12 +19,23 @@ export async function* scan(
   nowMs: number,
   at: BytePath = source.root,
 ): AsyncGenerator<Change, void, void> {
+  for await (const batch of scanBatches(host, queue, source, nowMs, at)) yield* batch;
+}
+
+/** `scan`, many changes at a time. */
+export async function* scanBatches(
+  host: CaptureHost,
+  queue: Queue,
+  source: Source,
+  nowMs: number,
+  at: BytePath = source.root,
+): AsyncGenerator<readonly Change[], void, void> {
   const rules = compileRules(source.rules);
   if (at !== source.root && isMissing(await host.look(at))) {
     if (!(await isSameRoot(host, queue, source.root))) return;
-    for await (const known of knownAt(queue, at)) {
-      const path = bytePath(known.path);
-      if (!excludedFrom(rules, path, source.root)) yield { type: 'gone', path, known };
+    for await (const batch of knownAt(queue, at)) {
+      const gone = batch.map((known): Change => ({ type: 'gone', path: bytePath(known.path), known }));
+      yield gone.filter((change) => change.type === 'gone' && !excludedFrom(rules, change.path, source.root));
     }
     return;
   }
@@ -45,11 +56,11 @@ export async function isSameRoot(host: CaptureHost, queue: Queue, root: BytePath
 }
 
 /** What is known at and below a path, in byte order. */
-async function* knownAt(queue: Queue, at: BytePath): AsyncGenerator<KnownFile, void, void> {
+async function* knownAt(queue: Queue, at: BytePath): AsyncGenerator<readonly KnownFile[], void, void> {
   const self = await queue.known(pathBytes(at));
-  if (self !== undefined) yield self;
+  if (self !== undefined) yield [self];
   // Not by the bare prefix: `/data/run` must not read through all of `/data/run-2024`.
-  yield* queue.knownUnder(pathBytes(at.endsWith(separator) ? at : at + separator));
+  for await (const batch of queue.knownBatches(pathBytes(at.endsWith(separator) ? at : at + separator))) yield batch;
 }
 
 /** The source that a path belongs to: the innermost root that holds it. */

@@ -12,7 +12,7 @@ import { type BytePath, fromText } from './paths.ts';
 import { ProblemBook } from './problem-book.ts';
 import { ReferenceBook } from './references.ts';
 import { defaultFolderResults, type WalkRules } from './rules.ts';
-import { scan } from './scan.ts';
+import { scanBatches } from './scan.ts';
 import { type Source, sourceOf } from './source.ts';
 import { nodeSource, type SourcePort } from './source-port.ts';
 import { unlessStopped } from './stop.ts';
@@ -101,7 +101,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
         if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
       });
       const sweep = problems.sweep(at === undefined ? root : fromText(at, data));
-      const changes = scan(bench.host, queue, source, clock.nowMs(), at === undefined ? root : fromText(at, data));
+      const changes = scanBatches(bench.host, queue, source, clock.nowMs(), at === undefined ? root : fromText(at, data));
       const tasks = immediate(unlessStopped(changes, signal), source, {
         same: () => {
           same += 1;

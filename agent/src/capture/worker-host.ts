@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { CaptureKeys } from './core.ts';
+import { unpackFound } from './found-pack.ts';
 import type { CaptureHost, WalkRequest } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import type { BytePath } from './paths.ts';
@@ -43,7 +44,8 @@ export class WorkerHost implements CaptureHost {
           answer = this.#ask(id, { type: 'next', id }, 'found');
           answer.catch(() => undefined);
         }
-        if (found.batch.length > 0) yield found.batch;
+        const batch = unpackFound(found.batch);
+        if (batch.length > 0) yield batch;
         if (last) return;
       }
     } finally {

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@aliquot/shared/ports';
 import type { CachedChunk } from '../queue/queue.ts';
+import { packFound } from './found-pack.ts';
 import { LocalHost, lookAt, walkBatches } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { nodeSource } from './source-port.ts';
@@ -75,7 +76,8 @@ function pack(window: CaptureWindow): { packed: CaptureWindow; transfer: ArrayBu
 function answerWalk(id: number): void {
   const step = walks.get(id)?.next() ?? { done: true as const, value: undefined };
   if (step.done === true) walks.delete(id);
-  send({ type: 'found', id, batch: step.done === true ? [] : step.value, last: step.done === true });
+  const batch = packFound(step.done === true ? [] : step.value);
+  send({ type: 'found', id, batch, last: step.done === true }, [batch.numbers]);
 }
 
 async function capture(id: number, jobs: Extract<ToWorker, { type: 'capture' }>['jobs']): Promise<void> {

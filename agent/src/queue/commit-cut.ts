@@ -8,6 +8,7 @@ import type { QueueFiles } from './open-queue.ts';
 import { type ClassBytes, decodeSignedRecord, decodeVersion, encodeSignedRecord } from './payloads.ts';
 import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from './places.ts';
 import type { CommitSigner, QueuedCommit } from './queue.ts';
+import type { Recent, RecentDraft } from './recent.ts';
 
 /** What an entry may be larger than its draft: salts, tags, field headers. */
 const ENTRY_OVERHEAD_BYTES = 512;
@@ -41,7 +42,7 @@ interface TakenVersion extends UnsignedEntry {
  * Batches are taken whole: a batch that is cut in two would keep its key, and with it would keep open what is committed
  * already, for as long as its rest waits (I-A3).
  */
-export async function cutCommit(files: QueueFiles, initial: ChainId, signer: CommitSigner): Promise<CutCommit> {
+export async function cutCommit(files: QueueFiles, initial: ChainId, signer: CommitSigner, recent: Recent): Promise<CutCommit> {
   const { index } = files;
   const chain = chainOf(index.state, initial);
   const taken: TakenVersion[] = [];
@@ -52,7 +53,7 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
     const place = decodeUnsigned(value);
     if (taken.length === MAX_COMMIT_ENTRIES) waiting = place.batch;
     if (waiting !== undefined || unreadable.length === MAX_COMMIT_ENTRIES) break;
-    const opened = await openDraft(files, place.at);
+    const opened = recent.draft(numberInKey(key)) ?? (await openDraft(files, place.at));
     if (opened === undefined) {
       unreadable.push(numberInKey(key));
       continue;
@@ -117,10 +118,7 @@ export async function readSigned(
   };
 }
 
-async function openDraft(
-  files: QueueFiles,
-  at: { readonly file: number; readonly offset: number },
-): Promise<{ readonly draft: EntryDraft; readonly bytes: number } | undefined> {
+async function openDraft(files: QueueFiles, at: { readonly file: number; readonly offset: number }): Promise<RecentDraft | undefined> {
   try {
     const { payload } = await files.segments.read(at);
     const { head, clear, sealedDraft } = decodeVersion(payload);

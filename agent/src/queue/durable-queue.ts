@@ -25,10 +25,11 @@ import {
 } from './payloads.ts';
 import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 import type * as Q from './queue.ts';
+import { Recent } from './recent.ts';
 import type { RecordKind } from './record.ts';
 import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
 import { dropKeptSegments, keptBytesBelow, lowestHold } from './retention.ts';
-import { damagedFiles, entriesOf, knownManyIn, knownUnderIn, lostIn, namesOf, oldestMsIn, problemsIn, seenThrough } from './views.ts';
+import { damagedFiles, entriesOf, knownBatchesIn, knownManyIn, lostIn, namesOf, oldestMsIn, problemsIn, seenThrough } from './views.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
 
@@ -43,6 +44,7 @@ export class DurableQueue implements Q.Queue {
   readonly #listeners = new Set<(event: Q.QueueEvent) => void>();
   readonly #intake: Intake;
   readonly #gate = new GcGate();
+  readonly #recent = new Recent();
   readonly #damage: readonly string[];
   readonly #rebuilt: boolean;
   #oldestMs: number | undefined;
@@ -62,6 +64,7 @@ export class DurableQueue implements Q.Queue {
     });
     this.#intake = new Intake({
       ...{ core: this.#core, holds: this.#holds, batch: this.#batch, meter: this.#meter, references: this.#references, gate: this.#gate },
+      recent: this.#recent,
       onVersion: (capturedAtMs) => {
         this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
       },
@@ -117,7 +120,11 @@ export class DurableQueue implements Q.Queue {
   }
 
   async *knownUnder(prefix: Uint8Array): AsyncGenerator<Q.KnownFile, void, void> {
-    yield* knownUnderIn(this.#index, prefix);
+    for await (const batch of knownBatchesIn(this.#index, prefix)) yield* batch;
+  }
+
+  knownBatches(prefix: Uint8Array): AsyncIterable<readonly Q.KnownFile[]> {
+    return knownBatchesIn(this.#index, prefix);
   }
 
   async *problems(): AsyncGenerator<Q.FileProblem, void, void> {
@@ -136,6 +143,10 @@ export class DurableQueue implements Q.Queue {
 
   async hasItem(id: ChunkId): Promise<boolean> {
     return (await this.#index.get(rawKey('i', id))) !== undefined;
+  }
+
+  async hasItems(ids: readonly ChunkId[]): Promise<readonly boolean[]> {
+    return (await this.#index.getMany(ids.map((id) => rawKey('i', id)))).map((value) => value !== undefined);
   }
 
   pending(): Q.PendingCounts {
@@ -220,6 +231,8 @@ export class DurableQueue implements Q.Queue {
   }
 
   async readItem(id: ChunkId): Promise<Q.QueuedItem | undefined> {
+    const recent = this.#recent.takeItem(id);
+    if (recent !== undefined) return recent;
     const value = await this.#index.get(rawKey('i', id));
     if (value === undefined) return undefined;
     const place = decodeItemPlace(value);
@@ -336,6 +349,7 @@ export class DurableQueue implements Q.Queue {
   /** What every start does, also the one after a full disk: captures of before have ended. */
   async #begin(): Promise<void> {
     this.#intake.endAll();
+    this.#recent.clear();
     this.#batch.forget();
     this.#gate.learn([], this.#index.state.nextEntry - 1);
     await this.#batch.eraseSent(this.#core.files);
@@ -358,12 +372,13 @@ export class DurableQueue implements Q.Queue {
     await this.#core.flush();
     this.#batch.finish();
     for (;;) {
-      const { record, unreadable } = await cutCommit(this.#core.files, this.#options.chainId, signer);
+      const { record, unreadable } = await cutCommit(this.#core.files, this.#options.chainId, signer, this.#recent);
       if (unreadable.length > 0) await this.#recordLostEntries(unreadable);
       if (record !== undefined) await this.#appendChain('signed', record);
       // Nothing but damage as far as one cut goes: what is behind it must not wait for ever.
       else if (unreadable.length > 0) continue;
       else return false;
+      this.#recent.signed(this.#index.state.signedEntry);
       await this.#batch.eraseSent(this.#core.files);
       return true;
     }

@@ -12,6 +12,7 @@ import type { Holds } from './holds.ts';
 import { rawKey } from './index-keys.ts';
 import { decodeItemPlace, type ItemPlace } from './places.ts';
 import type { KnownStat, QueuedItem } from './queue.ts';
+import type { Recent } from './recent.ts';
 import { digestOf } from './record.ts';
 import type { StagedReferences } from './references.ts';
 import { dropOldestKept } from './retention.ts';
@@ -23,6 +24,7 @@ export interface IntakeParts {
   readonly meter: BudgetMeter;
   readonly references: StagedReferences;
   readonly gate: GcGate;
+  readonly recent: Recent;
   /** A version was appended. */
   readonly onVersion: (capturedAtMs: number) => void;
   /** The last capture ended that was open when the newest epoch was learnt. */
@@ -137,6 +139,8 @@ export class Intake implements CaptureHost {
     holds.hold(capture, segments.activeNumber);
     await core.append(item.kind, item.sealed, item.id);
     holds.added(capture, item.sealed.length);
+    // Only what is nobody else's memory: the caller of others may use it again.
+    if (item.named === true) this.#parts.recent.putItem(item);
   }
 
   async #putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
@@ -157,6 +161,7 @@ export class Intake implements CaptureHost {
     const { head, payload } = await batch.seal(core.files, fields, encoded);
     holds.version(holdSegment);
     const applied = ({ unreferenced }: Applied): void => {
+      this.#parts.recent.putDraft(entry, { draft, bytes: encoded.length });
       for (const { index: cacheIndex, value } of capture.cached()) index.put(rawKey('x', cacheIndex), value);
       if (capture.growth !== undefined) {
         const { key, name } = growthSlot(path);

@@ -41,6 +41,8 @@ export interface Queue {
   knownMany(paths: readonly Uint8Array[]): Promise<readonly (KnownFile | undefined)[]>;
   /** Every known path that starts with exactly these bytes, in byte order. Snapshot; memory independent of the number. */
   knownUnder(prefix: Uint8Array): AsyncIterable<KnownFile>;
+  /** The same, many at a time: a scan of a hundred thousand files must not wait for each. */
+  knownBatches(prefix: Uint8Array): AsyncIterable<readonly KnownFile[]>;
   problems(): AsyncIterable<FileProblem>;
 
   /** Looks up chunks by `cacheIndex` values. A hit means: the chunk is in the queue or at the collector, so do not put it. */
@@ -48,6 +50,8 @@ export interface Queue {
   /** What `Capture.keepGrowth` kept with a version of this path, if it is still there: a cache, it may forget. The promise of a hit is the chunk cache's. */
   growthOf(path: Uint8Array): Promise<Uint8Array | undefined>;
   hasItem(id: ChunkId): Promise<boolean>;
+  /** `hasItem` for many. */
+  hasItems(ids: readonly ChunkId[]): Promise<readonly boolean[]>;
 
   pending(): PendingCounts;
   /** What a capture of this class may still add, right now; asks the disk. Tells `room` if it had been full. */

@@ -19,8 +19,9 @@ export async function knownManyIn(index: IndexStore, paths: readonly Uint8Array[
   return values.map((value) => (value === undefined ? undefined : knownFrom(value, index.state)));
 }
 
-export async function* knownUnderIn(index: IndexStore, prefix: Uint8Array): AsyncGenerator<KnownFile, void, void> {
-  for await (const [, value] of index.iterate(prefixRange(rawKey('k', prefix)))) yield knownFrom(value, index.state);
+export async function* knownBatchesIn(index: IndexStore, prefix: Uint8Array): AsyncGenerator<readonly KnownFile[], void, void> {
+  for await (const values of index.valueBatches(prefixRange(rawKey('k', prefix))))
+    yield values.map((value) => knownFrom(value, index.state));
 }
 
 function knownFrom(value: Uint8Array, state: IndexState): KnownFile {

@@ -5,7 +5,7 @@ import type { FoundItem } from '../capture/compare.ts';
 import { type BytePath, bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
 import { changingProblem, type Problem } from '../capture/problem.ts';
 import { defaultFolderResults } from '../capture/rules.ts';
-import { scan, sourceFor } from '../capture/scan.ts';
+import { scan, scanBatches, sourceFor } from '../capture/scan.ts';
 import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import { carryTurn } from '../carry/turn.ts';
@@ -163,6 +163,9 @@ async function nameWaiting(agent: Agent, roots: readonly Root[], named: Named): 
   }
 }
 
+/** Time between two words about the progress: one for each of a hundred thousand files would cost more than to capture them. */
+const progressMs = 100;
+
 /** How often a backup looks again at what was no file any more when it was to be read. */
 const looksAgain = 3;
 
@@ -178,7 +181,13 @@ async function captureAll(
 ): Promise<number> {
   const { host, queue, problems, references, identity, clock } = agent;
   const startedMs = clock.nowMs();
-  const progress = (bytes: number) => emit({ event: 'progress', files: tally.files, bytes: Math.max(bytes, tally.bytes) });
+  let toldMs = Number.NEGATIVE_INFINITY;
+  const progress = async (bytes: number): Promise<void> => {
+    const nowMs = clock.nowMs();
+    if (Math.abs(nowMs - toldMs) < progressMs) return;
+    toldMs = nowMs;
+    await emit({ event: 'progress', files: tally.files, bytes: Math.max(bytes, tally.bytes) });
+  };
   const vanished = new Set<BytePath>();
   const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
     if (outcome.type === 'vanished') vanished.add(outcome.path);
@@ -197,13 +206,13 @@ async function captureAll(
       same: (item: FoundItem) => countSame(tally, item),
       problem: (path: BytePath, problem: Problem) => named(path, problem, true),
     };
-    const tasks = immediate(unlessStopped(scan(host, queue, source, startedMs, at), signal), source, on);
+    const tasks = immediate(unlessStopped(scanBatches(host, queue, source, startedMs, at), signal), source, on);
     await capturer.run(tasks, signal);
     for (let look = 1; look <= looksAgain && vanished.size > 0; look += 1) {
       const moved = [...vanished];
       vanished.clear();
       for (const path of moved)
-        await capturer.run(immediate(unlessStopped(scan(host, queue, source, startedMs, path), signal), source, on), signal);
+        await capturer.run(immediate(unlessStopped(scanBatches(host, queue, source, startedMs, path), signal), source, on), signal);
     }
     for (const path of vanished) await named(path, changingProblem(looksAgain), true);
     vanished.clear();

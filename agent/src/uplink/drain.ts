@@ -77,7 +77,10 @@ export class Drain {
 
   async #deliver(commit: QueuedCommit): Promise<void> {
     const { queue, session } = this.#parts;
-    for await (const id of itemsOfCommit(queue, commit.bytes)) await this.#uploader.offer(id);
+    for await (const id of itemsOfCommit(queue, commit.bytes)) {
+      const wait = this.#uploader.offer(id);
+      if (wait !== undefined) await wait;
+    }
     await this.#uploader.finish();
     let bytes = commit.bytes;
     /** What the collector named as missing, and was given or told of, so that no answer can repeat for ever. */

@@ -17,7 +17,7 @@ export class Uploader {
   readonly #queue: Queue;
   /** Asked or sent in this session; the oldest half is forgotten when full. */
   #there = new Set<string>();
-  #asked: ChunkId[] = [];
+  #offered: ChunkId[] = [];
   #items: StoredItem[] = [];
   #bodies: Uint8Array[] = [];
   #bytes = 0;
@@ -27,12 +27,12 @@ export class Uploader {
     this.#queue = queue;
   }
 
-  /** Offers an item that the queue may hold; what it does not hold is believed to be there. */
-  async offer(id: ChunkId): Promise<void> {
-    if (this.#there.has(nameOf(id)) || !(await this.#queue.hasItem(id))) return;
+  /** Offers an item that the queue may hold; what it does not hold is believed to be there. A promise when there is something to wait for. */
+  offer(id: ChunkId): Promise<void> | undefined {
+    if (this.#there.has(nameOf(id))) return undefined;
     this.#remember(id);
-    this.#asked.push(id);
-    if (this.#asked.length >= ASK_AT_ONCE) await this.#ask();
+    this.#offered.push(id);
+    return this.#offered.length >= ASK_AT_ONCE ? this.#ask() : undefined;
   }
 
   /** Sends an item without asking: the collector has named it as missing. */
@@ -51,9 +51,12 @@ export class Uploader {
   }
 
   async #ask(): Promise<void> {
-    const ids = this.#asked;
+    const offered = this.#offered;
+    if (offered.length === 0) return;
+    this.#offered = [];
+    const held = await this.#queue.hasItems(offered);
+    const ids = offered.filter((_, at) => held[at]);
     if (ids.length === 0) return;
-    this.#asked = [];
     const answer = await this.#session.request((requestId) => ({ type: 'have', requestId, ids }));
     if (answer.type === 'refused') throw refusalError(answer.code, answer.message);
     if (answer.type !== 'haveAnswer') throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a question with ${answer.type}`);

@@ -110,15 +110,17 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
 
 /** Everything at once, for a person who asked for it now. */
 export async function* immediate(
-  changes: AsyncIterable<Change>,
+  changes: AsyncIterable<readonly Change[]>,
   source: Source,
   on: { same: (item: FoundItem) => void; problem: (path: BytePath, problem: Problem) => Promise<void> },
 ): AsyncGenerator<CaptureTask, void, void> {
-  for await (const change of changes) {
-    if (change.type === 'put') yield { type: 'put', source, item: change.item, known: change.known, completion: 'assumed' };
-    else if (change.type === 'gone') yield { type: 'gone', source, path: change.path, known: change.known };
-    else if (change.type === 'problem') await on.problem(change.path, change.problem);
-    else on.same(change.item);
+  for await (const batch of changes) {
+    for (const change of batch) {
+      if (change.type === 'put') yield { type: 'put', source, item: change.item, known: change.known, completion: 'assumed' };
+      else if (change.type === 'gone') yield { type: 'gone', source, path: change.path, known: change.known };
+      else if (change.type === 'problem') await on.problem(change.path, change.problem);
+      else on.same(change.item);
+    }
   }
 }
 

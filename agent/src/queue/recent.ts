@@ -1,0 +1,77 @@
+import type { ChunkId, EntryDraft } from '@aliquot/proto';
+import type { QueuedItem } from './queue.ts';
+
+/** Sealed bytes that are kept: some windows of the capture. */
+const MOST_ITEM_BYTES = 16 * 1024 * 1024;
+/** Drafts that are kept: one commit. */
+const MOST_DRAFTS = 4096;
+
+/** A draft as it was put, with the length of its encoding. */
+export interface RecentDraft {
+  readonly draft: EntryDraft;
+  readonly bytes: number;
+}
+
+/**
+ * What was put lately and is sent soon, so that it is not read back from the disk, opened and checked a moment after it was written. A
+ * copy only: whatever is not here is in the segments. Bounded, the oldest goes first.
+ */
+export class Recent {
+  readonly #items = new Map<string, QueuedItem>();
+  #itemBytes = 0;
+  readonly #drafts = new Map<number, RecentDraft>();
+
+  putItem(item: QueuedItem): void {
+    const name = nameOf(item.id);
+    if (this.#items.has(name)) return;
+    this.#items.set(name, item);
+    this.#itemBytes += item.sealed.length;
+    for (const [oldest, { sealed }] of this.#items) {
+      if (this.#itemBytes <= MOST_ITEM_BYTES) return;
+      this.#items.delete(oldest);
+      this.#itemBytes -= sealed.length;
+    }
+  }
+
+  /** Gives an item away: it is sent once. */
+  takeItem(id: ChunkId): QueuedItem | undefined {
+    const name = nameOf(id);
+    const item = this.#items.get(name);
+    if (item === undefined) return undefined;
+    this.#items.delete(name);
+    this.#itemBytes -= item.sealed.length;
+    return item;
+  }
+
+  putDraft(entry: number, draft: RecentDraft): void {
+    this.#drafts.set(entry, draft);
+    if (this.#drafts.size <= MOST_DRAFTS) return;
+    for (const oldest of this.#drafts.keys()) {
+      this.#drafts.delete(oldest);
+      return;
+    }
+  }
+
+  draft(entry: number): RecentDraft | undefined {
+    return this.#drafts.get(entry);
+  }
+
+  /** Everything up to this version stands in signed commits. */
+  signed(through: number): void {
+    for (const entry of this.#drafts.keys()) {
+      if (entry > through) return;
+      this.#drafts.delete(entry);
+    }
+  }
+
+  /** Forgets all: after the files were opened again they may hold something else. */
+  clear(): void {
+    this.#items.clear();
+    this.#itemBytes = 0;
+    this.#drafts.clear();
+  }
+}
+
+function nameOf(id: ChunkId): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
+}
