@@ -55,7 +55,7 @@ describe('lists of references', () => {
 
   test('with a reason that nobody knows, an empty path, or a result longer than its path are refused', () => {
     const unknown = Buffer.from(encodeLostReference(lost));
-    unknown.writeUInt8(2, 9);
+    unknown.writeUInt8(200, 9);
     expect(() => decodeLostReference(unknown)).toThrow(damaged);
     expect(() => decodeDroppedReferences(new LayoutWriter().u8(1).u32(1).u32(0).done())).toThrow(damaged);
     expect(() => decodeReferences(encodeReferences([{ ...reference('/a', 1), resultPathLength: 3 }]))).toThrow(damaged);
