@@ -15,5 +15,5 @@ if not exist "%main%" (
 rem Sixteen files are flushed at a time; a small young generation keeps the server small.
 set "flags="
 if "%~1"=="restore" if not defined UV_THREADPOOL_SIZE set "UV_THREADPOOL_SIZE=16"
-if "%~1"=="serve" set "flags=--max-semi-space-size=4"
+if "%~1"=="serve" set "flags=--max-semi-space-size=4 --initial-heap-size=64"
 "%node%" %flags% "%main%" %*
