@@ -3,7 +3,7 @@ rem Runs the built agent on the project's own Node, from any working directory.
 setlocal
 set "root=%~dp0.."
 set "node=%root%\node_modules\node\bin\node.exe"
-set "main=%root%\agent\dist\main.js"
+set "main=%root%\agent\dist\program\main.js"
 if not exist "%node%" (
   echo aliquot-agent: the project's own Node is not installed; run npm ci and npm run build in "%root%" [NOT_BUILT] 1>&2
   exit /b 2

@@ -28,7 +28,7 @@ interface OurSystem extends BackupSystem {
 export const ours: OurSystem = {
   name: 'ours',
   async probe(): Promise<Probe> {
-    const built = ['agent', 'collector'].every((room) => existsSync(join(root, room, 'dist/main.js')));
+    const built = ['agent', 'collector'].every((room) => existsSync(join(root, room, 'dist/program/main.js')));
     if (!built) return { missing: 'the programs are not built; run: npm ci && npm run build' };
     return { version: `aliquot ${(await run({ program: launcher('aliquot'), args: ['--version'] })).trim()}` };
   },
