@@ -1,6 +1,8 @@
 import { keepCompiledCode } from '@aliquot/shared/cli/compile-cache';
+import { nameSourcesInTraces } from '@aliquot/shared/cli/source-maps';
 
 keepCompiledCode('aliquot-agent');
+nameSourcesInTraces();
 // Imported after that, so that all of it comes from the cache.
 const [{ runMain }, { agentProgram }] = await Promise.all([import('@aliquot/shared/cli/run-main'), import('./commands/program.ts')]);
 await runMain(agentProgram(), process.argv);

@@ -1,7 +1,9 @@
 import { keepCompiledCode } from '@aliquot/shared/cli/compile-cache';
+import { nameSourcesInTraces } from '@aliquot/shared/cli/source-maps';
 import type { CommandContext } from './commands/context.ts';
 
 keepCompiledCode('aliquot');
+nameSourcesInTraces();
 // Imported after that, so that all of it comes from the cache.
 const [{ runMain }, { nodeFiles }, { systemClock, systemRandom }, { buildProgram }, { readEnvironment }] = await Promise.all([
   import('@aliquot/shared/cli/run-main'),
