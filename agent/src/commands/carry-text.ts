@@ -1,4 +1,4 @@
-import { formatBytes } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount } from '@aliquot/shared/cli/format';
 import type { AgentEvent } from '../service/protocol.ts';
 
 /** What a person reads at the end of `queue export` and `queue import`. */
@@ -35,5 +35,5 @@ function count(event: AgentEvent, field: string): number {
 }
 
 function plural(many: number, what: string): string {
-  return `${many.toLocaleString('en')} ${what}${many === 1 ? '' : 's'}`;
+  return `${formatCount(many)} ${what}${many === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,4 @@
-import { formatBytes, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount, printable } from '@aliquot/shared/cli/format';
 import type { Output, Progress } from '@aliquot/shared/cli/output';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
 import { carryText } from './carry-text.ts';
@@ -89,7 +89,7 @@ function fsckSummary(event: AgentEvent): string {
 }
 
 function count(many: number, what: string): string {
-  return `${many.toLocaleString('en')} ${what}${many === 1 ? '' : 's'}`;
+  return `${formatCount(many)} ${what}${many === 1 ? '' : 's'}`;
 }
 
 function number(event: AgentEvent, field: string): number {

@@ -1,4 +1,4 @@
-import { formatBytes, formatTime, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount, formatTime, printable } from '@aliquot/shared/cli/format';
 import { z } from 'zod';
 import type { AgentEvent } from '../service/protocol.ts';
 
@@ -48,14 +48,14 @@ function headline({ results, bytes, problems, lost, rolledBack, connectionProble
   const { total, safe, queued, settling, problem } = results;
   if (total === 0) return 'Nothing has been backed up yet.';
   if (safe === total && problems === 0 && lost === 0 && !rolledBack) {
-    const all = total === 1 ? 'The one result is safe' : `All ${n(total)} results are safe`;
+    const all = total === 1 ? 'The one result is safe' : `All ${formatCount(total)} results are safe`;
     return connectionProblem === undefined ? `${all} (${formatBytes(bytes)}).` : `${all} (${formatBytes(bytes)}), but there is trouble:`;
   }
-  const parts = [`${n(safe)} safe`];
-  if (queued > 0) parts.push(`${n(queued)} queued`);
-  if (settling > 0) parts.push(`${n(settling)} still being written`);
-  if (problem > 0) parts.push(`${n(problem)} NOT PROTECTED`);
-  return `Of ${n(total)} results ${parts.join(', ')}.`;
+  const parts = [`${formatCount(safe)} safe`];
+  if (queued > 0) parts.push(`${formatCount(queued)} queued`);
+  if (settling > 0) parts.push(`${formatCount(settling)} still being written`);
+  if (problem > 0) parts.push(`${formatCount(problem)} NOT PROTECTED`);
+  return `Of ${formatCount(total)} results ${parts.join(', ')}.`;
 }
 
 function troubles(status: Status): string[] {
@@ -77,20 +77,21 @@ function troubles(status: Status): string[] {
   if (queue.entries > 0) {
     const since = queue.oldest === undefined ? '' : `, the oldest since ${formatTime(Date.parse(queue.oldest))}`;
     lines.push(
-      `Waiting to be sent: ${n(queue.entries)} ${queue.entries === 1 ? 'version' : 'versions'}, ${formatBytes(queue.bytes)}${since}.`,
+      `Waiting to be sent: ${formatCount(queue.entries)} ${queue.entries === 1 ? 'version' : 'versions'}, ${formatBytes(queue.bytes)}${since}.`,
     );
   }
   if (queue.full) {
     const { files, bytes } = queue.waiting;
     const limit = queue.maxBytes === undefined ? '' : ` of ${formatBytes(queue.maxBytes)}`;
     lines.push(
-      `ALARM: the queue is full (its limit${limit}, or its disk with ${formatBytes(queue.freeBytes)} free): ${n(files)} complete ${files === 1 ? 'result file is' : 'result files are'} only at the source, ${formatBytes(bytes)}. Do not delete ${files === 1 ? 'it' : 'them'}; what to do is named below.`,
+      `ALARM: the queue is full (its limit${limit}, or its disk with ${formatBytes(queue.freeBytes)} free): ${formatCount(files)} complete ${files === 1 ? 'result file is' : 'result files are'} only at the source, ${formatBytes(bytes)}. Do not delete ${files === 1 ? 'it' : 'them'}; what to do is named below.`,
     );
   }
-  if (problems > 0) lines.push(`Not protected: ${n(problems)} ${problems === 1 ? 'path' : 'paths'}, each named below with what to do.`);
+  if (problems > 0)
+    lines.push(`Not protected: ${formatCount(problems)} ${problems === 1 ? 'path' : 'paths'}, each named below with what to do.`);
   if (lost > 0)
     lines.push(
-      `Lost: ${n(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT, then run status with --acknowledge-lost.`,
+      `Lost: ${formatCount(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT, then run status with --acknowledge-lost.`,
     );
   if (trouble !== undefined) lines.push(`The last scan failed: ${trouble}`);
   for (const { path, eventsMissing } of sources) {
@@ -107,8 +108,4 @@ function facts({ agent, vault, collector, connection, lastReceipt, lastScan, sca
   const scan = scanning ? 'scanning now' : lastScan === null ? 'no scan yet' : `last scan ${formatTime(Date.parse(lastScan))}`;
   const link = service === 'running' ? `, ${connection}` : '';
   return [`Agent ${agent} of vault ${vault} at ${collector}${link}; ${receipt}${service === 'running' ? `; ${scan}` : ''}.`];
-}
-
-function n(count: number): string {
-  return count.toLocaleString('en');
 }

@@ -38,7 +38,8 @@ export async function buildProgram(context: CommandContext, command?: string): P
     .helpCommand(false)
     .showHelpAfterError(false);
   const named = COMMANDS.get(command ?? '');
-  const loaders = named === undefined ? [...COMMANDS.values()] : [named];
+  const everything = command === '--version' ? [] : [...COMMANDS.values()];
+  const loaders = named === undefined ? everything : [named];
   for (const register of new Set(await Promise.all(loaders.map((load) => load())))) register(program, context);
   program.addHelpText(
     'after',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatDuration, formatTable, formatTime, pathText, printable } from './format.ts';
+import { formatBytes, formatCount, formatDuration, formatTable, formatTime, pathText, printable } from './format.ts';
 
 describe('figures for people', () => {
   it.each([
@@ -23,6 +23,12 @@ describe('figures for people', () => {
     [1_047_600_000, '12 d 3 h'],
   ])('%d ms are %s', (ms, text) => {
     expect(formatDuration(ms)).toBe(text);
+  });
+
+  it('counts have commas, as English writes them', () => {
+    for (const count of [0, 7, 999, 1000, 65_535, 999_999, 1_000_000, 1_234_567_890, Number.MAX_SAFE_INTEGER]) {
+      expect(formatCount(count)).toBe(count.toLocaleString('en'));
+    }
   });
 
   it('times are in UTC and say so', () => {
