@@ -7,8 +7,10 @@ import { WebSocket } from 'ws';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
 import { TestAgent } from '../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../testing/cli.ts';
+import { writeWeakKit } from '../testing/kits.ts';
 import { socketWire } from '../testing/wire.ts';
 
+const PASSPHRASE = 'correct horse battery staple';
 let dir: string;
 let url: string;
 let stop: () => Promise<CliResult>;
@@ -31,12 +33,12 @@ const paths = (result: CliResult) => result.lines.map((line) => line['path']).so
 
 /** One PC with two results, and a copy of its folder from after the first, with a result of its own and another state of the first. */
 beforeAll(async () => {
-  vi.stubEnv('ALIQUOT_PASSPHRASE', 'correct horse battery staple');
+  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
   dir = await mkdtemp(join(tmpdir(), 'aliquot-fork-'));
   expect((await aliquot(['init', '--data', join(dir, 'data'), '--name', 'test'])).code).toBe(0);
   token = (await readFile(join(dir, 'data', 'admin.token'), 'utf8')).trim();
   ({ url, stop } = await serving(['--data', join(dir, 'data'), '--listen', '127.0.0.1:0']));
-  await ok('kit', 'create', '--out', kit(), '--vault', 'lab');
+  await writeWeakKit(kit(), 'lab', PASSPHRASE);
   await ok('vault', 'add', '--kit', kit());
   await ok('enroll', 'hplc-1', '--kit', kit(), '--out', join(dir, 'bundle'));
   agent = new TestAgent(openBundle(await readFile(join(dir, 'bundle'), 'utf8'), Date.now()));

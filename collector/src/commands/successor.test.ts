@@ -9,8 +9,10 @@ import { WebSocket } from 'ws';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
 import { TestAgent } from '../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../testing/cli.ts';
+import { writeWeakKit } from '../testing/kits.ts';
 import { socketWire } from '../testing/wire.ts';
 
+const PASSPHRASE = 'correct horse battery staple';
 let dir: string;
 let url: string;
 let token: string;
@@ -44,7 +46,7 @@ async function connected(agent: TestAgent) {
 }
 
 beforeEach(async () => {
-  vi.stubEnv('ALIQUOT_PASSPHRASE', 'correct horse battery staple');
+  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
   dir = await mkdtemp(join(tmpdir(), 'aliquot-successor-'));
 });
 
@@ -57,7 +59,7 @@ afterEach(async () => {
 
 it('P5 P6 an agent of a lost collector goes on with its successor, once the loss of the head that the lost one signed is approved', async () => {
   await collector('first');
-  await ok('kit', 'create', '--out', kit(), '--vault', 'lab');
+  await writeWeakKit(kit(), 'lab', PASSPHRASE);
   await ok('vault', 'add', '--kit', kit());
   const [agent, later] = [await enrolled('hplc-1'), await enrolled('hplc-2')];
   await connected(agent);

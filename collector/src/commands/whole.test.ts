@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
 import { TestAgent } from '../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../testing/cli.ts';
+import { weaken } from '../testing/kits.ts';
 import { socketWire } from '../testing/wire.ts';
 
 const CONTENT = new Uint8Array(Buffer.from('time;signal\n'.repeat(50_000)));
@@ -17,6 +18,7 @@ let dir: string;
 let url: string;
 let stop: () => Promise<CliResult>;
 let token: string;
+const PASSPHRASE = 'correct horse battery staple';
 const kit = () => join(dir, 'lab.kit');
 
 /** Runs a command that must succeed. */
@@ -43,12 +45,13 @@ async function connected(agent: TestAgent): Promise<void> {
 }
 
 beforeAll(async () => {
-  vi.stubEnv('ALIQUOT_PASSPHRASE', 'correct horse battery staple');
+  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
   dir = await mkdtemp(join(tmpdir(), 'aliquot-whole-'));
   expect((await aliquot(['init', '--data', join(dir, 'data'), '--name', 'test'])).code).toBe(0);
   token = (await readFile(join(dir, 'data', 'admin.token'), 'utf8')).trim();
   ({ url, stop } = await serving(['--data', join(dir, 'data'), '--listen', '127.0.0.1:0']));
   await ok('kit', 'create', '--out', kit(), '--vault', 'lab');
+  await weaken(kit(), PASSPHRASE);
   await ok('vault', 'add', '--kit', kit());
 });
 
@@ -217,7 +220,7 @@ describe('what is refused, in one line and with the way out', () => {
       code: 1,
       stderr: expect.stringMatching(/lab\.kit: .*vault lab; check it .*KIT_WRONG_PASSPHRASE/),
     });
-    vi.stubEnv('ALIQUOT_PASSPHRASE', 'correct horse battery staple');
+    vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
     expect(await tried('kit', 'verify')).toMatchObject({ code: 2, stderr: expect.stringContaining('--kit') });
     expect(await aliquot(['agents'], { url })).toMatchObject({ code: 2, stderr: expect.stringContaining('--token-file') });
     expect(await aliquot(['agents'], { token })).toMatchObject({ code: 2, stderr: expect.stringContaining('--url') });
@@ -281,6 +284,7 @@ describe('vaults and agents', () => {
   it('P3: a blind vault lists names only with its kit, and says so', async () => {
     const blind = join(dir, 'blind.kit');
     await ok('kit', 'create', '--out', blind, '--vault', 'blind', '--blind');
+    await weaken(blind, PASSPHRASE);
     await ok('vault', 'add', '--kit', blind);
     const file = join(dir, 'blind.bundle');
     await ok('enroll', 'nmr-1', '--kit', blind, '--out', file);

@@ -13,8 +13,10 @@ import { usualStateFolder } from '../environment.ts';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
 import { TestAgent } from '../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../testing/cli.ts';
+import { writeWeakKit } from '../testing/kits.ts';
 import { socketWire } from '../testing/wire.ts';
 
+const PASSPHRASE = 'correct horse battery staple';
 let dir: string;
 let token: string;
 const running = new Map<string, { url: string; stop: () => Promise<CliResult> }>();
@@ -110,12 +112,12 @@ async function carriedQueue(agent: TestAgent): Promise<string> {
 const at = (name: string) => running.get(name)?.url ?? '';
 
 beforeEach(async () => {
-  vi.stubEnv('ALIQUOT_PASSPHRASE', 'correct horse battery staple');
+  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
   dir = await mkdtemp(join(tmpdir(), 'aliquot-witness-'));
   expect(await aliquot(['init', '--data', join(dir, 'first')])).toMatchObject({ code: 0 });
   token = (await readFile(join(dir, 'first', 'admin.token'), 'utf8')).trim();
   const url = await serve('first');
-  expect(await nobody(url, 'kit', 'create', '--out', kit(), '--vault', 'lab')).toMatchObject({ code: 0 });
+  await writeWeakKit(kit(), 'lab', PASSPHRASE);
   expect(await nobody(url, 'vault', 'add', '--kit', kit())).toMatchObject({ code: 0 });
   await unserve('first');
 });
