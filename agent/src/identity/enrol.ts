@@ -1,7 +1,6 @@
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { type ChainId, decodeEnrolAnswer, encodeEnrolRequest, FormatError, type Signed } from '@aliquot/proto';
+import { httpRequest, httpsRequest } from '@aliquot/shared/cli/http';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';

@@ -1,6 +1,6 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { httpRequest, httpsRequest } from '@aliquot/shared/cli/http';
 import { isRestErrorCode, RestError } from '../rest/rest-error.ts';
 import { CommandError } from './command-error.ts';
 
