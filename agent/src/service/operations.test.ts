@@ -329,6 +329,8 @@ test('P6: what a collector lost is shown until a person has acknowledged it', as
 test('P6: status counts results by state and names every problem', async () => {
   write('safe', 's');
   await backup();
+  // A session of that backup would send what is only queued next.
+  await agent.uplink.stop();
   write('queued', 'q');
   await backup({ offline: true });
   await agent.problems.set(fromText(at('locked'), '/'), { code: 'unreadable', message: 'locked' });
