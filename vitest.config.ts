@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -19,7 +20,8 @@ export default defineConfig({
           ...patience,
           name: 'rooms',
           include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts', 'torture/**/*.test.ts', 'bench/**/*.test.ts'],
-          maxWorkers: '100%',
+          // Half as many again as there are processors: what they flush to the disk, they wait for.
+          maxWorkers: Math.ceil(availableParallelism() * 1.5),
           // Tests of one room leave nothing behind in their process, so a worker takes file after file.
           isolate: false,
           sequence: { groupOrder: 0 },
