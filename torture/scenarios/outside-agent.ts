@@ -153,9 +153,16 @@ async function serviceUntilSafe(stage: Stage, service: Service, patienceMs: numb
   while (!ended && Date.now() - started < patienceMs) {
     const { lines } = await stage.agent(['status', '--json']);
     const status = lines.find((line) => line['event'] === 'status') as
-      | { readonly queue: { readonly entries: number }; readonly results: { readonly safe: number; readonly total: number } }
+      | {
+          readonly lastScan: string | null;
+          readonly scanning: boolean;
+          readonly queue: { readonly entries: number };
+          readonly results: { readonly safe: number; readonly total: number };
+        }
       | undefined;
-    if (status && status.queue.entries === 0 && status.results.total > 0 && status.results.safe === status.results.total) return true;
+    // In the middle of a scan it knows of some results only.
+    const scanned = status !== undefined && status.lastScan !== null && !status.scanning;
+    if (scanned && status.queue.entries === 0 && status.results.total > 0 && status.results.safe === status.results.total) return true;
     await Promise.race([closed, delay(200)]); // how often we look; nothing depends on it
   }
   return false;

@@ -1,4 +1,5 @@
 import type { ChunkId, EntryDraft } from '@aliquot/proto';
+import { release } from '@aliquot/shared/crypto/release';
 import type { QueuedItem } from './queue.ts';
 
 /** Sealed bytes that are kept: some windows of the capture. */
@@ -30,6 +31,7 @@ export class Recent {
       if (this.#itemBytes <= MOST_ITEM_BYTES) return;
       this.#items.delete(oldest);
       this.#itemBytes -= sealed.length;
+      if (sealed.byteLength === sealed.buffer.byteLength) release(sealed);
     }
   }
 

@@ -12,6 +12,7 @@ import {
   type Signed,
   splitFrame,
 } from '@aliquot/proto';
+import { release } from '@aliquot/shared/crypto/release';
 import type { Random } from '@aliquot/shared/ports';
 import { SessionError } from '@aliquot/shared/session/errors';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
@@ -149,7 +150,10 @@ export class Session {
     const message = this.#sealer.seal(encodeFrameHead(encodeClientFrame(frame), bytes), ...body);
     this.#parts.onSent(message.length, frame.type === 'chunks' ? bytes : 0);
     const socket = this.#socket;
-    return this.#watch.during(() => socket.send(message));
+    return this.#watch.during(async () => {
+      await socket.send(message);
+      release(message);
+    });
   }
 
   /** Sends sealed items, whose bytes are the parts of the body, once the collector has room for them. They must fit its whole credit. */

@@ -1,4 +1,5 @@
 import { constants } from 'node:zlib';
+import { unwritten } from '../crypto/bytes.ts';
 import { chooseFilter } from './choose-filter.ts';
 import { SealError } from './errors.ts';
 import { applyFilter, FILTER_NUMBERS, type Filter, filterHeader, NO_FILTER, parseFilter, undoFilter } from './filters.ts';
@@ -90,9 +91,9 @@ export function decode(encoded: Uint8Array, maxPlain: number): Uint8Array {
   if (compressor === ZSTD_PLANES && filter.kind !== 'samples')
     throw new SealError('SEAL_CODEC_CORRUPT', 'content without planes has a frame for each');
   const frames = framesOf(body, compressor === ZSTD_PLANES && filter.kind === 'samples' ? planeCount(filter) : 1);
-  if (filter.kind === 'none') return unfold(frames, new Uint8Array(maxPlain + 1), maxPlain);
+  if (filter.kind === 'none') return unfold(frames, unwritten(maxPlain + 1), maxPlain);
   const filtered = unfold(frames, filteredBytes.of(maxPlain + 1), maxPlain);
-  const plain = new Uint8Array(filtered.length);
+  const plain = unwritten(filtered.length);
   undoFilter(filter, filtered, plain);
   return plain;
 }

@@ -1,5 +1,6 @@
 import { asChunkId, type ChunkId, type Ref, type StoredKind, type VaultId } from '@aliquot/proto';
 import { aeadOpen, aeadSeal, equalBytes, hmacSha256, sha256, ZERO_NONCE } from '../crypto/primitives.ts';
+import { release } from '../crypto/release.ts';
 import type { VaultKeys } from '../keys/derive.ts';
 import { decode, encode } from './codec.ts';
 import { SealError } from './errors.ts';
@@ -48,6 +49,7 @@ export function sealChunk(keys: VaultKeys, plain: Uint8Array): SealedChunk {
   const encoded = encode(plain, keys.parameters.encoderVersion);
   const key = hmacSha256(currentSubkeys(keys).chunkSubkey, encoded);
   const sealed = aeadSeal(key, ZERO_NONCE, encoded, itemHeader('chunk', keys.vaultId));
+  release(encoded);
   return { id: asChunkId(sha256(sealed)), kind: 'chunk', sealed, key, plainSize: plain.length, epoch: keys.currentEpoch };
 }
 
@@ -60,6 +62,8 @@ export function openChunk(vaultId: VaultId, ref: Ref, key: Uint8Array, sealed: U
   checkId('chunk', ref.id, sealed);
   const encoded = openSealed('chunk', key, sealed, itemHeader('chunk', vaultId));
   const plain = decode(encoded, ref.plainSize);
+  // What was stored as it is lies in there still.
+  if (plain.buffer !== encoded.buffer) release(encoded);
   if (plain.length !== ref.plainSize) {
     throw new SealError('SEAL_SIZE_MISMATCH', `chunk ${shortId(ref.id)} holds ${plain.length} bytes, its reference says ${ref.plainSize}`);
   }

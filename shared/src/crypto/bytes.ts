@@ -2,11 +2,19 @@
 
 const encoder = new TextEncoder();
 
+/** From here on it pays to leave out the zeros that new memory begins with. */
+const UNZEROED_FROM_BYTES = 4096;
+
+/** An array with memory of its own whose bytes are still to be written, every one of them. */
+export function unwritten(length: number): Uint8Array {
+  return length < UNZEROED_FROM_BYTES ? new Uint8Array(length) : new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+}
+
 /** One new array with the parts in order. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
-  const joined = new Uint8Array(length);
+  const joined = unwritten(length);
   let offset = 0;
   for (const part of parts) {
     joined.set(part, offset);

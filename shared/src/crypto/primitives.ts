@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, createSecretKey, hash, timingSafeEqual } from 'node:crypto';
 import { AliquotError } from '@aliquot/proto';
 import { concat, utf8 } from './bytes.ts';
+import { release } from './release.ts';
 
 export type CryptoErrorCode =
   /** Sealed bytes, their key, or what they are bound to, do not belong together: altered, or opened with another key. */
@@ -159,7 +160,9 @@ export function aeadSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Arr
   cipher.setAAD(aad);
   const body = cipher.update(plaintext);
   const end = cipher.final();
-  return concat(body, end, cipher.getAuthTag());
+  const sealed = concat(body, end, cipher.getAuthTag());
+  release(body);
+  return sealed;
 }
 
 /** Opens what `aeadSeal` made. Throws CRYPTO_AUTHENTICATION when anything at all differs; gives no plaintext then. */

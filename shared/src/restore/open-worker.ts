@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { SealError } from '../content/errors.ts';
+import { release } from '../crypto/release.ts';
 import { forTransfer } from './handing-over.ts';
 import type { OpenAnswer, OpenJob } from './open-pool.ts';
 import { openHere } from './opener.ts';
@@ -12,6 +13,7 @@ const port = parentPort;
 port.on('message', ({ id, vaultId, refs, keys, sealed }: OpenJob & { readonly id: number }) => {
   const pieces = refs.map((ref, index) => ({ ref, key: keys[index] as Uint8Array, sealed: sealed[index] as Uint8Array }));
   const opened = openHere(vaultId, pieces);
+  for (const bytes of sealed) release(bytes);
   const { arrays, transfer } = forTransfer(opened.map((one) => ('plain' in one ? one.plain : new Uint8Array(0))));
   const failures = opened.map((one) => {
     if ('plain' in one) return undefined;

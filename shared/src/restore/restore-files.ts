@@ -1,4 +1,5 @@
 import type { ChunkId, Entry, ListPart, ReadPart, VaultId } from '@aliquot/proto';
+import { release } from '../crypto/release.ts';
 import { RestoreError } from './errors.ts';
 import { type ChunkOpener, hereOpener } from './opener.ts';
 import { type Batch, batches, concernsOneFile, idKey, type Job, jobText, notDelivered, planWork, type Work } from './plan.ts';
@@ -113,6 +114,7 @@ class RestoreRun {
       }
     };
     await Promise.all(Array.from({ length: FILES_AT_ONCE }, worker));
+    for (const one of opened.values()) if ('plain' in one) release(one.plain);
     if (this.#fatal !== undefined) throw this.#fatal.error;
   }
 

@@ -1,6 +1,7 @@
 import { createCipheriv } from 'node:crypto';
 import { concat, u32be, u64be } from '../crypto/bytes.ts';
 import { aeadOpen, CryptoError, labelled } from '../crypto/primitives.ts';
+import { release } from '../crypto/release.ts';
 import { SessionError } from './errors.ts';
 
 /** The two keys of a session, 32 bytes each, one for each direction. */
@@ -62,7 +63,11 @@ export class FrameSealer {
     // Each part goes through the cipher where it lies, and once into the message: nothing is joined before.
     const sealed = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + part.length, TAG_BYTES));
     let at = 0;
-    for (const part of parts) at += cipher.update(part).copy(sealed, at);
+    for (const part of parts) {
+      const ciphertext = cipher.update(part);
+      at += ciphertext.copy(sealed, at);
+      release(ciphertext);
+    }
     cipher.final();
     cipher.getAuthTag().copy(sealed, at);
     return new Uint8Array(sealed.buffer, sealed.byteOffset, sealed.byteLength);
