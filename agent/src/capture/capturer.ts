@@ -56,7 +56,7 @@ export interface CapturerParts {
 
 /**
  * Carries tasks into the queue: reads files through the host, turns what comes back into versions, and syncs after each
- * batch. Memory is bounded by one batch of tasks and two windows. What finds no room in the queue becomes a reference; other
+ * batch. Memory is bounded by a batch of tasks and two windows for each of the host's threads. What finds no room in the queue becomes a reference; other
  * errors of the queue end the run.
  */
 export class Capturer {
@@ -102,14 +102,15 @@ export class Capturer {
   async #run(tasks: AsyncIterable<CaptureTask>, signal: AbortSignal | undefined): Promise<void> {
     let batch: PutTask[] = [];
     let bytes = 0;
-    let running: Promise<void> = Promise.resolve();
+    const running: Promise<void>[] = [];
     const turn = async (): Promise<void> => {
-      await running;
+      while (running.length >= this.#host.parallel) await running.shift();
       const jobs = batch;
       batch = [];
       bytes = 0;
-      running = this.#files(jobs, signal);
-      running.catch(() => undefined); // seen by the next turn
+      const files = this.#files(jobs, signal);
+      files.catch(() => undefined); // seen by a later turn, or at the end
+      running.push(files);
     };
     try {
       for await (const task of tasks) {
@@ -125,7 +126,9 @@ export class Capturer {
       throwIfStopped(signal);
       await turn();
     } finally {
-      await running;
+      // None is left working when this ends; then the first one's error counts.
+      await Promise.allSettled(running);
+      await Promise.all(running);
     }
   }
 

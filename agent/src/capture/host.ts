@@ -19,11 +19,13 @@ export interface WalkRequest {
  * slow or hanging drive away from everything else.
  */
 export interface CaptureHost {
+  /** How many captures it works on at the same time; more wait. */
+  readonly parallel: number;
   /** Findings in byte order of whole paths, in batches; nothing is read ahead by more than one batch. */
   walk(request: WalkRequest): AsyncIterable<readonly Found[]>;
   /** What is at one path, or the system's error name. */
   look(path: BytePath): Promise<SourceStat | string>;
-  /** Captures files in order; see `CaptureCore`. Calls are served one after the other. */
+  /** Captures files in order; see `CaptureCore`. */
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void>;
   close(): Promise<void>;
 }
@@ -54,6 +56,7 @@ export function lookAt(port: SourcePort, path: BytePath): SourceStat | string {
 
 /** A host in the calling thread: what the worker runs inside, and what tests drive with a port that fails on purpose. */
 export class LocalHost implements CaptureHost {
+  readonly parallel = 1;
   readonly #port: SourcePort;
   readonly #keys: CaptureKeys;
   readonly #clock: Clock;

@@ -7,7 +7,7 @@ import type { QueueBudget } from '../queue/queue.ts';
 import { cacheSecret, keys, openQueue, temporaryFolder } from '../queue/test-support.ts';
 import { immediate } from '../watch/gate.ts';
 import { type CaptureOutcome, Capturer } from './capturer.ts';
-import { LocalHost } from './host.ts';
+import { type CaptureHost, LocalHost } from './host.ts';
 import { type BytePath, fromText } from './paths.ts';
 import { ProblemBook } from './problem-book.ts';
 import { ReferenceBook } from './references.ts';
@@ -32,7 +32,7 @@ export interface Bench {
   /** How long captures waited for stamps to come of age; the clock goes on meanwhile, unless it was stopped. */
   readonly pauses: number[];
   clockStands: boolean;
-  host: LocalHost;
+  host: CaptureHost;
   /** Sees the folder through another port from now on. */
   through(port: SourcePort): void;
   /** One scan and capture of everything, or of one path. */

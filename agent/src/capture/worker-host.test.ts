@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { cacheSecret, collect, keys, noise } from '../queue/test-support.ts';
@@ -78,7 +78,7 @@ test('an error of the queue ends the capture with that error', async () => {
 });
 
 test('an idle worker ends, and another starts when it is needed', async () => {
-  const brief = new WorkerHost({ vault: keys, cacheSecret }, 1);
+  const brief = new WorkerHost({ vault: keys, cacheSecret }, { idleMs: 1 });
   expect(await brief.look('/no/such/place')).toBe('ENOENT');
   await expect.poll(() => brief.running).toBe(false);
   expect(await brief.look('/no/such/place')).toBe('ENOENT');
@@ -97,3 +97,51 @@ test('a cached chunk is not sealed again', async () => {
     windows.flatMap(({ results }) => results).map((result) => (result.type === 'captured' ? [result.content, result.keys] : result));
   expect(content(second.windows)).toEqual(content(first.windows));
 });
+
+test('with two workers two captures go on at the same time', async () => {
+  writeFileSync(join(bench.data, 'one'), 'one');
+  writeFileSync(join(bench.data, 'two'), 'two');
+  const pair = new WorkerHost({ vault: keys, cacheSecret }, { workers: 2 });
+  const arrived: (() => void)[] = [];
+  /** Goes on when the other one's window has come as well. */
+  const meeting = (): CaptureExchange => ({
+    lookup: async (indexes) => indexes.map(() => undefined),
+    async deliver() {
+      await new Promise<void>((resolve) => {
+        arrived.push(resolve);
+        if (arrived.length === 2) for (const go of arrived) go();
+      });
+      return [];
+    },
+  });
+  await Promise.all([pair.capture(jobs('one'), meeting()), pair.capture(jobs('two'), meeting())]);
+  expect(arrived).toHaveLength(2);
+  await pair.close();
+});
+
+test('a backup with three workers holds the same versions as with one', async () => {
+  for (let n = 0; n < 1500; n += 1) writeFileSync(join(bench.data, `f${n}`), `file ${n}`);
+  for (const name of ['large', 'larger']) writeFileSync(join(bench.data, name), noise(name, 2_000_000));
+  const other = await openBench();
+  const three = new WorkerHost({ vault: keys, cacheSecret }, { workers: 3 });
+  try {
+    cpSync(bench.data, other.data, { recursive: true, preserveTimestamps: true });
+    other.host = three;
+    const alone = await bench.backup();
+    expect((await other.backup()).told).toEqual(alone.told);
+    expect(alone.told).toHaveLength(1503);
+    expect(await known(other)).toEqual(await known(bench));
+    expect((await other.backup()).same).toBe(1503);
+  } finally {
+    await three.close();
+    await other.close();
+  }
+});
+
+/** What the queue knows of each file: name, size and content. */
+async function known({ queue, data }: Bench): Promise<string[]> {
+  const files = await collect(queue.knownUnder(new Uint8Array(0)));
+  return files.map(({ path, size, contentTag }) => {
+    return `${Buffer.from(path).toString().slice(data.length)} ${size} ${Buffer.from(contentTag).toString('hex')}`;
+  });
+}

@@ -1,171 +1,60 @@
-import { Worker } from 'node:worker_threads';
+import { CaptureThread } from './capture-thread.ts';
 import type { CaptureKeys } from './core.ts';
-import { unpackFound } from './found-pack.ts';
 import type { CaptureHost, WalkRequest } from './host.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import type { BytePath } from './paths.ts';
 import type { SourceStat } from './source-port.ts';
 import type { Found } from './walk.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
-/** The worker ends when nothing was asked of it for this long: an idle agent should weigh nothing. */
+/** Worker threads end when nothing was asked of them for this long: an idle agent should weigh nothing. */
 const defaultIdleMs = 5_000;
 
-interface Waiting {
-  readonly message: (message: FromWorker) => void;
-  readonly fail: (error: Error) => void;
+interface Seat {
+  readonly thread: CaptureThread;
+  /** Captures that it was given and has not ended. */
+  captures: number;
 }
 
-/** A `CaptureHost` in a worker thread, which is started when it is needed and ends when it is idle. */
+/** A `CaptureHost` in worker threads: the first looks and reads, the others only read. */
 export class WorkerHost implements CaptureHost {
-  readonly #keys: CaptureKeys;
-  readonly #idleMs: number;
-  readonly #waiting = new Map<number, Waiting>();
-  #worker: Worker | undefined;
-  #idle: NodeJS.Timeout | undefined;
-  #nextId = 0;
-  #turn: Promise<void> = Promise.resolve();
+  readonly parallel: number;
+  readonly #first: CaptureThread;
+  readonly #seats: readonly Seat[];
 
-  constructor(keys: CaptureKeys, idleMs = defaultIdleMs) {
-    this.#keys = keys;
-    this.#idleMs = idleMs;
+  /** @param workers How many files, or batches of small ones, are read at the same time. */
+  constructor(keys: CaptureKeys, { workers = 1, idleMs = defaultIdleMs }: { readonly workers?: number; readonly idleMs?: number } = {}) {
+    this.parallel = workers;
+    this.#first = new CaptureThread(keys, idleMs);
+    this.#seats = Array.from({ length: workers }, (_, at) => ({
+      thread: at === 0 ? this.#first : new CaptureThread(keys, idleMs),
+      captures: 0,
+    }));
   }
 
-  async *walk(request: WalkRequest): AsyncGenerator<readonly Found[], void, void> {
-    const id = this.#newId();
-    let last = false;
+  walk(request: WalkRequest): AsyncIterable<readonly Found[]> {
+    return this.#first.walk(request);
+  }
+
+  look(path: BytePath): Promise<SourceStat | string> {
+    return this.#first.look(path);
+  }
+
+  async capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
+    const seat = this.#seats.reduce((best, other) => (other.captures < best.captures ? other : best));
+    seat.captures += 1;
     try {
-      let answer = this.#ask(id, { type: 'walk', id, request }, 'found');
-      for (;;) {
-        const found = await answer;
-        last = found.last;
-        // The next batch is prepared while the caller works on this one.
-        if (!last) {
-          answer = this.#ask(id, { type: 'next', id }, 'found');
-          answer.catch(() => undefined);
-        }
-        const batch = unpackFound(found.batch);
-        if (batch.length > 0) yield batch;
-        if (last) return;
-      }
+      await seat.thread.capture(jobs, exchange);
     } finally {
-      if (!last) this.#worker?.postMessage({ type: 'endWalk', id } satisfies ToWorker);
-      this.#done(id);
+      seat.captures -= 1;
     }
-  }
-
-  async look(path: BytePath): Promise<SourceStat | string> {
-    const id = this.#newId();
-    try {
-      return (await this.#ask(id, { type: 'look', id, path }, 'seen')).stat;
-    } finally {
-      this.#done(id);
-    }
-  }
-
-  capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
-    const run = this.#turn.then(() => this.#capture(jobs, exchange));
-    this.#turn = run.catch(() => undefined);
-    return run;
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#idle);
-    await this.#turn;
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.terminate();
+    await Promise.all(this.#seats.map(({ thread }) => thread.close()));
   }
 
-  /** Whether the worker thread is alive, for `status`. */
+  /** Whether any thread is alive. Test only: tests see threads end. */
   get running(): boolean {
-    return this.#worker !== undefined;
-  }
-
-  #capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
-    const id = this.#newId();
-    const run = new Promise<void>((resolve, reject) => {
-      // The queue's own error is kept here: the worker only learns that it should stop.
-      let cause: unknown;
-      const stop = (error: unknown) => {
-        cause ??= error;
-        this.#post({ type: 'stop', id });
-      };
-      this.#waiting.set(id, {
-        fail: reject,
-        message: (message) => {
-          if (message.type === 'lookup') {
-            exchange.lookup(message.indexes).then((hits) => this.#post({ type: 'hits', id, hits }), stop);
-          } else if (message.type === 'window') {
-            exchange.deliver(message.window).then((refused) => this.#post({ type: 'taken', id, refused }), stop);
-          } else if (message.type === 'captured') resolve();
-          else if (message.type === 'failed') reject(cause ?? new Error(`capture failed: ${message.message}`));
-        },
-      });
-      this.#post({ type: 'capture', id, jobs });
-    });
-    return run.finally(() => this.#done(id));
-  }
-
-  #newId(): number {
-    this.#nextId += 1;
-    return this.#nextId;
-  }
-
-  #ask<Type extends FromWorker['type']>(id: number, message: ToWorker, type: Type): Promise<Extract<FromWorker, { type: Type }>> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, {
-        fail: reject,
-        message: (answer) => {
-          if (answer.type === type) resolve(answer as Extract<FromWorker, { type: Type }>);
-          else if (answer.type === 'failed') reject(new Error(`the capture worker failed: ${answer.message}`));
-        },
-      });
-      this.#post(message);
-    });
-  }
-
-  #post(message: ToWorker): void {
-    clearTimeout(this.#idle);
-    this.#worker ??= this.#start();
-    // Alive for as long as somebody waits for it; idle, it must not keep a finished command running.
-    this.#worker.ref();
-    this.#worker.postMessage(message);
-  }
-
-  #done(id: number): void {
-    this.#waiting.delete(id);
-    if (this.#waiting.size > 0 || this.#worker === undefined) return;
-    clearTimeout(this.#idle);
-    this.#worker.unref();
-    this.#idle = setTimeout(() => {
-      const worker = this.#worker;
-      this.#worker = undefined;
-      void worker?.terminate();
-    }, this.#idleMs);
-    this.#idle.unref();
-  }
-
-  #start(): Worker {
-    const start: WorkerStart = { keys: this.#keys };
-    const source = import.meta.url.endsWith('.ts');
-    const url = new URL(source ? './worker.ts' : './worker.js', import.meta.url);
-    const worker = new Worker(url, {
-      workerData: start,
-      name: 'capture',
-      ...(source ? { execArgv: ['--conditions=aliquot-source'] } : {}),
-    });
-    worker.on('message', (message: FromWorker) => this.#waiting.get(message.id)?.message(message));
-    worker.on('error', (error) => this.#lost(worker, error));
-    worker.on('exit', (code) => this.#lost(worker, new Error(`the capture worker ended (${code})`)));
-    return worker;
-  }
-
-  #lost(worker: Worker, error: unknown): void {
-    if (this.#worker !== worker) return;
-    this.#worker = undefined;
-    const failure = error instanceof Error ? error : new Error(String(error));
-    for (const { fail } of this.#waiting.values()) fail(failure);
-    this.#waiting.clear();
+    return this.#seats.some(({ thread }) => thread.running);
   }
 }

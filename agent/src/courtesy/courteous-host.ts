@@ -9,6 +9,7 @@ import type { Courtesy } from './courtesy.ts';
 export function courteousHost(host: CaptureHost, courtesy: Courtesy): CaptureHost {
   if (!courtesy.limiting) return host;
   return {
+    parallel: host.parallel,
     async *walk(request) {
       await courtesy.beforeWork();
       for await (const batch of host.walk(request)) {

@@ -94,7 +94,10 @@ async function openIn(
   });
   try {
     const courtesy = systemCourtesy(config?.courtesy, clock);
-    const host = courteousHost(new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret }), courtesy);
+    const host = courteousHost(
+      new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret }, { workers: config?.workers ?? 1 }),
+      courtesy,
+    );
     const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host) });
     const problems = await ProblemBook.load(queue, clock);
     return {

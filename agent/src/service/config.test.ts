@@ -25,6 +25,7 @@ test('a configuration is read with its defaults', () => {
       ],
       scanIntervalSeconds: 300,
       queue: { maxBytes: 50 * 2 ** 30, minFreeBytes: 2 ** 30, classes: {} },
+      workers: 1,
       courtesy: { priority: 'below-normal', timeWindows: [], pauseWhile: [] },
       logLevel: 'info',
     },
@@ -85,6 +86,7 @@ for (const [what, text, expected] of [
       '5: "til" is not a setting; did you mean "to"?',
     ],
   ],
+  ['no workers', `${source}workers: 0`, ['2: workers must be a whole number of threads, from 1 to 8']],
   ['no CPU at all', `${source}courtesy: {maxCpuPercent: 0}`, ['3: courtesy.maxCpuPercent must be 1 or more (percent of one core)']],
   [
     'a line that is closed',

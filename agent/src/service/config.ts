@@ -73,6 +73,9 @@ const source = z.strictObject(
   { error: 'must be a map with at least "path"' },
 );
 
+const maxWorkers = 8;
+const workersError = `must be a whole number of threads, from 1 to ${maxWorkers}`;
+
 const config = z
   .strictObject(
     {
@@ -87,6 +90,8 @@ const config = z
         .refine(isCronExpression, 'is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three')
         .optional(),
       queue: queue.prefault({}),
+      /** Threads that read, cut and seal; each takes a core while there is much to do, and some 40 MB. */
+      workers: z.int(workersError).min(1, workersError).max(maxWorkers, workersError).default(1),
       /** How the agent keeps out of the way of the instrument's own programs. */
       courtesy: courtesySchema.prefault({}),
       logLevel: z

@@ -40,6 +40,7 @@ async function waits(name: string): Promise<void> {
 async function pass(source: Source = bench.source, look: (path: BytePath) => string | undefined = () => undefined) {
   const { queue, references, clock } = bench;
   const host: CaptureHost = {
+    parallel: 1,
     walk: (request) => bench.host.walk(request),
     look: async (path) => look(path) ?? bench.host.look(path),
     capture: (jobs, exchange) => bench.host.capture(jobs, exchange),

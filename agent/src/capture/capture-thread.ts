@@ -1,0 +1,170 @@
+import { Worker } from 'node:worker_threads';
+import type { CaptureKeys } from './core.ts';
+import { unpackFound } from './found-pack.ts';
+import type { CaptureHost, WalkRequest } from './host.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import type { BytePath } from './paths.ts';
+import type { SourceStat } from './source-port.ts';
+import type { Found } from './walk.ts';
+import type { CaptureExchange, CaptureJob } from './window.ts';
+
+interface Waiting {
+  readonly message: (message: FromWorker) => void;
+  readonly fail: (error: Error) => void;
+}
+
+/** A `CaptureHost` in one worker thread, which is started when it is needed and ends when it is idle. */
+export class CaptureThread implements CaptureHost {
+  readonly parallel = 1;
+  readonly #keys: CaptureKeys;
+  /** The worker ends when nothing was asked of it for this long. */
+  readonly #idleMs: number;
+  readonly #waiting = new Map<number, Waiting>();
+  #worker: Worker | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  #nextId = 0;
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(keys: CaptureKeys, idleMs: number) {
+    this.#keys = keys;
+    this.#idleMs = idleMs;
+  }
+
+  async *walk(request: WalkRequest): AsyncGenerator<readonly Found[], void, void> {
+    const id = this.#newId();
+    let last = false;
+    try {
+      let answer = this.#ask(id, { type: 'walk', id, request }, 'found');
+      for (;;) {
+        const found = await answer;
+        last = found.last;
+        // The next batch is prepared while the caller works on this one.
+        if (!last) {
+          answer = this.#ask(id, { type: 'next', id }, 'found');
+          answer.catch(() => undefined);
+        }
+        const batch = unpackFound(found.batch);
+        if (batch.length > 0) yield batch;
+        if (last) return;
+      }
+    } finally {
+      if (!last) this.#worker?.postMessage({ type: 'endWalk', id } satisfies ToWorker);
+      this.#done(id);
+    }
+  }
+
+  async look(path: BytePath): Promise<SourceStat | string> {
+    const id = this.#newId();
+    try {
+      return (await this.#ask(id, { type: 'look', id, path }, 'seen')).stat;
+    } finally {
+      this.#done(id);
+    }
+  }
+
+  capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
+    const run = this.#turn.then(() => this.#capture(jobs, exchange));
+    this.#turn = run.catch(() => undefined);
+    return run;
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#idle);
+    await this.#turn;
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.terminate();
+  }
+
+  /** Whether the worker thread is alive. */
+  get running(): boolean {
+    return this.#worker !== undefined;
+  }
+
+  #capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
+    const id = this.#newId();
+    const run = new Promise<void>((resolve, reject) => {
+      // The queue's own error is kept here: the worker only learns that it should stop.
+      let cause: unknown;
+      const stop = (error: unknown) => {
+        cause ??= error;
+        this.#post({ type: 'stop', id });
+      };
+      this.#waiting.set(id, {
+        fail: reject,
+        message: (message) => {
+          if (message.type === 'lookup') {
+            exchange.lookup(message.indexes).then((hits) => this.#post({ type: 'hits', id, hits }), stop);
+          } else if (message.type === 'window') {
+            exchange.deliver(message.window).then((refused) => this.#post({ type: 'taken', id, refused }), stop);
+          } else if (message.type === 'captured') resolve();
+          else if (message.type === 'failed') reject(cause ?? new Error(`capture failed: ${message.message}`));
+        },
+      });
+      this.#post({ type: 'capture', id, jobs });
+    });
+    return run.finally(() => this.#done(id));
+  }
+
+  #newId(): number {
+    this.#nextId += 1;
+    return this.#nextId;
+  }
+
+  #ask<Type extends FromWorker['type']>(id: number, message: ToWorker, type: Type): Promise<Extract<FromWorker, { type: Type }>> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, {
+        fail: reject,
+        message: (answer) => {
+          if (answer.type === type) resolve(answer as Extract<FromWorker, { type: Type }>);
+          else if (answer.type === 'failed') reject(new Error(`the capture worker failed: ${answer.message}`));
+        },
+      });
+      this.#post(message);
+    });
+  }
+
+  #post(message: ToWorker): void {
+    clearTimeout(this.#idle);
+    this.#worker ??= this.#start();
+    // Alive for as long as somebody waits for it; idle, it must not keep a finished command running.
+    this.#worker.ref();
+    this.#worker.postMessage(message);
+  }
+
+  #done(id: number): void {
+    this.#waiting.delete(id);
+    if (this.#waiting.size > 0 || this.#worker === undefined) return;
+    clearTimeout(this.#idle);
+    this.#worker.unref();
+    this.#idle = setTimeout(() => {
+      const worker = this.#worker;
+      this.#worker = undefined;
+      void worker?.terminate();
+    }, this.#idleMs);
+    this.#idle.unref();
+  }
+
+  #start(): Worker {
+    const start: WorkerStart = { keys: this.#keys };
+    const source = import.meta.url.endsWith('.ts');
+    const url = new URL(source ? './worker.ts' : './worker.js', import.meta.url);
+    const worker = new Worker(url, {
+      workerData: start,
+      name: 'capture',
+      ...(source ? { execArgv: ['--conditions=aliquot-source'] } : {}),
+    });
+    worker.on('message', (message: FromWorker) => this.#waiting.get(message.id)?.message(message));
+    worker.on('error', (error) => this.#lost(worker, error));
+    worker.on('exit', (code) => this.#lost(worker, new Error(`the capture worker ended (${code})`)));
+    return worker;
+  }
+
+  #lost(worker: Worker, error: unknown): void {
+    if (this.#worker !== worker) return;
+    this.#worker = undefined;
+    const failure = error instanceof Error ? error : new Error(String(error));
+    for (const { fail } of this.#waiting.values()) fail(failure);
+    this.#waiting.clear();
+  }
+}
