@@ -12,4 +12,5 @@ if not exist "%main%" (
   echo aliquot-agent: not built yet; run npm run build in "%root%" [NOT_BUILT] 1>&2
   exit /b 2
 )
-"%node%" --max-semi-space-size=4 "%main%" %*
+rem One limit for objects and buffers together, and a small young generation.
+"%node%" --external-memory-accounted-in-global-limit --initial-old-space-size=32 --max-semi-space-size=4 "%main%" %*

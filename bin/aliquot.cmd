@@ -12,8 +12,8 @@ if not exist "%main%" (
   echo aliquot: not built yet; run npm run build in "%root%" [NOT_BUILT] 1>&2
   exit /b 2
 )
-rem Sixteen files are flushed at a time; a small young generation keeps the server small.
-set "flags="
+rem Sixteen files are flushed at a time. One limit for objects and buffers together, and a small young generation.
+set "old=32"
 if "%~1"=="restore" if not defined UV_THREADPOOL_SIZE set "UV_THREADPOOL_SIZE=16"
-if "%~1"=="serve" set "flags=--max-semi-space-size=4 --initial-heap-size=64"
-"%node%" %flags% "%main%" %*
+if "%~1"=="serve" set "old=64"
+"%node%" --external-memory-accounted-in-global-limit --initial-old-space-size=%old% --max-semi-space-size=4 "%main%" %*

@@ -86,7 +86,7 @@ for (const [what, text, expected] of [
       '5: "til" is not a setting; did you mean "to"?',
     ],
   ],
-  ['no workers', `${source}workers: 0`, ['2: workers must be a whole number of threads, from 1 to 8']],
+  ['no workers', `${source}workers: 0`, ['3: workers must be a whole number of threads, from 1 to 8']],
   ['no CPU at all', `${source}courtesy: {maxCpuPercent: 0}`, ['3: courtesy.maxCpuPercent must be 1 or more (percent of one core)']],
   [
     'a line that is closed',
@@ -123,7 +123,7 @@ for (const [what, text, expected] of [
   [
     'a strange key',
     `${source}colour: red`,
-    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, courtesy, logLevel'],
+    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, workers, courtesy, logLevel'],
   ],
   ['a wrong class', `${source}    class: Big Data`, ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -']],
   [
