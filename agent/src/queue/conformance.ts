@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Queue, QueueEvent } from './queue.ts';
 import { collect, drainAll, put, putGone, receiptFor, sample, testSigner } from './test-support.ts';
 import { queueChainConformance } from './testing/chain-conformance.ts';
+import { queueGrowthConformance } from './testing/growth-conformance.ts';
 import { queueReferenceConformance } from './testing/references-conformance.ts';
 
 export interface QueueFactory {
@@ -202,6 +203,7 @@ export function queueConformance(name: string, factory: QueueFactory): void {
 
     queueChainConformance(() => queue, reopen);
     queueReferenceConformance(() => queue, reopen);
+    queueGrowthConformance(() => queue, reopen);
 
     test('listeners hear of queued and receipted versions', async () => {
       const heard: QueueEvent['type'][] = [];

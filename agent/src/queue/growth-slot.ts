@@ -16,7 +16,7 @@ export function growthSlot(path: Uint8Array): { readonly key: Uint8Array; readon
 /** The state in a place, if it is this path's. */
 export function growthIn(value: Uint8Array | undefined, name: Uint8Array): Uint8Array | undefined {
   if (value === undefined || Buffer.compare(value.subarray(0, NAME_BYTES), name) !== 0) return undefined;
-  return value.slice(NAME_BYTES);
+  return new Uint8Array(value.subarray(NAME_BYTES));
 }
 
 /** Forgets everything that names chunks which the queue does not hold: they may be nowhere any more. */
