@@ -8,6 +8,7 @@ import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { nodeSource } from './source-port.ts';
 import type { Found } from './walk.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
+import { packWindow } from './window-pack.ts';
 
 /** The capture worker: looks, reads, cuts and seals, so that the main thread only moves buffers. See `worker-host.ts`. */
 
@@ -42,7 +43,7 @@ class RemoteExchange implements CaptureExchange {
   deliver(window: CaptureWindow): Promise<readonly number[]> {
     return new Promise((resolve, reject) => {
       this.windows.push({ resolve, reject });
-      const { packed, transfer } = pack(window);
+      const { packed, transfer } = packWindow(window);
       send({ type: 'window', id: this.#id, window: packed }, transfer);
     });
   }
@@ -51,26 +52,6 @@ class RemoteExchange implements CaptureExchange {
     const error = new Error('the main thread could not take what was captured');
     for (const { reject } of [...this.lookups.splice(0), ...this.windows.splice(0)]) reject(error);
   }
-}
-
-/** Items that own their memory are handed over without a copy; small ones share one buffer, for a transfer costs 20 µs each. */
-const ownFromBytes = 64 << 10;
-
-function pack(window: CaptureWindow): { packed: CaptureWindow; transfer: ArrayBuffer[] } {
-  const owns = ({ sealed }: { sealed: Uint8Array }) => sealed.length >= ownFromBytes && sealed.length === sealed.buffer.byteLength;
-  const shared = new Uint8Array(window.items.reduce((sum, item) => sum + (owns(item) ? 0 : item.sealed.length), 0));
-  const transfer: ArrayBuffer[] = [shared.buffer];
-  let at = 0;
-  const items = window.items.map((item) => {
-    if (owns(item)) {
-      transfer.push(item.sealed.buffer as ArrayBuffer);
-      return { ...item, sealed: new Uint8Array(item.sealed.buffer) };
-    }
-    shared.set(item.sealed, at);
-    at += item.sealed.length;
-    return { ...item, sealed: shared.subarray(at - item.sealed.length, at) };
-  });
-  return { packed: { ...window, items }, transfer };
 }
 
 function answerWalk(id: number): void {
