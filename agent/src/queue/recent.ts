@@ -2,8 +2,10 @@ import type { ChunkId, EntryDraft } from '@aliquot/proto';
 import { release } from '@aliquot/shared/crypto/release';
 import type { QueuedItem } from './queue.ts';
 
-/** Sealed bytes that are kept: some windows of the capture. */
-const MOST_ITEM_BYTES = 16 * 1024 * 1024;
+/** What kept items may take: some windows of the capture. */
+const MOST_ITEM_BYTES = 12 * 1024 * 1024;
+/** What an item takes beside its sealed bytes: of the smallest files there would else be hundreds of thousands. */
+const ITEM_OVERHEAD_BYTES = 1024;
 /** Drafts that are kept: one commit. */
 const MOST_DRAFTS = 4096;
 
@@ -26,11 +28,12 @@ export class Recent {
     const name = nameOf(item.id);
     if (this.#items.has(name)) return;
     this.#items.set(name, item);
-    this.#itemBytes += item.sealed.length;
-    for (const [oldest, { sealed }] of this.#items) {
+    this.#itemBytes += sizeOf(item);
+    for (const [oldest, dropped] of this.#items) {
       if (this.#itemBytes <= MOST_ITEM_BYTES) return;
       this.#items.delete(oldest);
-      this.#itemBytes -= sealed.length;
+      this.#itemBytes -= sizeOf(dropped);
+      const { sealed } = dropped;
       if (sealed.byteLength === sealed.buffer.byteLength) release(sealed);
     }
   }
@@ -41,7 +44,7 @@ export class Recent {
     const item = this.#items.get(name);
     if (item === undefined) return undefined;
     this.#items.delete(name);
-    this.#itemBytes -= item.sealed.length;
+    this.#itemBytes -= sizeOf(item);
     return item;
   }
 
@@ -72,6 +75,10 @@ export class Recent {
     this.#itemBytes = 0;
     this.#drafts.clear();
   }
+}
+
+function sizeOf({ sealed }: QueuedItem): number {
+  return sealed.length + ITEM_OVERHEAD_BYTES;
 }
 
 function nameOf(id: ChunkId): string {
