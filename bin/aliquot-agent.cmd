@@ -13,4 +13,4 @@ if not exist "%main%" (
   exit /b 2
 )
 rem One limit for objects and buffers together, and a small young generation.
-"%node%" --external-memory-accounted-in-global-limit --initial-old-space-size=32 --max-semi-space-size=4 "%main%" %*
+"%node%" --external-memory-accounted-in-global-limit --heap-growing-percent=100 --initial-old-space-size=32 --max-semi-space-size=4 "%main%" %*

@@ -16,4 +16,4 @@ rem Sixteen files are flushed at a time. One limit for objects and buffers toget
 set "old=32"
 if "%~1"=="restore" if not defined UV_THREADPOOL_SIZE set "UV_THREADPOOL_SIZE=16"
 if "%~1"=="serve" set "old=64"
-"%node%" --external-memory-accounted-in-global-limit --initial-old-space-size=%old% --max-semi-space-size=4 "%main%" %*
+"%node%" --external-memory-accounted-in-global-limit --heap-growing-percent=100 --initial-old-space-size=%old% --max-semi-space-size=4 "%main%" %*

@@ -9,7 +9,7 @@ import type { RestoreItem } from './restore-files.ts';
 /** At most this many distinct ids are asked for at once; the wire's limit is above it. Test only: nobody else needs to count. */
 export const MAX_FETCH_IDS = 512;
 /** A batch ends when its chunks stand for this many plaintext bytes: a few batches bound the memory of a restore. */
-const BATCH_BYTES = 8 * 1024 * 1024;
+const BATCH_BYTES = 4 * 1024 * 1024;
 /** Batches on their way while one is written: one that is fetched, one that is opened. */
 const BATCHES_AHEAD = 2;
 /** A batch of small or empty files ends after this many steps. */
