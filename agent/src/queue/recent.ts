@@ -1,5 +1,5 @@
 import type { ChunkId, EntryDraft } from '@aliquot/proto';
-import { release } from '@aliquot/shared/crypto/release';
+import { releaseWhole } from '@aliquot/shared/crypto/release';
 import type { QueuedItem } from './queue.ts';
 
 /** What kept items may take: some windows of the capture. */
@@ -33,8 +33,7 @@ export class Recent {
       if (this.#itemBytes <= MOST_ITEM_BYTES) return;
       this.#items.delete(oldest);
       this.#itemBytes -= sizeOf(dropped);
-      const { sealed } = dropped;
-      if (sealed.byteLength === sealed.buffer.byteLength) release(sealed);
+      releaseWhole(dropped.sealed);
     }
   }
 

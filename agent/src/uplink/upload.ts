@@ -1,5 +1,5 @@
 import { type ChunkId, MAX_ITEMS, type StoredItem } from '@aliquot/proto';
-import { release } from '@aliquot/shared/crypto/release';
+import { releaseWhole } from '@aliquot/shared/crypto/release';
 import type { Queue, QueuedItem } from '../queue/queue.ts';
 import { nameOf } from './commit-items.ts';
 import { refusalError, UplinkError } from './errors.ts';
@@ -78,7 +78,7 @@ export class Uploader {
     this.#bodies = [];
     this.#bytes = 0;
     await this.#session.sendItems({ type: 'chunks', items }, body);
-    for (const sealed of body) if (sealed.byteLength === sealed.buffer.byteLength) release(sealed);
+    for (const sealed of body) releaseWhole(sealed);
   }
 
   #remember(id: ChunkId): void {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { release } from './release.ts';
+import { release, releaseWhole } from './release.ts';
 
 test('a large buffer of its own is given back at once; small ones, and parts of larger ones, are left alone', () => {
   const large = new Uint8Array(1 << 20);
@@ -11,4 +11,13 @@ test('a large buffer of its own is given back at once; small ones, and parts of 
   const part = new Uint8Array(4 << 20).subarray(0, 1 << 20);
   release(part);
   expect(part.length).toBe(1 << 20);
+});
+
+test('of a buffer that holds more, even a little, releasing the whole leaves everything alone', () => {
+  const whole = new Uint8Array(1 << 20);
+  const part = whole.subarray(1);
+  releaseWhole(part);
+  expect(part.length).toBe((1 << 20) - 1);
+  releaseWhole(whole);
+  expect(whole.length).toBe(0);
 });

@@ -12,3 +12,8 @@ export function release(bytes: Uint8Array): void {
     return;
   buffer.transfer(0);
 }
+
+/** `release` for a buffer of which `bytes` are all: what shares its memory with others is left alone. */
+export function releaseWhole(bytes: Uint8Array): void {
+  if (bytes.byteLength === bytes.buffer.byteLength) release(bytes);
+}
