@@ -12,4 +12,5 @@ export * from './door/records.ts';
 export * from './door/session.ts';
 export * from './errors.ts';
 export * from './limits.ts';
+export * from './session-types.ts';
 export * from './types.ts';

@@ -1,5 +1,6 @@
 import { MAX_CHUNK_PLAIN_BYTES, MAX_INLINE_REFS, MAX_PAGE_DEPTH, MAX_SIGNED_BODY_BYTES, MAX_TEXT_CHARS } from '../limits.ts';
-import type { ChainPoint, Content, Ref, Signed, StoredItem, StoredKind, TreeHead } from '../types.ts';
+import type { StoredItem } from '../session-types.ts';
+import type { ChainPoint, Content, Ref, Signed, StoredKind, TreeHead } from '../types.ts';
 import { bytes, chainId, chunkId, commitHash, hash, signature } from './bytes.ts';
 import { codec } from './codec.ts';
 import { checked, type Field, list, object, refusal } from './field.ts';

@@ -1,7 +1,7 @@
 /** WIRE.md, "Frame": a length, a protobuf header, and a body that is never copied through protobuf. */
 import { FormatError } from '../errors.ts';
 import { MAX_COMMIT_BYTES, MAX_FRAME_BYTES, MAX_FRAME_HEADER_BYTES, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
-import type { ClientFrame, ServerFrame, StoredItem } from '../types.ts';
+import type { ClientFrame, ServerFrame, StoredItem } from '../session-types.ts';
 
 const LENGTH_BYTES = 4;
 const NO_BODY = new Uint8Array(0);

@@ -14,7 +14,7 @@ import {
   MAX_SEALED_CHUNK_BYTES,
   MAX_SESSION_ID_BYTES,
 } from '../limits.ts';
-import type { ClientFrame, ClientHello, RefusalCode, ServerFrame, ServerHello, StoredItem } from '../types.ts';
+import type { ClientFrame, ClientHello, RefusalCode, ServerFrame, ServerHello, StoredItem } from '../session-types.ts';
 import { bytes, chainId, chunkIds, hash, hashes, signature, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, storedItem, treeHead } from './common.ts';
