@@ -23,7 +23,8 @@ export class CaptureThread implements CaptureHost {
   #worker: Worker | undefined;
   #idle: NodeJS.Timeout | undefined;
   #nextId = 0;
-  #turn: Promise<void> = Promise.resolve();
+  /** The capture that was asked for last: the worker ends them in the order in which it was given them. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(keys: CaptureKeys, idleMs: number) {
     this.#keys = keys;
@@ -63,14 +64,14 @@ export class CaptureThread implements CaptureHost {
   }
 
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
-    const run = this.#turn.then(() => this.#capture(jobs, exchange));
-    this.#turn = run.catch(() => undefined);
+    const run = this.#capture(jobs, exchange);
+    this.#last = run.catch(() => undefined);
     return run;
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#idle);
-    await this.#turn;
+    await this.#last;
     const worker = this.#worker;
     this.#worker = undefined;
     await worker?.terminate();

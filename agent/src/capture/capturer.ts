@@ -56,7 +56,7 @@ export interface CapturerParts {
 
 /**
  * Carries tasks into the queue: reads files through the host, turns what comes back into versions, and syncs after each
- * batch. Memory is bounded by a batch of tasks and two windows for each of the host's threads. What finds no room in the queue becomes a reference; other
+ * batch. Memory is bounded by one batch of tasks more than the host has threads, and a few windows for each of those. What finds no room in the queue becomes a reference; other
  * errors of the queue end the run.
  */
 export class Capturer {
@@ -104,7 +104,8 @@ export class Capturer {
     let bytes = 0;
     const running: Promise<void>[] = [];
     const turn = async (): Promise<void> => {
-      while (running.length >= this.#host.parallel) await running.shift();
+      // One more than the host works on: it finds the next batch waiting when it is done with one.
+      while (running.length > this.#host.parallel) await running.shift();
       const jobs = batch;
       batch = [];
       bytes = 0;

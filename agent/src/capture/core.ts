@@ -93,8 +93,9 @@ interface OpenWindow {
 /**
  * Reads files once and turns them into sealed chunks, pages and hashes. Runs in the worker, or in a test without one.
  *
- * Two windows take turns: while the cache is asked about the chunks of one, the next is read. So at most two windows of
- * plaintext are in memory, whatever the size and number of files; many small files share one window.
+ * Two windows take turns: while the cache is asked about the chunks of one, the next is read; and while one is taken over, the next
+ * is sealed. So at most two windows of plaintext and two of sealed items are in memory, whatever the size and number of files; many
+ * small files share one window.
  *
  * A file counts as captured only when its state was the same before and after the read and as many bytes came as it says it
  * has; otherwise it is read again, and after `maxAttempts` it is a problem (never a version that nobody ever had).
@@ -110,7 +111,8 @@ export class CaptureCore {
   /** Attempts that the exchange had no room for. */
   readonly #refused = new Set<number>();
   #window: OpenWindow;
-  #closing: Promise<void> = Promise.resolve();
+  #sealing: Promise<void> = Promise.resolve();
+  #delivery: Promise<void> = Promise.resolve();
 
   constructor(port: SourcePort, keys: CaptureKeys, room: CaptureRoom, exchange: CaptureExchange, clock: Clock, pause: Pause) {
     this.#port = port;
@@ -129,7 +131,8 @@ export class CaptureCore {
       await this.#file(job);
     }
     await this.#turn(undefined, 0);
-    await this.#closing;
+    await this.#sealing;
+    await this.#delivery;
     this.#room.giveBack(this.#window.buffer);
   }
 
@@ -296,18 +299,18 @@ export class CaptureCore {
     const asked = full.pieces.filter(({ cache }) => cache !== undefined);
     const hits = asked.length === 0 ? Promise.resolve([]) : this.#exchange.lookup(asked.map(({ cache }) => cache?.index ?? noIndex));
     hits.catch(() => undefined); // awaited below, after the window before it
-    await this.#closing; // gives its buffer back, so that never more than two are alive
+    await this.#sealing; // gives its buffer back, so that never more than two are alive
     const next = this.#newWindow();
     if (carrying !== undefined) {
       next.buffer.set(full.buffer.subarray(chunkStart, full.used));
       next.used = full.used - chunkStart;
     }
     this.#window = next;
-    this.#closing = this.#close(full, asked, hits);
-    this.#closing.catch(() => undefined); // seen by whoever awaits the next turn
+    this.#sealing = this.#seal(full, asked, hits);
+    this.#sealing.catch(() => undefined); // seen by whoever awaits the next turn
   }
 
-  async #close(window: OpenWindow, asked: readonly Piece[], answer: Promise<readonly (CachedChunk | undefined)[]>): Promise<void> {
+  async #seal(window: OpenWindow, asked: readonly Piece[], answer: Promise<readonly (CachedChunk | undefined)[]>): Promise<void> {
     const answers = await answer;
     const hits = new Map(asked.map((piece, at) => [piece, answers[at]]));
     const items: CaptureWindow['items'][number][] = [];
@@ -351,8 +354,13 @@ export class CaptureCore {
       results.push({ type: 'captured', ...of, stat, startedMs, sha256, growth, oldPart, content, keys });
     }
     this.#room.giveBack(window.buffer);
-    const refused = await this.#exchange.deliver({ aborted: window.aborted, items, cached, results, readBytes: window.readBytes });
-    for (const attempt of refused) this.#refused.add(attempt);
+    await this.#delivery; // one at a time, in order; the next window is read and sealed meanwhile
+    this.#delivery = this.#deliver({ aborted: window.aborted, items, cached, results, readBytes: window.readBytes });
+    this.#delivery.catch(() => undefined); // seen by the next window, or at the end
+  }
+
+  async #deliver(window: CaptureWindow): Promise<void> {
+    for (const attempt of await this.#exchange.deliver(window)) this.#refused.add(attempt);
   }
 
   #newWindow(): OpenWindow {

@@ -1,4 +1,5 @@
 /** What every `Queue` must do, as tests. A new implementation's test file is its factory and one call. */
+import { asChunkId } from '@aliquot/proto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Queue, QueueEvent } from './queue.ts';
 import { collect, drainAll, put, putGone, receiptFor, sample, testSigner } from './test-support.ts';
@@ -37,6 +38,19 @@ export function queueConformance(name: string, factory: QueueFactory): void {
         expect(item && Buffer.compare(item.sealed, sealed)).toBe(0);
       }
       expect(queue.pending()).toMatchObject({ entries: 1, oldestMs: file.draft.capturedAtMs });
+    });
+
+    test('many items are read in the order in which they are asked for, with a gap for what is not there', async () => {
+      const file = sample('/data/one', 3);
+      await put(queue, file);
+      await queue.sync();
+      const absent = asChunkId(new Uint8Array(32).fill(9));
+      const [a, b, c] = file.items.map(({ id }) => id);
+      if (a === undefined || b === undefined || c === undefined) throw new Error('three items');
+      const read = await collect(queue.readItems([c, absent, a, b]));
+      expect(read.map((item) => item?.id)).toEqual([c, undefined, a, b]);
+      const [first, second, third] = file.items.map(({ sealed }) => Buffer.from(sealed));
+      expect(read.map((item) => item && Buffer.from(item.sealed))).toEqual([third, undefined, first, second]);
     });
 
     test('an item that is queued is not stored twice, and is told of before the sync', async () => {

@@ -106,10 +106,10 @@ export class QueueCore {
     return this.#flushes;
   }
 
-  /** Throws when nothing may be changed; after a full disk it starts again as soon as there is space. */
-  async ready(): Promise<void> {
+  /** Throws when nothing may be changed; after a full disk it starts again as soon as there is space. A promise when there is something to wait for. */
+  ready(): Promise<void> | undefined {
     if (this.#closed) throw new QueueError('QUEUE_CLOSED', 'the queue is closed');
-    if (this.#poison !== undefined) await this.#startAgain();
+    return this.#poison === undefined ? undefined : this.#startAgain();
   }
 
   /**

@@ -44,7 +44,7 @@ export class DurableQueue implements Q.Queue {
   readonly #listeners = new Set<(event: Q.QueueEvent) => void>();
   readonly #intake: Intake;
   readonly #gate = new GcGate();
-  readonly #recent = new Recent();
+  readonly #recent = new Recent(() => this.#tell({ type: 'fresh' }));
   readonly #damage: readonly string[];
   readonly #rebuilt: boolean;
   #oldestMs: number | undefined;
@@ -231,9 +231,19 @@ export class DurableQueue implements Q.Queue {
   }
 
   async readItem(id: ChunkId): Promise<Q.QueuedItem | undefined> {
-    const recent = this.#recent.takeItem(id);
-    if (recent !== undefined) return recent;
-    const value = await this.#index.get(rawKey('i', id));
+    return this.#recent.takeItem(id) ?? this.#readItemAt(id, await this.#index.get(rawKey('i', id)));
+  }
+
+  async *readItems(ids: readonly ChunkId[]): AsyncGenerator<Q.QueuedItem | undefined, void, void> {
+    const values = await this.#index.getMany(ids.map((id) => rawKey('i', id)));
+    for (const [at, id] of ids.entries()) yield this.#recent.takeItem(id) ?? (await this.#readItemAt(id, values[at]));
+  }
+
+  takeFresh(bytes: number): readonly Q.QueuedItem[] {
+    return this.#recent.takeItems(bytes);
+  }
+
+  async #readItemAt(id: ChunkId, value: Uint8Array | undefined): Promise<Q.QueuedItem | undefined> {
     if (value === undefined) return undefined;
     const place = decodeItemPlace(value);
     try {

@@ -91,7 +91,8 @@ export class Intake implements CaptureHost {
         run: async () => {
           try {
             // An earlier step of this turn may have met a full disk.
-            await core.ready();
+            const waiting = core.ready();
+            if (waiting !== undefined) await waiting;
             await run(work.found);
             resolve();
           } catch (error) {

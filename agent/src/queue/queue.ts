@@ -95,6 +95,13 @@ export interface Queue {
   signedCommit(sequence: number): Promise<QueuedCommit | undefined>;
   /** An item's sealed bytes while a queued or kept segment holds it; checked against the id. */
   readItem(id: ChunkId): Promise<QueuedItem | undefined>;
+  /** `readItem` for many, in their order, one held at a time. */
+  readItems(ids: readonly ChunkId[]): AsyncIterable<QueuedItem | undefined>;
+  /**
+   * Gives away the sealed items that were put last and that nobody has read, the oldest of them first: up to some `bytes`, and none while there is
+   * less than a mebibyte. Copies: each stays in its segment, whatever becomes of it; perhaps not durable yet, and perhaps of a capture that will be aborted.
+   */
+  takeFresh(bytes: number): readonly QueuedItem[];
   /** Makes a verified receipt durable; only then its entries leave the queue (I-A2). Repeating is harmless. */
   receipted(receipt: Signed, body: ReceiptBody): Promise<void>;
   /**
@@ -320,6 +327,8 @@ export interface QueuedCommit {
 export type QueueEvent =
   /** A sync made new versions durable. */
   | { readonly type: 'queued' }
+  /** Items were put: about a mebibyte more for `takeFresh`. */
+  | { readonly type: 'fresh' }
   /** Versions became safe. */
   | { readonly type: 'receipted'; readonly sequence: number; readonly entries: number }
   | { readonly type: 'lost' }

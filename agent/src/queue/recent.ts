@@ -6,6 +6,8 @@ import type { QueuedItem } from './queue.ts';
 const MOST_ITEM_BYTES = 12 * 1024 * 1024;
 /** What an item takes beside its sealed bytes: of the smallest files there would else be hundreds of thousands. */
 const ITEM_OVERHEAD_BYTES = 1024;
+/** From here on it is worth sending them, and somebody is told. */
+const FRESH_BYTES = 1024 * 1024;
 /** Drafts that are kept: one commit. */
 const MOST_DRAFTS = 4096;
 
@@ -20,15 +22,28 @@ export interface RecentDraft {
  * copy only: whatever is not here is in the segments. Bounded, the oldest goes first.
  */
 export class Recent {
+  readonly #onFresh: () => void;
   readonly #items = new Map<string, QueuedItem>();
   #itemBytes = 0;
+  /** Bytes put since `onFresh` was called last. */
+  #untold = 0;
   readonly #drafts = new Map<number, RecentDraft>();
+
+  /** `onFresh` is called when about a mebibyte more may be taken. */
+  constructor(onFresh: () => void = () => undefined) {
+    this.#onFresh = onFresh;
+  }
 
   putItem(item: QueuedItem): void {
     const name = nameOf(item.id);
     if (this.#items.has(name)) return;
     this.#items.set(name, item);
     this.#itemBytes += sizeOf(item);
+    this.#untold += sizeOf(item);
+    if (this.#untold >= FRESH_BYTES) {
+      this.#untold = 0;
+      this.#onFresh();
+    }
     for (const [oldest, dropped] of this.#items) {
       if (this.#itemBytes <= MOST_ITEM_BYTES) return;
       this.#items.delete(oldest);
@@ -45,6 +60,21 @@ export class Recent {
     this.#items.delete(name);
     this.#itemBytes -= sizeOf(item);
     return item;
+  }
+
+  /** Gives away the oldest items, of this many bytes or a little more; none while there is less than a mebibyte. */
+  takeItems(bytes: number): readonly QueuedItem[] {
+    const taken: QueuedItem[] = [];
+    if (this.#itemBytes < FRESH_BYTES) return taken;
+    let left = bytes;
+    for (const [name, item] of this.#items) {
+      if (left <= 0) break;
+      left -= sizeOf(item);
+      this.#items.delete(name);
+      this.#itemBytes -= sizeOf(item);
+      taken.push(item);
+    }
+    return taken;
   }
 
   putDraft(entry: number, draft: RecentDraft): void {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { release } from '@aliquot/shared/crypto/release';
 import { AppendFile } from '@aliquot/shared/durable/append-file';
 import { ensureDirectory, readFully, removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort, OpenFile } from '@aliquot/shared/durable/file-port';
@@ -266,14 +267,22 @@ export class RecordLog {
     }
   }
 
-  /** Headers only, for listing what a file holds; stops at the first unsound one. */
-  async *headers(number: number): AsyncGenerator<{ readonly at: Position; readonly header: RecordHeader }, void, void> {
-    const window = new Window(AHEAD_BYTES, (from, length) => this.readBytes(number, from, length));
+  /** Headers only, many at a time, for listing what a file holds; stops at the first unsound one. */
+  async *headers(number: number): AsyncGenerator<readonly RecordHeader[], void, void> {
     for (let at = FILE_HEADER_BYTES; ; ) {
-      const header = parseRecordHeader(await window.take(at, RECORD_HEADER_BYTES), this.kind);
-      if (header === undefined) return;
-      yield { at: { file: number, offset: at }, header };
-      at += RECORD_HEADER_BYTES + header.length;
+      const bytes = await this.readBytes(number, at, SCAN_WINDOW_BYTES);
+      const headers: RecordHeader[] = [];
+      let next = 0;
+      for (; next + RECORD_HEADER_BYTES <= bytes.length; ) {
+        const header = parseRecordHeader(bytes.subarray(next, next + RECORD_HEADER_BYTES), this.kind);
+        if (header === undefined) break;
+        headers.push(header);
+        next += RECORD_HEADER_BYTES + header.length;
+      }
+      release(bytes);
+      if (headers.length === 0) return;
+      yield headers;
+      at += next;
     }
   }
 

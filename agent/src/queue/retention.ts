@@ -52,11 +52,11 @@ export async function dropOldestKept(files: QueueFiles, heldFrom: number): Promi
 
 /** The index forgets a segment's items durably before the file goes, so that no crash leaves it naming what is not there. */
 async function dropSegment({ segments, index }: QueueFiles, number: number): Promise<void> {
-  for await (const { header } of segments.headers(number)) {
-    if (header.kind !== 'chunk' && header.kind !== 'page') continue;
-    const key = rawKey('i', header.digest);
-    const value = await index.get(key);
-    if (value !== undefined && decodeItemPlace(value).file === number) index.del(key);
+  for await (const headers of segments.headers(number)) {
+    const keys = headers.filter(({ kind }) => kind === 'chunk' || kind === 'page').map(({ digest }) => rawKey('i', digest));
+    for (const [at, value] of (await index.getMany(keys)).entries()) {
+      if (value !== undefined && decodeItemPlace(value).file === number) index.del(keys[at] as Uint8Array);
+    }
   }
   await index.write({ sync: true });
   await segments.drop(number);

@@ -36,9 +36,13 @@ export interface DrainParts {
   readonly onReceipt: (sequence: number, entries: number, receivedAtMs: number) => void;
 }
 
+/** What is sent at a time before its commit: little enough that a commit need not wait. */
+const AHEAD_BYTES = 4 * 1024 * 1024;
+
 /**
  * Brings the queue to the collector, commit by commit, in the order of the chain: first what the collector does not have of
- * the signed ones (after a lost receipt one, after a rollback many), byte for byte; then new ones.
+ * the signed ones (after a lost receipt one, after a rollback many), byte for byte; then new ones. While there are none, items go ahead of
+ * their commit, straight from memory: so a large file is sent while it is read, and little is read back from the disk.
  */
 export class Drain {
   readonly #parts: DrainParts;
@@ -72,6 +76,14 @@ export class Drain {
     }
     await this.#deliver(commit);
     this.#confirmed = commit.sequence;
+    return true;
+  }
+
+  /** Sends what was captured lately and no commit names yet, a few mebibytes. False when there is next to nothing. */
+  async ahead(): Promise<boolean> {
+    const items = this.#parts.queue.takeFresh(AHEAD_BYTES);
+    if (items.length === 0) return false;
+    await this.#uploader.ahead(items);
     return true;
   }
 

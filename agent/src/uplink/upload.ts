@@ -36,6 +36,14 @@ export class Uploader {
     return this.#offered.length >= ASK_AT_ONCE ? this.#ask() : undefined;
   }
 
+  /** Sends items that no commit names yet, as far as the collector lacks them: their commit finds them there. */
+  async ahead(items: readonly QueuedItem[]): Promise<void> {
+    const unknown = items.filter(({ id }) => !this.#there.has(nameOf(id)));
+    for (const { id } of unknown) this.#remember(id);
+    for (const item of await this.#missing(unknown)) await this.send(item);
+    await this.#flush();
+  }
+
   /** Sends an item without asking: the collector has named it as missing. */
   async send(item: QueuedItem): Promise<void> {
     this.#remember(item.id);
@@ -56,18 +64,27 @@ export class Uploader {
     if (offered.length === 0) return;
     this.#offered = [];
     const held = await this.#queue.hasItems(offered);
-    const ids = offered.filter((_, at) => held[at]);
-    if (ids.length === 0) return;
-    const answer = await this.#session.request((requestId) => ({ type: 'have', requestId, ids }));
-    if (answer.type === 'refused') throw refusalError(answer.code, answer.message);
-    if (answer.type !== 'haveAnswer') throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a question with ${answer.type}`);
-    for (const index of answer.missing) {
-      const id = ids[index];
-      if (id === undefined) throw new UplinkError('UPLINK_PROTOCOL', 'the collector lacks an item that it was not asked about');
-      const item = await this.#queue.readItem(id);
-      // A damaged item cannot be sent; the collector will name it when it looks at the commit.
-      if (item !== undefined) await this.send(item);
+    const missing = await this.#missing(offered.filter((_, at) => held[at]).map((id) => ({ id })));
+    // A damaged item cannot be sent; the collector will name it when it looks at the commit.
+    for await (const item of this.#queue.readItems(missing.map(({ id }) => id))) if (item !== undefined) await this.send(item);
+  }
+
+  /** Those of `items` that the collector says it lacks. */
+  async #missing<Item extends { readonly id: ChunkId }>(items: readonly Item[]): Promise<readonly Item[]> {
+    const missing: Item[] = [];
+    for (let from = 0; from < items.length; from += ASK_AT_ONCE) {
+      const asked = items.slice(from, from + ASK_AT_ONCE);
+      const ids = asked.map(({ id }) => id);
+      const answer = await this.#session.request((requestId) => ({ type: 'have', requestId, ids }));
+      if (answer.type === 'refused') throw refusalError(answer.code, answer.message);
+      if (answer.type !== 'haveAnswer') throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a question with ${answer.type}`);
+      for (const index of answer.missing) {
+        const item = asked[index];
+        if (item === undefined) throw new UplinkError('UPLINK_PROTOCOL', 'the collector lacks an item that it was not asked about');
+        missing.push(item);
+      }
     }
+    return missing;
   }
 
   async #flush(): Promise<void> {

@@ -318,9 +318,12 @@ export class WebSocketUplink implements Uplink {
 
   async #drainUntilClosed(drain: Drain, sweep: SweepAnswer, session: Session): Promise<void> {
     let open = true;
+    /** Whether there may be a commit to send. To look for one signs what is queued, so that is not done for each mebibyte. */
+    let look = true;
     let wakeUp: () => void = () => undefined;
-    const stopListening = this.#options.queue.subscribe((event) => {
-      if (event.type === 'queued' || event.type === 'gcReady') wakeUp();
+    const stopListening = this.#options.queue.subscribe(({ type }) => {
+      if (type === 'queued' || type === 'gcReady') look = true;
+      if (look || type === 'fresh') wakeUp();
     });
     session.closed.then(() => {
       open = false;
@@ -332,9 +335,12 @@ export class WebSocketUplink implements Uplink {
         const queued = new Promise<void>((resolve) => {
           wakeUp = resolve;
         });
-        const sent = await drain.step();
-        await sweep.answer();
-        if (sent) continue;
+        if (look) {
+          look = false;
+          look = (await drain.step()) || look;
+          await sweep.answer();
+        }
+        if (look || (await drain.ahead())) continue;
         this.#tell({ type: 'state', status: this.status() });
         if (open) await queued;
       }

@@ -1,6 +1,8 @@
 import type { ChunkId } from '@aliquot/proto';
-import { hmacSha256, labelled } from '../crypto/primitives.ts';
+import { gmac, hmacSha256, labelled, ZERO_NONCE } from '../crypto/primitives.ts';
 
+const MAC_LABEL = 'aliquot/v1/cache-mac';
+const FINGERPRINT_LABEL = 'aliquot/v1/cache-fingerprint';
 const INDEX_LABEL = 'aliquot/v1/cache-index';
 const MASK_LABEL = 'aliquot/v1/cache-mask';
 
@@ -10,10 +12,14 @@ const MASK_LABEL = 'aliquot/v1/cache-mask';
  * Not the plain SHA-256: people publish those and compare files by them, and whoever knew one could unmask the key of a
  * stolen PC's cache. Only the plaintext itself leads here.
  *
+ * GMAC, because every byte that is read goes through it. Its tag is shown to nobody, so one nonce serves; two chunks that nobody made for the
+ * purpose, knowing the secret, have the same with a chance below 2^-100.
+ *
  * @param cacheSecret 32 random bytes of this installation.
  */
 export function chunkFingerprint(cacheSecret: Uint8Array, plain: Uint8Array): Uint8Array {
-  return hmacSha256(cacheSecret, plain);
+  const tag = gmac(hmacSha256(cacheSecret, labelled(MAC_LABEL)), ZERO_NONCE, plain);
+  return hmacSha256(cacheSecret, labelled(FINGERPRINT_LABEL), tag);
 }
 
 /** Where the cache files a chunk (32 bytes). Does not lead back to the fingerprint. */

