@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { cacheIndex, chunkFingerprint, maskKey, unmaskKey } from '@aliquot/shared/content/cache-key';
 import { Chunker } from '@aliquot/shared/content/chunker';
 import { gearTable } from '@aliquot/shared/content/gear';
+import { kernels } from '@aliquot/shared/content/kernels/kernels';
 import type { KeyedRef } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
@@ -48,7 +49,7 @@ export class CaptureRoom {
   }
 
   take(): Uint8Array {
-    return this.#spare.pop() ?? new Uint8Array(this.#windowBytes);
+    return this.#spare.pop() ?? kernels()?.take(this.#windowBytes) ?? new Uint8Array(this.#windowBytes);
   }
 
   giveBack(buffer: Uint8Array): void {

@@ -1,3 +1,5 @@
+import { arenaOf } from './kernels/kernels.ts';
+
 /**
  * The inner loop of the chunker: one gear hash over every byte that is read, so it decides how fast a backup can be.
  *
@@ -28,6 +30,8 @@ export function findCut(
   hash: number,
   mask: number,
 ): { readonly cut: number; readonly hash: number } {
+  const fast = arenaOf(bytes);
+  if (fast !== undefined) return fast.findCut(table, bytes, from, to, hash, mask);
   let h = hash | 0;
   let i = from;
   for (const last = to - 7; i < last; i += 8) {

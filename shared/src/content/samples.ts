@@ -1,3 +1,6 @@
+import { arenaOf, type Kernels } from './kernels/kernels.ts';
+import { Scratch } from './scratch.ts';
+
 /**
  * The filter for traces: numbers of one width, each replaced by its difference from a prediction. A detector's noise is in every
  * sample, so that differences of neighbours carry it twice; a prediction that follows slowly (an exponential mean, as in Brown 1956)
@@ -32,6 +35,8 @@ export const MAX_SLOWNESS = 3;
 /** Whether this machine's arrays put the low byte first: nearly all do. */
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
+const arenaBytes = new Scratch();
+
 /** Writes what `joinSamples` takes back to `out`, which has as many bytes and is not the same memory. */
 export function splitSamples(plain: Uint8Array, out: Uint8Array, { width, bigEndian, phase, slowness, nibbles }: Samples): void {
   const count = samplesIn(plain.length, width, phase, nibbles);
@@ -39,6 +44,12 @@ export function splitSamples(plain: Uint8Array, out: Uint8Array, { width, bigEnd
   copyBytes(plain, out, 0, Math.min(phase, plain.length));
   copyBytes(plain, out, Math.max(end, 0), plain.length);
   if (count === 0) return;
+  const fast = width === 2 && !nibbles ? arenaOf(out) : undefined;
+  const samples = fast === undefined ? undefined : inArena(fast, plain.subarray(phase, end), bigEndian);
+  if (fast !== undefined && samples !== undefined) {
+    fast.split2(samples, out.subarray(phase, phase + count), out.subarray(phase + count, end), slowness);
+    return;
+  }
   const swap = bigEndian === LITTLE_ENDIAN;
   const bytes = aligned(plain, phase, end, width, swap);
   if (width === 2) {
@@ -57,7 +68,13 @@ export function splitSamples(plain: Uint8Array, out: Uint8Array, { width, bigEnd
 export function joinSamples(filtered: Uint8Array, plain: Uint8Array, { width, bigEndian, phase, slowness, nibbles }: Samples): void {
   const count = samplesIn(plain.length, width, phase, nibbles);
   const end = phase + width * count;
-  if (count > 0) {
+  const fast = count > 0 && width === 2 && !nibbles ? arenaOf(filtered) : undefined;
+  const joined = fast === undefined ? undefined : arenaBytes.of(2 * count);
+  if (fast !== undefined && joined !== undefined && fast.holds(joined)) {
+    fast.join2(filtered.subarray(phase, phase + count), filtered.subarray(phase + count, end), joined, slowness);
+    if (bigEndian) swap2(new Int16Array(joined.buffer, joined.byteOffset, count));
+    plain.set(joined, phase);
+  } else if (count > 0) {
     const swap = bigEndian === LITTLE_ENDIAN;
     const inPlace = (plain.byteOffset + phase) % width === 0;
     const values = inPlace
@@ -103,6 +120,16 @@ function samplesIn(length: number, width: number, phase: number, nibbles: boolea
 function aligned(bytes: Uint8Array, from: number, end: number, width: number, changes: boolean): Uint8Array {
   const part = bytes.subarray(from, end);
   return changes || part.byteOffset % width !== 0 ? new Uint8Array(part) : part;
+}
+
+/** The samples in the arena, low bytes first; undefined when it has no room for them. */
+function inArena(fast: Kernels, samples: Uint8Array, bigEndian: boolean): Uint8Array | undefined {
+  if (!bigEndian && fast.holds(samples)) return samples;
+  const copy = arenaBytes.of(samples.length);
+  if (!fast.holds(copy)) return undefined;
+  copy.set(samples);
+  if (bigEndian) swap2(new Int16Array(copy.buffer, copy.byteOffset, copy.length / 2));
+  return copy;
 }
 
 function copyBytes(from: Uint8Array, to: Uint8Array, start: number, end: number): void {

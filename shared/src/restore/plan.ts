@@ -10,8 +10,8 @@ import type { RestoreItem } from './restore-files.ts';
 export const MAX_FETCH_IDS = 512;
 /** A batch ends when its chunks stand for this many plaintext bytes: a few batches bound the memory of a restore. */
 const BATCH_BYTES = 4 * 1024 * 1024;
-/** Batches on their way while one is written: one that is fetched, one that is opened. */
-const BATCHES_AHEAD = 2;
+/** Batches on their way while one is written: two that are fetched, one that is opened. */
+const BATCHES_AHEAD = 3;
 /** A batch of small or empty files ends after this many steps. */
 const BATCH_STEPS = 2048;
 
