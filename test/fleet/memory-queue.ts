@@ -90,6 +90,14 @@ export class MemoryQueue {
     return this.#items.get(hex(id));
   }
 
+  async *readItems(ids: readonly ChunkId[]): AsyncGenerator<QueuedItem | undefined, void, void> {
+    for (const id of ids) yield this.readItem(id);
+  }
+
+  takeFresh(): readonly QueuedItem[] {
+    return [];
+  }
+
   async receipted(_receipt: Signed, { sequence }: ReceiptBody): Promise<void> {
     const entries = this.#commits[sequence - 1]?.entries ?? 0;
     this.#receipted = Math.max(this.#receipted, sequence);

@@ -1,5 +1,6 @@
-import { Readable } from 'node:stream';
+import type { ServerResponse } from 'node:http';
 import { MAX_CARRIED_PART_BYTES } from '@aliquot/proto';
+import { release } from '@aliquot/shared/crypto/release';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { takePart } from '../carry/part.ts';
@@ -81,11 +82,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   });
   const vault = (request: FastifyRequest) => vaultOf(context, vaultPath.parse(request.params).vault);
   const stream = (reply: FastifyReply, records: AsyncIterable<Uint8Array | FramedRecords>) =>
-    reply.type(OCTETS).send(
-      Readable.from(
-        frameRecords(records, (error) => describeLate(context, error)),
-        { objectMode: false },
-      ),
+    answerFrames(
+      reply,
+      frameRecords(records, (error) => describeLate(context, error)),
     );
 
   app.get('/collector', async () => collectorAnswer(context));
@@ -120,6 +119,31 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.get('/vaults/:vault/log', async (request) => logAnswer(context, vault(request)));
   app.post('/vaults/:vault/log/proofs', async (request) => logProofsAnswer(context, vault(request), request.body));
   app.post('/vaults/:vault/log/openings', async (request) => openEpoch(context, vault(request), request.body));
+}
+
+/** Answers with frames as they come, and gives each back as soon as it is written: those of items have a mebibyte. */
+async function answerFrames(reply: FastifyReply, frames: AsyncIterable<Buffer>): Promise<FastifyReply> {
+  reply.hijack();
+  const { raw } = reply;
+  raw.writeHead(200, { 'content-type': OCTETS });
+  for await (const frame of frames) {
+    if (!(await written(raw, frame))) return reply;
+    release(frame);
+  }
+  raw.end();
+  return reply;
+}
+
+/** Whether all of it was given to the network; false when nobody is there any more. */
+function written(raw: ServerResponse, bytes: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    const gone = (): void => resolve(false);
+    raw.once('close', gone);
+    raw.write(bytes, (error) => {
+      raw.off('close', gone);
+      resolve(error === undefined || error === null);
+    });
+  });
 }
 
 function bytesOf(request: FastifyRequest): Uint8Array {
