@@ -1,18 +1,18 @@
 import { printable } from '@aliquot/shared/cli/format';
 import { parseTime } from '@aliquot/shared/cli/time';
-import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
 import { CommandError } from './command-error.ts';
 import type { CommandContext } from './context.ts';
 import { fetchItems } from './fetch-items.ts';
+import { newestOf } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withKit } from './options.ts';
-import { instantText, pathCandidates } from './paths.ts';
+import { instantText } from './paths.ts';
 import { proofTarget } from './proof-target.ts';
 import { toRestoreItem } from './restore-item.ts';
-import { certifiedAgent, type OpenVersion, openVersions } from './verified.ts';
+import { certifiedAgent, type OpenVersion } from './verified.ts';
 
 interface CatOptions extends CollectorOptions, KitOptions {
   readonly agent: string;
@@ -57,16 +57,10 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
   }
 }
 
-async function versionAt({ kit, vault, collector }: OpenVault, options: CatOptions, atMs: number | undefined): Promise<OpenVersion> {
-  const info = await vault.history(options.agent);
-  const agent = certifiedAgent(kit, info);
-  const pathKey = pathKeyFor(kit.pathSecret, agent.lineageId);
-  let newest: OpenVersion | undefined;
-  for (const path of pathCandidates(options.path)) {
-    for await (const version of openVersions(vault.versions(info.agentId, fileIdFor(pathKey, path)), kit, collector, agent)) {
-      if (atMs === undefined || version.row.versionTimeMs <= atMs) newest = version;
-    }
-  }
+async function versionAt(open: OpenVault, options: CatOptions, atMs: number | undefined): Promise<OpenVersion> {
+  const info = await open.vault.history(options.agent);
+  const agent = certifiedAgent(open.kit, info);
+  const newest = await newestOf(open, info.agentId, agent, options.path, atMs);
   const name = printable(options.path);
   const see = `see \`aliquot versions --agent ${agent.name} --path PATH\``;
   if (newest === undefined) throw new CommandError('COMMAND_NO_SUCH_FILE', `agent ${agent.name} had no file ${name} then; ${see}`);

@@ -1,6 +1,6 @@
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatBytes, pathText, printable } from '@aliquot/shared/cli/format';
-import { globMatcher } from '@aliquot/shared/cli/glob';
+import { globMatcher, isOnePath } from '@aliquot/shared/cli/glob';
 import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime } from '@aliquot/shared/cli/time';
 import type { RestoreError } from '@aliquot/shared/restore/errors';
@@ -12,6 +12,7 @@ import type { AgentView } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { fetchItems } from './fetch-items.ts';
+import { newestOf } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
 import { toRestoreItem } from './restore-item.ts';
@@ -46,7 +47,8 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
   const open = await openVault(context, options);
   const agent = await open.vault.history(options.agent);
-  const wanted = () => selected(open, agent, atMs, matches);
+  const one = options.path === undefined ? undefined : await oneFile(open, agent, options.path, atMs);
+  const wanted = () => (one === undefined ? selected(open, agent, atMs, matches) : single(one));
   const totals = await totalsOf(context, agent, atMs === undefined && matches === undefined, wanted);
   if (totals.none) {
     const what = options.path === undefined ? `agent ${agent.name} had no files` : `nothing of agent ${agent.name} matches ${options.path}`;
@@ -78,6 +80,20 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
   });
   for (const { code, message } of agent.problems) if (code === 'versions-lost') output.note(`not restored, because it is lost: ${message}`);
   await tell(output, summary, failures, options.to);
+}
+
+/**
+ * The file that a path means by itself. To find it takes its own commits, not a walk over all names. Not on Windows, where the same path in other
+ * letters may be meant as well.
+ */
+async function oneFile(open: OpenVault, agent: AgentView, path: string, atMs: number | undefined): Promise<OpenVersion | undefined> {
+  if (!isOnePath(path)) return undefined;
+  const newest = await newestOf(open, agent.agentId, certifiedAgent(open.kit, agent), path, atMs);
+  return newest?.entry.kind === 'file' && newest.list.platform === 'posix' ? newest : undefined;
+}
+
+async function* single(version: OpenVersion): AsyncGenerator<OpenVersion> {
+  yield version;
 }
 
 /** The verified versions that were asked for. */

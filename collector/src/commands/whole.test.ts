@@ -102,6 +102,20 @@ describe('from nothing to a file that came back', () => {
     await expect(stat(join(to, 'data/run2'))).rejects.toThrow();
   });
 
+  it('P2: a whole path restores that file alone, as it was at any time, and nothing once it is gone', async () => {
+    const restore = ['restore', '--kit', kit(), '--agent', 'hplc-1'];
+    const now = join(dir, 'one-now');
+    const { lines } = await ok(...restore, '--path', '/data/run1/signal.csv', '--to', now, '--json');
+    expect(lines).toEqual([expect.objectContaining({ event: 'summary', files: 1, failed: 0 })]);
+    expect(await readFile(join(now, 'data/run1/signal.csv'), 'utf8')).toBe('shorter now');
+    const then = join(dir, 'one-then');
+    await ok(...restore, '--path', '/data/run1/signal.csv', '--at', between, '--to', then);
+    expect((await readFile(join(then, 'data/run1/signal.csv'))).equals(CONTENT)).toBe(true);
+    await ok(...restore, '--path', '/data/run1/empty', '--at', between, '--to', then);
+    const gone = await tried(...restore, '--path', '/data/run1/empty', '--to', join(dir, 'one-gone'));
+    expect(gone).toMatchObject({ code: 1, stderr: expect.stringContaining('COMMAND_NO_SUCH_FILE') });
+  });
+
   it('restores nothing, and makes no folder, when nothing matches', async () => {
     const result = await tried('restore', '--kit', kit(), '--agent', 'hplc-1', '--path', '/nowhere', '--to', join(dir, 'none'));
     expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining('COMMAND_NO_SUCH_FILE') });
