@@ -133,7 +133,12 @@ export class QueueCore {
     }
     if (kind === 'version') this.#unsyncedVersions += 1;
     this.#unsyncedBytes += payload.length;
-    if (index.staged >= MAX_STAGED || this.#unsyncedBytes >= MAX_UNSYNCED_BYTES) await this.flush();
+    if (this.isFullyStaged) await this.flush();
+  }
+
+  /** Whether so much is staged that a flush is due. */
+  get isFullyStaged(): boolean {
+    return this.files.index.staged >= MAX_STAGED || this.#unsyncedBytes >= MAX_UNSYNCED_BYTES;
   }
 
   /** I-A1: segments first, then the chain log, then the index that names what is in them. */
