@@ -12,15 +12,22 @@ export function caseBlindFiles(port: FilePort): FilePort {
     const name = text.slice(folder.length).replace(/^\//, '');
     return join(real, namesIn(real).find((there) => there.toLowerCase() === name.toLowerCase()) ?? name);
   };
+  // A disk looks for the name and makes it in one step: here one at a time, or two of them could both find none.
+  let making: Promise<unknown> = Promise.resolve();
+  const alone = <T>(make: () => Promise<T>): Promise<T> => {
+    const made = making.then(make, make);
+    making = made;
+    return made;
+  };
   return {
     ...port,
     open: (path, mode, permissions) => port.open(spelled(path), mode, permissions),
     lstat: (path) => port.lstat(spelled(path)),
     stat: (path) => port.stat(spelled(path)),
     list: (path) => port.list(spelled(path)),
-    mkdir: (path, permissions) => port.mkdir(spelled(path), permissions),
-    rename: (from, to) => port.rename(spelled(from), spelled(to)),
-    link: (existing, name) => port.link(spelled(existing), spelled(name)),
+    mkdir: (path, permissions) => alone(() => port.mkdir(spelled(path), permissions)),
+    rename: (from, to) => alone(() => port.rename(spelled(from), spelled(to))),
+    link: (existing, name) => alone(() => port.link(spelled(existing), spelled(name))),
   };
 }
 
