@@ -23,8 +23,8 @@ export class CaptureThread implements CaptureHost {
   #worker: Worker | undefined;
   #idle: NodeJS.Timeout | undefined;
   #nextId = 0;
-  /** The capture that was asked for last: the worker ends them in the order in which it was given them. */
-  #last: Promise<void> = Promise.resolve();
+  /** Every capture that was asked for. */
+  #captures: Promise<unknown> = Promise.resolve();
 
   constructor(keys: CaptureKeys, idleMs: number) {
     this.#keys = keys;
@@ -63,15 +63,16 @@ export class CaptureThread implements CaptureHost {
     }
   }
 
+  /** The worker takes one after the other; the next one waits there, so that it never waits for this thread. */
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void> {
     const run = this.#capture(jobs, exchange);
-    this.#last = run.catch(() => undefined);
+    this.#captures = Promise.allSettled([this.#captures, run]);
     return run;
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#idle);
-    await this.#last;
+    await this.#captures;
     const worker = this.#worker;
     this.#worker = undefined;
     await worker?.terminate();
@@ -87,19 +88,22 @@ export class CaptureThread implements CaptureHost {
     const run = new Promise<void>((resolve, reject) => {
       // The queue's own error is kept here: the worker only learns that it should stop.
       let cause: unknown;
+      // Whoever hears of a failure may give up what was captured: nothing of it may still be being taken over then.
+      let delivery: Promise<void> = Promise.resolve();
+      const fail = (error: Error): void => void delivery.then(() => reject(cause ?? error));
       const stop = (error: unknown) => {
         cause ??= error;
         this.#post({ type: 'stop', id });
       };
       this.#waiting.set(id, {
-        fail: reject,
+        fail,
         message: (message) => {
           if (message.type === 'lookup') {
             exchange.lookup(message.indexes).then((hits) => this.#post({ type: 'hits', id, hits }), stop);
           } else if (message.type === 'window') {
-            exchange.deliver(message.window).then((refused) => this.#post({ type: 'taken', id, refused }), stop);
+            delivery = exchange.deliver(message.window).then((refused) => this.#post({ type: 'taken', id, refused }), stop);
           } else if (message.type === 'captured') resolve();
-          else if (message.type === 'failed') reject(cause ?? new Error(`capture failed: ${message.message}`));
+          else if (message.type === 'failed') fail(new Error(`capture failed: ${message.message}`));
         },
       });
       this.#post({ type: 'capture', id, jobs });

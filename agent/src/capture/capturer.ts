@@ -159,9 +159,10 @@ export class Capturer {
       guard.abort();
     }
     // The next batch is read while this one reaches the disk; one sync at a time.
-    await this.#syncing;
-    this.#syncing = this.#queue.sync();
+    const before = this.#syncing;
+    this.#syncing = before.then(() => this.#queue.sync());
     this.#syncing.catch(() => undefined); // seen by the next batch, or at the end
+    await before;
   }
 
   /** What is known of a large file that may have grown, or that was captured while it did. */

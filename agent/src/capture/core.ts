@@ -125,16 +125,21 @@ export class CaptureCore {
     this.#window = this.#newWindow();
   }
 
-  /** Captures the files in order; everything was delivered when it resolves. One call for each core. */
+  /** Captures the files in order; everything was delivered when it resolves, and nothing is under way when it rejects. One call for each core. */
   async capture(jobs: readonly CaptureJob[]): Promise<void> {
-    for (const job of jobs) {
-      if (this.#isFull(startRoom)) await this.#turn(undefined, 0);
-      await this.#file(job);
+    try {
+      for (const job of jobs) {
+        if (this.#isFull(startRoom)) await this.#turn(undefined, 0);
+        await this.#file(job);
+      }
+      await this.#turn(undefined, 0);
+      await this.#sealing;
+      await this.#delivery;
+    } finally {
+      await Promise.allSettled([this.#sealing]);
+      await Promise.allSettled([this.#delivery]);
+      this.#room.giveBack(this.#window.buffer);
     }
-    await this.#turn(undefined, 0);
-    await this.#sealing;
-    await this.#delivery;
-    this.#room.giveBack(this.#window.buffer);
   }
 
   async #file(job: CaptureJob): Promise<void> {
@@ -311,7 +316,19 @@ export class CaptureCore {
     this.#sealing.catch(() => undefined); // seen by whoever awaits the next turn
   }
 
+  /** Seals a window, gives its buffer back, and has what was sealed taken over: that goes on when this resolves. */
   async #seal(window: OpenWindow, asked: readonly Piece[], answer: Promise<readonly (CachedChunk | undefined)[]>): Promise<void> {
+    const sealed = await this.#sealed(window, asked, answer).finally(() => this.#room.giveBack(window.buffer));
+    await this.#delivery; // one at a time, in order; the next window is read and sealed meanwhile
+    this.#delivery = this.#deliver(sealed);
+    this.#delivery.catch(() => undefined); // seen by the next window, or at the end
+  }
+
+  async #sealed(
+    window: OpenWindow,
+    asked: readonly Piece[],
+    answer: Promise<readonly (CachedChunk | undefined)[]>,
+  ): Promise<CaptureWindow> {
     const answers = await answer;
     const hits = new Map(asked.map((piece, at) => [piece, answers[at]]));
     const items: CaptureWindow['items'][number][] = [];
@@ -354,10 +371,7 @@ export class CaptureCore {
       const of = { job: attempt.job.job, attempt: attempt.number };
       results.push({ type: 'captured', ...of, stat, startedMs, sha256, growth, oldPart, content, keys });
     }
-    this.#room.giveBack(window.buffer);
-    await this.#delivery; // one at a time, in order; the next window is read and sealed meanwhile
-    this.#delivery = this.#deliver({ aborted: window.aborted, items, cached, results, readBytes: window.readBytes });
-    this.#delivery.catch(() => undefined); // seen by the next window, or at the end
+    return { aborted: window.aborted, items, cached, results, readBytes: window.readBytes };
   }
 
   async #deliver(window: CaptureWindow): Promise<void> {

@@ -273,7 +273,7 @@ export class RecordLog {
       const bytes = await this.readBytes(number, at, SCAN_WINDOW_BYTES);
       const headers: RecordHeader[] = [];
       let next = 0;
-      for (; next + RECORD_HEADER_BYTES <= bytes.length; ) {
+      while (next + RECORD_HEADER_BYTES <= bytes.length) {
         const header = parseRecordHeader(bytes.subarray(next, next + RECORD_HEADER_BYTES), this.kind);
         if (header === undefined) break;
         headers.push(header);

@@ -126,11 +126,16 @@ async function answerFrames(reply: FastifyReply, frames: AsyncIterable<Buffer>):
   reply.hijack();
   const { raw } = reply;
   raw.writeHead(200, { 'content-type': OCTETS });
-  for await (const frame of frames) {
-    if (!(await written(raw, frame))) return reply;
-    release(frame);
+  try {
+    for await (const frame of frames) {
+      if (!(await written(raw, frame))) return reply;
+      release(frame);
+    }
+    raw.end();
+  } catch (error) {
+    raw.destroy();
+    throw error;
   }
-  raw.end();
   return reply;
 }
 
