@@ -33,10 +33,10 @@ Options:
   --runs N         how often everything is done (default: 3)
   --systems A,B    of ${systemNames.join(', ')} (default: all)
   --verbs A,B      what is measured (default: all); a verb does what it needs before it:
-                     first, unchanged, unchanged-service, changed, second, restore, one, check   2.16 GB of mixed files
-                     corpus                                                  real files in ../shared/corpus, where they are
-                     small, small-unchanged, small-unchanged-service         100,000 files of 1 to 8 KiB
-                     growing, growing-service                                1 GiB, five times 10 MiB appended
+                     first, unchanged, unchanged-service, changed, second, restore, one, check, scrub  2.16 GB of mixed files
+                     corpus                                                                            real files in ../shared/corpus, where they are
+                     small, small-unchanged, small-unchanged-service                                   100,000 files of 1 to 8 KiB
+                     growing, growing-service                                                          1 GiB, five times 10 MiB appended
   --scale S        above 0 up to 1: less data for a quick look, such as 0.05 (default: 1)
   --data DIR       where generated data is kept for the next time: 3.9 GB at scale 1 (default: ${dataFolder()})
   --work DIR       where the repositories are made, and removed: up to 6 GB at scale 1 (default: ${repositoryFolder()})

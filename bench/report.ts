@@ -66,6 +66,7 @@ function peakRow(title: string, of: (sample: Sample) => number, counts: (verb: V
   };
 }
 
+const isCheck = (verb: Verb): boolean => verb === 'check' || verb === 'scrub';
 const isRestore = (verb: Verb): boolean => verb === 'restore' || verb === 'one';
 
 const rows: readonly Row[] = [
@@ -82,6 +83,7 @@ const rows: readonly Row[] = [
   row('restore all, verified', 'restore', wall, seconds),
   row('one 100 MiB file', 'one', wall, seconds),
   row('read and check all stored', 'check', wall, seconds),
+  row('  by the collector, without keys', 'scrub', wall, seconds),
   row('100,000 small files, first', 'small', wall, seconds),
   row('  processor, both sides', 'small', cpu, seconds),
   row('  stored / raw', 'small', share, ratio),
@@ -94,14 +96,10 @@ const rows: readonly Row[] = [
   peakRow(
     'peak memory, client',
     (sample) => sample.clientPeakBytes,
-    (verb) => !isRestore(verb) && verb !== 'check',
+    (verb) => !isRestore(verb) && !isCheck(verb),
   ),
   peakRow('  restoring', (sample) => sample.clientPeakBytes, isRestore),
-  peakRow(
-    '  checking',
-    (sample) => sample.clientPeakBytes,
-    (verb) => verb === 'check',
-  ),
+  peakRow('  checking', (sample) => sample.clientPeakBytes, isCheck),
   peakRow(
     'peak memory, server',
     (sample) => sample.serverPeakBytes,

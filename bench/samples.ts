@@ -11,6 +11,7 @@ export const verbs = [
   'restore',
   'one',
   'check',
+  'scrub',
   'corpus',
   'small',
   'small-unchanged',

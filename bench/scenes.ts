@@ -36,7 +36,11 @@ const APPENDS = 5;
 const ONE_FILE = 'waveforms/run-06.dat';
 
 export const scenes: readonly Scene[] = [
-  { name: 'mixed', verbs: ['first', 'unchanged', 'unchanged-service', 'changed', 'second', 'restore', 'one', 'check'], play: playMixed },
+  {
+    name: 'mixed',
+    verbs: ['first', 'unchanged', 'unchanged-service', 'changed', 'second', 'restore', 'one', 'check', 'scrub'],
+    play: playMixed,
+  },
   { name: 'corpus', verbs: ['corpus'], play: playCorpus },
   { name: 'small', verbs: ['small', 'small-unchanged', 'small-unchanged-service'], play: playSmall },
   { name: 'growing', verbs: ['growing', 'growing-service'], play: playGrowing },
@@ -48,7 +52,7 @@ async function playMixed(stage: Stage): Promise<void> {
   await store(stage, 'first', repository.backup(folder, 'pc-1'), bytes);
   if (stage.wants('unchanged')) await store(stage, 'unchanged', repository.backup(folder, 'pc-1'), bytes);
   if (stage.wants('unchanged-service')) await throughService(stage, 'unchanged-service', folder, bytes);
-  const later: readonly Verb[] = ['changed', 'second', 'restore', 'one', 'check'];
+  const later: readonly Verb[] = ['changed', 'second', 'restore', 'one', 'check', 'scrub'];
   if (!later.some((verb) => stage.wants(verb))) return;
   const change = stage.wants('changed') ? changeMixed(folder, scale) : undefined;
   try {
@@ -63,9 +67,11 @@ async function playMixed(stage: Stage): Promise<void> {
       const size = planMixed(scale).find(({ path }) => path === ONE_FILE)?.bytes ?? 0;
       await bringBack(stage, 'one', repository.restoreFile(folder, file, restored), folder, file, size);
     }
+    const stored = bytes + planBytes(planSecond(planMixed(scale), scale));
     const check = repository.check();
-    if (stage.wants('check') && check !== undefined)
-      await act(stage, 'check', check, bytes + planBytes(planSecond(planMixed(scale), scale)));
+    if (stage.wants('check') && check !== undefined) await act(stage, 'check', check, stored);
+    const scrub = repository.scrub?.();
+    if (stage.wants('scrub') && scrub !== undefined) await act(stage, 'scrub', scrub, stored);
   } finally {
     change?.undo();
   }

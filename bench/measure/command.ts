@@ -78,7 +78,8 @@ export async function measure(
     if (!counting) return;
     for (const pid of tree) {
       const bytes = memoryOf(pid, 'VmHWM');
-      const server = peaks.get(pid)?.server ?? isServer?.(commandLineOf(pid)) ?? false;
+      // Asked anew while the answer is no: between fork and exec a child still has its parent's command line.
+      const server = peaks.get(pid)?.server === true || isServer?.(commandLineOf(pid)) === true;
       if (bytes > 0) peaks.set(pid, { bytes, server });
     }
   };

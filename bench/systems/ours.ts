@@ -69,6 +69,7 @@ export const ours: OurSystem = {
       restoreFile: (_source, file, to) => operator('restore', '--kit', kit, '--agent', 'pc-1', '--path', file, '--to', to, '--json'),
       restoredPath: (_source, path, to) => join(to, path),
       check: () => operator('check', '--kit', kit, '--json'),
+      scrub: () => ({ program: launcher('aliquot'), args: ['fsck', '--data', data, '--json'] }),
       storedBytes: () => bytesUnder(data),
       statistics: () => operator('stats', '--json'),
       startService(source) {

@@ -39,6 +39,8 @@ export interface Repository {
   restoredPath(source: string, path: string, to: string): string;
   /** Reads back and proves everything that is stored; undefined when the system has no such command. */
   check(): Command | undefined;
+  /** The same on the server's side, where there are no keys, for a system that has it. */
+  scrub?(): Command;
   /** Bytes of everything that the server's side keeps on its disk. */
   storedBytes(): Promise<number>;
   /** Starts what runs all the time on the PC, where a system has it; then `backup` goes through it. */

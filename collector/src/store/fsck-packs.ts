@@ -2,21 +2,13 @@ import { join } from 'node:path';
 import { asChunkId, type ChunkId, type VaultId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Hasher } from '../hashing/hasher.ts';
 import { StoreError } from './errors.ts';
 import type { Finding } from './fsck-finding.ts';
-import { isData } from './journal-scan.ts';
-import {
-  mayBeTorn,
-  packFileName,
-  ReadOnlyPack,
-  readFooter,
-  readIndex,
-  type Scanned,
-  scanRecords,
-  soundRecordBehind,
-} from './pack-source.ts';
+import { packFileName, ReadOnlyPack } from './pack-source.ts';
 import type { Position } from './position.ts';
-import { decodePackHeader, type IndexRow, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';
+import { decodePackHeader, type IndexRow, isData, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';
+import { mayBeTorn, readFooter, readIndex, type Scanned, scanRecords, soundRecordBehind } from './record-scan.ts';
 
 /** A chunk or page whose bytes have rotted. */
 export interface DamagedItem {
@@ -33,6 +25,8 @@ export interface PackReport {
   readonly damaged: DamagedItem[];
   /** True when a record other than an item is broken: the history behind it cannot be followed. */
   readonly broken: boolean;
+  /** True when the pack has an index, and it names exactly the records. */
+  readonly indexed: boolean;
 }
 
 const RESTORE = 'put the file back from a copy of the collector';
@@ -45,6 +39,7 @@ interface PackOptions {
   readonly durableTo: number;
   /** A living process appends to the last pack: it cut every torn tail when it opened the folder, so there is none now. */
   readonly live: boolean;
+  readonly hasher: Hasher;
   readonly tell: (finding: Finding) => void;
 }
 
@@ -64,11 +59,13 @@ class PackCheck {
   readonly #isLast: boolean;
   readonly #durableTo: number;
   readonly #live: boolean;
+  readonly #hasher: Hasher;
   readonly #tell: (finding: Finding) => void;
   readonly #rows: IndexRow[] = [];
   readonly #damaged: DamagedItem[] = [];
   #items = 0;
   #broken = false;
+  #indexed = false;
   #end = PACK_HEADER_BYTES;
   /** The bad record that is being read a second time. */
   #again: number | undefined;
@@ -79,6 +76,7 @@ class PackCheck {
     this.#isLast = options.isLast;
     this.#durableTo = options.durableTo;
     this.#live = options.live;
+    this.#hasher = options.hasher;
     this.#tell = options.tell;
   }
 
@@ -95,11 +93,13 @@ class PackCheck {
       const open = this.#isLast && footer === undefined;
       this.#end = footer?.indexOffset ?? pack.size;
       await this.#records(salt, this.#end, open, index);
-      if (index !== undefined && !this.#broken && !sameRows(index, this.#rows)) {
+      this.#indexed = index !== undefined && !this.#broken && sameRows(index, this.#rows);
+      if (index !== undefined && !this.#broken && !this.#indexed) {
         this.#error('pack-index', 'the index does not name the records of its pack', footer?.indexOffset ?? 0, RESTORE);
       }
     }
-    return { bytes: pack.size, items: this.#items, end: this.#end, damaged: this.#damaged, broken: this.#broken };
+    const { size: bytes } = pack;
+    return { bytes, items: this.#items, end: this.#end, damaged: this.#damaged, broken: this.#broken, indexed: this.#indexed };
   }
 
   async #salt(): Promise<number | undefined> {
@@ -124,7 +124,7 @@ class PackCheck {
     let from: number | undefined = PACK_HEADER_BYTES;
     while (from !== undefined && from < to) {
       let next: number | undefined;
-      for await (const item of scanRecords(this.#pack, salt, { from, to, wanted: () => true })) {
+      for await (const item of scanRecords(this.#pack, salt, { from, to, wanted: () => true, hasher: this.#hasher })) {
         const good = item.type === 'record' && item.sound && item.header.kind !== 'index';
         if (item.type === 'record' && item.mended) this.#rotten(item.header, item.offset);
         if (item.type === 'record' && good) this.#note(item.header, item.offset);

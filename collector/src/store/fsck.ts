@@ -7,6 +7,8 @@ import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { exists } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { lockDirectory } from '@aliquot/shared/durable/lock';
+import { HashPool } from '../hashing/hash-pool.ts';
+import type { Hasher } from '../hashing/hasher.ts';
 import { Catalog, removeCatalog } from './catalog.ts';
 import { readIdentity, readVault, vaultFolders } from './collector.ts';
 import { START, VaultCore } from './core.ts';
@@ -16,6 +18,7 @@ import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
 import { compareCatalogs } from './fsck-catalog.ts';
 import type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
 import { checkPack, type DamagedItem, damageFinding } from './fsck-packs.ts';
+import type { Inspected } from './journal.ts';
 import { listPacks } from './journal-scan.ts';
 import type { VaultIdentity } from './journal-vault.ts';
 import { packFileName } from './pack-source.ts';
@@ -39,9 +42,11 @@ export async function fsckCollector(dir: string, options: CheckOptions): Promise
     if (!(error instanceof FolderError) || error.code !== 'FOLDER_IN_USE' || options.repair === true) throw error;
     return undefined;
   });
+  const hasher = new HashPool();
   try {
-    return await new Fsck(dir, options, lock === undefined).run();
+    return await new Fsck(dir, options, lock === undefined, hasher).run();
   } finally {
+    await hasher.close();
     await lock?.release();
   }
 }
@@ -50,12 +55,14 @@ class Fsck {
   readonly #dir: string;
   readonly #options: CheckOptions;
   readonly #live: boolean;
+  readonly #hasher: Hasher;
   /** Where the vault that is being looked at ends in a torn record. */
   #torn: string | undefined;
   readonly #summary = { vaults: 0, packs: 0, bytes: 0, commits: 0, items: 0, faults: 0, repaired: 0 };
 
-  constructor(dir: string, options: CheckOptions, live: boolean) {
+  constructor(dir: string, options: CheckOptions, live: boolean, hasher: Hasher) {
     this.#dir = dir;
+    this.#hasher = hasher;
     this.#options = options;
     this.#live = live;
   }
@@ -111,10 +118,10 @@ class Fsck {
     }
     const durable = await this.#durableEnd(dir);
     const loss = await this.#lostEnd(dir, numbers, durable);
-    const { damaged, broken, end } = await this.#packs(dir, vault, numbers, durable);
+    const { damaged, broken, inspected } = await this.#packs(dir, vault, numbers, durable);
     if (loss === 'packs') return;
     // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
-    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, { end, endLost: loss === 'end' });
+    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, { inspected, endLost: loss === 'end' });
     if (this.#options.repair === true && !broken) await this.#repair(dir, vault, catalogDiffers || loss === 'end', loss === 'end');
   }
 
@@ -173,12 +180,13 @@ class Fsck {
     vault: VaultIdentity,
     numbers: readonly number[],
     durable: Position | undefined,
-  ): Promise<{ damaged: DamagedItem[]; broken: boolean; end: Position | undefined }> {
+  ): Promise<{ damaged: DamagedItem[]; broken: boolean; inspected: Inspected }> {
     const { files, onProgress } = this.#options;
     const packs = join(dir, 'packs');
     let total = 0;
     for (const number of numbers) total += (await files.stat(join(packs, packFileName(number)))).size;
     const damaged: DamagedItem[] = [];
+    const unindexed = new Set<number>();
     let broken = false;
     let end: Position | undefined;
     let done = 0;
@@ -189,10 +197,12 @@ class Fsck {
         isLast,
         durableTo: durable?.pack === number ? durable.offset : 0,
         live: this.#live,
+        hasher: this.#hasher,
         tell: this.#tell,
       });
       damaged.push(...report.damaged);
       broken ||= report.broken;
+      if (!report.indexed) unindexed.add(number);
       end = { pack: number, offset: report.end };
       done += report.bytes;
       this.#summary.packs += 1;
@@ -200,7 +210,7 @@ class Fsck {
       this.#summary.items += report.items;
       onProgress?.(done, total);
     }
-    return { damaged, broken, end };
+    return { damaged, broken, inspected: { end, unindexed } };
   }
 
   /** Replays the journal into a catalog of its own, proving each step; true when the real catalog is not the same. */
@@ -208,16 +218,16 @@ class Fsck {
     dir: string,
     vault: VaultIdentity,
     damaged: readonly DamagedItem[],
-    { end, endLost }: { readonly end: Position | undefined; readonly endLost: boolean },
+    { inspected, endLost }: { readonly inspected: Inspected; readonly endLost: boolean },
   ): Promise<boolean> {
     const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
     let core: VaultCore | undefined;
     try {
-      core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, this.#options, end);
+      core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, this.#options, inspected);
       for (const item of damaged) core.setDamaged(item.id);
       const audit = new LogAudit(vault, this.#tell);
       const pageLost = damaged.some((item) => item.kind === 'page');
-      const differs = await this.#replay(dir, core, audit, { pageLost, endLost, empty: end === undefined });
+      const differs = await this.#replay(dir, core, audit, { pageLost, endLost, empty: inspected.end === undefined });
       this.#summary.commits += audit.commits;
       await this.#tellDamage(dir, core, damaged);
       return differs;

@@ -1,16 +1,17 @@
 import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { StoreError } from './errors.ts';
-import { mayBeTorn, type PackSource, packFileName, packNumberOf, readIndex, scanRecords } from './pack-source.ts';
+import { type PackSource, packFileName, packNumberOf } from './pack-source.ts';
 import type { Position } from './position.ts';
-import { PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader, type RecordKind } from './record.ts';
+import { type IndexRow, isData, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, type RecordHeader, type RecordKind } from './record.ts';
+import { mayBeTorn, readIndex, scanRecords } from './record-scan.ts';
 
 /** What a journal's packs hold, and what their bad places mean. Reads only. */
 
 export type ReplayItem =
   | {
       readonly type: 'record';
-      readonly header: RecordHeader;
+      readonly header: Pick<RecordHeader, 'kind' | 'id' | 'length'>;
       readonly position: Position;
       readonly end: Position;
       readonly payload: Buffer | undefined;
@@ -103,13 +104,28 @@ export async function* soundRecords(
   }
 }
 
-function at(source: PackSource, offset: number): Position {
-  return { pack: source.number, offset };
+/**
+ * As `soundRecords`, for a pack with a sound index: what it says of chunks and pages is taken from there, and only the other records are
+ * read. An item that has rotted comes as a record: it is found when it is read, as rotten bytes behind a sound header are.
+ */
+export async function* indexedRecords(
+  source: PackSource,
+  salt: number,
+  from: number,
+  rows: readonly IndexRow[],
+  wanted: (kind: RecordKind) => boolean,
+): AsyncGenerator<ReplayItem> {
+  for (const header of rows) {
+    if (header.offset < from) continue;
+    const end = header.offset + RECORD_HEADER_BYTES + header.length;
+    if (isData(header.kind))
+      yield { type: 'record', header, payload: undefined, position: at(source, header.offset), end: at(source, end) };
+    else yield* soundRecords(source, salt, header.offset, end, wanted);
+  }
 }
 
-/** Kinds whose loss costs content but no history: the store starts without them and says so. */
-export function isData(kind: RecordKind): boolean {
-  return kind === 'chunk' || kind === 'page';
+function at(source: PackSource, offset: number): Position {
+  return { pack: source.number, offset };
 }
 
 /** An error that names file and offset. */

@@ -7,8 +7,8 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { StoreError } from './errors.ts';
 import { appending, flushing } from './journal-io.ts';
-import { corrupt, listPacks, type ReplayItem, soundEnd, soundRecords } from './journal-scan.ts';
-import { type PackSource, packFileName, ReadOnlyPack, readFooter, readIndex } from './pack-source.ts';
+import { corrupt, indexedRecords, listPacks, type ReplayItem, soundEnd, soundRecords } from './journal-scan.ts';
+import { type PackSource, packFileName, ReadOnlyPack } from './pack-source.ts';
 import { comparePositions, type Position } from './position.ts';
 import {
   decodePackHeader,
@@ -16,6 +16,7 @@ import {
   encodeFooter,
   encodePackHeader,
   encodeRecordHeader,
+  isData,
   MAX_PACK_RECORDS,
   nearHeaders,
   PACK_BYTES,
@@ -26,6 +27,7 @@ import {
   type RecordHeader,
   type RecordKind,
 } from './record.ts';
+import { readFooter, readIndex } from './record-scan.ts';
 
 export interface NewRecord {
   readonly kind: Exclude<RecordKind, 'index'>;
@@ -38,6 +40,14 @@ export interface Placed {
   readonly position: Position;
   /** Just behind the record. */
   readonly end: Position;
+}
+
+/** What fsck has found out about the packs before it replays them. */
+export interface Inspected {
+  /** Where the records end; `undefined`: there are none. */
+  readonly end: Position | undefined;
+  /** Closed packs whose index is damaged or wrong. */
+  readonly unindexed: ReadonlySet<number>;
 }
 
 export interface JournalPorts {
@@ -83,6 +93,7 @@ export class Journal {
   readonly #readers = new Map<number, Reader>();
   /** Set when the journal is only inspected: where the last pack's sound records end. */
   #inspectedEnd: number | undefined;
+  #unindexed: ReadonlySet<number> = new Set();
 
   private constructor(dir: string, vaultId: VaultId, ports: JournalPorts) {
     this.dir = dir;
@@ -118,10 +129,11 @@ export class Journal {
 
   /**
    * The packs as they lie, for fsck: nothing is cut, made or synced, and appending is a mistake. Ends at `end`, where fsck found
-   * the records to end, so a collector may be writing at the same time.
+   * the records to end, so a collector may be writing at the same time. The indexes of the packs `unindexed` are not believed.
    */
-  static inspect(dir: string, vaultId: VaultId, ports: JournalPorts, end: Position | undefined): Journal {
+  static inspect(dir: string, vaultId: VaultId, ports: JournalPorts, { end, unindexed }: Inspected): Journal {
     const journal = new Journal(dir, vaultId, ports);
+    journal.#unindexed = unindexed;
     journal.#lastNumber = end?.pack ?? 0;
     journal.#inspectedEnd = end?.offset ?? PACK_HEADER_BYTES;
     return journal;
@@ -196,8 +208,8 @@ export class Journal {
   }
 
   /**
-   * All records from a position on, oldest first. Payloads come for every kind but chunks; those of the last pack are
-   * verified, chunks included. Throws `STORE_CORRUPT` for anything broken that is not merely the data of a chunk or page.
+   * All records from a position on, oldest first. Payloads come for every kind but chunks and pages; those of the last pack are
+   * verified, chunks included; what is said of items in closed packs is their index's word. Throws `STORE_CORRUPT` for anything broken that is not merely the data of a chunk or page.
    */
   async *replay(from: Position): AsyncGenerator<ReplayItem> {
     for (let number = from.pack; number <= this.#lastNumber; number += 1) {
@@ -212,13 +224,13 @@ export class Journal {
         const end = number === this.#lastNumber ? this.#inspectedEnd : undefined;
         if (end !== undefined && end <= start) continue;
         const { salt } = await this.#header(pack);
-        if (end !== undefined) {
-          yield* soundRecords(pack, salt, start, end, (kind) => kind !== 'chunk');
-          continue;
-        }
-        const footer = await readFooter(pack, salt);
-        if (footer === undefined) throw corrupt(pack.path, pack.size, 'this pack should be closed, but has no footer');
-        yield* soundRecords(pack, salt, start, footer.indexOffset, (kind) => kind !== 'chunk');
+        const wanted = (kind: RecordKind): boolean => !isData(kind);
+        const footer = end === undefined ? await readFooter(pack, salt) : undefined;
+        const to = end ?? footer?.indexOffset;
+        if (to === undefined) throw corrupt(pack.path, pack.size, 'this pack should be closed, but has no footer');
+        const rows = footer === undefined || this.#unindexed.has(number) ? undefined : await readIndex(pack, salt);
+        if (rows === undefined) yield* soundRecords(pack, salt, start, to, wanted);
+        else yield* indexedRecords(pack, salt, start, rows, wanted);
       } finally {
         await pack.close();
       }

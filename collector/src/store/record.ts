@@ -10,6 +10,11 @@ import { StoreError } from './errors.ts';
 
 export type RecordKind = 'chunk' | 'page' | 'uploads' | 'commit' | 'event' | 'index';
 
+/** Kinds whose loss costs content but no history: the store starts without them and says so. */
+export function isData(kind: RecordKind): kind is 'chunk' | 'page' {
+  return kind === 'chunk' || kind === 'page';
+}
+
 const kindNumbers: Record<RecordKind, number> = { chunk: 1, page: 2, uploads: 3, commit: 4, event: 5, index: 6 };
 const kindOfNumber = new Map(Object.entries(kindNumbers).map(([kind, number]) => [number, kind as RecordKind]));
 

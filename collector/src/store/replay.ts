@@ -19,12 +19,14 @@ import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { applyCommit, applyEvent, applyItem, applyUploads, type Effect } from './apply.ts';
 import { FLUSH_CHANGES } from './catalog.ts';
+import { keys } from './catalog-keys.ts';
 import { gatherFacts } from './commit-facts.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import type { Journal } from './journal.ts';
 import type { ReplayItem } from './journal-scan.ts';
 import { comparePositions, type Position } from './position.ts';
+import { isData } from './record.ts';
 import { routeOf } from './route.ts';
 
 /** Looks at each commit and event before it is taken in: fsck's way to prove what a start takes on trust. */
@@ -32,6 +34,9 @@ export interface ReplayAudit {
   commit(core: VaultCore, stored: StoredCommit, place: Position): Promise<void>;
   event(core: VaultCore, stored: StoredEvent, place: Position): Promise<void>;
 }
+
+/** Items whose rows are looked up together. */
+const ITEMS_AT_ONCE = 1000;
 
 type ReplayRecord = Extract<ReplayItem, { type: 'record' }>;
 
@@ -47,23 +52,42 @@ export async function replayInto(
   { audit, until }: { readonly audit?: ReplayAudit; readonly until?: Position } = {},
 ): Promise<boolean> {
   if (until !== undefined && comparePositions(from, until) === 0) return true;
+  let items: ReplayItem[] = [];
+  const takeItems = async (): Promise<void> => {
+    await replayItems(core, items);
+    items = [];
+    if (core.catalog.pendingChanges >= FLUSH_CHANGES) await core.catalog.flush();
+  };
   for await (const item of journal.replay(from)) {
-    if (item.type === 'damaged' || item.header.kind === 'chunk' || item.header.kind === 'page') {
-      const { id, kind, length } = item.header;
-      // A second record of an id is written only when the first was found damaged.
-      const again = core.isDamaged(asChunkId(id)) && (await core.item(asChunkId(id))) !== undefined;
-      const change = core.catalog.begin();
-      await applyItem(change, { id: asChunkId(id), kind: kind as StoredKind, length, position: item.position });
-      await core.commitChange(change, item.end);
-      if (item.type === 'damaged') core.setDamaged(asChunkId(id));
-      else if (again) core.mended(asChunkId(id));
+    if (item.type === 'damaged' || isData(item.header.kind)) {
+      items.push(item);
     } else {
+      await takeItems();
       await replayRecord(core, item, audit);
     }
-    if (core.catalog.pendingChanges >= FLUSH_CHANGES) await core.catalog.flush();
-    if (until !== undefined && comparePositions(item.end, until) >= 0) return comparePositions(item.end, until) === 0;
+    const order = until === undefined ? -1 : comparePositions(item.end, until);
+    if (items.length >= ITEMS_AT_ONCE || order >= 0) await takeItems();
+    if (order >= 0) return order === 0;
   }
+  await takeItems();
   return false;
+}
+
+/** Chunks and pages that stand next to each other. */
+async function replayItems(core: VaultCore, items: readonly ReplayItem[]): Promise<void> {
+  const last = items.at(-1);
+  if (last === undefined) return;
+  const change = core.catalog.begin();
+  await change.prefetch(items.map(({ header }) => keys.item(header.id)));
+  // A second record of an id is written only when the first was found damaged.
+  for (const item of items) {
+    const id = asChunkId(item.header.id);
+    const again = core.isDamaged(id) && (await change.get(keys.item(id))) !== undefined;
+    await applyItem(change, { id, kind: item.header.kind as StoredKind, length: item.header.length, position: item.position });
+    if (item.type === 'damaged') core.setDamaged(id);
+    else if (again) core.mended(id);
+  }
+  await core.commitChange(change, last.end);
 }
 
 async function replayRecord(core: VaultCore, item: ReplayRecord, audit: ReplayAudit | undefined): Promise<void> {

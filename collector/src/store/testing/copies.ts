@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { type FilePort, nodeFiles, type OpenFile, type RawPath } from '@aliquot/shared/durable/file-port';
 import { Catalog } from '../catalog.ts';
 import { ranges } from '../catalog-keys.ts';
-import { packFileName, packNumberOf, ReadOnlyPack, readFooter, scanRecords } from '../pack-source.ts';
+import { packFileName, packNumberOf, ReadOnlyPack } from '../pack-source.ts';
 import { comparePositions, type Position } from '../position.ts';
 import { PACK_HEADER_BYTES } from '../record.ts';
+import { readFooter, scanRecords } from '../record-scan.ts';
 
 /** Pack numbers of a vault's folder. */
 export function packsIn(dir: string): number[] {
