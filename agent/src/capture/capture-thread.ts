@@ -31,6 +31,12 @@ export class CaptureThread implements CaptureHost {
     this.#idleMs = idleMs;
   }
 
+  /** Starts the worker, so that what is asked of it soon need not wait for that; it ends as an idle one if nothing is. */
+  start(): void {
+    this.#worker ??= this.#spawn();
+    this.#rest();
+  }
+
   async *walk(request: WalkRequest): AsyncGenerator<readonly Found[], void, void> {
     const id = this.#newId();
     let last = false;
@@ -131,7 +137,7 @@ export class CaptureThread implements CaptureHost {
 
   #post(message: ToWorker): void {
     clearTimeout(this.#idle);
-    this.#worker ??= this.#start();
+    this.#worker ??= this.#spawn();
     // Alive for as long as somebody waits for it; idle, it must not keep a finished command running.
     this.#worker.ref();
     this.#worker.postMessage(message);
@@ -139,7 +145,12 @@ export class CaptureThread implements CaptureHost {
 
   #done(id: number): void {
     this.#waiting.delete(id);
-    if (this.#waiting.size > 0 || this.#worker === undefined) return;
+    if (this.#waiting.size === 0) this.#rest();
+  }
+
+  /** Ends the worker unless something is asked of it soon. */
+  #rest(): void {
+    if (this.#worker === undefined) return;
     clearTimeout(this.#idle);
     this.#worker.unref();
     this.#idle = setTimeout(() => {
@@ -150,7 +161,7 @@ export class CaptureThread implements CaptureHost {
     this.#idle.unref();
   }
 
-  #start(): Worker {
+  #spawn(): Worker {
     const start: WorkerStart = { keys: this.#keys };
     const source = import.meta.url.endsWith('.ts');
     const url = new URL(source ? './worker.ts' : './worker.js', import.meta.url);

@@ -31,6 +31,11 @@ export class WorkerHost implements CaptureHost {
     }));
   }
 
+  /** Starts the thread that looks, so that what is asked of it soon need not wait for that. */
+  start(): void {
+    this.#first.start();
+  }
+
   walk(request: WalkRequest): AsyncIterable<readonly Found[]> {
     return this.#first.walk(request);
   }

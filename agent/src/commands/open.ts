@@ -44,8 +44,13 @@ export async function loadConfig(path: string, output: Output): Promise<AgentCon
 }
 
 /** Opens a data folder in this process, with everything real. */
-export function openRealAgent(dataDir: string, config: AgentConfig | undefined): Promise<Agent> {
+export function openRealAgent(
+  dataDir: string,
+  config: AgentConfig | undefined,
+  options: { readonly captures?: boolean } = {},
+): Promise<Agent> {
   return openAgent({
+    ...options,
     dataDir,
     config,
     port: nodeFiles,
@@ -78,7 +83,7 @@ export async function perform(dataOption: string, request: Request, output: Outp
     if (await askService(dataDir, socketSurroundings(), request, emit)) return;
     const config = await loadConfig(defaultConfigPath(dataDir), output);
     if (request.op !== 'status' && config?.courtesy.priority !== 'normal') lowerPriority();
-    const agent = await openRealAgent(dataDir, config);
+    const agent = await openRealAgent(dataDir, config, { captures: request.op === 'backup' });
     const interrupted = untilInterrupted();
     interrupted.addEventListener('abort', () => agent.courtesy.end());
     try {

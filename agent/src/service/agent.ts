@@ -52,6 +52,8 @@ export interface OpenAgentOptions {
   readonly random: Random;
   /** Makes the uplink; it is started by whoever needs it. */
   readonly uplink: UplinkMaker;
+  /** A capture follows at once: its thread starts while the queue is opened. */
+  readonly captures?: boolean;
 }
 
 export type UplinkMaker = (parts: {
@@ -77,27 +79,36 @@ export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
   }
 }
 
-async function openIn(
-  folder: DataFolder,
-  dataDir: string,
+async function openIn(folder: DataFolder, dataDir: string, options: OpenAgentOptions): Promise<Agent> {
+  const { port, config } = options;
+  const identity = await loadIdentity(port, dataDir);
+  const threads = new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret }, { workers: config?.workers ?? 1 });
+  if (options.captures === true) threads.start();
+  try {
+    return await openWith({ folder, dataDir, identity, threads }, options);
+  } catch (error) {
+    await threads.close();
+    throw error;
+  }
+}
+
+interface Opened {
+  readonly folder: DataFolder;
+  readonly dataDir: string;
+  readonly identity: AgentIdentity;
+  readonly threads: WorkerHost;
+}
+
+async function openWith(
+  { folder, dataDir, identity, threads }: Opened,
   { config, port, clock, random, uplink: makeUplink }: OpenAgentOptions,
 ): Promise<Agent> {
-  const identity = await loadIdentity(port, dataDir);
   const ownFolders = [...new Set([fromText(dataDir, '/'), bytePath(await port.realpath(dataDir))])];
-  const queue = await DurableQueue.open({
-    port,
-    dataDir,
-    clock,
-    random,
-    chainId: identity.chainId,
-    budget: config?.queue ?? defaultQueueBudget,
-  });
+  const budget = config?.queue ?? defaultQueueBudget;
+  const queue = await DurableQueue.open({ port, dataDir, clock, random, chainId: identity.chainId, budget });
   try {
     const courtesy = systemCourtesy(config?.courtesy, clock);
-    const host = courteousHost(
-      new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret }, { workers: config?.workers ?? 1 }),
-      courtesy,
-    );
+    const host = courteousHost(threads, courtesy);
     const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host) });
     const problems = await ProblemBook.load(queue, clock);
     return {

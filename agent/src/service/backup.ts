@@ -40,10 +40,6 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
     if (keep && !request.dryRun) await agent.problems.set(path, problem);
     await emit({ event: 'problem', path: pathText(pathBytes(path)), code: problem.code, message: problem.message });
   };
-  const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
-  if (roots.length === 0) throw new UsageError('USAGE_INVALID', 'there is nothing to back up; what is wrong with each path is named above');
-  if (request.dryRun) return dryRun(agent, roots, tally, named, emit, signal);
-
   let commits = 0;
   const sentBefore = agent.uplink.status().sentBytes;
   const ofUplink = agent.uplink.subscribe((event) => {
@@ -58,8 +54,12 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
     ofCourtesy();
   };
   try {
-    // Not waited for: the capture needs no session.
-    if (!request.offline) void carryTurn(agent.uplink).start();
+    // Not waited for: neither a look at the paths nor the capture needs a session.
+    if (!request.offline && !request.dryRun) void carryTurn(agent.uplink).start();
+    const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
+    if (roots.length === 0)
+      throw new UsageError('USAGE_INVALID', 'there is nothing to back up; what is wrong with each path is named above');
+    if (request.dryRun) return await dryRun(agent, roots, tally, named, emit, signal);
     const readBytes = await captureAll(agent, roots, tally, named, emit, signal);
     const sending = signal.aborted
       ? { heartbeat: false, error: interrupted() }
