@@ -12,8 +12,6 @@ if not exist "%main%" (
   echo aliquot-agent: not built yet; run npm run build in "%root%" [NOT_BUILT] 1>&2
   exit /b 2
 )
-rem One limit for objects and buffers together, and a small young generation; a smaller heap and code for size where much is done.
-set "heap=--initial-old-space-size=32 --max-semi-space-size=4"
-if "%~1"=="run" set "heap=--initial-old-space-size=16 --max-semi-space-size=2 --optimize-for-size"
-if "%~1"=="backup" set "heap=--initial-old-space-size=16 --max-semi-space-size=2 --optimize-for-size"
-"%node%" --external-memory-accounted-in-global-limit --heap-growing-percent=100 %heap% "%main%" %*
+rem One limit for objects and buffers together, a small heap to begin with, and code for size.
+set "flags=--external-memory-accounted-in-global-limit --heap-growing-percent=100 --initial-old-space-size=16 --max-semi-space-size=2 --optimize-for-size"
+"%node%" %flags% "%main%" %*

@@ -12,10 +12,8 @@ if not exist "%main%" (
   echo aliquot: not built yet; run npm run build in "%root%" [NOT_BUILT] 1>&2
   exit /b 2
 )
-rem Sixteen files are flushed at a time. One limit for objects and buffers together, and a small young generation; a smaller heap where much is done.
-set "heap=--initial-old-space-size=32 --max-semi-space-size=4"
+rem Restored files are flushed sixteen at a time. One limit for objects and buffers together, and a small heap to begin with; a server has more that lives.
 if "%~1"=="restore" if not defined UV_THREADPOOL_SIZE set "UV_THREADPOOL_SIZE=16"
-if "%~1"=="serve" set "heap=--initial-old-space-size=32 --max-semi-space-size=2"
-if "%~1"=="check" set "heap=--initial-old-space-size=16 --max-semi-space-size=2"
-if "%~1"=="restore" set "heap=--initial-old-space-size=16 --max-semi-space-size=2"
-"%node%" --external-memory-accounted-in-global-limit --heap-growing-percent=100 %heap% "%main%" %*
+set "heap=16"
+if "%~1"=="serve" set "heap=32"
+"%node%" --external-memory-accounted-in-global-limit --heap-growing-percent=100 --initial-old-space-size=%heap% --max-semi-space-size=2 "%main%" %*

@@ -7,8 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import wabt from 'wabt';
 
-/** Memory below this is the kernels' own: the gear table, then room for a block of differences. */
-export const OWN_BYTES = 64 * 1024;
+/** Where a block of differences lies: behind the gear table, in the kernels' own memory (`OWN_BYTES` of `kernels.ts`). */
 const DIFFERENCES = 4096;
 /** Samples whose differences are made before they are folded and taken apart: few enough to stay in the first cache. */
 const BLOCK_SAMPLES = 512;
@@ -24,9 +23,9 @@ const rollByte = (at: number): string => `
   (br_if $cut${at} (i32.eqz (i32.and (local.get $hash) (local.get $mask))))`;
 
 const findCut = `
-(func (export "findCut") (param $at i32) (param $to i32) (param $from i32) (param $mask i32) (result i32)
+(func (export "findCut") (param $at i32) (param $to i32) (param $before i32) (param $mask i32) (result i32)
   (local $hash i32)
-  (local.set $hash (local.get $from))
+  (local.set $hash (local.get $before))
   ${times(8, (at) => `(block $cut${7 - at}`)}
     (block $short
       (loop $eight
@@ -63,9 +62,9 @@ const difference = (at: number): string => `
 
 /** 8 differences, folded: small ones of either sign have a high byte of zero. */
 const folded = (offset: number): string => `
-  (i16x8.shl (local.tee $lanes (v128.load offset=${offset} (local.get $to))) (i32.const 1))
-  (i16x8.shr_s (local.get $lanes) (i32.const 15))
-  (v128.xor)`;
+  (v128.xor
+    (i16x8.shl (local.tee $lanes (v128.load offset=${offset} (local.get $to))) (i32.const 1))
+    (i16x8.shr_s (local.get $lanes) (i32.const 15)))`;
 
 const split2 = `
 (func (export "split2") (param $in i32) (param $count i32) (param $low i32) (param $high i32) (param $slowness i32)
@@ -97,8 +96,8 @@ const split2 = `
       (block $few
         (loop $sixteen
           (br_if $few (i32.gt_u (i32.add (local.get $to) (i32.const 32)) (local.get $end)))
-          (local.set $first ${'(block (result v128)'} ${folded(0)}))
-          (local.set $second ${'(block (result v128)'} ${folded(16)}))
+          (local.set $first ${folded(0)})
+          (local.set $second ${folded(16)})
           (v128.store (local.get $low) (i8x16.shuffle ${range(0, 16, 2)} (local.get $first) (local.get $second)))
           (v128.store (local.get $high) (i8x16.shuffle ${range(1, 16, 2)} (local.get $first) (local.get $second)))
           (local.set $low (i32.add (local.get $low) (i32.const 16)))
@@ -126,7 +125,7 @@ const plusLanesBefore = (by: number): string => `
   (local.set $sums (i16x8.add (local.get $sums)
     (i8x16.shuffle ${range(16 - 2 * by, 16)} (v128.const i32x4 0 0 0 0) (local.get $sums))))`;
 
-/** The steps of the prediction: \`(difference + half) >> slowness\`, which is the shifted difference, rounded by the bit below. */
+/** The steps of the prediction: `(difference + half) >> slowness`, which is the shifted difference, rounded by the bit below. */
 const join2 = `
 (func (export "join2") (param $low i32) (param $high i32) (param $out i32) (param $count i32) (param $slowness i32)
   (local $differences v128) (local $lanes v128) (local $sums v128) (local $predictions v128) (local $rounding v128)

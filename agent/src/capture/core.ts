@@ -112,6 +112,7 @@ export class CaptureCore {
   /** Attempts that the exchange had no room for. */
   readonly #refused = new Set<number>();
   #window: OpenWindow;
+  #lookup: Promise<unknown> = Promise.resolve();
   #sealing: Promise<void> = Promise.resolve();
   #delivery: Promise<void> = Promise.resolve();
 
@@ -136,7 +137,7 @@ export class CaptureCore {
       await this.#sealing;
       await this.#delivery;
     } finally {
-      await Promise.allSettled([this.#sealing]);
+      await Promise.allSettled([this.#lookup, this.#sealing]);
       await Promise.allSettled([this.#delivery]);
       this.#room.giveBack(this.#window.buffer);
     }
@@ -305,6 +306,7 @@ export class CaptureCore {
     const asked = full.pieces.filter(({ cache }) => cache !== undefined);
     const hits = asked.length === 0 ? Promise.resolve([]) : this.#exchange.lookup(asked.map(({ cache }) => cache?.index ?? noIndex));
     hits.catch(() => undefined); // awaited below, after the window before it
+    this.#lookup = hits;
     await this.#sealing; // gives its buffer back, so that never more than two are alive
     const next = this.#newWindow();
     if (carrying !== undefined) {

@@ -77,6 +77,37 @@ test('an error of the queue ends the capture with that error', async () => {
   expect(after.windows.flatMap(({ results }) => results)).toMatchObject([{ type: 'captured' }]);
 });
 
+test('a capture that failed is told only when nothing of it is being taken over any more', async () => {
+  writeFileSync(join(bench.data, 'f'), Buffer.concat([1, 2, 3, 4].map((part) => noise(`part ${part}`, 3_000_000))));
+  const taken = Promise.withResolvers<readonly number[]>();
+  const failed = Promise.withResolvers<void>();
+  const full = new Error('the disk is full');
+  let delivered = false;
+  let lookups = 0;
+  const ended = host.capture(jobs('f'), {
+    async lookup(indexes) {
+      lookups += 1;
+      if (lookups === 1) return indexes.map(() => undefined);
+      failed.resolve();
+      throw full;
+    },
+    async deliver() {
+      const refused = await taken.promise;
+      delivered = true;
+      return refused;
+    },
+  });
+  const told = ended.then(
+    () => 'captured',
+    (error: unknown) => [error, delivered],
+  );
+  await failed.promise;
+  // The worker has heard of it, and answered, before it answers this.
+  expect(await host.look('/no/such/place')).toBe('ENOENT');
+  taken.resolve([]);
+  expect(await told).toEqual([full, true]);
+});
+
 test('an idle worker ends, and another starts when it is needed', async () => {
   const brief = new WorkerHost({ vault: keys, cacheSecret }, { idleMs: 1 });
   expect(await brief.look('/no/such/place')).toBe('ENOENT');

@@ -72,36 +72,6 @@ describe('sending', () => {
     expect(collector.commits[1]?.header.treeHead?.size).toBe(1);
   });
 
-  test('items of a file that is still being captured go ahead of their commit, and are not sent twice', async () => {
-    const agent = await start();
-    await agent.until('ready');
-    const file = sample('/data/large', 12, 300_000);
-    const bytes = file.items.reduce((sum, { sealed }) => sum + sealed.length, 0);
-    const capture = agent.queue.capture();
-    for (const item of file.items) await capture.putItem({ ...item, named: true });
-    await collector.until(() => collector.itemCount > 0);
-    expect(collector.commits).toHaveLength(0);
-    await capture.putVersion(file.draft, file.known);
-    await agent.queue.sync();
-    await agent.uplink.drained();
-    expect(collector.commits).toHaveLength(1);
-    expect(collector.itemCount).toBe(12);
-    expect(agent.uplink.status().sentContentBytes).toBe(bytes);
-  });
-
-  test('what a capture sent ahead and then gave up costs nothing but its bytes', async () => {
-    const agent = await start();
-    await agent.until('ready');
-    const given = agent.queue.capture();
-    for (const item of sample('/data/given-up', 12, 300_000).items) await given.putItem({ ...item, named: true });
-    await collector.until(() => collector.itemCount > 0);
-    given.abort();
-    await capture(agent, '/data/a');
-    await agent.uplink.drained();
-    expect(collector.commits).toHaveLength(1);
-    expect((await agent.queue.known(Buffer.from('/data/a')))?.state).toBe('safe');
-  });
-
   test('nothing new sends no content, and the sent bytes are counted', async () => {
     const agent = await start();
     await capture(agent, '/data/a');
