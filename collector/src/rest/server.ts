@@ -1,11 +1,10 @@
-import type { ServerResponse } from 'node:http';
 import { MAX_CARRIED_PART_BYTES } from '@aliquot/proto';
-import { release } from '@aliquot/shared/crypto/release';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { takePart } from '../carry/part.ts';
 import { carriedReceipts } from '../carry/receipts.ts';
 import { acknowledgeProblems, agentsAnswer, expectAgent, revokeAgent } from './agents.ts';
+import { answerFrames, OCTETS } from './answer-frames.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
 import { decideFork } from './forks.ts';
@@ -30,7 +29,6 @@ const REQUEST_MS = 60_000;
 /** The head of a request is a few hundred bytes: who needs longer for it only holds the connection. */
 const HEADERS_MS = 15_000;
 const CHECKING_MS = 5_000;
-const OCTETS = 'application/octet-stream';
 
 const vaultPath = z.object({ vault: z.string() });
 const agentPath = z.object({ vault: z.string(), agent: z.string() });
@@ -119,36 +117,6 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.get('/vaults/:vault/log', async (request) => logAnswer(context, vault(request)));
   app.post('/vaults/:vault/log/proofs', async (request) => logProofsAnswer(context, vault(request), request.body));
   app.post('/vaults/:vault/log/openings', async (request) => openEpoch(context, vault(request), request.body));
-}
-
-/** Answers with frames as they come, and gives each back as soon as it is written: those of items have a mebibyte. */
-async function answerFrames(reply: FastifyReply, frames: AsyncIterable<Buffer>): Promise<FastifyReply> {
-  reply.hijack();
-  const { raw } = reply;
-  raw.writeHead(200, { 'content-type': OCTETS });
-  try {
-    for await (const frame of frames) {
-      if (!(await written(raw, frame))) return reply;
-      release(frame);
-    }
-    raw.end();
-  } catch (error) {
-    raw.destroy();
-    throw error;
-  }
-  return reply;
-}
-
-/** Whether all of it was given to the network; false when nobody is there any more. */
-function written(raw: ServerResponse, bytes: Buffer): Promise<boolean> {
-  return new Promise((resolve) => {
-    const gone = (): void => resolve(false);
-    raw.once('close', gone);
-    raw.write(bytes, (error) => {
-      raw.off('close', gone);
-      resolve(error === undefined || error === null);
-    });
-  });
 }
 
 function bytesOf(request: FastifyRequest): Uint8Array {
