@@ -1,6 +1,7 @@
 import type { CommitHeader, ReceiptBody } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, pathText } from '@aliquot/shared/cli/format';
+import type { Output } from '@aliquot/shared/cli/output';
 import type { Random } from '@aliquot/shared/ports';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
@@ -38,13 +39,29 @@ export function registerCheck(program: Command, context: CommandContext): void {
 async function checkCommand(context: CommandContext, options: CheckOptions): Promise<void> {
   const output = outputOf(context, options);
   const share = parseShare(options.sample);
-  const open = await openVault(context, options);
+  const opener = new OpenPool();
+  opener.start();
+  try {
+    const open = await openVault(context, options);
+    await checkVault(context, options, { open, opener, share, output });
+  } finally {
+    await opener.close();
+  }
+}
+
+interface Checking {
+  readonly open: OpenVault;
+  readonly opener: OpenPool;
+  readonly share: number;
+  readonly output: Output;
+}
+
+async function checkVault(context: CommandContext, options: CheckOptions, { open, opener, share, output }: Checking): Promise<void> {
   const agents = options.agent === undefined ? everyHistory((await open.vault.agents()).agents) : [await open.vault.history(options.agent)];
   const progress = output.progress('checked');
   const totals = share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
   const all = { files: 0, bytes: 0, failed: 0, growing: 0 };
   const heads = new HeadCollection();
-  const opener = new OpenPool();
   try {
     for (const agent of agents) {
       const failures: { path: string; code: string; message: string }[] = [];
@@ -70,7 +87,6 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
     }
   } finally {
     progress.done();
-    await opener.close();
   }
   const contradictions = await heads.contradictions(open.vault);
   for (const { code, message } of contradictions) await output.result({ event: 'forked', code, message }, `FORKED  ${message} [${code}]`);

@@ -24,7 +24,10 @@ export async function openVault(context: CommandContext, options: CollectorOptio
 /** The same without a look at its log: for `log reopen`, which heals it. */
 export async function openUnwitnessed(context: CommandContext, options: CollectorOptions & KitOptions): Promise<OpenVault> {
   const endpoint = await endpointOf(context, options);
+  // Asked while the kit is opened, which takes half a second by design.
+  const connecting = CollectorClient.connect(endpoint);
+  connecting.catch(() => undefined);
   const kit = await openKitFile(context, options);
-  const vault = (await CollectorClient.connect(endpoint)).vault({ vaultId: kit.descriptor.vaultId });
+  const vault = (await connecting).vault({ vaultId: kit.descriptor.vaultId });
   return { kit, vault, collector: vault.certificate(kit.authority.publicKey) };
 }

@@ -45,7 +45,29 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
   const output = outputOf(context, options);
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at');
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
-  const open = await openVault(context, options);
+  const opener = new OpenPool();
+  opener.start();
+  try {
+    const open = await openVault(context, options);
+    await restoreFrom(context, options, { open, opener, atMs, matches, output });
+  } finally {
+    await opener.close();
+  }
+}
+
+interface Restoring {
+  readonly open: OpenVault;
+  readonly opener: OpenPool;
+  readonly atMs: number | undefined;
+  readonly matches: ReturnType<typeof globMatcher> | undefined;
+  readonly output: Output;
+}
+
+async function restoreFrom(
+  context: CommandContext,
+  options: RestoreOptions,
+  { open, opener, atMs, matches, output }: Restoring,
+): Promise<void> {
   const agent = await open.vault.history(options.agent);
   const one = options.path === undefined ? undefined : await oneFile(open, agent, options.path, atMs);
   const wanted = () => (one === undefined ? selected(open, agent, atMs, matches) : single(one));
@@ -62,7 +84,6 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
   });
   const failures: { path: Uint8Array; error: RestoreError }[] = [];
   const progress = output.progress('restored');
-  const opener = new OpenPool();
   const summary = await restoreFiles({
     vaultId: open.kit.descriptor.vaultId,
     items: items(wanted()),
@@ -74,10 +95,7 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
       failures.push({ path, error });
       if (!output.json) output.note(`not restored: ${error.message} [${error.code}]`);
     },
-  }).finally(async () => {
-    progress.done();
-    await opener.close();
-  });
+  }).finally(() => progress.done());
   for (const { code, message } of agent.problems) if (code === 'versions-lost') output.note(`not restored, because it is lost: ${message}`);
   await tell(output, summary, failures, options.to);
 }

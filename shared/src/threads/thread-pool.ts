@@ -36,6 +36,11 @@ export class ThreadPool<Job extends object, Answer extends object> {
     this.#options = options;
   }
 
+  /** Starts all threads, so that what is asked soon need not wait for that. */
+  start(): void {
+    while (this.#threads.length < this.#options.threads) this.#rest(this.#start());
+  }
+
   /** Rejects when the thread dies: what was handed over is lost then. */
   ask(job: Job, transfer: readonly ArrayBuffer[]): Promise<Answer> {
     const thread = this.#freest();
