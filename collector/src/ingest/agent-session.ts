@@ -128,7 +128,7 @@ export class AgentSession {
       if (FORGED.has(outcome.code)) this.#parts.conduct.violated(outcome.code, outcome.message);
       return link.send({ type: 'refused', requestId, code: outcome.code, message: outcome.message });
     }
-    if (!outcome.repeated) this.#parts.conduct.committed(body);
+    this.#parts.conduct.committed(outcome.addedBytes);
     // An answer given before the chain had a commit of its own counts from its first commit on.
     const learned = this.#learned;
     if (learned?.logEpoch === store.treeHead().logEpoch) store.gcLearned(agent.agentId, this.#parts.chainId, learned.gcEpoch);

@@ -1,5 +1,4 @@
 import type { AgentId, VaultId } from '@aliquot/proto';
-import { decodeEntry, decodeSignedCommit } from '@aliquot/proto';
 import { formatBytes } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
@@ -55,9 +54,9 @@ export class Conduct {
         if (record.uncommittedBytes === 0) record.uncommittedSinceMs = this.#clock.nowMs();
         record.uncommittedBytes += bytes;
       },
-      committed: (commit) => {
-        if (record.uncommittedBytes === 0) return;
-        record.uncommittedBytes = Math.max(0, record.uncommittedBytes - namedBytes(commit));
+      committed: (bytes) => {
+        if (record.uncommittedBytes === 0 || bytes === 0) return;
+        record.uncommittedBytes = Math.max(0, record.uncommittedBytes - bytes);
         record.uncommittedSinceMs = this.#clock.nowMs();
       },
     };
@@ -87,13 +86,6 @@ export interface AgentConduct {
   violated(code: string, message: string): void;
   /** Sealed bytes were taken. */
   uploaded(bytes: number): void;
-  /** A commit was accepted. */
-  committed(commit: Uint8Array): void;
-}
-
-/** Bytes that a commit's entries stand for: at least what was sent for them, as sealing hardly ever adds. */
-function namedBytes(bytes: Uint8Array): number {
-  let sum = 0;
-  for (const slot of decodeSignedCommit(bytes).slots) if (slot.type === 'entry') sum += decodeEntry(slot.bytes).size;
-  return sum;
+  /** A commit was accepted: plaintext bytes of what it added, at least what was sent for them, as sealing hardly ever adds. */
+  committed(addedBytes: number): void;
 }

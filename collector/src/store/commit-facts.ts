@@ -35,10 +35,11 @@ const text = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, i
 export async function gatherFacts(entries: readonly Entry[], source: FactSource, mode: 'strict' | 'lenient'): Promise<Gathered> {
   const walk = new Walk(source, mode === 'lenient');
   for (const entry of entries) {
-    const bad = walk.checkSize(entry.content, entry.size) ?? (await walk.run(entry.content));
+    const bad = walk.checkSize(entry.content, entry.size);
     if (bad !== undefined) return { type: 'bad', why: bad };
-    if (walk.missing.length >= MAX_MISSING) break;
   }
+  const bad = await walk.run(entries.map((entry) => entry.content));
+  if (bad !== undefined) return { type: 'bad', why: bad };
   if (walk.missing.length > 0) return { type: 'missing', ids: walk.missing.slice(0, MAX_MISSING) };
   return { type: 'facts', facts: { chunks: walk.chunks, pages: walk.pages } };
 }
@@ -62,23 +63,20 @@ class Walk {
     return `an entry or page of ${size} bytes refers to ${sum}`;
   }
 
-  /** Returns what is wrong with the content, if anything is. Depth first, one list of refs at a time. */
-  async run(root: Content): Promise<string | undefined> {
-    const stack: Content[] = [root];
-    for (let content = stack.pop(); content !== undefined; content = stack.pop()) {
-      for (let from = 0; from < content.refs.length; from += STEP) {
-        if (this.missing.length >= MAX_MISSING) return undefined;
-        const bad = await this.#step({ depth: content.depth, refs: content.refs.slice(from, from + STEP) }, stack);
-        if (bad !== undefined) return bad;
-      }
+  /** Returns what is wrong with the contents, if anything is. Depth first; the refs of many small contents are looked up together. */
+  async run(roots: readonly Content[]): Promise<string | undefined> {
+    const stack: Content[] = roots.toReversed();
+    while (stack.length > 0 && this.missing.length < MAX_MISSING) {
+      const bad = await this.#step(nextRefs(stack), stack);
+      if (bad !== undefined) return bad;
     }
     return undefined;
   }
 
-  async #step(content: Content, stack: Content[]): Promise<string | undefined> {
-    const met = content.depth === 0 ? this.chunks : this.pages;
+  async #step({ depth, refs }: Content, stack: Content[]): Promise<string | undefined> {
+    const met = depth === 0 ? this.chunks : this.pages;
     const fresh = new Map<string, number>();
-    for (const ref of content.refs) {
+    for (const ref of refs) {
       const name = text(ref.id);
       const before = met.get(name) ?? fresh.get(name);
       if (before === undefined && !this.#missed.has(name)) fresh.set(name, ref.plainSize);
@@ -89,10 +87,10 @@ class Walk {
       const has = owned[index] ?? (this.#lenient ? 'uploaded' : undefined);
       const plainSize = fresh.get(text(id)) ?? 0;
       if (has === undefined) this.#miss(id);
-      else if (content.depth === 0) this.chunks.set(text(id), plainSize);
+      else if (depth === 0) this.chunks.set(text(id), plainSize);
       else {
         this.pages.set(text(id), plainSize);
-        const bad = has === 'referenced' ? undefined : await this.#open(id, content.depth, plainSize, stack);
+        const bad = has === 'referenced' ? undefined : await this.#open(id, depth, plainSize, stack);
         if (bad !== undefined) return bad;
       }
     }
@@ -123,4 +121,18 @@ class Walk {
     this.#missed.add(text(id));
     this.missing.push(id);
   }
+}
+
+/** Takes the next refs of one depth off the stack: those of as many contents as fit into one step, or a part of a large one. */
+function nextRefs(stack: Content[]): Content {
+  const depth = stack.at(-1)?.depth ?? 0;
+  const refs: Content['refs'][number][] = [];
+  for (let top = stack.at(-1); top !== undefined && top.depth === depth; top = stack.at(-1)) {
+    const room = STEP - refs.length;
+    if (room === 0) break;
+    stack.pop();
+    refs.push(...top.refs.slice(0, room));
+    if (top.refs.length > room) stack.push({ depth, refs: top.refs.slice(room) });
+  }
+  return { depth, refs };
 }

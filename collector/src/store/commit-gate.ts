@@ -26,12 +26,9 @@ import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
 import type { PendingUploads } from './pending-uploads.ts';
 import { type Route, routeOf } from './route.ts';
+import type { CommitOutcome } from './vault-store.ts';
 
 export type Refused = { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
-export type Judged =
-  | { readonly type: 'accepted'; readonly receipt: Signed; readonly leafIndex: number; readonly head: TreeHead; readonly repeated: boolean }
-  | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
-  | Refused;
 
 /** Histories of one agent that may wait for an operator: whoever holds its key must not be able to fill the catalog with them. */
 const MAX_UNDECIDED = 16;
@@ -98,7 +95,7 @@ export interface GateContext {
  * Judges a verified commit and, when it is accepted, appends it. Runs in the vault's queue: what it checks cannot change
  * before the commit becomes visible. The receipt must not leave before the next sync (I-C1).
  */
-export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, bytes: Uint8Array, nowMs: number): Promise<Judged> {
+export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, bytes: Uint8Array, nowMs: number): Promise<CommitOutcome> {
   const { core } = gate;
   const { header, hash } = commit;
   const row = core.registry.row(header.agentId);
@@ -156,7 +153,8 @@ export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, byt
   };
   const leafIndex = await core.appendCommit(accepted, bytes, leaf, receiptFor);
   if (answer === undefined) throw new TypeError('no receipt was made');
-  return { type: 'accepted', ...answer, leafIndex, repeated: false };
+  const addedBytes = present.reduce((sum, { size }) => sum + size, 0);
+  return { type: 'accepted', ...answer, leafIndex, repeated: false, addedBytes };
 }
 
 /**
@@ -168,11 +166,18 @@ export function precedesLoss(header: CommitHeader, current: TreeHead): boolean {
 }
 
 /** The very receipt that this commit got before, if it did. */
-async function earlierReceipt(core: VaultCore, { header, hash }: VerifiedCommit): Promise<Judged | undefined> {
+async function earlierReceipt(core: VaultCore, { header, hash }: VerifiedCommit): Promise<CommitOutcome | undefined> {
   const link = await core.link(header.agentId, { chainId: header.chainId, sequence: header.sequence, hash });
   if (link === undefined) return undefined;
   const { receipt } = await core.storedCommit(link.leafIndex);
-  return { type: 'accepted', receipt, leafIndex: link.leafIndex, head: decodeReceiptBody(receipt.body).head, repeated: true };
+  return {
+    type: 'accepted',
+    receipt,
+    leafIndex: link.leafIndex,
+    head: decodeReceiptBody(receipt.body).head,
+    repeated: true,
+    addedBytes: 0,
+  };
 }
 
 /** Why a commit can go nowhere, if it cannot. */

@@ -191,8 +191,18 @@ export type ItemRun =
 export const ITEM_ROOM_BYTES = 52;
 
 export type CommitOutcome =
-  /** Durable. `head` is the head just after the leaf, as the receipt names it; `repeated` when it had been accepted before. */
-  | { readonly type: 'accepted'; readonly receipt: Signed; readonly leafIndex: number; readonly head: TreeHead; readonly repeated: boolean }
+  | {
+      /** Durable. */
+      readonly type: 'accepted';
+      readonly receipt: Signed;
+      readonly leafIndex: number;
+      /** The head just after the leaf, as the receipt names it. */
+      readonly head: TreeHead;
+      /** True when it had been accepted before. */
+      readonly repeated: boolean;
+      /** Plaintext bytes of the versions that it added, as it says; none when it is repeated. */
+      readonly addedBytes: number;
+    }
   /** These ids are not in the lineage's set: to be uploaded, then the same commit sent again. At most 4096 are named. */
   | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
   | { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };

@@ -64,7 +64,14 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       await places.close(store);
       const again = await places.open(world);
       const repeated = await again.commit(agent.agentId, done.bytes, world.clock.now + 5000);
-      expect(repeated).toEqual({ type: 'accepted', receipt: done.receipt, leafIndex: 3, head: receipt.head, repeated: true });
+      expect(repeated).toEqual({
+        type: 'accepted',
+        receipt: done.receipt,
+        leafIndex: 3,
+        head: receipt.head,
+        repeated: true,
+        addedBytes: 0,
+      });
       expect(again.agentById(agent.agentId)?.lastReceipt).toEqual(done.receipt);
     });
 
@@ -337,7 +344,11 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       const outcome = await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now);
       expect(outcome).toMatchObject({ type: 'accepted' });
       if (outcome.type !== 'accepted') return;
-      expect(await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now)).toEqual({ ...outcome, repeated: true });
+      expect(await store.commit(agent.agentId, without(early.bytes, 0), world.clock.now)).toEqual({
+        ...outcome,
+        repeated: true,
+        addedBytes: 0,
+      });
       agent.advance(early, outcome.head);
       const late = agent.build([agent.directory('/d'), agent.directory('/e')]);
       expect(await store.commit(agent.agentId, without(late.bytes, 1), world.clock.now)).toMatchObject({ code: 'bad-commit' });
