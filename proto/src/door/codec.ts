@@ -37,30 +37,46 @@ const DEFAULT_MAX_FIELDS = 64;
 export function codec<T>(name: string, generated: Generated, table: Field<T>, limits: CodecLimits): Codec<T> {
   const scanLimits: ScanLimits = { maxFields: limits.maxFields ?? DEFAULT_MAX_FIELDS, fieldBytes: limits.fieldBytes ?? {} };
 
-  const write = (value: T): protobuf.Writer => {
-    // `new Writer`, not `Writer.create`: Node's variant hands out slices of a shared pool, and a kept value would pin them.
-    const writer = generated.encode(table.write(value, name) as object, new protobuf.Writer());
-    if (writer.pos > limits.maxBytes) throw tooLong(name, writer.pos, limits.maxBytes);
-    return writer;
+  /** The encoding, which lies in the writer: to be copied or compared before anything else is encoded. */
+  const write = (value: T): Uint8Array => {
+    const bytes = written(generated, table.write(value, name) as object);
+    if (bytes.length > limits.maxBytes) throw tooLong(name, bytes.length, limits.maxBytes);
+    return bytes;
   };
 
   return {
-    encode: (value) => {
-      const writer = write(value);
-      return writer.finishInto(new Uint8Array(writer.pos));
-    },
+    encode: (value) => new Uint8Array(write(value)),
     decode: (bytes) => {
       if (bytes.length > limits.maxBytes) throw tooLong(name, bytes.length, limits.maxBytes);
       // A plain view: a Buffer's own slice and subarray would put Buffers into typed values.
       const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
       scan(name, plain, scanLimits);
       const value = table.read(parse(name, generated, plain), name);
-      if (!sameBytes(write(value).finish(true), plain)) {
+      if (!sameBytes(write(value), plain)) {
         throw new FormatError('FORMAT_NOT_CANONICAL', `${name} is not in its canonical encoding`);
       }
       return value;
     },
   };
+}
+
+/** A writer that grew past this is not kept. */
+const KEPT_BYTES = 64 * 1024;
+
+/**
+ * One for all messages: each would else begin with memory of its own, and outgrow it again and again. `new Writer`, not `Writer.create`:
+ * Node's variant hands out slices of a shared pool.
+ */
+let spare: protobuf.Writer | undefined;
+
+/** A message's encoding, where the writer has it. */
+function written(generated: Generated, message: object): Uint8Array {
+  const writer = spare?.reset() ?? new protobuf.Writer();
+  // Put back when all went well: a writer that was left in the middle of a message does not begin anew.
+  spare = undefined;
+  const bytes = generated.encode(message, writer).finish(true);
+  if (bytes.length <= KEPT_BYTES) spare = writer;
+  return bytes;
 }
 
 function parse(name: string, generated: Generated, bytes: Uint8Array): object {
