@@ -17,7 +17,7 @@ export interface Metered {
   /** The first segment that is needed. */
   readonly heldFrom: number;
   /** Bytes that open captures of a class have added. */
-  openBytes(className: string): number;
+  readonly openBytes: (className: string) => number;
 }
 
 /** What is known of refusals in a class since `room` was last told. */
@@ -51,6 +51,17 @@ export class BudgetMeter {
 
   get budget(): QueueBudget | undefined {
     return this.#options.budget;
+  }
+
+  /** Whether a record certainly fits, as far as that can be said without asking the disk; its bytes are counted then. Every item asks. */
+  fits(metered: Metered, className: string, payloadBytes: number): boolean {
+    const { budget } = this.#options;
+    if (budget === undefined) return true;
+    const free = this.#believed(budget);
+    const bytes = payloadBytes + RECORD_HEADER_BYTES;
+    if (free === undefined || roomOf(budget, metered, className, free).bytes < bytes) return false;
+    if (this.#free !== undefined) this.#free.used += bytes;
+    return true;
   }
 
   /** Throws `QUEUE_FULL` when a record of this class does not fit. `makeRoom` may give segments back that nobody needs. */
@@ -110,31 +121,35 @@ export class BudgetMeter {
   async #roomNow(metered: Metered, className: string, withKept: boolean): Promise<Limited> {
     const { budget } = this.#options;
     if (budget === undefined) return { bytes: Number.MAX_SAFE_INTEGER, limit: 'budget' };
-    const { files, heldFrom } = metered;
-    const { state } = files.index;
-    const all = budget.maxBytes - usedBytes(files, heldFrom);
-    const share = Math.floor(budget.maxBytes * (budget.classes[className] ?? 1));
-    const ofClass = share - (state.classBytes[className] ?? 0) - metered.openBytes(className);
-    const kept = withKept ? keptBytesBelow(files, heldFrom) : 0;
-    const disk = (await this.#freeBytes(budget)) + kept - budget.minFreeBytes;
-    const allowed = Math.min(all, ofClass);
-    const bytes = Math.max(0, Math.min(allowed, disk));
-    return { bytes, limit: disk < allowed ? 'disk' : 'budget' };
+    const kept = withKept ? keptBytesBelow(metered.files, metered.heldFrom) : 0;
+    return roomOf(budget, metered, className, (this.#believed(budget) ?? (await this.#askFree())) + kept);
   }
 
-  /** Free space now, or as it was a moment ago less what was appended since. */
-  async #freeBytes(budget: QueueBudget): Promise<number> {
+  /** Free space as it was a moment ago, less what was appended since; undefined when the disk has to be asked. */
+  #believed(budget: QueueBudget): number | undefined {
     const known = this.#free;
-    const nowMs = this.#clock.nowMs();
-    if (known !== undefined) {
-      const left = known.bytes - known.used;
-      const fresh = Math.abs(nowMs - known.atMs) < FREE_BELIEVED_MS && known.used < FREE_BELIEVED_BYTES;
-      if (fresh && left - budget.minFreeBytes > NEAR_FLOOR_BYTES) return left;
-    }
+    if (known === undefined) return undefined;
+    const left = known.bytes - known.used;
+    const fresh = Math.abs(this.#clock.nowMs() - known.atMs) < FREE_BELIEVED_MS && known.used < FREE_BELIEVED_BYTES;
+    return fresh && left - budget.minFreeBytes > NEAR_FLOOR_BYTES ? left : undefined;
+  }
+
+  async #askFree(): Promise<number> {
+    const atMs = this.#clock.nowMs();
     const bytes = await freeBytesFor(this.#options);
-    this.#free = { bytes, atMs: nowMs, used: 0 };
+    this.#free = { bytes, atMs, used: 0 };
     return bytes;
   }
+}
+
+/** What a class may add when the disk has so many bytes free. */
+function roomOf(budget: QueueBudget, { files, heldFrom, openBytes }: Metered, className: string, free: number): Limited {
+  const all = budget.maxBytes - usedBytes(files, heldFrom);
+  const share = Math.floor(budget.maxBytes * (budget.classes[className] ?? 1));
+  const ofClass = share - (files.index.state.classBytes[className] ?? 0) - openBytes(className);
+  const disk = free - budget.minFreeBytes;
+  const allowed = Math.min(all, ofClass);
+  return { bytes: Math.max(0, Math.min(allowed, disk)), limit: disk < allowed ? 'disk' : 'budget' };
 }
 
 /** What counts against `maxBytes`. */

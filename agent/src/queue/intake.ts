@@ -46,8 +46,11 @@ const NOTHING = new Uint8Array(0);
 export class Intake implements CaptureHost {
   readonly #parts: IntakeParts;
 
+  readonly #openBytes: (className: string) => number;
+
   constructor(parts: IntakeParts) {
     this.#parts = parts;
+    this.#openBytes = (className) => parts.holds.openBytes(className);
   }
 
   open(className: string): QueueCapture {
@@ -77,7 +80,7 @@ export class Intake implements CaptureHost {
   /** What the budget looks at. */
   metered(): Metered {
     const { core, holds } = this.#parts;
-    return { files: core.files, heldFrom: holds.from(), openBytes: (name) => holds.openBytes(name) };
+    return { files: core.files, heldFrom: holds.from(), openBytes: this.#openBytes };
   }
 
   /** Small files come by the thousand: what is put in a row takes one turn, and asks the index once. */
@@ -122,7 +125,7 @@ export class Intake implements CaptureHost {
   }
 
   async #putItem(capture: QueueCapture, item: QueuedItem, found: Found): Promise<void> {
-    const { core, holds } = this.#parts;
+    const { core, holds, meter } = this.#parts;
     requireOpen(capture);
     const { segments } = core.files;
     if (item.sealed.length > MAX_SEALED_CHUNK_BYTES)
@@ -135,7 +138,7 @@ export class Intake implements CaptureHost {
     }
     if (item.named !== true && !equalBytes(digestOf(item.sealed), item.id))
       throw new QueueError('QUEUE_REFUSED', 'the id of an item is not the hash of its bytes');
-    await this.#requireRoom(capture, capture.class, item.sealed.length);
+    if (!meter.fits(this.metered(), capture.class, item.sealed.length)) await this.#requireRoom(capture, capture.class, item.sealed.length);
     // Held before it is written: the append may rotate, and then lies behind.
     holds.hold(capture, segments.activeNumber);
     await core.append(item.kind, item.sealed, item.id);
@@ -145,7 +148,7 @@ export class Intake implements CaptureHost {
   }
 
   async #putVersion(capture: QueueCapture, draft: EntryDraft, known: KnownStat | undefined): Promise<void> {
-    const { core, holds, batch, references, gate } = this.#parts;
+    const { core, holds, batch, references, gate, meter } = this.#parts;
     requireOpen(capture);
     const { index, segments } = core.files;
     const path = draft.list.path;
@@ -154,7 +157,8 @@ export class Intake implements CaptureHost {
     }
     const encoded = encodeEntryDraft(draft);
     // That a file is gone is a fact without bytes: always taken (I-A10).
-    if (draft.kind !== 'gone') await this.#requireRoom(capture, draft.class, encoded.length);
+    if (draft.kind !== 'gone' && !meter.fits(this.metered(), draft.class, encoded.length))
+      await this.#requireRoom(capture, draft.class, encoded.length);
     const entry = index.state.nextEntry;
     const holdSegment = Math.min(capture.holdSegment ?? segments.activeNumber, segments.activeNumber);
     const { capturedAtMs, class: name } = draft;

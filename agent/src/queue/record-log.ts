@@ -64,6 +64,8 @@ export class RecordLog {
   readonly #sizes: Map<number, number>;
   /** Their sum. */
   #bytes: number;
+  /** Bytes below the number that was last asked about: every item asks, and there may be hundreds of files. */
+  #below: { readonly number: number; readonly bytes: number } | undefined;
   /**
    * Records up to this size are gathered before they are written. None in the chain log, where each is synced anyhow: so one that finds no space leaves
    * no trace.
@@ -118,10 +120,14 @@ export class RecordLog {
 
   /** Bytes of all files from this number on. */
   bytesFrom(number: number): number {
-    return this.#bytes - this.filesBelow(number).reduce((sum, { size }) => sum + size, 0);
+    if (this.#below?.number !== number) {
+      this.#below = { number, bytes: this.filesBelow(number).reduce((sum, { size }) => sum + size, 0) };
+    }
+    return this.#bytes - this.#below.bytes;
   }
 
   #resize(number: number, size: number): void {
+    if (this.#below !== undefined && number < this.#below.number) this.#below = undefined;
     this.#bytes += size - (this.#sizes.get(number) ?? 0);
     this.#sizes.set(number, size);
   }

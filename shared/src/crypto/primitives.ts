@@ -56,6 +56,8 @@ const scratch = Buffer.allocUnsafeSlow(BLOCK_BYTES + SHORT_BYTES);
 const outer = Buffer.allocUnsafeSlow(BLOCK_BYTES + HASH_BYTES);
 const digest = Buffer.allocUnsafeSlow(HASH_BYTES);
 const INNER_PAD = 0x36;
+/** The counter of HKDF's first block. */
+const FIRST_BLOCK = Uint8Array.of(1);
 const OUTER_PAD = 0x5c;
 
 function lengthOf(parts: readonly Uint8Array[]): number {
@@ -128,6 +130,8 @@ export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Ui
 export function hkdfSha256(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array {
   if (length > 255 * HASH_BYTES) throw new CryptoError('CRYPTO_LENGTH', `HKDF gives at most ${255 * HASH_BYTES} bytes, not ${length}`);
   const prk = hmacSha256(salt, ikm);
+  // Nearly every key is one block: two for each file of a commit.
+  if (length === HASH_BYTES) return hmacSha256(prk, info, FIRST_BLOCK);
   const output = new Uint8Array(Math.ceil(length / HASH_BYTES) * HASH_BYTES);
   let block: Uint8Array = new Uint8Array(0);
   for (let offset = 0; offset < length; offset += HASH_BYTES) {
