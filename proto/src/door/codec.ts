@@ -60,8 +60,8 @@ export function codec<T>(name: string, generated: Generated, table: Field<T>, li
   };
 }
 
-/** A writer that grew past this is not kept. */
-const KEPT_BYTES = 64 * 1024;
+/** A writer that grew past twice this is not kept. The commits of a busy day are smaller, and to grow anew for each leaves four times its size to be collected. */
+const KEPT_BYTES = 1024 * 1024;
 
 /**
  * One for all messages: each would else begin with memory of its own, and outgrow it again and again. `new Writer`, not `Writer.create`:
