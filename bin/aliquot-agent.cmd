@@ -13,5 +13,5 @@ if not exist "%main%" (
   exit /b 2
 )
 rem One limit for objects and buffers together, a small heap to begin with, and code for size.
-set "flags=--external-memory-accounted-in-global-limit --heap-growing-percent=100 --initial-old-space-size=16 --max-semi-space-size=2 --optimize-for-size"
+set "flags=--external-memory-accounted-in-global-limit --heap-growing-percent=100 --initial-old-space-size=16 --optimize-for-size --no-parallel-scavenge"
 "%node%" %flags% "%main%" %*
