@@ -33,7 +33,8 @@ export class CaptureThread implements CaptureHost {
 
   /** Starts the worker, so that what is asked of it soon need not wait for that; it ends as an idle one if nothing is. */
   start(): void {
-    this.#worker ??= this.#spawn();
+    if (this.#worker !== undefined) return;
+    this.#worker = this.#spawn();
     this.#rest();
   }
 

@@ -45,7 +45,6 @@ const NOTHING = new Uint8Array(0);
 /** The way in: open captures, what they add, and whether there is room for it. */
 export class Intake implements CaptureHost {
   readonly #parts: IntakeParts;
-
   readonly #openBytes: (className: string) => number;
 
   constructor(parts: IntakeParts) {

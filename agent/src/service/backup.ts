@@ -54,7 +54,7 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
     ofCourtesy();
   };
   try {
-    // Not waited for: neither a look at the paths nor the capture needs a session.
+    // Not waited for: neither a look at the paths nor the capture needs a session. What was queued before may go even if nothing named is there.
     if (!request.offline && !request.dryRun) void carryTurn(agent.uplink).start();
     const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
     if (roots.length === 0)

@@ -23,6 +23,8 @@ export interface FactSource {
 const MAX_MISSING = 4096;
 /** Refs asked about in one go: bounds memory whatever a page holds. */
 const STEP = 1024;
+/** The same for refs to pages, each of which is opened: bounds how many lie open. */
+const PAGES_STEP = 32;
 
 const text = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
 
@@ -126,9 +128,10 @@ class Walk {
 /** Takes the next refs of one depth off the stack: those of as many contents as fit into one step, or a part of a large one. */
 function nextRefs(stack: Content[]): Content {
   const depth = stack.at(-1)?.depth ?? 0;
+  const most = depth === 0 ? STEP : PAGES_STEP;
   const refs: Content['refs'][number][] = [];
   for (let top = stack.at(-1); top !== undefined && top.depth === depth; top = stack.at(-1)) {
-    const room = STEP - refs.length;
+    const room = most - refs.length;
     if (room === 0) break;
     stack.pop();
     refs.push(...top.refs.slice(0, room));

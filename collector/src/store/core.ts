@@ -27,7 +27,7 @@ import type { FactSource } from './commit-facts.ts';
 import { emptied, leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import { readMark, writeMark } from './durable-mark.ts';
 import { StoreError } from './errors.ts';
-import { type Inspected, Journal, type JournalPorts, type NewRecord } from './journal.ts';
+import { Journal, type JournalPorts, type NewRecord } from './journal.ts';
 import { comparePositions, furthest, type Position } from './position.ts';
 import { PACK_HEADER_BYTES } from './record.ts';
 import type { Registry } from './registry.ts';
@@ -99,11 +99,17 @@ export class VaultCore {
   }
 
   /**
-   * The packs of `dir` as fsck has read them, over an empty catalog in `catalogDir`, nothing replayed yet: for fsck,
+   * The packs of `dir` up to `end` (as fsck has read them) over an empty catalog in `catalogDir`, nothing replayed yet: for fsck,
    * which writes nothing to `dir`.
    */
-  static async inspect(dir: string, catalogDir: string, vaultId: VaultId, ports: JournalPorts, inspected: Inspected): Promise<VaultCore> {
-    const journal = Journal.inspect(join(dir, 'packs'), vaultId, ports, inspected);
+  static async inspect(
+    dir: string,
+    catalogDir: string,
+    vaultId: VaultId,
+    ports: JournalPorts,
+    end: Position | undefined,
+  ): Promise<VaultCore> {
+    const journal = Journal.inspect(join(dir, 'packs'), vaultId, ports, end);
     const catalog = await Catalog.open(ports.files, catalogDir);
     return new VaultCore(await load(journal, catalog), async () => undefined);
   }

@@ -127,11 +127,14 @@ class PackCheck {
       for await (const item of scanRecords(this.#pack, salt, { from, to, wanted: () => true, hasher: this.#hasher })) {
         const good = item.type === 'record' && item.sound && item.header.kind !== 'index';
         if (item.type === 'record' && item.mended) this.#rotten(item.header, item.offset);
-        if (item.type === 'record' && good) this.#note(item.header, item.offset);
-        else {
-          next = await this.#judge(item, salt, open, index);
-          break;
+        if (item.type === 'record' && good) {
+          this.#note(item.header, item.offset);
+          continue;
         }
+        next = await this.#judge(item, salt, open, index);
+        // Behind rotten content the same scan goes on.
+        if (item.type !== 'record' || next !== item.end) break;
+        next = undefined;
       }
       from = next;
     }

@@ -1,6 +1,7 @@
-import { cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { Level } from 'level';
@@ -9,6 +10,7 @@ import { Catalog } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { initCollector, openCollector } from './collector.ts';
 import { type Finding, fsckCollector } from './fsck.ts';
+import { decodeFooter, decodeIndex, encodeRecordHeader, FOOTER_BYTES, RECORD_HEADER_BYTES } from './record.ts';
 import { boundaries, catalogRows, endOnDisk } from './testing/copies.ts';
 import { content, type TestAgent, World, without } from './testing/world.ts';
 
@@ -56,16 +58,17 @@ async function spoil(path: string, offset: number): Promise<void> {
   await file.close();
 }
 
-/** Where the record of this kind number with this ordinal begins. */
-async function recordAt(vaultDir: string, kind: number, ordinal = 0): Promise<number> {
+/** The pack, and where in it the record of this kind number with this ordinal begins. */
+async function recordAt(vaultDir: string, kind: number, ordinal = 0): Promise<{ path: string; at: number }> {
   let seen = 0;
   for (const { pack, offset } of await boundaries(nodeFiles, vaultDir)) {
-    const file = await nodeFiles.open(join(vaultDir, 'packs', `0000000${pack}.pack`), 'read');
+    const path = join(vaultDir, 'packs', `0000000${pack}.pack`);
+    const file = await nodeFiles.open(path, 'read');
     const head = new Uint8Array(6);
     await file.read(head, offset);
     await file.close();
     if (Buffer.from(head.subarray(0, 4)).toString() !== 'ALQR' || head[5] !== kind) continue;
-    if (seen === ordinal) return offset;
+    if (seen === ordinal) return { path, at: offset };
     seen += 1;
   }
   throw new Error('no such record');
@@ -76,6 +79,25 @@ function forgetDurable({ vaultDir }: Lab): void {
   rmSync(join(vaultDir, 'catalog'), { recursive: true });
   rmSync(join(vaultDir, 'durable.json'));
 }
+
+/** Changes a byte of the row of a chunk in the index of the first pack, and all that proves the index, as its maker might have. */
+async function changeIndex({ vaultDir }: Lab, within: number): Promise<void> {
+  const path = join(vaultDir, 'packs', '00000001.pack');
+  const bytes = readFileSync(path);
+  const salt = bytes.readUInt32BE(28);
+  const at = decodeFooter(bytes.subarray(-FOOTER_BYTES), 1, salt)?.indexOffset ?? 0;
+  const payload = bytes.subarray(at + RECORD_HEADER_BYTES, bytes.length - FOOTER_BYTES);
+  const row = 4 + 41 * (decodeIndex(payload)?.findIndex(({ kind }) => kind === 'chunk') ?? 0);
+  payload[row + within] = (payload[row + within] ?? 0) ^ 1;
+  bytes.set(encodeRecordHeader({ kind: 'index', length: payload.length, syncedTo: at, id: sha256(payload) }, salt), at);
+  writeFileSync(path, bytes);
+}
+
+/** Packs that are never closed, and such of which all but the last are. */
+const SIZES: readonly (readonly [string, number | undefined])[] = [
+  ['full size', undefined],
+  ['4096 bytes', 4096],
+];
 
 describe('fsck of a collector', () => {
   for (const packBytes of [undefined, 4096]) {
@@ -133,10 +155,10 @@ describe('fsck of a collector', () => {
     expect(await catalogRows(place.vaultDir)).toEqual(live);
   });
 
-  test('P6 names a damaged chunk and every version that needs it, and deletes nothing', async () => {
-    const place = await lab();
-    const pack = join(place.vaultDir, 'packs', '00000001.pack');
-    await spoil(pack, (await recordAt(place.vaultDir, 1, 1)) + 60); // chunk "b": in two files
+  test.each(SIZES)('P6 names a damaged chunk and every version that needs it, and deletes nothing (packs of %s)', async (_, packBytes) => {
+    const place = await lab(packBytes);
+    const { path, at } = await recordAt(place.vaultDir, 1, 1);
+    await spoil(path, at + 60); // chunk "b": in two files
     const size = endOnDisk(place.vaultDir);
     const { findings, faults } = await check(place, true);
     expect(codes(findings)).toEqual(['item-damaged', 'version-damaged', 'version-damaged']);
@@ -163,44 +185,48 @@ describe('fsck of a collector', () => {
     expect((await check(place)).findings).toEqual([]);
   });
 
-  test('P1 P6 a rotten byte in any header is read around: at start, in a rebuild, in a read and in fsck', async () => {
-    const place = await lab();
-    const pack = join(place.vaultDir, 'packs', '00000001.pack');
-    const live = await catalogRows(place.vaultDir);
-    // Every part of a header, and every kind of record: magic, kind, length, what was synced, id, checksum.
-    for (const [turn, within] of [0, 5, 10, 13, 20, 47, 50].entries()) {
-      const kind = [1, 2, 3, 4, 5, 4, 1][turn] ?? 1;
-      const at = await recordAt(place.vaultDir, kind);
-      await spoil(pack, at + within);
-      if (turn % 2 === 0) rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
-      const store = await openCollector(place.dir, place.world.ports());
-      const [vault] = store.vaults();
-      if (vault === undefined) throw new Error('no vault');
-      const records = [];
-      for await (const record of vault.state(place.agent.lineageId, undefined)) records.push(record);
-      expect(records.length).toBeGreaterThan(0);
-      const ids = place.agent.file('/d/a', [content('a')]).items.map((item) => item.id);
-      for await (const item of vault.readItems(ids)) expect(item.type).toBe('item');
-      for await (const run of vault.readRuns(ids)) expect(run.type).toBe('run');
-      await store.close();
-      expect(await catalogRows(place.vaultDir)).toEqual(live);
-      expect((await check(place)).findings).toMatchObject([
-        { code: 'header-damaged', severity: 'warning', where: expect.stringContaining(`byte ${at}`) },
-      ]);
-      await spoil(pack, at + within); // mends it
-    }
-    expect((await check(place)).findings).toEqual([]);
-  });
+  test.each(SIZES)(
+    'P1 P6 a rotten byte in any header is read around: at start, in a rebuild, in a read and in fsck (packs of %s)',
+    async (_, packBytes) => {
+      const place = await lab(packBytes);
+      const live = await catalogRows(place.vaultDir);
+      // Every part of a header, and every kind of record: magic, kind, length, what was synced, id, checksum.
+      for (const [turn, within] of [0, 5, 10, 13, 20, 47, 50].entries()) {
+        const kind = [1, 2, 3, 4, 5, 4, 1][turn] ?? 1;
+        const { path, at } = await recordAt(place.vaultDir, kind);
+        await spoil(path, at + within);
+        if (turn % 2 === 0) rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+        const store = await openCollector(place.dir, place.world.ports());
+        const [vault] = store.vaults();
+        if (vault === undefined) throw new Error('no vault');
+        const records = [];
+        for await (const record of vault.state(place.agent.lineageId, undefined)) records.push(record);
+        expect(records.length).toBeGreaterThan(0);
+        const ids = place.agent.file('/d/a', [content('a')]).items.map((item) => item.id);
+        for await (const item of vault.readItems(ids)) expect(item.type).toBe('item');
+        for await (const run of vault.readRuns(ids)) expect(run.type).toBe('run');
+        await store.close();
+        expect(await catalogRows(place.vaultDir)).toEqual(live);
+        expect((await check(place)).findings).toMatchObject([
+          { code: 'header-damaged', severity: 'warning', where: expect.stringContaining(`byte ${at}`) },
+        ]);
+        await spoil(path, at + within); // mends it
+      }
+      expect((await check(place)).findings).toEqual([]);
+    },
+  );
 
-  test('P6 names the versions behind a damaged page', async () => {
-    const place = await lab();
-    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 2)) + 60);
+  test.each(SIZES)('P6 names the versions behind a damaged page (packs of %s)', async (_, packBytes) => {
+    const place = await lab(packBytes);
+    const { path, at } = await recordAt(place.vaultDir, 2);
+    await spoil(path, at + 60);
     expect(codes((await check(place)).findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
   });
 
   test('a damaged chunk is asked for again, stored anew, and then only a warning', async () => {
     const place = await lab();
-    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1)) + 60);
+    const { path, at } = await recordAt(place.vaultDir, 1);
+    await spoil(path, at + 60);
     const store = await openCollector(place.dir, place.world.ports());
     const [vault] = store.vaults();
     const file = place.agent.file('/d/again', [content('a')]);
@@ -216,12 +242,33 @@ describe('fsck of a collector', () => {
     expect(findings.map(({ code, severity }) => [code, severity])).toEqual([['item-damaged', 'warning']]);
   });
 
-  test('P5 a changed commit is a broken record, at start and in fsck', async () => {
-    const place = await lab();
-    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 4)) + 100);
+  test.each(SIZES)('P5 a changed commit is a broken record, at start and in fsck (packs of %s)', async (_, packBytes) => {
+    const place = await lab(packBytes);
+    const { path, at } = await recordAt(place.vaultDir, 4);
+    await spoil(path, at + 100);
     rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
     expect(codes((await check(place)).findings)).toContain('record-broken');
     await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+  });
+
+  test('I-C2 an index that names another chunk is told, and a repair builds the catalog from the records', async () => {
+    const place = await lab(4096);
+    await changeIndex(place, 9 + 31); // the last byte of an id
+    expect(codes((await check(place)).findings)).toEqual(['pack-index']);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    await (await openCollector(place.dir, place.world.ports())).close(); // a start believes an index that is whole
+    expect(codes((await check(place)).findings)).toEqual(['pack-index', 'catalog-differs']);
+    expect(codes((await check(place, true)).findings)).toEqual(['pack-index', 'catalog-differs', 'repaired']);
+    expect(codes((await check(place)).findings)).toEqual(['pack-index']);
+  });
+
+  test('I-C2 an index whose records do not lie end to end is told, and no start believes it', async () => {
+    const place = await lab(4096);
+    await changeIndex(place, 4); // the last byte of an offset
+    expect(codes((await check(place)).findings)).toEqual(['pack-index']);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    await (await openCollector(place.dir, place.world.ports())).close();
+    expect(codes((await check(place)).findings)).toEqual(['pack-index']);
   });
 
   test('a missing pack is named', async () => {
@@ -262,7 +309,7 @@ describe('fsck of a collector', () => {
     async (repair) => {
       const place = await lab();
       const size = endOnDisk(place.vaultDir);
-      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 4, 2)) + 200);
+      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 4, 2)).at + 200);
       expect((await check(place, repair)).findings).toMatchObject([{ code: 'record-broken', what: 'a commit that was durable is broken' }]);
       expect(endOnDisk(place.vaultDir)).toEqual(size);
       await (await openCollector(place.dir, place.world.ports())).close();
@@ -320,11 +367,11 @@ describe('fsck of a collector', () => {
     const place = await lab();
     const pack = join(place.vaultDir, 'packs', '00000001.pack');
     const store = await openCollector(place.dir, place.world.ports());
-    await spoil(pack, (await recordAt(place.vaultDir, 1, 42)) + 60); // chunk "c", of the last commit
+    await spoil(pack, (await recordAt(place.vaultDir, 1, 42)).at + 60); // chunk "c", of the last commit
     const { findings, faults } = await check(place);
     expect(codes(findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
     expect(faults).toBe(2);
-    await spoil(pack, (await recordAt(place.vaultDir, 4, 2)) + 200);
+    await spoil(pack, (await recordAt(place.vaultDir, 4, 2)).at + 200);
     expect((await check(place)).findings).toContainEqual(
       expect.objectContaining({ code: 'record-broken', what: 'a commit that was written whole is broken' }),
     );
@@ -346,7 +393,7 @@ describe('fsck of a collector', () => {
     async (repair) => {
       const place = await lab();
       const size = endOnDisk(place.vaultDir);
-      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)) + 60);
+      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)).at + 60);
       expect(codes((await check(place, repair)).findings)).toEqual(['item-damaged', 'version-damaged']);
       expect(endOnDisk(place.vaultDir)).toEqual(size);
     },
@@ -355,7 +402,7 @@ describe('fsck of a collector', () => {
   test('a torn tail with sound records in it is a warning, as nobody can tell it from damage', async () => {
     const place = await lab();
     forgetDurable(place);
-    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)) + 60);
+    await spoil(join(place.vaultDir, 'packs', '00000001.pack'), (await recordAt(place.vaultDir, 1, 42)).at + 60);
     const { findings } = await check(place);
     expect(findings[0]).toMatchObject({ code: 'torn-tail', severity: 'warning', remedy: expect.stringContaining('receipts may cover') });
   });

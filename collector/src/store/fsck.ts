@@ -18,7 +18,6 @@ import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
 import { compareCatalogs } from './fsck-catalog.ts';
 import type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
 import { checkPack, type DamagedItem, damageFinding } from './fsck-packs.ts';
-import type { Inspected } from './journal.ts';
 import { listPacks } from './journal-scan.ts';
 import type { VaultIdentity } from './journal-vault.ts';
 import { packFileName } from './pack-source.ts';
@@ -118,11 +117,12 @@ class Fsck {
     }
     const durable = await this.#durableEnd(dir);
     const loss = await this.#lostEnd(dir, numbers, durable);
-    const { damaged, broken, inspected } = await this.#packs(dir, vault, numbers, durable);
+    const { damaged, broken, end, unindexed } = await this.#packs(dir, vault, numbers, durable);
     if (loss === 'packs') return;
     // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
-    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, { inspected, endLost: loss === 'end' });
-    if (this.#options.repair === true && !broken) await this.#repair(dir, vault, catalogDiffers || loss === 'end', loss === 'end');
+    const catalogDiffers = broken ? false : await this.#history(dir, vault, damaged, { end, unindexed, endLost: loss === 'end' });
+    if (this.#options.repair === true && !broken)
+      await this.#repair(dir, vault, { rebuild: catalogDiffers || loss === 'end', endLost: loss === 'end', unindexed });
   }
 
   /** Up to where the journal was durable when the catalog was last written; `undefined` when that cannot be told. */
@@ -180,7 +180,7 @@ class Fsck {
     vault: VaultIdentity,
     numbers: readonly number[],
     durable: Position | undefined,
-  ): Promise<{ damaged: DamagedItem[]; broken: boolean; inspected: Inspected }> {
+  ): Promise<{ damaged: DamagedItem[]; broken: boolean; end: Position | undefined; unindexed: ReadonlySet<number> }> {
     const { files, onProgress } = this.#options;
     const packs = join(dir, 'packs');
     let total = 0;
@@ -210,7 +210,7 @@ class Fsck {
       this.#summary.items += report.items;
       onProgress?.(done, total);
     }
-    return { damaged, broken, inspected: { end, unindexed } };
+    return { damaged, broken, end, unindexed };
   }
 
   /** Replays the journal into a catalog of its own, proving each step; true when the real catalog is not the same. */
@@ -218,16 +218,16 @@ class Fsck {
     dir: string,
     vault: VaultIdentity,
     damaged: readonly DamagedItem[],
-    { inspected, endLost }: { readonly inspected: Inspected; readonly endLost: boolean },
+    { end, unindexed, endLost }: { readonly end: Position | undefined; readonly unindexed: ReadonlySet<number>; readonly endLost: boolean },
   ): Promise<boolean> {
     const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
     let core: VaultCore | undefined;
     try {
-      core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, this.#options, inspected);
+      core = await VaultCore.inspect(dir, scratch, vault.descriptor.vaultId, { ...this.#options, unindexed }, end);
       for (const item of damaged) core.setDamaged(item.id);
       const audit = new LogAudit(vault, this.#tell);
       const pageLost = damaged.some((item) => item.kind === 'page');
-      const differs = await this.#replay(dir, core, audit, { pageLost, endLost, empty: inspected.end === undefined });
+      const differs = await this.#replay(dir, core, audit, { pageLost, endLost, empty: end === undefined });
       this.#summary.commits += audit.commits;
       await this.#tellDamage(dir, core, damaged);
       return differs;
@@ -330,11 +330,15 @@ class Fsck {
   }
 
   /** What a start does by itself (cut the torn tail, catch up), and a new catalog where the old one was wrong. */
-  async #repair(dir: string, vault: VaultIdentity, rebuild: boolean, endLost: boolean): Promise<void> {
+  async #repair(
+    dir: string,
+    vault: VaultIdentity,
+    { rebuild, endLost, unindexed }: { readonly rebuild: boolean; readonly endLost: boolean; readonly unindexed: ReadonlySet<number> },
+  ): Promise<void> {
     const catalog = join(dir, 'catalog');
     if (endLost) await removeMark(this.#options.files, dir);
     if (rebuild) await removeCatalog(this.#options.files, catalog);
-    const core = await VaultCore.open(dir, vault.descriptor.vaultId, this.#options);
+    const core = await VaultCore.open(dir, vault.descriptor.vaultId, { ...this.#options, unindexed });
     await core.close();
     if (this.#torn !== undefined) this.#tellRepaired('the bytes that are no complete record were cut off', this.#torn);
     if (rebuild) this.#tellRepaired('the catalog was built anew from the packs', catalog);

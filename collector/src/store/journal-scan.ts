@@ -104,6 +104,16 @@ export async function* soundRecords(
   }
 }
 
+/** Whether the rows of an index name records that lie end to end from the pack's header up to `to`. */
+export function isSeamless(rows: readonly IndexRow[], to: number): boolean {
+  let at = PACK_HEADER_BYTES;
+  for (const { offset, length } of rows) {
+    if (offset !== at) return false;
+    at = offset + RECORD_HEADER_BYTES + length;
+  }
+  return at === to;
+}
+
 /**
  * As `soundRecords`, for a pack with a sound index: what it says of chunks and pages is taken from there, and only the other records are
  * read. An item that has rotted comes as a record: it is found when it is read, as rotten bytes behind a sound header are.
@@ -113,14 +123,14 @@ export async function* indexedRecords(
   salt: number,
   from: number,
   rows: readonly IndexRow[],
-  wanted: (kind: RecordKind) => boolean,
 ): AsyncGenerator<ReplayItem> {
   for (const header of rows) {
-    if (header.offset < from) continue;
     const end = header.offset + RECORD_HEADER_BYTES + header.length;
+    if (end <= from) continue;
+    if (header.offset < from) throw corrupt(source.path, from, 'no record begins there, and something was stored up to there');
     if (isData(header.kind))
       yield { type: 'record', header, payload: undefined, position: at(source, header.offset), end: at(source, end) };
-    else yield* soundRecords(source, salt, header.offset, end, wanted);
+    else yield* soundRecords(source, salt, header.offset, end, () => true);
   }
 }
 

@@ -7,7 +7,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { StoreError } from './errors.ts';
 import { appending, flushing } from './journal-io.ts';
-import { corrupt, indexedRecords, listPacks, type ReplayItem, soundEnd, soundRecords } from './journal-scan.ts';
+import { corrupt, indexedRecords, isSeamless, listPacks, type ReplayItem, soundEnd, soundRecords } from './journal-scan.ts';
 import { type PackSource, packFileName, ReadOnlyPack } from './pack-source.ts';
 import { comparePositions, type Position } from './position.ts';
 import {
@@ -42,19 +42,13 @@ export interface Placed {
   readonly end: Position;
 }
 
-/** What fsck has found out about the packs before it replays them. */
-export interface Inspected {
-  /** Where the records end; `undefined`: there are none. */
-  readonly end: Position | undefined;
-  /** Closed packs whose index is damaged or wrong. */
-  readonly unindexed: ReadonlySet<number>;
-}
-
 export interface JournalPorts {
   readonly files: FilePort;
   readonly random: Random;
   /** A pack is closed before it grows past this; tests make it small. */
   readonly packBytes?: number;
+  /** Closed packs whose index fsck has found to be wrong: they are read record by record. */
+  readonly unindexed?: ReadonlySet<number>;
 }
 
 interface OpenPack {
@@ -93,7 +87,6 @@ export class Journal {
   readonly #readers = new Map<number, Reader>();
   /** Set when the journal is only inspected: where the last pack's sound records end. */
   #inspectedEnd: number | undefined;
-  #unindexed: ReadonlySet<number> = new Set();
 
   private constructor(dir: string, vaultId: VaultId, ports: JournalPorts) {
     this.dir = dir;
@@ -129,11 +122,10 @@ export class Journal {
 
   /**
    * The packs as they lie, for fsck: nothing is cut, made or synced, and appending is a mistake. Ends at `end`, where fsck found
-   * the records to end, so a collector may be writing at the same time. The indexes of the packs `unindexed` are not believed.
+   * the records to end, so a collector may be writing at the same time.
    */
-  static inspect(dir: string, vaultId: VaultId, ports: JournalPorts, { end, unindexed }: Inspected): Journal {
+  static inspect(dir: string, vaultId: VaultId, ports: JournalPorts, end: Position | undefined): Journal {
     const journal = new Journal(dir, vaultId, ports);
-    journal.#unindexed = unindexed;
     journal.#lastNumber = end?.pack ?? 0;
     journal.#inspectedEnd = end?.offset ?? PACK_HEADER_BYTES;
     return journal;
@@ -208,8 +200,9 @@ export class Journal {
   }
 
   /**
-   * All records from a position on, oldest first. Payloads come for every kind but chunks and pages; those of the last pack are
-   * verified, chunks included; what is said of items in closed packs is their index's word. Throws `STORE_CORRUPT` for anything broken that is not merely the data of a chunk or page.
+   * All records from a position on, oldest first. Payloads come for every kind but chunks and pages. Of the pack that is being written every
+   * payload is proved; of a closed one those that come, and what is said of its chunks and pages is its index's word, as long as the index
+   * is whole. Throws `STORE_CORRUPT` for anything broken that is not merely the data of a chunk or page.
    */
   async *replay(from: Position): AsyncGenerator<ReplayItem> {
     for (let number = from.pack; number <= this.#lastNumber; number += 1) {
@@ -224,13 +217,12 @@ export class Journal {
         const end = number === this.#lastNumber ? this.#inspectedEnd : undefined;
         if (end !== undefined && end <= start) continue;
         const { salt } = await this.#header(pack);
-        const wanted = (kind: RecordKind): boolean => !isData(kind);
         const footer = end === undefined ? await readFooter(pack, salt) : undefined;
         const to = end ?? footer?.indexOffset;
         if (to === undefined) throw corrupt(pack.path, pack.size, 'this pack should be closed, but has no footer');
-        const rows = footer === undefined || this.#unindexed.has(number) ? undefined : await readIndex(pack, salt);
-        if (rows === undefined) yield* soundRecords(pack, salt, start, to, wanted);
-        else yield* indexedRecords(pack, salt, start, rows, wanted);
+        const rows = footer === undefined || this.#ports.unindexed?.has(number) === true ? undefined : await readIndex(pack, salt);
+        if (rows !== undefined && isSeamless(rows, to)) yield* indexedRecords(pack, salt, start, rows);
+        else yield* soundRecords(pack, salt, start, to, (kind) => !isData(kind));
       } finally {
         await pack.close();
       }

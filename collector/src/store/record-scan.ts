@@ -74,7 +74,7 @@ export async function* scanRecords(source: PackSource, salt: number, options: Sc
       const { bytes, isShort } = await ahead;
       const run = recordsIn(bytes, { offset, to: isShort ? offset + bytes.length : to, salt, wanted });
       offset = run.end;
-      if (run.stop === undefined) ahead = read(run.least);
+      if (run.stop === undefined && offset < to) ahead = read(run.least);
       yield* provedRecords(bytes, run, hasher);
       if (run.stop === undefined) continue;
       const mended = run.stop.type === 'bad' ? await mendedRecord(source, salt, offset, to) : undefined;

@@ -37,22 +37,21 @@ const DEFAULT_MAX_FIELDS = 64;
 export function codec<T>(name: string, generated: Generated, table: Field<T>, limits: CodecLimits): Codec<T> {
   const scanLimits: ScanLimits = { maxFields: limits.maxFields ?? DEFAULT_MAX_FIELDS, fieldBytes: limits.fieldBytes ?? {} };
 
-  /** The encoding, which lies in the writer: to be copied or compared before anything else is encoded. */
-  const write = (value: T): Uint8Array => {
-    const bytes = written(generated, table.write(value, name) as object);
-    if (bytes.length > limits.maxBytes) throw tooLong(name, bytes.length, limits.maxBytes);
-    return bytes;
-  };
+  const write = <R>(value: T, take: (bytes: Uint8Array) => R): R =>
+    written(generated, table.write(value, name) as object, (bytes) => {
+      if (bytes.length > limits.maxBytes) throw tooLong(name, bytes.length, limits.maxBytes);
+      return take(bytes);
+    });
 
   return {
-    encode: (value) => new Uint8Array(write(value)),
+    encode: (value) => write(value, (bytes) => new Uint8Array(bytes)),
     decode: (bytes) => {
       if (bytes.length > limits.maxBytes) throw tooLong(name, bytes.length, limits.maxBytes);
       // A plain view: a Buffer's own slice and subarray would put Buffers into typed values.
       const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
       scan(name, plain, scanLimits);
       const value = table.read(parse(name, generated, plain), name);
-      if (!sameBytes(write(value), plain)) {
+      if (!write(value, (bytes) => sameBytes(bytes, plain))) {
         throw new FormatError('FORMAT_NOT_CANONICAL', `${name} is not in its canonical encoding`);
       }
       return value;
@@ -60,7 +59,7 @@ export function codec<T>(name: string, generated: Generated, table: Field<T>, li
   };
 }
 
-/** A writer that grew past twice this is not kept. The commits of a busy day are smaller, and to grow anew for each leaves four times its size to be collected. */
+/** The writer of a larger message is not kept. The commits of a busy day are smaller, and to grow anew for each leaves four times its size to be collected. */
 const KEPT_BYTES = 1024 * 1024;
 
 /**
@@ -69,14 +68,18 @@ const KEPT_BYTES = 1024 * 1024;
  */
 let spare: protobuf.Writer | undefined;
 
-/** A message's encoding, where the writer has it. */
-function written(generated: Generated, message: object): Uint8Array {
+/** Gives `take` a message's encoding where the writer has it, which is wiped then: it may hold keys. */
+function written<R>(generated: Generated, message: object, take: (bytes: Uint8Array) => R): R {
   const writer = spare?.reset() ?? new protobuf.Writer();
   // Put back when all went well: a writer that was left in the middle of a message does not begin anew.
   spare = undefined;
   const bytes = generated.encode(message, writer).finish(true);
-  if (bytes.length <= KEPT_BYTES) spare = writer;
-  return bytes;
+  try {
+    return take(bytes);
+  } finally {
+    bytes.fill(0);
+    if (bytes.length <= KEPT_BYTES) spare = writer;
+  }
 }
 
 function parse(name: string, generated: Generated, bytes: Uint8Array): object {

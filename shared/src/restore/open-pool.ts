@@ -23,7 +23,7 @@ const ALONE_BYTES = 6 * 1024 * 1024;
 const JOB_BYTES = 1024 * 1024;
 const MOST_THREADS = 4;
 
-/** Opens chunks in worker threads. A small restore never starts one, unless it was told that much is to come. */
+/** Opens chunks in worker threads. Unless they are started before, a small restore needs none. */
 export class OpenPool implements ChunkOpener {
   readonly #threads: ThreadPool<OpenJob, OpenAnswer>;
   #opened = 0;
