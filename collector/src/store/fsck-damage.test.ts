@@ -1,0 +1,126 @@
+import { rmSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { describe, expect, test } from 'vitest';
+import { openCollector } from './collector.ts';
+import { catalogRows, endOnDisk } from './testing/copies.ts';
+import { changeIndex, check, codes, lab, recordAt, SIZES, spoil } from './testing/fsck-lab.ts';
+import { content } from './testing/world.ts';
+
+describe('fsck of damaged packs', () => {
+  test.each(SIZES)('P6 names a damaged chunk and every version that needs it, and deletes nothing (packs of %s)', async (_, packBytes) => {
+    const place = await lab(packBytes);
+    const { path, at } = await recordAt(place.vaultDir, 1, 1);
+    await spoil(path, at + 60); // chunk "b": in two files
+    const size = endOnDisk(place.vaultDir);
+    const { findings, faults } = await check(place, true);
+    expect(codes(findings)).toEqual(['item-damaged', 'version-damaged', 'version-damaged']);
+    expect(faults).toBe(3);
+    expect(findings[1]?.where).toContain(`agent hplc-1, file ${hex(place.agent.fileId('/d/a'))}`);
+    expect(endOnDisk(place.vaultDir)).toEqual(size);
+  });
+
+  test('I-C5 P1 damage in the last group is not cut as a torn tail when the catalog is broken too', async () => {
+    const place = await lab();
+    const end = endOnDisk(place.vaultDir);
+    for (const breakCatalog of [
+      () => truncateSync(join(place.vaultDir, 'catalog', 'CURRENT'), 3),
+      () => rmSync(join(place.vaultDir, 'catalog'), { recursive: true }),
+    ]) {
+      breakCatalog();
+      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), end.offset - 5);
+      expect(codes((await check(place, true)).findings)).toContain('record-broken');
+      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+      expect(endOnDisk(place.vaultDir)).toEqual(end);
+      await spoil(join(place.vaultDir, 'packs', '00000001.pack'), end.offset - 5); // mends it
+    }
+    await (await openCollector(place.dir, place.world.ports())).close();
+    expect((await check(place)).findings).toEqual([]);
+  });
+
+  test.each(SIZES)(
+    'P1 P6 a rotten byte in any header is read around: at start, in a rebuild, in a read and in fsck (packs of %s)',
+    async (_, packBytes) => {
+      const place = await lab(packBytes);
+      const live = await catalogRows(place.vaultDir);
+      // Every part of a header, and every kind of record: magic, kind, length, what was synced, id, checksum.
+      for (const [turn, within] of [0, 5, 10, 13, 20, 47, 50].entries()) {
+        const kind = [1, 2, 3, 4, 5, 4, 1][turn] ?? 1;
+        const { path, at } = await recordAt(place.vaultDir, kind);
+        await spoil(path, at + within);
+        if (turn % 2 === 0) rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+        const store = await openCollector(place.dir, place.world.ports());
+        const [vault] = store.vaults();
+        if (vault === undefined) throw new Error('no vault');
+        const records = [];
+        for await (const record of vault.state(place.agent.lineageId, undefined)) records.push(record);
+        expect(records.length).toBeGreaterThan(0);
+        const ids = place.agent.file('/d/a', [content('a')]).items.map((item) => item.id);
+        for await (const item of vault.readItems(ids)) expect(item.type).toBe('item');
+        for await (const run of vault.readRuns(ids)) expect(run.type).toBe('run');
+        await store.close();
+        expect(await catalogRows(place.vaultDir)).toEqual(live);
+        expect((await check(place)).findings).toMatchObject([
+          { code: 'header-damaged', severity: 'warning', where: expect.stringContaining(`byte ${at}`) },
+        ]);
+        await spoil(path, at + within); // mends it
+      }
+      expect((await check(place)).findings).toEqual([]);
+    },
+  );
+
+  test.each(SIZES)('P6 names the versions behind a damaged page (packs of %s)', async (_, packBytes) => {
+    const place = await lab(packBytes);
+    const { path, at } = await recordAt(place.vaultDir, 2);
+    await spoil(path, at + 60);
+    expect(codes((await check(place)).findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
+  });
+
+  test('a damaged chunk is asked for again, stored anew, and then only a warning', async () => {
+    const place = await lab();
+    const { path, at } = await recordAt(place.vaultDir, 1);
+    await spoil(path, at + 60);
+    const store = await openCollector(place.dir, place.world.ports());
+    const [vault] = store.vaults();
+    const file = place.agent.file('/d/again', [content('a')]);
+    const ids = file.items.map((item) => item.id);
+    if (vault === undefined || ids[0] === undefined) throw new Error('no vault');
+    await expect(vault.readItem(ids[0])).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    expect(await vault.has(place.agent.lineageId, ids)).toEqual([false]);
+    await place.agent.back(vault, [file]);
+    expect((await vault.readItem(ids[0]))?.bytes.length).toBeGreaterThan(0);
+    expect(vault.stats().damaged).toBe(0);
+    await store.close();
+    const { findings } = await check(place);
+    expect(findings.map(({ code, severity }) => [code, severity])).toEqual([['item-damaged', 'warning']]);
+  });
+
+  test.each(SIZES)('P5 a changed commit is a broken record, at start and in fsck (packs of %s)', async (_, packBytes) => {
+    const place = await lab(packBytes);
+    const { path, at } = await recordAt(place.vaultDir, 4);
+    await spoil(path, at + 100);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    expect(codes((await check(place)).findings)).toContain('record-broken');
+    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+  });
+
+  test('I-C2 an index that names another chunk is told, and a repair builds the catalog from the records', async () => {
+    const place = await lab(4096);
+    await changeIndex(place, 9 + 31); // the last byte of an id
+    expect(codes((await check(place)).findings)).toEqual(['pack-index']);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    await (await openCollector(place.dir, place.world.ports())).close(); // a start believes an index that is whole
+    expect(codes((await check(place)).findings)).toEqual(['pack-index', 'catalog-differs']);
+    expect(codes((await check(place, true)).findings)).toEqual(['pack-index', 'catalog-differs', 'repaired']);
+    expect(codes((await check(place)).findings)).toEqual(['pack-index']);
+  });
+
+  test('I-C2 an index whose records do not lie end to end is told, and no start believes it', async () => {
+    const place = await lab(4096);
+    await changeIndex(place, 4); // the last byte of an offset
+    expect(codes((await check(place)).findings)).toEqual(['pack-index']);
+    rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
+    await (await openCollector(place.dir, place.world.ports())).close();
+    expect(codes((await check(place)).findings)).toEqual(['pack-index']);
+  });
+});
