@@ -52,7 +52,7 @@ export interface OpenAgentOptions {
   readonly random: Random;
   /** Makes the uplink; it is started by whoever needs it. */
   readonly uplink: UplinkMaker;
-  /** A capture follows at once: its thread starts while the queue is opened. */
+  /** Whether a capture follows at once: its thread then starts while the queue is opened. */
   readonly captures?: boolean;
 }
 

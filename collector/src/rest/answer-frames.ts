@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { release } from '@aliquot/shared/crypto/release';
 import type { FastifyReply } from 'fastify';
 
-/** What the collector answers with, where it is not JSON. */
+/** The media type of everything here that is not JSON, asked or answered (RFC 2046, 4.5.1). */
 export const OCTETS = 'application/octet-stream';
 
 /** Answers with frames as they come, and gives each back as soon as it is written: those of items have a mebibyte. Who goes away ends the source. */
