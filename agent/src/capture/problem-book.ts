@@ -60,7 +60,7 @@ export class ProblemBook {
 
   sweep(scope: BytePath): Sweep {
     const stale = new Set<BytePath>();
-    for (const path of this.#known.keys()) if (isWithin(path, scope)) stale.add(path);
+    for (const [path, { code }] of this.#known) if (code !== 'configuration' && isWithin(path, scope)) stale.add(path);
     const open = { stale, shadows: [] as BytePath[] };
     this.#sweeps.add(open);
     return {

@@ -11,6 +11,7 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `root-empty`: a watched folder is another one than before, and empty (an unmounted drive?)
  * - `vanished`: it was named for capture and is not there
  * - `paused`: a watched folder of which nothing new has been captured for long, because the configuration's `pauseWhile` holds
+ * - `configuration`: agent.yaml has mistakes; what it said before is in force
  * - `queue-full`: it is complete, and the queue has no room for it; kept as a reference, not as a problem of the queue
  */
 export type ProblemCode =
@@ -22,6 +23,7 @@ export type ProblemCode =
   | 'root-empty'
   | 'vanished'
   | 'paused'
+  | 'configuration'
   | 'queue-full';
 
 /** One thing that is not protected, and why. */

@@ -1,8 +1,6 @@
 import { join, resolve } from 'node:path';
-import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
-import { readFileIfThere } from '@aliquot/shared/durable/durable';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { lowerPriority } from '../courtesy/priority.ts';
@@ -14,10 +12,9 @@ import { operate } from '../service/service.ts';
 import { askService } from '../service/socket-client.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { WebSocketUplink } from '../uplink/ws-uplink.ts';
+import { readConfigText } from './config-text-file.ts';
 import { presenter } from './present.ts';
 import { software } from './software.ts';
-
-const maxConfigBytes = 1 << 20;
 
 /** Where a data folder's configuration is, unless `--config` says otherwise. */
 export function defaultConfigPath(dataDir: string): string {
@@ -29,18 +26,10 @@ export function defaultConfigPath(dataDir: string): string {
  * error `USAGE_CONFIG`.
  */
 export async function loadConfig(path: string, output: Output): Promise<AgentConfig | undefined> {
-  const bytes = await readFileIfThere(nodeFiles, path, maxConfigBytes);
-  if (bytes === undefined) return undefined;
+  const text = await readConfigText(path);
+  if (text === undefined) return undefined;
   // Loaded here: most folders of one-shot use have no configuration, and YAML is heavy.
-  const { readConfig } = await import('../service/config.ts');
-  const read = readConfig(bytes.toString('utf8'));
-  if ('config' in read) return read.config;
-  for (const { line, message } of read.mistakes) output.note(`${path}:${line}: ${message}`);
-  const count = read.mistakes.length;
-  throw new UsageError(
-    'USAGE_CONFIG',
-    `${path} has ${count} ${count === 1 ? 'mistake' : 'mistakes'}, named above; mend ${count === 1 ? 'it' : 'them'} and start again`,
-  );
+  return (await import('./config-file.ts')).configOf(path, text, output);
 }
 
 /** Opens a data folder in this process, with everything real. */

@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { UsageError } from '@aliquot/shared/cli/errors';
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import { parseTime } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
@@ -42,6 +43,20 @@ export function agentProgram(): Command {
     .option('--config <file>', 'what to watch (default: agent.yaml in the data folder)')
     .addHelpText('after', configurationHelp)
     .action(async (options: Common & { config?: string }) => (await import('./run.ts')).run(options.data, options.config, output(options)));
+
+  const config = program.command('config').description('the service’s configuration, agent.yaml');
+  command(
+    config,
+    'check [file]',
+    'whether a file could be the configuration, and what is wrong with it; needs no service',
+    'aliquot-agent config check ./agent.yaml',
+    'optional',
+  ).action(async (file: string | undefined, options: Partial<Common>) => {
+    const path = file ?? (options.data === undefined ? undefined : join(options.data, 'agent.yaml'));
+    if (path === undefined)
+      throw new UsageError('USAGE_MISSING', 'nothing to check; name the file, or --data for agent.yaml in that folder');
+    await (await import('./config-file.ts')).checkConfig(path, output(options));
+  });
 
   command(
     program,
@@ -132,19 +147,17 @@ interface Common {
   readonly json?: boolean;
 }
 
-function command(program: Command, usage: string, description: string, example: string): Command {
-  return program
-    .command(usage)
-    .description(description)
-    .requiredOption('--data <dir>', 'the agent’s data folder')
-    .option('--json', 'one JSON object a line')
-    .addHelpText('after', `\nExample:\n  ${example}`);
+function command(program: Command, usage: string, description: string, example: string, data: 'needed' | 'optional' = 'needed'): Command {
+  const made = program.command(usage).description(description);
+  if (data === 'needed') made.requiredOption('--data <dir>', 'the agent’s data folder');
+  else made.option('--data <dir>', 'the agent’s data folder');
+  return made.option('--json', 'one JSON object a line').addHelpText('after', `\nExample:\n  ${example}`);
 }
 
 function collect(value: string, before: string[]): string[] {
   return [...before, value];
 }
 
-function output(options: Common): Output {
+function output(options: { readonly json?: boolean }): Output {
   return createOutput({ json: options.json === true, stdout: process.stdout, stderr: process.stderr, clock: systemClock });
 }

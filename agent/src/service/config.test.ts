@@ -160,6 +160,28 @@ for (const [what, text, expected] of [
     `${source}queue:\n  classes:\n    raw: 0.5`,
     ['5: queue.classes.raw is the class of no source; there is default'],
   ],
+  [
+    'a source inside another',
+    'sources:\n  - path: /data/run/\n  - path: /data',
+    ['2: sources[0].path lies in /data, which entry 2 watches with all below it; take one of the two out'],
+  ],
+  [
+    'everything, and a folder of it',
+    'sources:\n  - path: /\n  - path: /data',
+    ['3: sources[1].path lies in /, which entry 1 watches with all below it; take one of the two out'],
+  ],
+  ['folders with names alike', 'sources:\n  - path: /data/run\n  - path: /data/run2', []],
+  [
+    'a pattern as path',
+    'sources:\n  - path: /data/*',
+    ['2: sources[0].path must be one folder, not a pattern: name each folder, or the one above them'],
+  ],
+  [
+    'a pattern with ?',
+    'sources:\n  - path: /data/run?',
+    ['2: sources[0].path must be one folder, not a pattern: name each folder, or the one above them'],
+  ],
+  ['brackets, which folders may have', 'sources:\n  - path: "/data/plate [1] {a}"', []],
   ['one folder twice', 'sources:\n  - path: /data\n  - path: /data/', ['3: sources[1].path is watched already by entry 1']],
 ] as const) {
   test(`${what} is named with its line and the way out`, () => {

@@ -1,4 +1,4 @@
-import { isAbsolute, normalize } from 'node:path';
+import { isAbsolute, normalize, sep } from 'node:path';
 import { globMatcher } from '@aliquot/shared/cli/glob';
 import { z } from 'zod';
 import { defaultFolderResults } from '../capture/rules.ts';
@@ -22,6 +22,7 @@ const seconds = (least: number, most: number) =>
 const folder = z
   .string({ error: 'must be a folder’s absolute path' })
   .refine((path) => isAbsolute(path), 'must be an absolute path, such as /data/instrument or D:\\Data')
+  .refine((path) => !/[*?]/.test(path), 'must be one folder, not a pattern: name each folder, or the one above them')
   .transform((path) => {
     const tidy = normalize(path);
     return tidy.length > 1 && /[\\/]$/.test(tidy) && !/^[A-Za-z]:\\$/.test(tidy) ? tidy.slice(0, -1) : tidy;
@@ -111,6 +112,10 @@ const config = z
       const first = sources.findIndex((other) => other.path === path);
       if (first < at)
         context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message: `is watched already by entry ${first + 1}` });
+      const outer = sources.findIndex((other, where) => where !== at && isBelow(path, other.path));
+      if (outer < 0) continue;
+      const message = `lies in ${sources[outer]?.path}, which entry ${outer + 1} watches with all below it; take one of the two out`;
+      context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message });
     }
   });
 
@@ -156,6 +161,12 @@ function acceptedAt(path: readonly PropertyKey[]): readonly string[] {
 function spoken(path: readonly PropertyKey[]): string {
   if (path.length === 0) return 'the configuration';
   return path.map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`)).join('');
+}
+
+/** Whether a folder lies in another one, by their names. */
+function isBelow(path: string, folder: string): boolean {
+  const [inner, outer] = process.platform === 'win32' ? [path.toLowerCase(), folder.toLowerCase()] : [path, folder];
+  return inner !== outer && inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);
 }
 
 function isGlob(text: string): boolean {

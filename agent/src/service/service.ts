@@ -1,7 +1,8 @@
+import { AliquotError } from '@aliquot/proto';
 import { pathText } from '@aliquot/shared/cli/format';
 import type { Logger } from 'pino';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
-import { pausedProblem } from '../capture/problem.ts';
+import { type Problem, pausedProblem } from '../capture/problem.ts';
 import { exportToFile, importFromFile } from '../carry/operations.ts';
 import { carryTurn } from '../carry/turn.ts';
 import type { CourtesyEvent } from '../courtesy/courtesy.ts';
@@ -112,6 +113,26 @@ export class Service {
   /** Scans all sources soon, whatever the interval says. */
   scanSoon(): void {
     this.#loop.scanSoon();
+  }
+
+  /** Resolves when no command is being served. */
+  async idle(): Promise<void> {
+    await this.#socket?.idle();
+  }
+
+  /** Names why something is not as it should be, or (with undefined) that it is again; central IT hears of it at once. */
+  async nameProblem(path: BytePath, problem: Problem | undefined): Promise<void> {
+    const { problems, queue } = this.#parts.agent;
+    try {
+      if (problem === undefined) await problems.clear(path);
+      else await problems.set(path, problem);
+      await queue.sync();
+    } catch (error) {
+      // A full disk must not end the service; what cannot be written is at least in the log.
+      if (!(error instanceof AliquotError)) throw error;
+      this.#parts.log.error({ code: error.code, problem: problem?.message }, error.message);
+    }
+    this.#heartbeat();
   }
 
   get socketPath(): string {

@@ -11,6 +11,8 @@ import { type SocketPlace, socketPlace } from './socket-path.ts';
 /** The service's ear for the agent's other commands. */
 export interface LocalSocket {
   readonly path: string;
+  /** Resolves when no request is being served. */
+  idle(): Promise<void>;
   /** Takes no more requests, tells the running ones to end, and waits for them. */
   close(): Promise<void>;
 }
@@ -34,6 +36,9 @@ export async function listenLocally(port: FilePort, dataDir: string, place: Sock
   await listening(server, path);
   return {
     path,
+    async idle() {
+      while (running.size > 0) await Promise.race(running);
+    },
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       stop.abort();

@@ -1,0 +1,61 @@
+import { resolve } from 'node:path';
+import { UsageError } from '@aliquot/shared/cli/errors';
+import { printable } from '@aliquot/shared/cli/format';
+import type { Output } from '@aliquot/shared/cli/output';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import type { Problem } from '../capture/problem.ts';
+import { type AgentConfig, readConfig } from '../service/config.ts';
+import type { ConfigRead } from '../service/config-watch.ts';
+import { readConfigText } from './config-text-file.ts';
+
+/** The configuration that a text is; `USAGE_CONFIG` after every mistake in it was told with its line. */
+export function configOf(path: string, text: string, output: Output): AgentConfig {
+  const read = readConfig(text);
+  if ('config' in read) return read.config;
+  for (const { line, message } of read.mistakes) output.note(`${path}:${line}: ${printable(message)}`);
+  const count = read.mistakes.length;
+  throw new UsageError(
+    'USAGE_CONFIG',
+    `${path} has ${count} ${count === 1 ? 'mistake' : 'mistakes'}, named above; mend ${count === 1 ? 'it' : 'them'}`,
+  );
+}
+
+/** The same for a service that runs already: its mistakes in one line. */
+export function parseConfig(text: string): ConfigRead {
+  const read = readConfig(text);
+  if ('config' in read) return read;
+  const [first, ...more] = read.mistakes;
+  const others = more.length === 0 ? '' : `, and ${more.length} more (aliquot-agent config check names all)`;
+  return { mistake: `line ${first?.line ?? 1}: ${first?.message ?? 'is no configuration'}${others}` };
+}
+
+/** What `status` says of a configuration that cannot be used. */
+export function configurationProblem(mistake: string): Problem {
+  return { code: 'configuration', message: `${mistake}; what it said before is in force until it is mended`.slice(0, 500) };
+}
+
+/**
+ * `config check`: whether a file could be the configuration, and what it would watch. Needs no service and changes nothing.
+ * Errors: `USAGE_CONFIG`.
+ */
+export async function checkConfig(file: string, output: Output): Promise<void> {
+  const path = resolve(file);
+  const text = await readConfigText(path);
+  if (text === undefined) throw new UsageError('USAGE_CONFIG', `${path} is not there; give the file to check`);
+  const { sources } = configOf(path, text, output);
+  const missing: string[] = [];
+  for (const source of sources) {
+    const there = await nodeFiles.stat(source.path).then(
+      ({ kind }) => (kind === 'directory' ? undefined : 'is no folder'),
+      () => 'is not there now',
+    );
+    if (there !== undefined) missing.push(`${source.path} ${there}`);
+  }
+  // A drive may be unplugged while its configuration is written: worth a word, no mistake.
+  for (const one of missing) output.note(`${printable(one)}; the service would name that as a problem`);
+  const many = sources.length === 1 ? '1 folder' : `${sources.length} folders`;
+  await output.result(
+    { event: 'config', file: path, sources: sources.map((source) => source.path), missing: missing.length },
+    `${path} is right: ${many} to watch.`,
+  );
+}

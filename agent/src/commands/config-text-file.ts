@@ -1,0 +1,10 @@
+import { readFileIfThere } from '@aliquot/shared/durable/durable';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+
+/** No list of folders that a person writes comes near this. */
+const maxConfigBytes = 1 << 20;
+
+/** The text of a configuration file; undefined when there is none. Errors: those of reading files. */
+export async function readConfigText(path: string): Promise<string | undefined> {
+  return (await readFileIfThere(nodeFiles, path, maxConfigBytes))?.toString('utf8');
+}
