@@ -33,7 +33,7 @@ test('a configuration is read with its defaults', () => {
 });
 
 test('the queue has limits, and a class its share', () => {
-  const text = `${good}queue:\n  maxBytes: 1000000000\n  minFreeBytes: 0\n  classes: {chromatography: 0.25}\n`;
+  const text = `${good}queue:\n  maxBytes: 1 GB\n  minFreeBytes: 0\n  classes: {chromatography: 0.25}\n`;
   const read = readConfig(text);
   expect('config' in read && read.config.queue).toEqual({ maxBytes: 1_000_000_000, minFreeBytes: 0, classes: { chromatography: 0.25 } });
 });
@@ -146,10 +146,24 @@ for (const [what, text, expected] of [
   ['a misspelt limit', `${source}queue: {maxByte: 5}`, ['3: "maxByte" is not a setting; did you mean "maxBytes"?']],
   [
     'a limit that is no number',
-    `${source}queue:\n  maxBytes: 5 GB`,
-    ['4: queue.maxBytes must be a whole number of bytes, 1048576 or more'],
+    `${source}queue:\n  maxBytes: 5G`,
+    ['4: queue.maxBytes must be 1.0 MiB or more: a number of bytes, or one with its unit such as 50GB or 200MiB'],
   ],
-  ['a limit too small', `${source}queue:\n  maxBytes: 5`, ['4: queue.maxBytes must be 1048576 or more bytes']],
+  [
+    'a limit too small',
+    `${source}queue:\n  maxBytes: 5kB`,
+    ['4: queue.maxBytes must be 1.0 MiB or more: a number of bytes, or one with its unit such as 50GB or 200MiB'],
+  ],
+  [
+    'a limit below zero',
+    `${source}queue:\n  minFreeBytes: -1`,
+    ['4: queue.minFreeBytes must be 0 B or more: a number of bytes, or one with its unit such as 50GB or 200MiB'],
+  ],
+  [
+    'a limit that is a list',
+    `${source}queue:\n  minFreeBytes: [1]`,
+    ['4: queue.minFreeBytes must be 0 B or more: a number of bytes, or one with its unit such as 50GB or 200MiB'],
+  ],
   [
     'a share above 1',
     `${source}queue:\n  classes:\n    default: 50`,

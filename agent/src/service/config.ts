@@ -1,5 +1,7 @@
 import { isAbsolute, normalize, sep } from 'node:path';
+import { formatBytes } from '@aliquot/shared/cli/format';
 import { globMatcher } from '@aliquot/shared/cli/glob';
+import { parseSize, SIZE_FORMS } from '@aliquot/shared/cli/size';
 import { z } from 'zod';
 import { defaultFolderResults } from '../capture/rules.ts';
 import { defaultClass } from '../capture/source.ts';
@@ -32,8 +34,16 @@ const className = z
   .string({ error: 'must be a name of 1 to 64 of a-z, 0-9 and -' })
   .regex(/^[a-z0-9-]{1,64}$/, 'must be a name of 1 to 64 of a-z, 0-9 and -');
 
-const bytes = (least: number) =>
-  z.int({ error: `must be a whole number of bytes, ${least} or more` }).min(least, `must be ${least} or more bytes`);
+/** A number of bytes, plain or as people say it (`50GB`). */
+const size = (least: number) => {
+  const error = `must be ${formatBytes(least)} or more: ${SIZE_FORMS}`;
+  return z.union([z.int(), z.string()], { error }).transform((given, context) => {
+    const bytes = typeof given === 'string' ? parseSize(given) : given;
+    if (bytes !== undefined && bytes >= least) return bytes;
+    context.addIssue({ code: 'custom', message: error });
+    return z.NEVER;
+  });
+};
 
 const mebibyte = 1 << 20;
 
@@ -41,9 +51,9 @@ const mebibyte = 1 << 20;
 const queue = z.strictObject(
   {
     /** Bytes of what has no receipt yet. */
-    maxBytes: bytes(mebibyte).default(defaultQueueBudget.maxBytes),
+    maxBytes: size(mebibyte).default(defaultQueueBudget.maxBytes),
     /** Bytes that the queue leaves free on its disk. */
-    minFreeBytes: bytes(0).default(defaultQueueBudget.minFreeBytes),
+    minFreeBytes: size(0).default(defaultQueueBudget.minFreeBytes),
     /** The share of `maxBytes` that a class may fill, so that one instrument leaves room for the others. */
     classes: z
       .record(

@@ -23,6 +23,7 @@ export function registerAgents(program: Command, context: CommandContext): void 
   agents.action(async (options: AgentsOptions) => listAgents(context, options));
 
   const agent = program.command('agent').description('One agent.');
+  withExample(agent, 'aliquot agent acknowledge hplc-1');
   const revoke = agent
     .command('revoke')
     .description('End an agent for good: it is refused from now on; what it backed up stays.')

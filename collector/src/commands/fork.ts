@@ -19,6 +19,7 @@ export function registerFork(program: Command, context: CommandContext): void {
   const fork = program
     .command('fork')
     .description('Two histories under one identity: a copied folder or disk, or a PC that was put back to an older state.');
+  withExample(fork, 'aliquot fork list');
   const list = fork.command('list').description('What is held apart until somebody decides, and the clones that were named.');
   withJson(withCollector(list));
   withExample(list, 'aliquot fork list');

@@ -19,6 +19,7 @@ interface CreateOptions {
 
 export function registerKit(program: Command, context: CommandContext): void {
   const kit = program.command('kit').description('Make or prove a recovery kit: the keys of a vault, under a passphrase.');
+  withExample(kit, 'aliquot kit create --out /media/stick/lab.kit');
 
   const create = kit
     .command('create')
@@ -29,7 +30,7 @@ export function registerKit(program: Command, context: CommandContext): void {
     .option('--vault <NAME>', "the vault's name, as people will see it", 'default')
     .option('--blind', 'the collector shall not be able to open names; listings then need the kit');
   withJson(create);
-  withExample(create, "aliquot kit create --out lab.kit --vault 'Analytics lab'");
+  withExample(create, "aliquot kit create --out /media/stick/lab.kit --vault 'Analytics lab'");
   create.action(async (options: CreateOptions) => createCommand(context, options));
 
   const verify = kit.command('verify').description('Prove that a kit opens and that its keys belong together, and say what it opens.');

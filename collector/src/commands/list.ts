@@ -7,7 +7,7 @@ import { everyHistory } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { nameSource } from './names.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
 import { instantText, mtimeMs, pathJson, pathOf } from './paths.ts';
 
 interface ListOptions extends CollectorOptions, KitOptions {
@@ -33,7 +33,7 @@ export function registerList(program: Command, context: CommandContext): void {
     .option('--at <TIME>', 'RFC 3339, a date, latest, or an age such as 3d', 'latest')
     .option('--folders', 'list folders too');
   withJson(withKit(withCollector(ls), 'for blind vaults'));
-  ls.addHelpText('after', '\nThe version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.');
+  withNotes(ls, 'The version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.');
   withExample(ls, "aliquot ls --agent hplc-1 --path '/data/**/*.csv' --at 2026-11-20");
   ls.action(async (options: ListOptions) => list(context, options));
 

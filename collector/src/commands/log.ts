@@ -10,7 +10,7 @@ import { RestError } from '../rest/rest-error.ts';
 import { chosenVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { type OpenVault, openUnwitnessed } from './open-vault.ts';
-import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
 import { headText, type Witnessed, witnessed } from './witness.ts';
 import type { SeenHead, Witness } from './witness-book.ts';
 
@@ -20,11 +20,12 @@ type LogOptions = CollectorOptions & KitOptions & { readonly json?: boolean };
 
 export function registerLog(program: Command, context: CommandContext): void {
   const log = program.command('log').description("The vault's log: what was accepted, in order, and whether any of it was lost.");
+  withExample(log, 'aliquot log status');
   const status = log.command('status').description("The log's head, and the heads that agents hold and the log has lost.");
   withJson(withCollector(status));
-  status.addHelpText(
-    'after',
-    '\nThe last line says whether the log continues what this operator was shown before; that is kept in ALIQUOT_STATE, or in the usual folder for state of this user.',
+  withNotes(
+    status,
+    'The last line says whether the log continues what this operator was shown before; that is kept in ALIQUOT_STATE, or in the usual folder for state of this user.',
   );
   withExample(status, 'aliquot log status');
   status.action(async (options: LogOptions) => statusCommand(context, options));

@@ -1,7 +1,8 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
+import { NeededOption, withShared } from '@aliquot/shared/cli/help';
 import { readWholeFile } from '@aliquot/shared/durable/durable';
 import { errnoOf } from '@aliquot/shared/durable/errors';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { CommandContext } from './context.ts';
 import type { Endpoint } from './http-client.ts';
 import { isLoopback } from './listen.ts';
@@ -22,33 +23,26 @@ export interface KitOptions {
 const MAX_TOKEN_FILE_BYTES = 4096;
 const MAX_PEM_FILE_BYTES = 64 * 1024;
 
+/** The house's helpers for every command, here so that a command takes all its options from one place. */
+export { withExample, withJson, withNotes } from '@aliquot/shared/cli/help';
+
 /** Adds what reaching a collector needs. */
 export function withCollector(command: Command): Command {
-  return command
-    .option('--url <URL>', "the collector's base address (or ALIQUOT_URL)")
-    .option('--token-file <FILE>', "the operator's token: admin.token of the collector's folder (or ALIQUOT_TOKEN with the token itself)")
-    .option(
-      '--tls-ca <FILE>',
-      "PEM of the authority that signed the collector's TLS certificate, if the system does not know it (or ALIQUOT_TLS_CA)",
-    )
-    .option('--vault <NAME>', 'the vault, when the collector holds several and no kit says which');
+  const options = [
+    new Option('--url <URL>', 'its base address (or ALIQUOT_URL)'),
+    new Option('--token-file <FILE>', "the operator's token, such as admin.token (or ALIQUOT_TOKEN: the token itself)"),
+    new Option('--tls-ca <FILE>', 'PEM of the authority behind its certificate, if the system knows it not (or ALIQUOT_TLS_CA)'),
+    new Option('--vault <NAME>', 'the vault, if it holds several and no kit says which'),
+  ];
+  for (const option of options) withShared(command, option, 'Reaching the collector:');
+  return command;
 }
 
+/** Adds the recovery kit. A command that cannot do without shows it in its synopsis. */
 export function withKit(command: Command, needed: 'needed' | 'for blind vaults'): Command {
-  const text =
-    needed === 'needed'
-      ? 'recovery kit of the vault (or ALIQUOT_KIT)'
-      : 'recovery kit: opens the names on this machine; a blind vault needs it (or ALIQUOT_KIT)';
-  return command.option('--kit <FILE>', text);
-}
-
-export function withJson(command: Command): Command {
-  return command.option('--json', 'one JSON object a line on standard output');
-}
-
-/** Help always ends with a command line that works. */
-export function withExample(command: Command, ...lines: readonly string[]): Command {
-  return command.addHelpText('after', `\n${lines.length > 1 ? 'Examples' : 'Example'}:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+  return needed === 'needed'
+    ? command.addOption(new NeededOption('--kit <FILE>', 'recovery kit of the vault (or ALIQUOT_KIT)'))
+    : command.option('--kit <FILE>', 'recovery kit, which a blind vault needs to open names here (or ALIQUOT_KIT)');
 }
 
 /** Address, token and trust from options and environment; each missing one is named with the way to get it. */

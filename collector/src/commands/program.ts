@@ -1,4 +1,5 @@
-import { Command } from 'commander';
+import { styledProgram, withExample, withNotes } from '@aliquot/shared/cli/help';
+import type { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import type { CommandContext } from './context.ts';
 
@@ -31,26 +32,23 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
 
 /** The `aliquot` command: all of it, or as much as `command` (the first argument) needs. */
 export async function buildProgram(context: CommandContext, command?: string): Promise<Command> {
-  const program = new Command('aliquot')
-    .description("Aliquot's collector and its operator: keep every result file that the lab's instruments write.")
-    .version(VERSION, '--version', 'print the release')
-    .helpOption('--help', 'print how it is used')
-    .helpCommand(false)
-    .showHelpAfterError(false);
+  const about = "Aliquot's collector and its operator: keep every result file that the lab's instruments write.";
+  const program = styledProgram('aliquot', about, VERSION);
   const named = COMMANDS.get(command ?? '');
   const everything = command === '--version' ? [] : [...COMMANDS.values()];
   const loaders = named === undefined ? everything : [named];
   for (const register of new Set(await Promise.all(loaders.map((load) => load())))) register(program, context);
-  program.addHelpText(
-    'after',
-    '\nExample, from nothing to a first PC:\n' +
-      '  aliquot init --data /srv/aliquot\n' +
-      '  aliquot serve --data /srv/aliquot\n' +
-      '  export ALIQUOT_URL=http://127.0.0.1:8480\n' +
-      '  aliquot kit create --out lab.kit\n' +
-      '  aliquot vault add --kit lab.kit --token-file /srv/aliquot/admin.token\n' +
-      '  aliquot enroll hplc-1 --kit lab.kit --out hplc-1.bundle --token-file /srv/aliquot/admin.token\n' +
-      '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part (each file named).',
+  withNotes(program, 'Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part (each file named).');
+  withExample(
+    program,
+    'aliquot init --data /srv/aliquot',
+    'aliquot serve --data /srv/aliquot',
+    'export ALIQUOT_URL=http://127.0.0.1:8480',
+    'export ALIQUOT_TOKEN="$(cat /srv/aliquot/admin.token)"',
+    'aliquot kit create --out /media/stick/lab.kit',
+    'aliquot vault add --kit /media/stick/lab.kit',
+    'aliquot enroll hplc-1 --kit /media/stick/lab.kit --out hplc-1.bundle',
+    'aliquot COMMAND --help',
   );
   return program;
 }

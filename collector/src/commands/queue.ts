@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { type BroughtQueue, bringQueue } from '../carry/bring.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
-import { type CollectorOptions, endpointOf, withCollector, withExample, withJson } from './options.ts';
+import { type CollectorOptions, endpointOf, withCollector, withExample, withJson, withNotes } from './options.ts';
 import type { VaultClient } from './vault-client.ts';
 import { demandContinuation } from './witness.ts';
 
@@ -16,15 +16,16 @@ interface ImportOptions extends CollectorOptions {
 
 export function registerQueue(program: Command, context: CommandContext): void {
   const queue = program.command('queue').description('Queues that were carried here by hand, from PCs that do not reach the collector.');
+  withExample(queue, 'aliquot queue import pc-7.queue --out pc-7.receipts');
   const bring = queue
     .command('import <file>')
     .description('Hand a carried queue to the collector, and write the receipts for the PC that it came from.')
     .requiredOption('--out <RECEIPTS>', 'where to write the receipts; the PC keeps its queue until they are back there');
   withJson(withCollector(bring));
-  bring.addHelpText(
-    'after',
-    '\nThe way: `aliquot-agent queue export FILE` on the PC, this command here, `aliquot-agent queue import RECEIPTS` on the PC.' +
-      '\nEvery step may be repeated. The vault is found by the file itself. A file that was cut or altered is refused before anything is sent.',
+  withNotes(
+    bring,
+    'The way: `aliquot-agent queue export FILE` on the PC, this command here, `aliquot-agent queue import RECEIPTS` on the PC.',
+    'Every step may be repeated. The vault is found by the file itself. A file that was cut or altered is refused before anything is sent.',
   );
   withExample(bring, 'aliquot queue import pc-7.queue --out pc-7.receipts --token-file /srv/aliquot/admin.token');
   bring.action(async (file: string, options: ImportOptions) => importCommand(context, file, options));

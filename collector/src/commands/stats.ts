@@ -2,14 +2,14 @@ import { formatBytes } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
 import { inspectedVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
-import { type CollectorOptions, withCollector, withExample, withJson } from './options.ts';
+import { type CollectorOptions, withCollector, withExample, withJson, withNotes } from './options.ts';
 
 export function registerStats(program: Command, context: CommandContext): void {
   const stats = program.command('stats').description('Raw and stored bytes, deduplication and compression ratios, chunks, packs, commits.');
   withJson(withCollector(stats));
-  stats.addHelpText(
-    'after',
-    '\nRaw bytes are all versions of all files; the deduplication ratio is raw over unique, the compression ratio unique over stored bytes.',
+  withNotes(
+    stats,
+    'Raw bytes are all versions of all files; the deduplication ratio is raw over unique, the compression ratio unique over stored bytes.',
   );
   withExample(stats, 'aliquot stats --json');
   stats.action(async (options: CollectorOptions & { json?: boolean }) => {

@@ -22,6 +22,7 @@ const MAX_GENERATION = 1_000_000;
 
 export function registerVault(program: Command, context: CommandContext): void {
   const vault = program.command('vault').description('Vaults of a collector.');
+  withExample(vault, 'aliquot vault add --kit lab.kit');
   const add = vault
     .command('add')
     .description(

@@ -85,7 +85,8 @@ function quieten(command: Command): void {
 }
 
 function oneLine(message: string): string {
-  return printable(message.replace(/^error: |\.$/g, '').replace(/\s*\n\s*/g, ' ')).trim();
+  const line = message.replace(/^error: |\.$/g, '').replace(/\s*\n\s*/g, ' ');
+  return printable(line.replace(/ \(Did you mean (.*)\?\)$/, '; did you mean $1?')).trim();
 }
 
 function stackOf(error: Error): string {
