@@ -50,6 +50,13 @@ export const MAX_COMMIT_HEADER_BYTES = KIB;
 /** Wraps beside one commit: three from the agent, the others for grants and new recipients. */
 export const MAX_WRAPS = 16;
 
+/** Kinds of problem that one heartbeat may name: a few times more than any release knows. */
+export const MAX_PROBLEM_CODES = 64;
+/** The code of a problem: a few words. */
+export const MAX_PROBLEM_CODE_CHARS = 64;
+/** An agent's heartbeat: fixed fields and its problems, each below 90 bytes. */
+export const MAX_HEARTBEAT_BYTES = 8 * KIB;
+
 /** A signed body: descriptors, certificates, receipts, heads, openings. */
 export const MAX_SIGNED_BODY_BYTES = 16 * KIB;
 /** Lost heads that one opening of a log epoch may name. */

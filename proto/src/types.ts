@@ -194,6 +194,16 @@ export interface Signed {
   readonly signature: Uint8Array;
 }
 
+/** How many paths of an agent have one kind of problem. */
+export interface ProblemCount {
+  /** Lower-case words with dashes, as `aliquot-agent status --json` gives them. A reader may meet codes that it does not know. */
+  readonly code: string;
+  readonly count: number;
+  /** Since when the oldest of them stands, by the agent's clock. */
+  readonly sinceMs: number;
+}
+
+/** An agent's word at the end of a scan, a backup or a flush: what it knows, and what is not safe. */
 export interface HeartbeatBody {
   readonly version: 1;
   readonly vaultId: VaultId;
@@ -203,9 +213,16 @@ export interface HeartbeatBody {
   readonly files: number;
   readonly bytes: number;
   readonly queuedEntries: number;
+  /** Paths that could not be captured, each with a named problem. */
   readonly unprotected: number;
   readonly chainHead: ChainPoint | undefined;
   readonly treeHead: TreeHead | undefined;
+  /** Results that were seen and are not in the queue yet. */
+  readonly pending: number;
+  /** Results that have not come to rest within their limit: captured as they were, and not whole. */
+  readonly unsettled: number;
+  /** Every named problem by its code, in the order of the codes. */
+  readonly problems: readonly ProblemCount[];
 }
 
 export interface ReceiptBody {

@@ -63,7 +63,7 @@ function simulate(number: number): void {
   });
   uplink.start();
   const beat = (): void => {
-    uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0 }).catch(() => undefined);
+    uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
     setTimeout(beat, around(order.heartbeatMs));
   };
   let written = 0;

@@ -123,7 +123,7 @@ export class CutBench {
     try {
       await agent.uplink.drained();
       // A heartbeat that is cut is not repeated: the next one says the same.
-      await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0 }).catch(() => undefined);
+      await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
       await agent.capture(...rest);
       await agent.uplink.drained();
       await agent.mustHold([one, ...rest]);

@@ -13,10 +13,10 @@ import { immediate } from '../watch/gate.ts';
 import { addTally, countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import type { Agent } from './agent.ts';
 import { AgentError } from './errors.ts';
+import { heartbeatCounts } from './heartbeat.ts';
 import type { BackupRequest, Emit } from './protocol.ts';
 import { waitingProblems } from './queue-view.ts';
 import { sendAll, unreachable } from './reach.ts';
-import { unprotected } from './status.ts';
 import { captureWaiting } from './waiting.ts';
 
 /** One thing to scan: a path, and the source whose rules and class it comes under. */
@@ -113,8 +113,8 @@ interface Sending {
 }
 
 /**
- * Sends what is queued; with nothing to send it still connects, which finds a collector that lost something, and a heartbeat says that
- * the scan was finished. Errors come back, after the summary.
+ * Sends what is queued; with nothing to send it still connects, which finds a collector that lost something. A heartbeat tells central IT
+ * what was found, and what is not protected. Errors come back, after the summary.
  */
 async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal): Promise<Sending> {
   const { uplink, queue } = agent;
@@ -125,8 +125,7 @@ async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal)
       if (queue.pending().entries === 0) await emit({ event: 'note', message: gaveUp.message });
       return { heartbeat: false, gaveUp };
     }
-    if (tally.versions > 0) return { heartbeat: false };
-    await uplink.heartbeat({ files: tally.files, bytes: tally.bytes, unprotected: unprotected(agent) });
+    await uplink.heartbeat(await heartbeatCounts(queue, { files: tally.files, bytes: tally.bytes, pending: 0 }));
     return { heartbeat: true };
   } catch (error) {
     const { state } = uplink.status();

@@ -13,10 +13,11 @@ import type { EventPort } from '../watch/watcher.ts';
 import type { Agent } from './agent.ts';
 import { backup } from './backup.ts';
 import { flush } from './flush.ts';
+import { heartbeatCounts } from './heartbeat.ts';
 import type { Emit, Operation, Request } from './protocol.ts';
 import type { SocketPlace } from './socket-path.ts';
 import { type LocalSocket, listenLocally } from './socket-server.ts';
-import { type ServiceView, status, unprotected } from './status.ts';
+import { type ServiceView, status } from './status.ts';
 import { captureWaiting } from './waiting.ts';
 
 export interface ServiceParts {
@@ -221,8 +222,10 @@ export class Service {
   #heartbeat(): void {
     const { agent, log } = this.#parts;
     if (agent.uplink.status().state !== 'ready') return;
+    const pending = this.#watches.reduce((sum, watch) => sum + watch.settlingCount, 0);
+    const send = async (): Promise<void> => agent.uplink.heartbeat(await heartbeatCounts(agent.queue, { ...this.#scannedLast, pending }));
     // A missed heartbeat is the next scan's to make up for.
-    agent.uplink.heartbeat({ ...this.#scannedLast, unprotected: unprotected(agent) }).catch((error: unknown) => {
+    send().catch((error: unknown) => {
       log.debug({ error: String(error) }, 'heartbeat not sent');
     });
   }

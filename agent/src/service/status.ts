@@ -21,11 +21,6 @@ export interface ServiceView {
 
 const nothing = new Uint8Array(0);
 
-/** How many paths are not protected, for heartbeats. */
-export function unprotected(agent: Agent): number {
-  return agent.problems.size + agent.references.files;
-}
-
 /**
  * `status`: one `status` event, then (with `results`) one `result` event for each result, then `lost` for what a collector
  * lost. `view` is undefined when no service runs. Nothing that is not protected is left out (P6).

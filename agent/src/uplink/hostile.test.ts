@@ -153,13 +153,13 @@ describe('what it answers', () => {
       waiting.push(frame);
       return waiting.length === 1 ? { type: 'notice', code: 'later', message: '' } : frame;
     });
-    const first = agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0 });
+    const first = agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
     const settled: string[] = [];
     first.then(
       () => settled.push('first'),
       () => settled.push('first ended'),
     );
-    await agent.uplink.heartbeat({ files: 2, bytes: 2, unprotected: 0 });
+    await agent.uplink.heartbeat({ files: 2, bytes: 2, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
     expect(settled).toEqual([]);
   });
 
@@ -221,7 +221,7 @@ describe('what it gives back', () => {
       if (seen === 5) break;
     }
     // The session is as good as before.
-    await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0 });
+    await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
   });
 
   test('P2: chunks that are not their ids count as missing, and an answer of another kind ends the fetch', async () => {

@@ -53,7 +53,7 @@ test('items wait for their turn, and what is not content does not', async () => 
   await agent.queue.sync();
   await pace.entered;
   await agent.until('ready');
-  await agent.uplink.heartbeat({ files: 1, bytes: 600, unprotected: 0 });
+  await agent.uplink.heartbeat({ files: 1, bytes: 600, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
   expect(collector.frames.map(({ type }) => type)).toContain('heartbeat');
   expect(collector.itemCount).toBe(0);
   pace.open();

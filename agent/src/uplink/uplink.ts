@@ -1,4 +1,4 @@
-import type { ChainPoint, ChunkId, StoredItem, TreeHead, VaultId } from '@aliquot/proto';
+import type { ChainPoint, ChunkId, HeartbeatBody, StoredItem, TreeHead, VaultId } from '@aliquot/proto';
 import type { ExportSummary } from '../carry/export-queue.ts';
 import type { ImportSummary } from '../carry/import-receipts.ts';
 import type { OnCarried } from '../carry/parts.ts';
@@ -44,11 +44,8 @@ export interface Uplink {
   fetch(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
 }
 
-export interface HeartbeatCounts {
-  readonly files: number;
-  readonly bytes: number;
-  readonly unprotected: number;
-}
+/** What a heartbeat says of the work; the uplink adds who and where. */
+export type HeartbeatCounts = Pick<HeartbeatBody, 'files' | 'bytes' | 'unprotected' | 'pending' | 'unsettled' | 'problems'>;
 
 export interface StateCommit {
   /** The encoded `SignedCommit`, verified. */

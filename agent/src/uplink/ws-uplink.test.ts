@@ -79,7 +79,7 @@ describe('sending', () => {
     const { sentBytes, sentContentBytes } = agent.uplink.status();
     expect(sentContentBytes).toBeGreaterThan(600);
     expect(sentBytes).toBeGreaterThan(sentContentBytes);
-    await agent.uplink.heartbeat({ files: 1, bytes: 600, unprotected: 0 });
+    await agent.uplink.heartbeat({ files: 1, bytes: 600, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
     expect(agent.uplink.status().sentContentBytes).toBe(sentContentBytes);
     expect(collector.frames.map(({ type }) => type)).toContain('heartbeat');
   });
@@ -471,7 +471,7 @@ describe('self-restore', () => {
       // Long enough for the whole state to be on its way before the others are asked.
       if (commits === 1) await collector.until(() => collector.frames.some(({ type }) => type === 'state'));
       expect(await collect(agent.uplink.fetch(ids))).toHaveLength(3);
-      await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0 });
+      await agent.uplink.heartbeat({ files: 1, bytes: 1, unprotected: 0, pending: 0, unsettled: 0, problems: [] });
     }
     expect(commits).toBe(12);
   });
@@ -486,7 +486,9 @@ describe('self-restore', () => {
     await collector.stop();
     const agent = await start();
     await agent.until('offline');
-    await expect(agent.uplink.heartbeat({ files: 0, bytes: 0, unprotected: 0 })).rejects.toMatchObject({ code: 'UPLINK_UNREACHABLE' });
+    await expect(
+      agent.uplink.heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] }),
+    ).rejects.toMatchObject({ code: 'UPLINK_UNREACHABLE' });
   });
 });
 

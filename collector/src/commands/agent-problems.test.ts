@@ -40,7 +40,7 @@ describe('P6: what is wrong with an agent', () => {
   });
 
   it('names what the agent itself could not protect or send', () => {
-    const heartbeat = { timeMs: NOW, files: 3, bytes: 3, queuedEntries: 5, unprotected: 2 };
+    const heartbeat = { timeMs: NOW, files: 3, bytes: 3, queuedEntries: 5, unprotected: 2, pending: 0, unsettled: 0, problems: [] };
     expect(codes({ heartbeat })).toEqual(['unprotected', 'queued']);
   });
 

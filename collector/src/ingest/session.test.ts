@@ -180,9 +180,18 @@ describe('a session', () => {
       unprotected: 1,
       chainHead: undefined,
       treeHead: undefined,
+      pending: 4,
+      unsettled: 1,
+      problems: [{ code: 'unreadable', count: 1, sinceMs: front.nowMs }],
     });
     expect(await agent.ask((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(beat))).toMatchObject({ type: 'heartbeatAck' });
-    expect(front.vault.agentByName('hplc-1')?.heartbeat).toMatchObject({ files: 3, unprotected: 1 });
+    expect(front.vault.agentByName('hplc-1')?.heartbeat).toMatchObject({
+      files: 3,
+      unprotected: 1,
+      pending: 4,
+      unsettled: 1,
+      problems: [{ code: 'unreadable', count: 1, sinceMs: front.nowMs }],
+    });
   });
 
   it('lets a new connection of the same agent end the old one', async () => {

@@ -37,6 +37,9 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
       bytes: beat.bytes,
       queuedEntries: beat.queuedEntries,
       unprotected: beat.unprotected,
+      pending: beat.pending,
+      unsettled: beat.unsettled,
+      problems: beat.problems.map((problem) => ({ ...problem })),
     },
     histories: agent.histories.map(historyInfoOf),
     problems: [

@@ -66,7 +66,19 @@ const agentInfo = z.object({
   lastCommitMs: timeMs.optional(),
   files: count,
   bytes: count,
-  heartbeat: z.object({ timeMs, files: count, bytes: count, queuedEntries: count, unprotected: count }).optional(),
+  /** The agent's newest word about itself; times are by its own clock. What each number counts: FORMAT.md, HeartbeatBody. */
+  heartbeat: z
+    .object({
+      timeMs,
+      files: count,
+      bytes: count,
+      queuedEntries: count,
+      unprotected: count,
+      pending: count,
+      unsettled: count,
+      problems: z.array(z.object({ code: z.string(), count, sinceMs: timeMs })),
+    })
+    .optional(),
   histories: z.array(historyInfo),
   problems: z.array(z.object({ code: z.string(), sinceMs: timeMs, message: z.string() })),
 });

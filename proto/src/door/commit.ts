@@ -5,16 +5,29 @@ import {
   MAX_COMMIT_ENTRIES,
   MAX_COMMIT_HEADER_BYTES,
   MAX_ENTRY_BYTES,
+  MAX_HEARTBEAT_BYTES,
+  MAX_PROBLEM_CODE_CHARS,
+  MAX_PROBLEM_CODES,
   MAX_WRAPS,
   WRAP_BOX_BYTES,
 } from '../limits.ts';
-import type { ChainPoint, CommitHeader, EntrySlot, HeartbeatBody, SignedCommit, Wrap, WrapPurpose, WrapRecipient } from '../types.ts';
+import type {
+  ChainPoint,
+  CommitHeader,
+  EntrySlot,
+  HeartbeatBody,
+  ProblemCount,
+  SignedCommit,
+  Wrap,
+  WrapPurpose,
+  WrapRecipient,
+} from '../types.ts';
 import { agentId, bytes, chainId, commitHash, hash, signature, vaultId, view } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { choice, counter, flag, positive, timeMs, uint, versionNumber } from './scalar.ts';
+import { choice, counter, flag, PROBLEM_CODE, positive, text, timeMs, uint, versionNumber } from './scalar.ts';
 
 /** The signed part of a commit; the commit's hash is a labelled SHA-256 over exactly these bytes. */
 export const { encode: encodeCommitHeader, decode: decodeCommitHeader } = codec<CommitHeader>(
@@ -113,7 +126,20 @@ export const { encode: encodeSignedCommit, decode: decodeSignedCommit } = codec<
   { maxBytes: MAX_COMMIT_BYTES, maxFields: MAX_COMMIT_ENTRIES + MAX_WRAPS + 4 },
 );
 
-/** What an agent signs after a scan that found nothing new. */
+const problemCount: Field<ProblemCount> = object<ProblemCount>('ProblemCount', {
+  code: text(1, MAX_PROBLEM_CODE_CHARS, PROBLEM_CODE, 'lower-case words joined by dashes'),
+  count: positive,
+  sinceMs: timeMs,
+});
+
+const problemCounts: Field<readonly ProblemCount[]> = checked(list(problemCount, 0, MAX_PROBLEM_CODES), (problems, label) => {
+  for (let at = 1; at < problems.length; at += 1) {
+    if ((problems[at - 1]?.code ?? '') >= (problems[at]?.code ?? ''))
+      throw refusal('FORMAT_MALFORMED', label, 'must name each code once, in order');
+  }
+});
+
+/** What an agent signs at the end of every scan and every backup. */
 export const { encode: encodeHeartbeatBody, decode: decodeHeartbeatBody } = codec<HeartbeatBody>(
   'HeartbeatBody',
   v1.HeartbeatBody,
@@ -129,6 +155,9 @@ export const { encode: encodeHeartbeatBody, decode: decodeHeartbeatBody } = code
     unprotected: counter,
     chainHead: optional(chainPoint),
     treeHead: optional(treeHead),
+    pending: counter,
+    unsettled: counter,
+    problems: problemCounts,
   }),
-  { maxBytes: 1024 },
+  { maxBytes: MAX_HEARTBEAT_BYTES, maxFields: MAX_PROBLEM_CODES + 14 },
 );

@@ -25,6 +25,8 @@ const header = sample<proto.CommitHeader>('CommitHeader', (value) => value.seque
 const elsewhere = { chainId: proto.asChainId(filled(16)), sequence: header.sequence - 1, hash: header.predecessor };
 const commit = sample<proto.SignedCommit>('SignedCommit', (value) => !value.headerOnly);
 const wrap = sample<proto.Wrap>('Wrap');
+const heartbeat = sample<proto.HeartbeatBody>('HeartbeatBody');
+const problem = (code: string): proto.ProblemCount => ({ code, count: 1, sinceMs: 0 });
 const decided = {
   type: 'forkDecided',
   timeMs: 0,
@@ -119,6 +121,18 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
     proto.MAX_COMMIT_HEADER_BYTES,
     (n) => proto.encodeSignedCommit({ ...commit, header: filled(n) }),
     proto.decodeSignedCommit,
+  ],
+  [
+    'kinds of problem in a heartbeat',
+    proto.MAX_PROBLEM_CODES,
+    (n) => proto.encodeHeartbeatBody({ ...heartbeat, problems: rising(n).map((i) => problem(`code-${String(i).padStart(3, '0')}`)) }),
+    proto.decodeHeartbeatBody,
+  ],
+  [
+    'characters of a problem’s code',
+    proto.MAX_PROBLEM_CODE_CHARS,
+    (n) => proto.encodeHeartbeatBody({ ...heartbeat, problems: [problem('a'.repeat(n))] }),
+    proto.decodeHeartbeatBody,
   ],
   ['bytes of a signed body', proto.MAX_SIGNED_BODY_BYTES, (n) => proto.encodeSigned({ ...signed, body: filled(n) }), proto.decodeSigned],
   [

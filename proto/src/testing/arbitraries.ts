@@ -30,6 +30,7 @@ const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined }
 const name = fc.constantFrom('Proteomics', 'Größe µ-Labor 7', '質量分析', 'نمی‌دانم', '🧪 lab', 'x'.repeat(128));
 const agentName = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
 const policyClass = fc.stringMatching(/^[a-z0-9-]{1,64}$/);
+const problemCode = fc.stringMatching(/^[a-z][a-z0-9]{0,20}(-[a-z0-9]{1,20}){0,2}$/);
 const line = fc.oneof(fc.constantFrom('', 'laptop stolen', ' “quoted” '), fc.stringMatching(/^[ -~]{0,80}$/));
 
 const signed = fc.record<proto.Signed>({ body: upTo(1, 80), signature });
@@ -316,6 +317,14 @@ export const doors: Readonly<Record<string, Door>> = {
       unprotected: counter,
       chainHead: maybe(chainPoint),
       treeHead: maybe(treeHead),
+      pending: counter,
+      unsettled: counter,
+      problems: fc
+        .uniqueArray(fc.record<proto.ProblemCount>({ code: problemCode, count: positive, sinceMs: timeMs }), {
+          maxLength: 6,
+          selector: ({ code }) => code,
+        })
+        .map((problems) => problems.sort((a, b) => (a.code < b.code ? -1 : 1))),
     }),
   ),
   ReceiptBody: door(

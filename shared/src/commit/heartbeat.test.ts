@@ -23,6 +23,12 @@ const body: HeartbeatBody = {
   unprotected: 2,
   chainHead: undefined,
   treeHead: { logEpoch: 1, size: 9, root: noise('root', 32) },
+  pending: 4,
+  unsettled: 1,
+  problems: [
+    { code: 'unreadable', count: 2, sinceMs: 1_699_999_000_000 },
+    { code: 'unsettled', count: 1, sinceMs: 1_699_999_500_000 },
+  ],
 };
 
 describe('a heartbeat', () => {
