@@ -118,7 +118,11 @@ export async function readSigned(
   };
 }
 
-async function openDraft(files: QueueFiles, at: { readonly file: number; readonly offset: number }): Promise<RecentDraft | undefined> {
+/** The draft of an unsigned version; undefined when its record or key is damaged. */
+export async function openDraft(
+  files: QueueFiles,
+  at: { readonly file: number; readonly offset: number },
+): Promise<RecentDraft | undefined> {
   try {
     const { payload } = await files.segments.read(at);
     const { head, clear, sealedDraft } = decodeVersion(payload);

@@ -1,4 +1,4 @@
-import { type ChainPoint, type ChunkId, encodeSigned, type ReceiptBody, type Signed } from '@aliquot/proto';
+import { type ChainPoint, type ChunkId, encodeSigned, type FileId, type ReceiptBody, type Signed } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { BatchSealer } from './batch.ts';
 import { BudgetMeter, usedBytes } from './budget.ts';
@@ -14,6 +14,7 @@ import { Holds } from './holds.ts';
 import { numberKey, rawKey } from './index-keys.ts';
 import { Intake } from './intake.ts';
 import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
+import { type OwnVersion, ownVersionsIn } from './own-versions.ts';
 import {
   DEFAULT_CLASS,
   encodeCounter,
@@ -171,6 +172,11 @@ export class DurableQueue implements Q.Queue {
     const freeBytes = await freeBytesFor(this.#options);
     const classes = files.index.state.classBytes;
     return { usedBytes: usedBytes(files, from), keptBytes: keptBytesBelow(files, from), freeBytes, budget: this.#meter.budget, classes };
+  }
+
+  async ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]> {
+    await this.sync();
+    return ownVersionsIn(this.#core.files, fileIds);
   }
 
   putReference(reference: Q.FileReference): Promise<void> {

@@ -1,4 +1,16 @@
-import type { ChainId, ChainPoint, ChunkId, CommitHash, EntryDraft, EntryKind, ReceiptBody, Signed, StoredKind } from '@aliquot/proto';
+import type {
+  ChainId,
+  ChainPoint,
+  ChunkId,
+  CommitHash,
+  EntryDraft,
+  EntryKind,
+  FileId,
+  ReceiptBody,
+  Signed,
+  StoredKind,
+} from '@aliquot/proto';
+import type { OwnVersion } from './own-versions.ts';
 
 /**
  * The agent's queue: everything that is captured and not yet covered by a receipt, in order, plus what the agent knows
@@ -44,6 +56,8 @@ export interface Queue {
   /** The same, many at a time: a scan of a hundred thousand files must not wait for each. */
   knownBatches(prefix: Uint8Array): AsyncIterable<readonly KnownFile[]>;
   problems(): AsyncIterable<FileProblem>;
+  /** Every version of these files that this installation captured, oldest first, with what is known of their receipts. Reads the whole chain log. */
+  ownVersions(fileIds: readonly FileId[]): Promise<readonly OwnVersion[]>;
 
   /** Looks up chunks by `cacheIndex` values. A hit means: the chunk is in the queue or at the collector, so do not put it. */
   cacheGetMany(indexes: readonly Uint8Array[]): Promise<readonly (CachedChunk | undefined)[]>;
