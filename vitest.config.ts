@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -37,7 +37,11 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
-          env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/aliquot-tests') },
+          env: {
+            NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/aliquot-tests'),
+            // Where services listen for the users of the PC: not beside those of a real agent.
+            RUNTIME_DIRECTORY: join(tmpdir(), 'aliquot-tests-run'),
+          },
         },
       },
     ],

@@ -1,4 +1,6 @@
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AskPlace } from './service/ask-place.ts';
 import type { SocketPlace } from './service/socket-path.ts';
 
 /** The one place where the agent reads its environment. `ALIQUOT_DEBUG` is read by shared code. */
@@ -11,4 +13,19 @@ export function socketSurroundings(): SocketPlace {
     tmpDir: tmpdir(),
     uid: process.getuid?.(),
   };
+}
+
+/** Where the socket for every user of this PC may lie. */
+export function askSurroundings(): AskPlace {
+  return {
+    platform: process.platform,
+    serviceRuntimeDir: process.env['RUNTIME_DIRECTORY'] || undefined,
+    runtimeDir: process.env['XDG_RUNTIME_DIR'] || undefined,
+  };
+}
+
+/** Where an agent keeps its data unless somebody chose another folder. */
+export function defaultDataFolder(): string {
+  if (process.platform === 'win32') return join(process.env['ProgramData'] ?? 'C:\\ProgramData', 'Aliquot', 'agent');
+  return process.platform === 'darwin' ? '/Library/Application Support/Aliquot/agent' : '/var/lib/aliquot-agent';
 }

@@ -72,7 +72,14 @@ test('a service that is stopped while something is carried starts no session aga
   const { agent, bench } = service;
   const place = { platform: process.platform, runtimeDir: undefined, tmpDir: bench.own, uid: process.getuid?.() };
   const events = { subscribe: async () => ({ close: async () => undefined }) };
-  const running = await Service.start({ agent, events, scanIntervalSeconds: 3600, place, log: pino({ enabled: false }) });
+  const running = await Service.start({
+    agent,
+    events,
+    scanIntervalSeconds: 3600,
+    place,
+    askPlace: { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined },
+    log: pino({ enabled: false }),
+  });
   const carried = bring();
   const next = take();
   await until('import begins, stopped');

@@ -4,8 +4,9 @@ import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { lowerPriority } from '../courtesy/priority.ts';
-import { socketSurroundings } from '../environment.ts';
+import { askSurroundings, socketSurroundings } from '../environment.ts';
 import { type Agent, openAgent } from '../service/agent.ts';
+import { listenForQuestions } from '../service/ask-socket.ts';
 import type { AgentConfig } from '../service/config.ts';
 import type { Request } from '../service/protocol.ts';
 import { operate } from '../service/service.ts';
@@ -75,9 +76,12 @@ export async function perform(dataOption: string, request: Request, output: Outp
     const agent = await openRealAgent(dataDir, config, { captures: request.op === 'backup' });
     const interrupted = untilInterrupted();
     interrupted.addEventListener('abort', () => agent.courtesy.end());
+    // Who asks meanwhile gets an answer. Without such a place the command does its work all the same.
+    const questions = await listenForQuestions(agent, () => undefined, askSurroundings());
     try {
       await operate(agent, undefined, request, emit, interrupted);
     } finally {
+      if (typeof questions !== 'string') await questions.close();
       await agent.close();
     }
   } finally {

@@ -1,11 +1,13 @@
 import { formatBytes, formatCount, printable } from '@aliquot/shared/cli/format';
 import type { Output, Progress } from '@aliquot/shared/cli/output';
+import { type Clock, systemClock } from '@aliquot/shared/ports';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
 import { carryText } from './carry-text.ts';
+import { pathText, resultText, versionText } from './path-text.ts';
 import { statusText } from './status-text.ts';
 
 /** Shows events to a person, or passes them on as JSON lines. Progress and remarks go to standard error in both cases. */
-export function presenter(output: Output): { readonly emit: Emit; done(): void } {
+export function presenter(output: Output, clock: Clock = systemClock): { readonly emit: Emit; done(): void } {
   let progress: Progress | undefined;
   return {
     async emit(event) {
@@ -15,7 +17,7 @@ export function presenter(output: Output): { readonly emit: Emit; done(): void }
       } else if (event.event === 'note') output.note(printable(text(event, 'message')));
       else if (event.event === 'problem' && !output.json)
         output.note(`not protected: ${printable(text(event, 'path'))}: ${printable(text(event, 'message'))}`);
-      else await output.result(event, describe(event));
+      else await output.result(event, describe(event, clock.nowMs()));
     },
     done() {
       progress?.done();
@@ -24,7 +26,7 @@ export function presenter(output: Output): { readonly emit: Emit; done(): void }
 }
 
 /** One line for a person; undefined for events that only scripts want. */
-function describe(event: AgentEvent): string | undefined {
+function describe(event: AgentEvent, nowMs: number): string | undefined {
   switch (event.event) {
     case 'would':
       return `${text(event, 'change').padEnd(7)} ${printable(text(event, 'path'))}`;
@@ -35,6 +37,12 @@ function describe(event: AgentEvent): string | undefined {
       return 'newFiles' in event ? backupSummary(event) : 'commits' in event ? flushSummary(event) : restoreSummary(event);
     case 'status':
       return statusText(event);
+    case 'path':
+      return pathText(event, nowMs);
+    case 'version':
+      return versionText(event, nowMs);
+    case 'result':
+      return resultText(event, nowMs);
     case 'exported':
     case 'imported':
       return carryText(event);

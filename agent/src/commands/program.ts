@@ -102,15 +102,39 @@ export function agentProgram(): Command {
       return perform(options.data, { op: 'restore', paths: paths.map((path) => resolve(path)), atMs, ...to }, output(options));
     });
 
-  command(program, 'status', {
-    description: 'Connection, queue, last receipt, every result’s state, what is wrong.',
-    example: 'aliquot-agent status --data /var/lib/aliquot-agent',
+  command(program, 'status [path...]', {
+    description: 'Whether everything is safe, and what is wrong; or the state of the paths that are named.',
+    example: 'aliquot-agent status /data/run-014.D',
+    notes: ['Any user of this PC may ask. Without --data the one agent that runs here answers.'],
+    data: 'optional',
   })
+    .option('--today', 'list what was captured today, and all that is not safe yet')
     .option('--acknowledge-lost', 'show what a collector lost once more, and then no longer')
-    .action((options: Common & { acknowledgeLost?: boolean }) => {
-      const acknowledgeLost = options.acknowledgeLost === true;
-      return perform(options.data, { op: 'status', results: options.json === true, acknowledgeLost }, output(options));
+    .action(async (paths: string[], options: Asking & { today?: boolean; acknowledgeLost?: boolean }) => {
+      const shown = output(options);
+      if (options.acknowledgeLost === true) {
+        if (options.data === undefined) throw new UsageError('USAGE_MISSING', '--acknowledge-lost needs --data, the agent’s data folder');
+        return perform(options.data, { op: 'status', results: false, acknowledgeLost: true }, shown);
+      }
+      const { inquire } = await import('./inquire.ts');
+      if (paths.length > 0)
+        return inquire(options.data, { op: 'paths', paths: paths.map((path) => resolve(path)), versions: false }, shown);
+      const today = options.today === true ? { sinceMs: startOfDayMs(systemClock.nowMs()) } : {};
+      return inquire(options.data, { op: 'status', results: options.json === true || options.today === true, ...today }, shown);
     });
+
+  command(program, 'versions <path...>', {
+    description: 'Every version of a file that this PC captured, and since when each is safe.',
+    example: 'aliquot-agent versions /data/run-014.csv',
+    notes: ['Any user of this PC may ask. Without --data the one agent that runs here answers.'],
+    data: 'optional',
+  }).action(async (paths: string[], options: Asking) =>
+    (await import('./inquire.ts')).inquire(
+      options.data,
+      { op: 'paths', paths: paths.map((path) => resolve(path)), versions: true },
+      output(options),
+    ),
+  );
 
   command(program, 'fsck', { description: 'Prove, or rebuild, the queue.', example: 'aliquot-agent fsck --data /var/lib/aliquot-agent' })
     .option('--repair', 'mend what can be mended; asks that the service be stopped')
@@ -135,6 +159,17 @@ const carryHelp = [
 interface Common {
   readonly data: string;
   readonly json?: boolean;
+}
+
+/** What a question needs: nothing, where one agent is installed. */
+interface Asking {
+  readonly data?: string;
+  readonly json?: boolean;
+}
+
+/** Midnight, by this PC's clock and zone. */
+function startOfDayMs(nowMs: number): number {
+  return new Date(nowMs).setHours(0, 0, 0, 0);
 }
 
 interface Described {

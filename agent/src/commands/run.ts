@@ -9,7 +9,7 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { pino } from 'pino';
 import { fromText, pathBytes } from '../capture/paths.ts';
 import { lowerPriority } from '../courtesy/priority.ts';
-import { socketSurroundings } from '../environment.ts';
+import { askSurroundings, socketSurroundings } from '../environment.ts';
 import type { Agent } from '../service/agent.ts';
 import type { AgentConfig } from '../service/config.ts';
 import { ConfigWatch } from '../service/config-watch.ts';
@@ -65,7 +65,14 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
   try {
     const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
     const { scanIntervalSeconds, scanSchedule } = config;
-    const service = await Service.start({ agent, events: nativeEvents, scanIntervalSeconds, place: socketSurroundings(), log });
+    const service = await Service.start({
+      agent,
+      events: nativeEvents,
+      scanIntervalSeconds,
+      place: socketSurroundings(),
+      askPlace: askSurroundings(),
+      log,
+    });
     const schedule = scanSchedule === undefined ? undefined : scanAt(scanSchedule, () => service.scanSoon());
     const sources = agent.sources.map(({ root }) => pathText(pathBytes(root)));
     // A line of JSON in any case: what starts the service waits for it.

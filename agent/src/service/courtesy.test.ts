@@ -30,7 +30,14 @@ function withCourtesy(settings: object): Agent {
 function serve(agent: Agent): Promise<Service> {
   const events = { subscribe: async () => ({ close: async () => undefined }) };
   const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder(), uid: process.getuid?.() };
-  return Service.start({ agent, events, scanIntervalSeconds: 300, place, log: pino({ level: 'silent' }) });
+  return Service.start({
+    agent,
+    events,
+    scanIntervalSeconds: 300,
+    place,
+    askPlace: { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined },
+    log: pino({ level: 'silent' }),
+  });
 }
 
 async function status(agent: Agent, service: Service): Promise<AgentEvent> {

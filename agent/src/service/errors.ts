@@ -13,6 +13,8 @@ export type AgentErrorCode =
   | 'AGENT_NOT_BACKED_UP'
   /** The collector cannot be reached, and the command needs an answer from it. */
   | 'AGENT_UNREACHABLE'
+  /** No service answers, and this user may not open the agent's folder. */
+  | 'AGENT_NO_ANSWER'
   /** `fsck` found something wrong in the agent's folder. */
   | 'AGENT_FSCK_FOUND'
   /** The command was ended before it was done. */

@@ -5,6 +5,20 @@ export const longestLineBytes = 1 << 20;
 
 const text = z.string().min(1);
 
+/** What any user of this PC may ask: nothing that changes something, and nothing but what is on this PC. */
+const statusRequest = z.strictObject({
+  op: z.literal('status'),
+  /** Each result with its state. */
+  results: z.boolean(),
+  /** With `results`: only those captured since then (ms since 1970), and those that are not safe. */
+  sinceMs: z.number().int().min(0).optional(),
+});
+const pathsRequest = z.strictObject({ op: z.literal('paths'), paths: z.array(text).min(1).max(1000), versions: z.boolean() });
+
+export const askSchema = z.discriminatedUnion('op', [statusRequest, pathsRequest]);
+export type AskRequest = z.output<typeof askSchema>;
+export type PathsRequest = Extract<AskRequest, { op: 'paths' }>;
+
 /** What a command asks of the running service: the first and only line that it sends. Paths are absolute. */
 export const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({
@@ -17,12 +31,11 @@ export const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('flush') }),
   z.strictObject({ op: z.literal('queueExport'), file: text }),
   z.strictObject({ op: z.literal('queueImport'), file: text }),
-  z.strictObject({
-    op: z.literal('status'),
-    results: z.boolean(),
+  statusRequest.extend({
     /** Shows once more what a collector lost, and then no longer. */
-    acknowledgeLost: z.boolean(),
+    acknowledgeLost: z.boolean().optional(),
   }),
+  pathsRequest,
   z.strictObject({
     op: z.literal('restore'),
     paths: z.array(text).min(1),

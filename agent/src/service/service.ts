@@ -11,9 +11,12 @@ import { SourceWatch } from '../watch/source-watch.ts';
 import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
 import type { EventPort } from '../watch/watcher.ts';
 import type { Agent } from './agent.ts';
+import type { AskPlace } from './ask-place.ts';
+import { listenForQuestions } from './ask-socket.ts';
 import { backup } from './backup.ts';
 import { flush } from './flush.ts';
 import { heartbeatCounts } from './heartbeat.ts';
+import { pathStatus } from './path-status.ts';
 import type { Emit, Operation, Request } from './protocol.ts';
 import type { SocketPlace } from './socket-path.ts';
 import { type LocalSocket, listenLocally } from './socket-server.ts';
@@ -25,6 +28,8 @@ export interface ServiceParts {
   readonly events: EventPort;
   readonly scanIntervalSeconds: number;
   readonly place: SocketPlace;
+  /** Where every user of this PC may ask. */
+  readonly askPlace: AskPlace;
   readonly log: Logger;
 }
 
@@ -43,6 +48,8 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
       return selfRestore(agent, request, emit, signal);
     case 'status':
       return status(agent, view, request, emit);
+    case 'paths':
+      return pathStatus(agent, view, request, emit);
   }
 }
 
@@ -53,6 +60,7 @@ export class Service {
   readonly #loop: WatchLoop;
   readonly #eventsMissing = new Map<BytePath, string>();
   #socket: LocalSocket | undefined;
+  #askSocket: LocalSocket | undefined;
   #trouble: string | undefined;
   #scannedLast = { files: 0, bytes: 0 };
   #toldWaiting = false;
@@ -87,6 +95,9 @@ export class Service {
     const { agent, place, log } = parts;
     const operation: Operation = (request, emit, signal) => operate(agent, service.view, request, emit, signal);
     service.#socket = await listenLocally(agent.port, agent.dataDir, place, operation);
+    const forAll = await listenForQuestions(agent, () => service.view, parts.askPlace);
+    if (typeof forAll === 'string') log.warn({ because: forAll }, 'users of this PC cannot ask for the status without --data');
+    else service.#askSocket = forAll;
     service.#unsubscribe = agent.uplink.subscribe((event) => {
       if (event.type === 'state') {
         const { state, problem } = event.status;
@@ -146,6 +157,7 @@ export class Service {
     // Who waits for the instrument to be done waits no longer.
     this.#parts.agent.courtesy.end();
     await this.#socket?.close();
+    await this.#askSocket?.close();
     await this.#loop.stop();
     this.#unsubscribe();
   }

@@ -10,8 +10,13 @@ import { type SocketPlace, socketPlace } from './socket-path.ts';
  * Errors are the service's own, as the same command without a service would raise them; `AGENT_SERVICE_GONE` when it ended
  * before it had answered.
  */
-export async function askService(dataDir: string, place: SocketPlace, request: Request, emit: Emit): Promise<boolean> {
-  const socket = await dial(socketPlace(dataDir, place).path);
+export function askService(dataDir: string, place: SocketPlace, request: Request, emit: Emit): Promise<boolean> {
+  return askAt(socketPlace(dataDir, place).path, request, emit);
+}
+
+/** The same for whoever listens at a path. */
+export async function askAt(path: string, request: object, emit: Emit): Promise<boolean> {
+  const socket = await dial(path);
   if (socket === undefined) return false;
   try {
     await sendLine(socket, request);

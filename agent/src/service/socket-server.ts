@@ -1,11 +1,11 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { AliquotError } from '@aliquot/proto';
 import { exitCodeOf } from '@aliquot/shared/cli/run-main';
 import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { AgentError } from './errors.ts';
 import { linesOf, sendLine } from './lines.ts';
-import { type End, type Operation, requestSchema } from './protocol.ts';
+import { type AskRequest, askSchema, type Emit, type End, type Operation, requestSchema } from './protocol.ts';
 import { type SocketPlace, socketPlace } from './socket-path.ts';
 
 /** The service's ear for the agent's other commands. */
@@ -27,13 +27,44 @@ export interface LocalSocket {
 export async function listenLocally(port: FilePort, dataDir: string, place: SocketPlace, run: Operation): Promise<LocalSocket> {
   const { path, folder } = socketPlace(dataDir, place);
   if (folder !== undefined) await prepare(port, folder, path, place.uid);
+  return listenAt({ path }, (line) => requestSchema.safeParse(line).data, run);
+}
+
+/**
+ * The same for every user of this PC: only what `askSchema` allows, one question at a time, and few that wait. The caller made the folder, and
+ * holds the data folder's lock.
+ */
+export async function listenForAll(
+  path: string,
+  run: (request: AskRequest, emit: Emit, signal: AbortSignal) => Promise<void>,
+): Promise<LocalSocket> {
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = (request: AskRequest, emit: Emit, signal: AbortSignal): Promise<void> => {
+    const mine = turn.then(() => (signal.aborted ? undefined : run(request, emit, signal)));
+    turn = mine.catch(() => undefined);
+    return mine;
+  };
+  return listenAt({ path, readableAll: true, writableAll: true }, (line) => askSchema.safeParse(line).data, inTurn, mostAsking);
+}
+
+/** Users of one PC that ask at the same moment. */
+const mostAsking = 16;
+
+async function listenAt<R>(
+  options: ListenOptions & { readonly path: string },
+  read: (line: unknown) => R | undefined,
+  run: (request: R, emit: Emit, signal: AbortSignal) => Promise<void>,
+  mostConnections?: number,
+): Promise<LocalSocket> {
   const running = new Set<Promise<void>>();
   const stop = new AbortController();
   const server = createServer((socket) => {
-    const serving = serve(socket, run, stop.signal).finally(() => running.delete(serving));
+    const serving = serve(socket, read, run, stop.signal).finally(() => running.delete(serving));
     running.add(serving);
   });
-  await listening(server, path);
+  if (mostConnections !== undefined) server.maxConnections = mostConnections;
+  const { path } = options;
+  await listening(server, options);
   return {
     path,
     async idle() {
@@ -68,17 +99,22 @@ async function isOwn(port: FilePort, folder: string): Promise<boolean> {
   }
 }
 
-function listening(server: Server, path: string): Promise<void> {
+function listening(server: Server, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(path, () => {
+    server.listen(options, () => {
       server.off('error', reject);
       resolve();
     });
   });
 }
 
-async function serve(socket: Socket, run: Operation, stop: AbortSignal): Promise<void> {
+async function serve<R>(
+  socket: Socket,
+  read: (line: unknown) => R | undefined,
+  run: (request: R, emit: Emit, signal: AbortSignal) => Promise<void>,
+  stop: AbortSignal,
+): Promise<void> {
   const gone = new AbortController();
   socket.on('close', () => gone.abort());
   socket.on('error', () => gone.abort());
@@ -90,10 +126,10 @@ async function serve(socket: Socket, run: Operation, stop: AbortSignal): Promise
     // Reading on is what notices that the client has gone.
     void drain(lines);
     const end = await outcome(async () => {
-      const request = requestSchema.safeParse(parseJson(first.value));
-      if (!request.success)
+      const request = read(parseJson(first.value));
+      if (request === undefined)
         throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service does not know this request; restart it after an update');
-      await run(request.data, (event) => sendLine(socket, event), signal);
+      await run(request, (event) => sendLine(socket, event), signal);
     });
     await sendLine(socket, end);
   } catch {

@@ -64,7 +64,9 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
   // Only what has just been shown is taken as seen.
   if (request.acknowledgeLost && lost.length > 0) await agent.queue.acknowledgeLost(lost.map(({ version }) => version));
   if (!request.results) return;
+  const { sinceMs = 0 } = request;
   for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), problems, settling)) {
+    if (state === 'safe' && (capturedAtMs ?? 0) < sinceMs) continue;
     await emit({
       event: 'result',
       path: pathText(pathBytes(path)),
@@ -91,6 +93,7 @@ function head(agent: Agent, view: ServiceView | undefined): object {
   const receipt = queue.lastReceipt();
   return {
     service: view === undefined ? 'stopped' : 'running',
+    data: agent.dataDir,
     agent: enrolmentOf(identity).name,
     vault: identity.descriptor.name,
     collector: link.url,

@@ -1,0 +1,49 @@
+import { ensureDirectory } from '@aliquot/shared/durable/durable';
+import { FileError } from '@aliquot/shared/durable/errors';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Agent } from './agent.ts';
+import { type AskPlace, askFolders, askPath } from './ask-place.ts';
+import { pathStatus } from './path-status.ts';
+import type { AskRequest, Emit } from './protocol.ts';
+import { type LocalSocket, listenForAll } from './socket-server.ts';
+import { type ServiceView, status } from './status.ts';
+
+/** Answers a question that any user of this PC may ask. */
+function answer(agent: Agent, view: ServiceView | undefined, request: AskRequest, emit: Emit): Promise<void> {
+  return request.op === 'paths' ? pathStatus(agent, view, request, emit) : status(agent, view, request, emit);
+}
+
+/**
+ * Listens for questions of every user of this PC. Whatever process has the folder open does so, a one-shot backup too, so that nobody who only
+ * asks is told to stop it. Where there is no place that only the service can have made, nobody listens: the answer is then why.
+ */
+export async function listenForQuestions(
+  agent: Agent,
+  view: () => ServiceView | undefined,
+  place: AskPlace,
+): Promise<LocalSocket | string> {
+  const { port, dataDir } = agent;
+  let why = 'there is no folder for it';
+  for (const folder of askFolders(place)) {
+    const path = askPath(folder, dataDir);
+    try {
+      if (place.platform !== 'win32') await prepare(port, folder, path);
+      return await listenForAll(path, (request, emit) => answer(agent, view(), request, emit));
+    } catch (error) {
+      if (!(error instanceof FileError) && !isSystemError(error)) throw error;
+      why = error.message;
+    }
+  }
+  return why;
+}
+
+async function prepare(port: FilePort, folder: string, path: string): Promise<void> {
+  await ensureDirectory(port, folder, 0o755);
+  await port.unlink(path).catch((error: unknown) => {
+    if (!isSystemError(error) || error.code !== 'ENOENT') throw error;
+  });
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error;
+}

@@ -1,0 +1,174 @@
+import type { FileId } from '@aliquot/proto';
+import { PartialError } from '@aliquot/shared/cli/errors';
+import { formatInstant, pathText } from '@aliquot/shared/cli/format';
+import { fileIdFor } from '@aliquot/shared/keys/derive';
+import { type BytePath, bytePath, fromText, isWithin, pathBytes, separator } from '../capture/paths.ts';
+import { compileRules, excludedFrom } from '../capture/rules.ts';
+import { sourceFor } from '../capture/scan.ts';
+import type { OwnVersion } from '../queue/own-versions.ts';
+import type { FileProblem, KnownFile } from '../queue/queue.ts';
+import type { Agent } from './agent.ts';
+import { AgentError } from './errors.ts';
+import type { Emit, PathsRequest } from './protocol.ts';
+import { waitingProblems } from './queue-view.ts';
+import { type Result, results } from './results.ts';
+import type { ServiceView } from './status.ts';
+
+/**
+ * What can be said of a path. The first four are those of results; besides:
+ *
+ * - `several`: a folder that holds results, with how many of each state
+ * - `not-captured`: it is in a watched folder, and no version of it exists yet
+ * - `excluded`: the configuration leaves it out
+ * - `not-watched`: it lies in no watched folder
+ * - `gone`: it is not there any more, and versions of it are kept
+ * - `unknown`: there is nothing of that name, and never was
+ */
+export type PathState = Result['state'] | 'several' | 'not-captured' | 'excluded' | 'not-watched' | 'gone' | 'unknown';
+
+/** A folder result with more members than this is told without the number of its versions: each would be looked for in every commit. */
+const mostMembers = 200;
+
+/**
+ * `status PATH…` and `versions PATH`: one `path` event for each path with its state, since when it is safe and how many versions there are; with
+ * `versions`, a `version` event for each. Changes nothing, and asks nobody but this PC. Throws for names of nothing, after all were told.
+ */
+export async function pathStatus(agent: Agent, view: ServiceView | undefined, request: PathsRequest, emit: Emit): Promise<void> {
+  const problems: FileProblem[] = [];
+  for await (const problem of agent.queue.problems()) problems.push(problem);
+  for await (const problem of waitingProblems(agent.queue)) problems.push(problem);
+  const settling = [...(view?.settling() ?? [])];
+  let unknown = 0;
+  for (const text of request.paths) {
+    const typed = fromText(text, '/');
+    const told = await describe(agent, { problems, settling }, typed);
+    // A link on the way is no other file: what is captured bears the name without it.
+    const real = told.state === 'unknown' || told.state === 'not-watched' ? await realPath(agent, typed) : typed;
+    const { versions, ...facts } = real === typed ? told : await describe(agent, { problems, settling }, real);
+    await emit({ event: 'path', path: pathText(pathBytes(real)), ...facts });
+    if (facts.state === 'unknown') unknown += 1;
+    if (!request.versions) continue;
+    for (const one of versions) await emit({ event: 'version', path: pathText(pathBytes(real)), ...versionFields(one) });
+  }
+  if (unknown === 0) return;
+  const says = `${unknown === 1 ? 'one name is' : `${unknown} names are`} of nothing that is here or was captured; check the spelling`;
+  if (unknown === request.paths.length) throw new AgentError('AGENT_NOT_BACKED_UP', says);
+  throw new PartialError(says);
+}
+
+interface Told {
+  readonly state: PathState;
+  readonly versions: readonly OwnVersion[];
+  readonly [field: string]: unknown;
+}
+
+interface Present {
+  readonly problems: readonly FileProblem[];
+  readonly settling: readonly BytePath[];
+}
+
+async function realPath({ port }: Agent, path: BytePath): Promise<BytePath> {
+  return port.realpath(pathBytes(path)).then(bytePath, () => path);
+}
+
+async function describe(agent: Agent, present: Present, path: BytePath): Promise<Told> {
+  const within = present.problems.filter((problem) => isWithin(bytePath(problem.path), path));
+  const settling = present.settling.filter((one) => isWithin(one, path));
+  const self = await agent.queue.known(pathBytes(path));
+  if (self !== undefined && self.kind !== 'directory') return ofFile(agent, self, within, settling.length > 0);
+  const all: Result[] = [];
+  const counts = { safe: 0, queued: 0, settling: 0, problem: 0 };
+  const members: KnownFile[] = [];
+  const known = tee(knownAt(agent, path), (file) => {
+    if (members.length <= mostMembers && file.kind !== 'directory') members.push(file);
+  });
+  for await (const result of results(known, within, settling)) {
+    counts[result.state] += 1;
+    if (all.length < 2) all.push(result);
+  }
+  const [one, second] = all;
+  if (one === undefined) return absent(agent, path);
+  if (one.path === path && second === undefined) return ofResult(agent, one, members);
+  const { safe, queued, settling: making, problem } = counts;
+  return { state: 'several', results: { total: safe + queued + making + problem, ...counts }, versions: [] };
+}
+
+async function ofFile(agent: Agent, file: KnownFile, problems: readonly FileProblem[], settling: boolean): Promise<Told> {
+  const path = bytePath(file.path);
+  const versions = await agent.queue.ownVersions([idOf(agent, path)]);
+  const [problem] = problems;
+  const state = problem !== undefined ? 'problem' : settling ? 'settling' : file.state;
+  const safeSinceMs = file.state === 'safe' ? versions.at(-1)?.safeSinceMs : undefined;
+  return {
+    state,
+    files: 1,
+    bytes: file.size,
+    ...common(file.capturedAtMs, safeSinceMs, problem),
+    kept: versions.filter(({ kind }) => kind !== 'gone').length,
+    versions,
+  };
+}
+
+async function ofResult(agent: Agent, result: Result, members: readonly KnownFile[]): Promise<Told> {
+  const { state, files, bytes, capturedAtMs, problem } = result;
+  if (members.length > mostMembers) return { state, files, bytes, ...common(capturedAtMs, undefined, problem), versions: [] };
+  const versions = await agent.queue.ownVersions(members.map((member) => idOf(agent, bytePath(member.path))));
+  const isSafe = members.every((member) => member.state === 'safe');
+  const safeSinceMs = isSafe ? versions.reduce((newest, version) => Math.max(newest, version.safeSinceMs ?? 0), 0) || undefined : undefined;
+  // Members of one capture lie in one commit, or in commits that follow each other; so this counts captures, and rarely one too many.
+  const kept = new Set(versions.map(({ version }) => version?.split('.')[0] ?? 'waiting')).size;
+  return { state, files, bytes, ...common(capturedAtMs, safeSinceMs, problem), kept, versions };
+}
+
+/** Of something that was never captured, or is not there any more. */
+async function absent(agent: Agent, path: BytePath): Promise<Told> {
+  const versions = await agent.queue.ownVersions([idOf(agent, path)]);
+  const newest = versions.at(-1);
+  if (newest !== undefined) {
+    const kept = versions.filter(({ kind }) => kind !== 'gone').length;
+    return { state: 'gone', kept, ...(newest.kind === 'gone' ? { goneSince: formatInstant(newest.capturedAtMs) } : {}), versions };
+  }
+  const there = typeof (await agent.host.look(path)) !== 'string';
+  const source = sourceFor(agent.sources, path);
+  if (!there) return { state: 'unknown', versions: [] };
+  if (source === undefined) return { state: 'not-watched', versions: [] };
+  const excluded = excludedFrom(compileRules(source.rules), path, source.root);
+  return { state: excluded ? 'excluded' : 'not-captured', versions: [] };
+}
+
+function common(capturedAtMs: number | undefined, safeSinceMs: number | undefined, problem: Result['problem']): object {
+  return {
+    ...(capturedAtMs === undefined || capturedAtMs === 0 ? {} : { capturedAt: formatInstant(capturedAtMs) }),
+    ...(safeSinceMs === undefined ? {} : { safeSince: formatInstant(safeSinceMs) }),
+    ...(problem === undefined ? {} : { code: problem.code, problem: problem.message, since: formatInstant(problem.sinceMs) }),
+  };
+}
+
+function versionFields({ kind, size, capturedAtMs, growing, version, safeSinceMs }: OwnVersion): object {
+  return {
+    time: formatInstant(capturedAtMs),
+    kind,
+    size,
+    ...(version === undefined ? {} : { version }),
+    ...(safeSinceMs === undefined ? {} : { safeSince: formatInstant(safeSinceMs) }),
+    growing,
+  };
+}
+
+function idOf(agent: Agent, path: BytePath): FileId {
+  return fileIdFor(agent.identity.pathKey, pathBytes(path));
+}
+
+/** What is known at and below a path. Not by the bare prefix: `/data/run` must not read through all of `/data/run-2024`. */
+async function* knownAt({ queue }: Agent, path: BytePath): AsyncGenerator<KnownFile, void, void> {
+  const self = await queue.known(pathBytes(path));
+  if (self !== undefined) yield self;
+  yield* queue.knownUnder(pathBytes(path.endsWith(separator) ? path : path + separator));
+}
+
+async function* tee<T>(items: AsyncIterable<T>, see: (item: T) => void): AsyncGenerator<T, void, void> {
+  for await (const item of items) {
+    see(item);
+    yield item;
+  }
+}
