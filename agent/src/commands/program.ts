@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { styledProgram, withExample, withJson, withNotes, withShared } from '@aliquot/shared/cli/help';
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
-import { parseTime } from '@aliquot/shared/cli/time';
+import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
 import { type Command, Option } from 'commander';
 import type { Request } from '../service/protocol.ts';
@@ -94,10 +94,10 @@ export function agentProgram(): Command {
     description: 'Give this PC’s own files back, beside the originals or below a folder.',
     example: 'aliquot-agent restore /data/run1 --at 3d --to /tmp/back --data /var/lib/aliquot-agent',
   })
-    .option('--at <TIME>', 'as of a time: RFC 3339, a date, latest, or an age such as 3d')
+    .option('--at <TIME>', `as of a time: ${timeHelp}`)
     .option('--to <DIR>', 'whole paths below this folder, instead of beside the originals')
     .action((paths: string[], options: Common & { at?: string; to?: string }) => {
-      const atMs = options.at === undefined ? 0 : (parseTime(options.at, systemClock.nowMs(), '--at') ?? 0);
+      const atMs = options.at === undefined ? 0 : (parseTime(options.at, systemClock.nowMs(), '--at', output(options).note) ?? 0);
       const to = options.to === undefined ? {} : { to: resolve(options.to) };
       return perform(options.data, { op: 'restore', paths: paths.map((path) => resolve(path)), atMs, ...to }, output(options));
     });

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatTime, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount, formatLocalTime, printable } from '@aliquot/shared/cli/format';
 import { z } from 'zod';
 import type { AgentEvent } from '../service/protocol.ts';
 
@@ -70,12 +70,12 @@ function troubles(status: Status): string[] {
     lines.push(`Not connected to ${collector} (${status.connection}); it connects by itself.`);
   }
   if (paused !== undefined) {
-    const since = formatTime(Date.parse(paused.since));
+    const since = formatLocalTime(Date.parse(paused.since));
     lines.push(`Paused since ${since}, because ${paused.because}: new results are only at their source until that ends (pauseWhile).`);
   }
   if (pauseTrouble !== undefined) lines.push(`Pausing does not work: ${pauseTrouble}.`);
   if (queue.entries > 0) {
-    const since = queue.oldest === undefined ? '' : `, the oldest since ${formatTime(Date.parse(queue.oldest))}`;
+    const since = queue.oldest === undefined ? '' : `, the oldest since ${formatLocalTime(Date.parse(queue.oldest))}`;
     lines.push(
       `Waiting to be sent: ${formatCount(queue.entries)} ${queue.entries === 1 ? 'version' : 'versions'}, ${formatBytes(queue.bytes)}${since}.`,
     );
@@ -104,8 +104,8 @@ function facts({ agent, vault, collector, connection, lastReceipt, lastScan, sca
   const receipt =
     lastReceipt === null
       ? 'no receipt yet'
-      : `last receipt ${formatTime(Date.parse(lastReceipt.at))} (commit ${lastReceipt.commit}, ${lastReceipt.copies} ${lastReceipt.copies === 1 ? 'copy' : 'copies'})`;
-  const scan = scanning ? 'scanning now' : lastScan === null ? 'no scan yet' : `last scan ${formatTime(Date.parse(lastScan))}`;
+      : `last receipt ${formatLocalTime(Date.parse(lastReceipt.at))} (commit ${lastReceipt.commit}, ${lastReceipt.copies} ${lastReceipt.copies === 1 ? 'copy' : 'copies'})`;
+  const scan = scanning ? 'scanning now' : lastScan === null ? 'no scan yet' : `last scan ${formatLocalTime(Date.parse(lastScan))}`;
   const link = service === 'running' ? `, ${connection}` : '';
   return [`Agent ${agent} of vault ${vault} at ${collector}${link}; ${receipt}${service === 'running' ? `; ${scan}` : ''}.`];
 }

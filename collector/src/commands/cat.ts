@@ -1,10 +1,10 @@
 import { printable } from '@aliquot/shared/cli/format';
-import { parseTime } from '@aliquot/shared/cli/time';
+import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
 import { CommandError } from './command-error.ts';
-import type { CommandContext } from './context.ts';
+import { type CommandContext, outputOf } from './context.ts';
 import { fetchItems } from './fetch-items.ts';
 import { newestOf } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
@@ -28,14 +28,15 @@ export function registerCat(program: Command, context: CommandContext): void {
     )
     .requiredOption('--agent <NAME>', 'whose file')
     .requiredOption('--path <PATH>', "the file's whole path as on its PC")
-    .option('--at <TIME>', 'as it was: RFC 3339, a date, latest, or an age such as 3d', 'latest');
+    .option('--at <TIME>', `as it was: ${timeHelp}`, 'latest');
   withKit(withCollector(cat), 'needed');
   withExample(cat, 'aliquot cat --kit lab.kit --agent hplc-1 --path /data/run1/signal.csv | sha256sum');
   cat.action(async (options: CatOptions) => catCommand(context, options));
 }
 
 async function catCommand(context: CommandContext, options: CatOptions): Promise<void> {
-  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at');
+  const { note } = outputOf(context, {});
+  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', note);
   const open = await openVault(context, options);
   const version = await versionAt(open, options, atMs);
   let failure: Error | undefined;

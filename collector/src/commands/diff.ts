@@ -1,6 +1,6 @@
 import { printable } from '@aliquot/shared/cli/format';
 import { globMatcher } from '@aliquot/shared/cli/glob';
-import { parseTime } from '@aliquot/shared/cli/time';
+import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
 import type { NameRow } from '../rest/messages.ts';
 import { type CommandContext, outputOf } from './context.ts';
@@ -24,7 +24,7 @@ export function registerDiff(program: Command, context: CommandContext): void {
     .command('diff')
     .description('What came (A), changed (M) and went (D) between two times.')
     .requiredOption('--agent <NAME>', 'the agent')
-    .requiredOption('--from <TIME>', 'RFC 3339, a date, latest, or an age such as 3d')
+    .requiredOption('--from <TIME>', timeHelp)
     .requiredOption('--to <TIME>', 'the same')
     .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches');
   withJson(withKit(withCollector(diff), 'for blind vaults'));
@@ -33,7 +33,8 @@ export function registerDiff(program: Command, context: CommandContext): void {
     const output = outputOf(context, options);
     const nowMs = context.clock.nowMs();
     const matches = options.path === undefined ? () => true : globMatcher(options.path);
-    const [fromMs, toMs] = [parseTime(options.from, nowMs, '--from'), parseTime(options.to, nowMs, '--to')];
+    const fromMs = parseTime(options.from, nowMs, '--from', output.note);
+    const toMs = parseTime(options.to, nowMs, '--to', output.note);
     const source = await nameSource(context, options);
     const agent = await source.vault.history(options.agent);
     const changes = differences(source.state(agent, fromMs), source.state(agent, toMs));

@@ -1,6 +1,6 @@
 import { formatTime, printable } from '@aliquot/shared/cli/format';
 import { globMatcher } from '@aliquot/shared/cli/glob';
-import { parseTime } from '@aliquot/shared/cli/time';
+import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
 import type { NameRow } from '../rest/messages.ts';
 import { everyHistory } from './agent-view.ts';
@@ -30,7 +30,7 @@ export function registerList(program: Command, context: CommandContext): void {
     .description('List the files as they were at a time: agent, size, time of the file, version, path.')
     .option('--agent <NAME>', 'one agent; all agents unless given')
     .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches')
-    .option('--at <TIME>', 'RFC 3339, a date, latest, or an age such as 3d', 'latest')
+    .option('--at <TIME>', timeHelp, 'latest')
     .option('--folders', 'list folders too');
   withJson(withKit(withCollector(ls), 'for blind vaults'));
   withNotes(ls, 'The version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.');
@@ -49,7 +49,7 @@ export function registerList(program: Command, context: CommandContext): void {
 
 async function list(context: CommandContext, options: ListOptions): Promise<void> {
   const output = outputOf(context, options);
-  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at');
+  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
   const source = await nameSource(context, options);
   const agents =
@@ -113,5 +113,5 @@ function versionText(row: NameRow): string {
 }
 
 function timeText(ms: number): string {
-  return Math.abs(ms) <= 8.64e15 ? formatTime(ms) : String(ms).padEnd(23);
+  return Math.abs(ms) <= 8.64e15 ? formatTime(ms) : String(ms).padEnd(27);
 }

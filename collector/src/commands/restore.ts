@@ -2,7 +2,7 @@ import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatBytes, pathText, printable } from '@aliquot/shared/cli/format';
 import { globMatcher, isOnePath } from '@aliquot/shared/cli/glob';
 import type { Output } from '@aliquot/shared/cli/output';
-import { parseTime } from '@aliquot/shared/cli/time';
+import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { RestoreError } from '@aliquot/shared/restore/errors';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
@@ -33,7 +33,7 @@ export function registerRestore(program: Command, context: CommandContext): void
     .description('Fetch files, prove and open them with the kit on this machine, and write them below DIR with their whole paths.')
     .requiredOption('--agent <NAME>', 'whose files')
     .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches')
-    .option('--at <TIME>', 'the files as they were: RFC 3339, a date, latest, or an age such as 3d', 'latest')
+    .option('--at <TIME>', `the files as they were: ${timeHelp}`, 'latest')
     .requiredOption('--to <DIR>', 'where to; /data/run1/x becomes DIR/data/run1/x, C:\\Data\\x becomes DIR/C/Data/x')
     .option('--overwrite', 'replace other files of the same name below DIR');
   withJson(withKit(withCollector(restore), 'needed'));
@@ -43,7 +43,7 @@ export function registerRestore(program: Command, context: CommandContext): void
 
 async function restoreCommand(context: CommandContext, options: RestoreOptions): Promise<void> {
   const output = outputOf(context, options);
-  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at');
+  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
   const opener = new OpenPool();
   opener.start();

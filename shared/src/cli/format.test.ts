@@ -32,7 +32,7 @@ describe('figures for people', () => {
   });
 
   it('times are in UTC and say so', () => {
-    expect(formatTime(1_795_291_503_999)).toBe('2026-11-21 20:05:03 UTC');
+    expect(formatTime(1_795_291_503_999)).toBe('2026-11-21 20:05:03.999 UTC');
   });
 
   it('tables line up, numbers to the right, however wide the characters are stored', () => {

@@ -29,9 +29,18 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
 }
 
-/** `2026-11-21 20:15:03 UTC`: for tables; JSON carries `formatInstant`. */
+/** `2026-11-21 20:15:03.123 UTC`: for tables; JSON carries `formatInstant`. `parseTime` reads it back to the millisecond. */
 export function formatTime(ms: number): string {
-  return `${formatInstant(ms).slice(0, 19).replace('T', ' ')} UTC`;
+  return formatInstant(ms).replace('T', ' ').replace('Z', ' UTC');
+}
+
+/** `2026-11-21 21:15:03 +01:00`: for who stands at the PC, by its clock. `parseTime` reads it back as that whole second. */
+export function formatLocalTime(ms: number): string {
+  const minutes = -new Date(ms).getTimezoneOffset();
+  const offset = [Math.abs(minutes) / 60, Math.abs(minutes) % 60].map((part) => String(Math.floor(part)).padStart(2, '0')).join(':');
+  return `${formatInstant(ms + minutes * 60_000)
+    .slice(0, 19)
+    .replace('T', ' ')} ${minutes < 0 ? '-' : '+'}${offset}`;
 }
 
 /** RFC 3339 in UTC to the millisecond. */
