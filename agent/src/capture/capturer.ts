@@ -11,9 +11,11 @@ import { Intake, isFull } from './intake.ts';
 import { type BytePath, pathBytes } from './paths.ts';
 import type { Problem } from './problem.ts';
 import type { Candidate, ReferenceBook } from './references.ts';
+import { resultPath } from './scan.ts';
 import type { Source } from './source.ts';
 import type { SourceStat } from './source-port.ts';
 import { CaptureStopped, throwIfStopped } from './stop.ts';
+import type { Run, UnderWay } from './under-way.ts';
 import type { CaptureJob, CaptureResult } from './window.ts';
 
 /** Something to record: a new state of a path, or that it is gone. */
@@ -23,7 +25,10 @@ export type CaptureTask =
       readonly source: Source;
       readonly item: FoundItem;
       readonly known: KnownFile | undefined;
+      /** `growing`: as it is, for it does not hold still. Only files grow. */
       readonly completion: Completion;
+      /** All of it is read, also where only something was appended. */
+      readonly whole?: boolean;
     }
   | { readonly type: 'gone'; readonly source: Source; readonly path: BytePath; readonly known: KnownFile };
 
@@ -50,6 +55,7 @@ export interface CapturerParts {
   readonly host: CaptureHost;
   readonly queue: Queue;
   readonly references: ReferenceBook;
+  readonly underWay: UnderWay;
   readonly pathKey: Uint8Array;
   readonly clock: Clock;
 }
@@ -63,6 +69,7 @@ export class Capturer {
   readonly #host: CaptureHost;
   readonly #queue: Queue;
   readonly #references: ReferenceBook;
+  readonly #underWay: UnderWay;
   readonly #pathKey: Uint8Array;
   readonly #clock: Clock;
   readonly #onOutcome: (outcome: CaptureOutcome) => void | Promise<void>;
@@ -79,6 +86,7 @@ export class Capturer {
     this.#host = parts.host;
     this.#queue = parts.queue;
     this.#references = parts.references;
+    this.#underWay = parts.underWay;
     this.#pathKey = parts.pathKey;
     this.#clock = parts.clock;
     this.#onOutcome = onOutcome;
@@ -100,6 +108,7 @@ export class Capturer {
   }
 
   async #run(tasks: AsyncIterable<CaptureTask>, signal: AbortSignal | undefined): Promise<void> {
+    const taken = this.#underWay.begin();
     let batch: PutTask[] = [];
     let bytes = 0;
     const running: Promise<void>[] = [];
@@ -109,7 +118,7 @@ export class Capturer {
       const jobs = batch;
       batch = [];
       bytes = 0;
-      const files = this.#files(jobs, signal);
+      const files = this.#files(jobs, taken, signal);
       files.catch(() => undefined); // seen by a later turn, or at the end
       running.push(files);
     };
@@ -120,6 +129,7 @@ export class Capturer {
         else if (task.item.stat.kind !== 'file') await this.#withoutContent(task);
         else {
           batch.push(task);
+          taken.add(resultOf(task));
           bytes += task.item.stat.size;
           if (batch.length >= batchFiles || bytes >= batchBytes) await turn();
         }
@@ -129,17 +139,20 @@ export class Capturer {
     } finally {
       // None is left working when this ends; then the first one's error counts.
       await Promise.allSettled(running);
+      taken.end();
       await Promise.all(running);
     }
   }
 
-  async #files(tasks: readonly PutTask[], signal: AbortSignal | undefined): Promise<void> {
+  async #files(tasks: readonly PutTask[], taken: Run, signal: AbortSignal | undefined): Promise<void> {
     if (tasks.length === 0) return;
     const admitted = await this.#references.admit(tasks.map(candidate));
     const jobs: CaptureJob[] = [];
     const ended = async (result: CaptureResult, capture: Capture | undefined): Promise<void> => {
       const task = tasks[result.job];
-      if (task !== undefined) await this.#ended(task, result, capture);
+      if (task === undefined) return;
+      await this.#ended(task, result, capture);
+      taken.done(resultOf(task));
     };
     const read = async (bytes: number): Promise<void> => {
       this.readBytes += bytes;
@@ -150,8 +163,12 @@ export class Capturer {
     const guard = this.#queue.capture();
     try {
       for (const [job, task] of tasks.entries()) {
-        if (admitted[job] === true) jobs.push({ job, path: task.item.path, ...(await this.#growth(task)) });
-        else await this.#full(task, task.item.stat);
+        if (admitted[job] === true)
+          jobs.push({ job, path: task.item.path, growing: task.completion === 'growing', ...(await this.#growth(task)) });
+        else {
+          await this.#full(task, task.item.stat);
+          taken.done(resultOf(task));
+        }
       }
       if (jobs.length > 0) await this.#host.capture(jobs, intake);
     } finally {
@@ -166,11 +183,14 @@ export class Capturer {
   }
 
   /** What is known of a large file that may have grown, or that was captured while it did. */
-  async #growth({ known, item }: PutTask): Promise<Pick<CaptureJob, 'growth'>> {
+  async #growth({ known, item, completion, whole }: PutTask): Promise<Pick<CaptureJob, 'growth'>> {
     if (known?.kind !== 'file' || known.size < leastGrowingBytes) return {};
     const state = await this.#queue.growthOf(known.path);
     const growth = state === undefined ? undefined : growthFor(known, item.stat, state, this.#clock.nowMs());
-    return growth === undefined ? {} : { growth };
+    if (growth === undefined) return {};
+    // What does not hold still has no whole that an earlier part could be compared with.
+    if (completion === 'growing') return growth.whole ? {} : { growth };
+    return { growth: whole === true ? { ...growth, whole } : growth };
   }
 
   async #ended(task: PutTask, result: CaptureResult, capture: Capture | undefined): Promise<void> {
@@ -197,7 +217,7 @@ export class Capturer {
     }
     const draft: EntryDraft = {
       ...this.#draft(task, known),
-      ...(isWhole ? {} : { completion: 'growing' as const }),
+      completion: isWhole ? (task.completion === 'growing' ? 'assumed' : task.completion) : 'growing',
       size: stat.size,
       content: result.content,
       read: { sha256: result.sha256, keys: result.keys },
@@ -288,6 +308,10 @@ export class Capturer {
       },
     };
   }
+}
+
+function resultOf({ item }: PutTask): BytePath {
+  return resultPath(item.path, item.resultPathLength);
 }
 
 function candidate({ item, known, source }: PutTask): Candidate {

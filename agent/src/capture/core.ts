@@ -66,6 +66,8 @@ interface Attempt {
   readonly tracker: GrowthTracker;
   /** Where the reading begins. */
   readonly from: number;
+  /** Only the bytes that were there at the beginning are read. */
+  readonly isGrowing: boolean;
   aborted: boolean;
 }
 
@@ -174,7 +176,8 @@ export class CaptureCore {
     let attempt: Attempt | undefined;
     try {
       const before = this.#port.fstat(descriptor);
-      const rest = restMs(before, startedMs);
+      const isGrowing = job.growing === true && before.size > 0;
+      const rest = isGrowing ? 0 : restMs(before, startedMs);
       if (rest > 0) {
         // It changed within this tick: another change during the read could leave the same stamps. After a tick without one it cannot.
         await this.#pause(rest);
@@ -182,14 +185,15 @@ export class CaptureCore {
         if (!sameState(before, this.#port.fstat(descriptor))) return 'changed';
       }
       if (before.kind !== 'file') return { type: 'vanished', job: job.job };
-      attempt = this.#begin(job, descriptor, before.size);
+      attempt = this.#begin(job, descriptor, before.size, isGrowing);
       const read = await this.#read(descriptor, attempt, before.size);
       if (read === 'refused') {
         this.#abort(attempt);
         return { type: 'refused', job: job.job, stat: before };
       }
       const after = this.#port.fstat(descriptor);
-      if (read === 'incomplete' || !sameState(before, after)) {
+      const holds = isGrowing ? after.size >= before.size : sameState(before, after);
+      if (read === 'incomplete' || !holds) {
         this.#abort(attempt);
         return 'changed';
       }
@@ -205,7 +209,7 @@ export class CaptureCore {
   }
 
   /** Begins where the last version of a file that only grew had its last cut; else, or when it is not what it was there, at the beginning. */
-  #begin(job: CaptureJob, descriptor: number, size: number): Attempt {
+  #begin(job: CaptureJob, descriptor: number, size: number, isGrowing: boolean): Attempt {
     const { vault, cacheSecret } = this.#keys;
     const { growth } = job;
     let resumed: OpenedGrowth | undefined;
@@ -218,10 +222,11 @@ export class CaptureCore {
     return {
       number: this.#attempts,
       job,
-      hash: resumed === undefined ? createHash('sha256') : undefined,
+      hash: resumed === undefined && !isGrowing ? createHash('sha256') : undefined,
       chunker: new Chunker(this.#room.table, vault.parameters),
       tracker: new GrowthTracker(vault, resumed, compare),
       from: resumed?.head.boundary ?? 0,
+      isGrowing,
       aborted: false,
     };
   }
@@ -250,7 +255,9 @@ export class CaptureCore {
       }
       const window = this.#window;
       const offset = window.used;
-      const room = window.buffer.length - offset;
+      const left = attempt.isGrowing ? size - total : Number.POSITIVE_INFINITY;
+      if (left === 0) break;
+      const room = Math.min(window.buffer.length - offset, left);
       const count =
         attempt.from === 0
           ? this.#port.read(descriptor, window.buffer, offset, room)

@@ -37,9 +37,9 @@ export function isUnproved({ kind, size, contentTag }: Pick<KnownFile, 'kind' | 
   return kind === 'file' && size > 0 && contentTag.every((byte) => byte === 0);
 }
 
-/** Whether such a file has rested long enough to be read whole, with the stamps that it was captured with. */
-export function isRested({ mtimeNs, capturedAtMs }: Pick<KnownFile, 'mtimeNs' | 'capturedAtMs'>, nowMs: number): boolean {
-  return nowMs - Math.min(capturedAtMs, Number(mtimeNs / 1_000_000n)) >= growthRestsMs;
+/** Whether such a file has rested long enough to be read whole, with the stamps that it was captured with. A small one costs nothing. */
+export function isRested({ size, mtimeNs, capturedAtMs }: Pick<KnownFile, 'size' | 'mtimeNs' | 'capturedAtMs'>, nowMs: number): boolean {
+  return size < leastGrowingBytes || nowMs - Math.min(capturedAtMs, Number(mtimeNs / 1_000_000n)) >= growthRestsMs;
 }
 
 /**

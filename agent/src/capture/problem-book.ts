@@ -37,7 +37,8 @@ export class ProblemBook {
     return new ProblemBook(queue, clock, known);
   }
 
-  async set(path: BytePath, problem: Problem): Promise<void> {
+  /** Names a problem; the clock says since when, unless that is known better. */
+  async set(path: BytePath, problem: Problem, sinceMs = this.#clock.nowMs()): Promise<void> {
     for (const sweep of this.#sweeps) {
       sweep.stale.delete(path);
       if (problem.code === 'unlistable' || problem.code === 'root-missing' || problem.code === 'root-empty') sweep.shadows.push(path);
@@ -45,13 +46,22 @@ export class ProblemBook {
     const before = this.#known.get(path);
     if (before?.code === problem.code && before.message === problem.message) return;
     this.#known.set(path, problem);
-    await this.#queue.setProblem(pathBytes(path), { ...problem, sinceMs: claimedMs(this.#clock.nowMs()) });
+    await this.#queue.setProblem(pathBytes(path), { ...problem, sinceMs: claimedMs(sinceMs) });
+  }
+
+  /** A version of the path was captured: the queue forgets its problem with that. */
+  captured(path: BytePath): void {
+    this.#known.delete(path);
   }
 
   /** Ends the problem of a path; with `code`, only one of that kind. */
   async clear(path: BytePath, code?: Problem['code']): Promise<void> {
     if (code !== undefined && this.#known.get(path)?.code !== code) return;
     if (this.#known.delete(path)) await this.#queue.setProblem(pathBytes(path), undefined);
+  }
+
+  codeOf(path: BytePath): Problem['code'] | undefined {
+    return this.#known.get(path)?.code;
   }
 
   get size(): number {

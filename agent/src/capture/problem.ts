@@ -10,6 +10,7 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `root-missing`: a watched folder is not there (an unplugged drive?)
  * - `root-empty`: a watched folder is another one than before, and empty (an unmounted drive?)
  * - `vanished`: it was named for capture and is not there
+ * - `unsettled`: it has not come to rest for longer than `maxUnsettledSeconds`; it is captured as it is, again and again
  * - `paused`: a watched folder of which nothing new has been captured for long, because the configuration's `pauseWhile` holds
  * - `configuration`: agent.yaml has mistakes; what it said before is in force
  * - `queue-full`: it is complete, and the queue has no room for it; kept as a reference, not as a problem of the queue
@@ -22,6 +23,7 @@ export type ProblemCode =
   | 'root-missing'
   | 'root-empty'
   | 'vanished'
+  | 'unsettled'
   | 'paused'
   | 'configuration'
   | 'queue-full';
@@ -62,6 +64,15 @@ export function specialProblem(): Problem {
 /** The problem of a file that did not hold still. */
 export function changingProblem(attempts: number): Problem {
   return { code: 'changing', message: `changed while it was read, ${attempts} times; it is tried again at the next scan` };
+}
+
+/** The problem of a result that never comes to rest. Since when stands beside it. */
+export function unsettledProblem(): Problem {
+  return {
+    code: 'unsettled',
+    message:
+      'is still being written; it is captured as it is from time to time, and whole when it rests; if it never will, exclude it in agent.yaml',
+  };
 }
 
 /** The problem of a watched folder while a pause lasts for long. */

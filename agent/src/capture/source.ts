@@ -1,5 +1,6 @@
 import type { SourceId } from '@aliquot/proto';
 import { sourceIdFor } from '@aliquot/shared/keys/derive';
+import type { Patience } from '../watch/patience.ts';
 import type { CompletionProof } from '../watch/proof.ts';
 import { type BytePath, pathBytes } from './paths.ts';
 import type { WalkRules } from './rules.ts';
@@ -13,6 +14,8 @@ export interface Source {
   readonly rules: WalkRules;
   /** When a result counts as complete; undefined: at once (a person asked for it now). */
   readonly proof: CompletionProof | undefined;
+  /** What happens to what never comes to rest; undefined: nothing, for nothing waits. */
+  readonly patience?: Patience;
 }
 
 /** The class of files for which nobody chose one. */

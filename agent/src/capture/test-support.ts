@@ -16,6 +16,7 @@ import { scanBatches } from './scan.ts';
 import { type Source, sourceOf } from './source.ts';
 import { nodeSource, type SourcePort } from './source-port.ts';
 import { unlessStopped } from './stop.ts';
+import { UnderWay } from './under-way.ts';
 
 export const pathKey = new Uint8Array(32).fill(7);
 
@@ -27,6 +28,7 @@ export interface Bench {
   readonly queue: DurableQueue;
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
+  readonly underWay: UnderWay;
   readonly source: Source;
   readonly clock: Clock & { ms: number };
   /** How long captures waited for stamps to come of age; the clock goes on meanwhile, unless it was stopped. */
@@ -60,6 +62,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
   const queue = await openQueue(own, { clock, ...(budget === undefined ? {} : { budget }) });
   const problems = await ProblemBook.load(queue, clock);
   const references = new ReferenceBook(queue, clock);
+  const underWay = new UnderWay();
   const source = sourceOf(pathKey, {
     root,
     class: 'default',
@@ -79,6 +82,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
     queue,
     problems,
     references,
+    underWay,
     pauses,
     clockStands: false,
     source,
@@ -92,7 +96,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
       const told: string[] = [];
       let same = 0;
       const name = (path: BytePath) => path.slice(root.length + 1) || '.';
-      const capturer = new Capturer({ host: bench.host, queue, references, pathKey, clock }, async (outcome) => {
+      const capturer = new Capturer({ host: bench.host, queue, references, underWay, pathKey, clock }, async (outcome) => {
         outcomes.push(outcome);
         const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
         const verb =

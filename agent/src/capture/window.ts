@@ -8,6 +8,8 @@ import type { SourceStat } from './source-port.ts';
 export interface CaptureJob {
   readonly job: number;
   readonly path: BytePath;
+  /** It does not hold still: what was there when the read began is captured, without a hash, whatever happens meanwhile. */
+  readonly growing?: boolean;
   /** What is known of the file's last version, when it may have grown. */
   readonly growth?: {
     readonly state: Uint8Array;
@@ -22,11 +24,11 @@ export type CaptureResult =
       readonly type: 'captured';
       readonly job: number;
       readonly attempt: number;
-      /** The state of the open file, equal before and after the read. */
+      /** The state of the open file before the read, and after it unless the file is growing. */
       readonly stat: SourceStat;
       /** When the read began. */
       readonly startedMs: number;
-      /** Empty when only what was appended was read. */
+      /** Empty when only what was appended was read, or what does not hold still. */
       readonly sha256: Uint8Array;
       /** How this version can be continued: `Capture.keepGrowth`. */
       readonly growth: Uint8Array | undefined;

@@ -8,6 +8,7 @@ import { ProblemBook } from '../capture/problem-book.ts';
 import { recoverFrom } from '../capture/recover.ts';
 import { ReferenceBook } from '../capture/references.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
+import { UnderWay } from '../capture/under-way.ts';
 import { WorkerHost } from '../capture/worker-host.ts';
 import { courteousHost } from '../courtesy/courteous-host.ts';
 import type { Courtesy } from '../courtesy/courtesy.ts';
@@ -17,6 +18,7 @@ import { loadIdentity } from '../identity/identity-file.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Uplink } from '../uplink/uplink.ts';
+import { patienceOf } from '../watch/patience.ts';
 import { quietTime } from '../watch/proof.ts';
 import type { AgentConfig } from './config.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
@@ -33,6 +35,7 @@ export interface Agent {
   readonly host: CaptureHost;
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
+  readonly underWay: UnderWay;
   /** When work may be done; `host` and `uplink` ask it by themselves. */
   readonly courtesy: Courtesy;
   /** The configured sources; none without a configuration. */
@@ -120,6 +123,7 @@ async function openWith(
       host,
       problems,
       references: new ReferenceBook(queue, clock),
+      underWay: new UnderWay(),
       courtesy,
       sources: config === undefined ? [] : sourcesOf(config, identity.pathKey, ownFolders),
       port,
@@ -150,6 +154,7 @@ function sourcesOf(config: AgentConfig, pathKey: Uint8Array, ownFolders: readonl
       class: source.class,
       rules: { exclude: source.exclude, folderResults: source.folderResults, leaveOut: [...ownFolders, ...inner] },
       proof: quietTime(source.quietPeriodSeconds),
+      patience: patienceOf(source.quietPeriodSeconds, source.maxUnsettledSeconds),
     });
   });
 }

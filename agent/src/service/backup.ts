@@ -178,7 +178,7 @@ async function captureAll(
   emit: Emit,
   signal: AbortSignal,
 ): Promise<number> {
-  const { host, queue, problems, references, identity, clock } = agent;
+  const { host, queue, problems, references, underWay, identity, clock } = agent;
   const startedMs = clock.nowMs();
   let toldMs = Number.NEGATIVE_INFINITY;
   const progress = async (bytes: number): Promise<void> => {
@@ -198,7 +198,7 @@ async function captureAll(
     }
     await progress(0);
   };
-  const capturer = new Capturer({ host, queue, references, pathKey: identity.pathKey, clock }, onOutcome, progress);
+  const capturer = new Capturer({ host, queue, references, underWay, pathKey: identity.pathKey, clock }, onOutcome, progress);
   for (const { source, at } of roots) {
     const sweep = problems.sweep(at);
     const on = {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { defaultFolderResults } from '../capture/rules.ts';
 import { defaultClass } from '../capture/source.ts';
 import { courtesyKeys, courtesySchema } from '../courtesy/settings.ts';
+import { defaultMaxUnsettledSeconds } from '../watch/patience.ts';
 import { isCronExpression } from '../watch/scan-schedule.ts';
 import { type Mistake, parseConfigText } from './config-text.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
@@ -77,6 +78,8 @@ const source = z.strictObject(
     class: className.default(defaultClass),
     /** A result counts as finished when nothing about it changed for this long. */
     quietPeriodSeconds: seconds(0, 86_400).default(10),
+    /** A result that has not come to rest for this long is named a problem. It is captured as it is from ten quiet periods on. */
+    maxUnsettledSeconds: seconds(1, 7 * 86_400).default(defaultMaxUnsettledSeconds),
     exclude: z.array(glob, { error: 'must be a list of globs' }).default([]),
     /** Names of folders that are one result each. */
     folderResults: z.array(glob, { error: 'must be a list of globs' }).default([...defaultFolderResults]),

@@ -46,6 +46,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     uplink,
     problems,
     references: bench.references,
+    underWay: bench.underWay,
     courtesy: systemCourtesy(undefined, clock),
     clock,
     random: systemRandom,

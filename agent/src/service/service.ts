@@ -68,10 +68,19 @@ export class Service {
 
   private constructor(parts: ServiceParts) {
     const { agent, events, scanIntervalSeconds } = parts;
-    const { host, queue, problems, references, identity, clock } = agent;
+    const { host, queue, problems, references, underWay, identity, clock } = agent;
     this.#parts = parts;
     // Windows writes the stamps of open files late, so there only the agent's own looks count.
-    const shared = { host, queue, problems, references, pathKey: identity.pathKey, clock, trustStamps: process.platform !== 'win32' };
+    const shared = {
+      host,
+      queue,
+      problems,
+      references,
+      underWay,
+      pathKey: identity.pathKey,
+      clock,
+      trustStamps: process.platform !== 'win32',
+    };
     this.#watches = agent.sources.map((source) => new SourceWatch(source, shared));
     this.#loop = new WatchLoop({
       watches: this.#watches,

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Completion } from '@aliquot/proto';
 import type { CaptureTask } from '../capture/capturer.ts';
 import type { Change, FoundItem } from '../capture/compare.ts';
+import { isUnproved } from '../capture/growth.ts';
 import { type BytePath, separator } from '../capture/paths.ts';
 import type { Problem } from '../capture/problem.ts';
 import { resultPath } from '../capture/scan.ts';
@@ -18,10 +19,16 @@ export interface GateParts {
   readonly onSame: (item: FoundItem) => void;
   /** Something that was seen and must wait: its problem, if it has one, stays. */
   readonly onWaiting: (path: BytePath) => void;
+  /** A result that waits for longer than it should, and since when. */
+  readonly onUnsettled: (path: BytePath, sinceMs: number) => void;
+  /** A folder result that is captured at the end of this look, not yet by its members; then (with false) by all of them. */
+  readonly onReady: (folder: BytePath, isReady: boolean) => void;
   readonly onProblem: (path: BytePath, problem: Problem) => Promise<void>;
   /** Looks at one folder result again, to capture what is in it. */
   readonly rescan: (folder: BytePath) => AsyncIterable<Change>;
 }
+
+type Seen = Extract<Change, { type: 'put' | 'same' }>;
 
 interface FolderUnit {
   readonly hash: Hash;
@@ -32,31 +39,57 @@ interface FolderUnit {
 
 const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
 
+/** How a result is captured: `whole`, for it was captured as it was before, and now rests. */
+interface Go {
+  readonly completion: Completion;
+  readonly whole: boolean;
+}
+
 /**
  * Lets through what has settled. A folder result counts as one: nothing of it is captured until no member has changed for the
- * quiet time, and then all of it is. So a restore never sees half an acquisition.
+ * quiet time, and then all of it is. So a restore never sees half an acquisition without being told.
+ *
+ * What never settles goes through as it is, from time to time, marked growing; only what is gone waits for rest in any case.
  */
 export async function* settled(changes: AsyncIterable<Change>, parts: GateParts): AsyncGenerator<CaptureTask, void, void> {
   const { source, settler } = parts;
   const startedMs = parts.nowMs();
   const open = new Map<BytePath, FolderUnit>();
-  const ready: { folder: BytePath; completion: Completion }[] = [];
+  const ready: { folder: BytePath; go: Go }[] = [];
 
   const stampOf = (ctimeMs: number): number | undefined => (parts.trustStamps ? ctimeMs : undefined);
-  const judge = (path: BytePath, fingerprint: string, newestMs: number | undefined): Completion | undefined => {
-    const verdict = settler.observe(path, fingerprint, newestMs, parts.nowMs());
-    if (verdict.state === 'complete') return verdict.completion;
+  const judge = (path: BytePath, fingerprint: string, newestMs: number | undefined): Go | undefined => {
+    const whole = settler.isGrowing(path);
+    const now = parts.nowMs();
+    const verdict = settler.observe(path, fingerprint, newestMs, now);
+    if (verdict.state === 'complete') return { completion: verdict.completion, whole };
     parts.onWaiting(path);
-    return undefined;
+    const sinceMs = settler.unsettledSinceMs(path, now);
+    // The time of a plain folder is no result: what is in it is.
+    if (sinceMs !== undefined && !fingerprint.startsWith('directory ')) parts.onUnsettled(path, sinceMs);
+    return verdict.state === 'growing' && fingerprint !== 'gone' ? { completion: 'growing', whole: false } : undefined;
   };
   const close = (folder: BytePath, unit: FolderUnit): void => {
     open.delete(folder);
-    if (!unit.changed) {
+    if (!unit.changed && !settler.isGrowing(folder)) {
       settler.forget(folder, startedMs);
       return;
     }
-    const completion = unit.found ? judge(folder, unit.hash.digest('hex'), stampOf(unit.newestMs)) : judge(folder, 'gone', undefined);
-    if (completion !== undefined) ready.push({ folder, completion });
+    const go = unit.found ? judge(folder, unit.hash.digest('hex'), stampOf(unit.newestMs)) : judge(folder, 'gone', undefined);
+    if (go === undefined) return;
+    ready.push({ folder, go });
+    parts.onReady(folder, true);
+  };
+  /** Of a folder that grows, what has not changed for long is at rest by itself. */
+  const completionOf = ({ completion }: Go, item: FoundItem): Completion => {
+    if (completion !== 'growing') return completion;
+    if (item.stat.kind !== 'file') return 'assumed';
+    const now = parts.nowMs();
+    const verdict = source.proof?.judge({ fingerprint: '', sameSinceMs: now, newestChangeMs: stampOf(ctimeMs(item)) }, now);
+    return verdict?.state === 'complete' ? verdict.completion : 'growing';
+  };
+  const put = (go: Go, { item, known }: Seen): CaptureTask => {
+    return { type: 'put', source, item, known, completion: completionOf(go, item), whole: go.whole };
   };
   const unitOf = (folder: BytePath): FolderUnit => {
     let unit = open.get(folder);
@@ -88,23 +121,25 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
         unit.hash.update(`${path}\0${stat.kind} ${stat.size} ${stat.mtimeNs}\n`, 'latin1');
         if (change.type === 'put') parts.onWaiting(path);
       }
-    } else if (change.type === 'same') settler.forget(path, startedMs);
+    } else if (change.type === 'same' && !(settler.isGrowing(path) && isUnproved(change.known))) settler.forget(path, startedMs);
     else if (change.type === 'gone') {
-      const completion = judge(path, 'gone', undefined);
-      if (completion !== undefined) yield { type: 'gone', source, path, known: change.known };
+      const go = judge(path, 'gone', undefined);
+      if (go !== undefined) yield { type: 'gone', source, path, known: change.known };
     } else {
-      const { item, known } = change;
-      const completion = judge(path, `${item.stat.kind} ${item.stat.size} ${item.stat.mtimeNs}`, stampOf(ctimeMs(item)));
-      if (completion !== undefined) yield { type: 'put', source, item, known, completion };
+      const { stat } = change.item;
+      const go = judge(path, `${stat.kind} ${stat.size} ${stat.mtimeNs}`, stampOf(ctimeMs(change.item)));
+      if (go !== undefined) yield put(go, change);
     }
   }
   for (const [folder, unit] of open) close(folder, unit);
-  for (const { folder, completion } of ready) {
+  for (const { folder, go } of ready) {
     for await (const change of parts.rescan(folder)) {
-      if (change.type === 'put') yield { type: 'put', source, item: change.item, known: change.known, completion };
-      else if (change.type === 'gone') yield { type: 'gone', source, path: change.path, known: change.known };
-      else if (change.type === 'problem') await parts.onProblem(change.path, change.problem);
+      if (change.type === 'problem') await parts.onProblem(change.path, change.problem);
+      else if (change.type === 'gone') {
+        if (go.completion !== 'growing') yield { type: 'gone', source, path: change.path, known: change.known };
+      } else if (change.type === 'put' || (go.whole && isUnproved(change.known))) yield put(go, change);
     }
+    parts.onReady(folder, false);
   }
 }
 

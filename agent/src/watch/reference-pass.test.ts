@@ -38,7 +38,7 @@ async function waits(name: string): Promise<void> {
 
 /** One pass; `look` answers in place of the disk where it says something. */
 async function pass(source: Source = bench.source, look: (path: BytePath) => string | undefined = () => undefined) {
-  const { queue, references, clock } = bench;
+  const { queue, references, underWay, clock } = bench;
   const host: CaptureHost = {
     parallel: 1,
     walk: (request) => bench.host.walk(request),
@@ -46,7 +46,18 @@ async function pass(source: Source = bench.source, look: (path: BytePath) => str
     capture: (jobs, exchange) => bench.host.capture(jobs, exchange),
     close: async () => undefined,
   };
-  const parts = { host, queue, references, pathKey, clock, sourceOf: () => source, where: () => true, all: true, onChanged: undefined };
+  const parts = {
+    host,
+    queue,
+    references,
+    underWay,
+    pathKey,
+    clock,
+    sourceOf: () => source,
+    where: () => true,
+    all: true,
+    onChanged: undefined,
+  };
   const tally = await captureReferences(parts, new AbortController().signal);
   await queue.sync();
   const waiting: (string | undefined)[] = [];

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { endlessPatience, patienceOf } from './patience.ts';
 import { quietTime } from './proof.ts';
 import { Settler } from './settle.ts';
 
-const newSettler = (capacity?: number) => new Settler(quietTime(10), capacity);
+const newSettler = (capacity?: number) => new Settler(quietTime(10), endlessPatience, capacity);
 
 test('a result settles when nothing changed for the quiet time, counted from the first look', () => {
   const settler = newSettler();
@@ -104,4 +105,56 @@ test('whatever the order of looks and touches, nothing settles within the quiet 
       }
     }),
   );
+});
+
+/** The instants, in seconds, at which a result that changes at every look is captured as it is. */
+function growthInstants(settler: Settler, untilSeconds: number): number[] {
+  const instants: number[] = [];
+  for (let second = 0; second <= untilSeconds; second += 1) {
+    settler.touch('f', second * 1000);
+    if (settler.due(second * 1000).length === 0) continue;
+    if (settler.observe('f', `v${second}`, undefined, second * 1000).state === 'growing') instants.push(second);
+  }
+  return instants;
+}
+
+test('what never rests is due to be captured as it is after ten quiet periods, and then at doubling intervals, once an hour at last', () => {
+  const settler = new Settler(quietTime(10), patienceOf(10, 3600));
+  expect(growthInstants(settler, 14_000)).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 10_000, 13_600]);
+  expect(settler.isGrowing('f')).toBe(true);
+});
+
+test('a limit that is shorter than ten quiet periods bounds them', () => {
+  expect(growthInstants(new Settler(quietTime(10), patienceOf(10, 30)), 130)).toEqual([30, 60, 120]);
+});
+
+test('P6: since when it has not rested is told from the limit on, whatever was captured meanwhile, and ends with its rest', () => {
+  const settler = new Settler(quietTime(10), patienceOf(10, 300));
+  for (let second = 5; second < 310; second += 5) settler.observe('f', `v${second}`, undefined, second * 1000);
+  expect(settler.unsettledSinceMs('f', 304_999)).toBeUndefined();
+  expect(settler.unsettledSinceMs('f', 305_000)).toBe(5_000);
+  expect(settler.observe('f', 'v305', undefined, 315_000).state).toBe('complete');
+  expect(settler.unsettledSinceMs('f', 315_000)).toBeUndefined();
+  expect(settler.isGrowing('f')).toBe(false);
+  settler.touch('f', 400_000);
+  expect(settler.unsettledSinceMs('f', 500_000)).toBeUndefined();
+});
+
+test('a clock that is set back begins to wait anew, and forgets no capture that is due', () => {
+  const settler = new Settler(quietTime(10), patienceOf(10, 60));
+  settler.observe('f', 'v1', undefined, 1_000_000);
+  expect(settler.observe('f', 'v2', undefined, 5_000)).toMatchObject({ state: 'waiting' });
+  expect(settler.unsettledSinceMs('f', 64_999)).toBeUndefined();
+  expect(settler.observe('f', 'v3', undefined, 65_000).state).toBe('growing');
+});
+
+test('P6: what waits beyond the capacity is counted, by a scan each once', () => {
+  const settler = newSettler(2);
+  for (const path of ['a', 'b', 'c', 'c', 'c']) settler.touch(path, 0);
+  expect(settler.beyond).toBe(1);
+  settler.scanBegins();
+  for (const path of ['a', 'b', 'c', 'd', 'e']) settler.observe(path, 'v', undefined, 1_000);
+  expect(settler.beyond).toBe(3);
+  settler.scanBegins();
+  expect(settler.beyond).toBe(0);
 });

@@ -1,10 +1,21 @@
 import type { BytePath } from '../capture/paths.ts';
+import { endlessPatience, nextCaptureMs, type Patience } from './patience.ts';
 import type { CompletionProof, Verdict } from './proof.ts';
 
+/** What is not at rest, and due to be captured as it is. */
+export type Judgement = Verdict | { readonly state: 'growing' };
+
 interface Waiting {
-  fingerprint: string | undefined;
-  sinceMs: number;
-  untilMs: number;
+  readonly fingerprint: string | undefined;
+  /** Since when nothing about it has changed. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  /** Since when it has been waited for, whatever changed meanwhile. */
+  readonly firstMs: number;
+  /** When it is captured as it is. */
+  readonly captureAtMs: number;
+  /** It has been captured as it was, at least once. */
+  readonly isCaptured: boolean;
 }
 
 /** An event may arrive a little before the stamp of the change that it tells of. */
@@ -19,12 +30,20 @@ const defaultCapacity = 50_000;
 export class Settler {
   readonly #waiting = new Map<BytePath, Waiting>();
   readonly #proof: CompletionProof;
+  readonly #patience: Patience;
   readonly #capacity: number;
   #rescanAtMs: number | undefined;
+  #beyond = 0;
 
-  constructor(proof: CompletionProof, capacity = defaultCapacity) {
+  constructor(proof: CompletionProof, patience: Patience = endlessPatience, capacity = defaultCapacity) {
     this.#proof = proof;
+    this.#patience = patience;
     this.#capacity = capacity;
+  }
+
+  /** A scan of everything begins: it counts anew what is beyond the capacity. */
+  scanBegins(): void {
+    this.#beyond = 0;
   }
 
   /** An event said that something about this result changed just now. */
@@ -32,8 +51,11 @@ export class Settler {
     this.#judge(path, undefined, undefined, nowMs);
   }
 
-  /** The result was looked at. `complete` means: capture it now; it is forgotten here. */
-  observe(path: BytePath, fingerprint: string, newestChangeMs: number | undefined, nowMs: number): Verdict {
+  /**
+   * The result was looked at. `complete` means: capture it now; it is forgotten here. `growing`: capture it as it is; it goes on
+   * waiting for its rest.
+   */
+  observe(path: BytePath, fingerprint: string, newestChangeMs: number | undefined, nowMs: number): Judgement {
     return this.#judge(path, fingerprint, newestChangeMs, nowMs);
   }
 
@@ -47,6 +69,17 @@ export class Settler {
   looked(path: BytePath, nowMs: number): void {
     const waiting = this.#waiting.get(path);
     if (waiting !== undefined && waiting.untilMs <= nowMs) this.#waiting.delete(path);
+  }
+
+  /** Whether it was captured as it was, and has not come to rest since: it is still to be captured whole. */
+  isGrowing(path: BytePath): boolean {
+    return this.#waiting.get(path)?.isCaptured === true;
+  }
+
+  /** Since when a result has been waited for, if that is longer than it should take. */
+  unsettledSinceMs(path: BytePath, nowMs: number): number | undefined {
+    const firstMs = this.#waiting.get(path)?.firstMs;
+    return firstMs !== undefined && nowMs - firstMs >= this.#patience.nameAfterMs ? firstMs : undefined;
   }
 
   /** Results to look at now. */
@@ -79,10 +112,16 @@ export class Settler {
     return this.#waiting.size;
   }
 
-  #judge(path: BytePath, fingerprint: string | undefined, newestChangeMs: number | undefined, nowMs: number): Verdict {
-    const before = this.#waiting.get(path);
+  /** Results that wait beyond the capacity: what the last scan met, at least one while a scan for them is due. */
+  get beyond(): number {
+    return this.#beyond;
+  }
+
+  #judge(path: BytePath, fingerprint: string | undefined, newestChangeMs: number | undefined, nowMs: number): Judgement {
+    const known = this.#waiting.get(path);
     // A clock that was set back would otherwise make a result wait until it has caught up.
-    const continues = before !== undefined && before.sinceMs <= nowMs && fingerprint !== undefined;
+    const before = known !== undefined && known.sinceMs <= nowMs ? known : undefined;
+    const continues = before !== undefined && fingerprint !== undefined;
     // After an event there is nothing to compare with yet: only a stamp from before it shows that nothing followed unseen.
     const same =
       continues &&
@@ -95,12 +134,20 @@ export class Settler {
       this.#waiting.delete(path);
       return verdict;
     }
-    const untilMs = verdict.state === 'waiting' ? verdict.untilMs : nowMs;
-    if (before === undefined && this.#waiting.size >= this.#capacity) {
-      this.#rescanAtMs = Math.min(this.#rescanAtMs ?? Number.POSITIVE_INFINITY, untilMs);
-      return { state: 'waiting', untilMs };
+    const restsAtMs = verdict.state === 'waiting' ? verdict.untilMs : nowMs;
+    if (known === undefined && this.#waiting.size >= this.#capacity) {
+      this.#rescanAtMs = Math.min(this.#rescanAtMs ?? Number.POSITIVE_INFINITY, restsAtMs);
+      // An event may name one many times; a scan meets each once.
+      this.#beyond = fingerprint === undefined ? Math.max(this.#beyond, 1) : this.#beyond + 1;
+      return { state: 'waiting', untilMs: restsAtMs };
     }
-    this.#waiting.set(path, { fingerprint, sinceMs, untilMs });
-    return { state: 'waiting', untilMs };
+    const firstMs = before?.firstMs ?? nowMs;
+    let captureAtMs = before?.captureAtMs ?? nowMs + this.#patience.captureAfterMs;
+    const isDue = fingerprint !== undefined && nowMs >= captureAtMs;
+    if (isDue) captureAtMs = nextCaptureMs(this.#patience, firstMs, nowMs);
+    const isCaptured = isDue || before?.isCaptured === true;
+    const untilMs = Math.min(restsAtMs, captureAtMs);
+    this.#waiting.set(path, { fingerprint, sinceMs, untilMs, firstMs, captureAtMs, isCaptured });
+    return isDue ? { state: 'growing' } : { state: 'waiting', untilMs };
   }
 }

@@ -12,11 +12,11 @@ const never = new AbortController().signal;
 
 beforeEach(async () => {
   bench = await openBench();
-  const { host, queue, problems, references, clock } = bench;
+  const { host, queue, problems, references, underWay, clock } = bench;
   // Stamps are of the real clock; the bench's is its own, so only looks count.
   watch = new SourceWatch(
     { ...bench.source, proof: quietTime(10) },
-    { host, queue, problems, references, pathKey, clock, trustStamps: false },
+    { host, queue, problems, references, underWay, pathKey, clock, trustStamps: false },
   );
 });
 afterEach(() => bench.close());

@@ -1,13 +1,15 @@
 import type { Clock } from '@aliquot/shared/ports';
-import { Capturer } from '../capture/capturer.ts';
+import { Capturer, type CaptureTask } from '../capture/capturer.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, isWithin } from '../capture/paths.ts';
+import { unsettledProblem } from '../capture/problem.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
 import type { ReferenceBook } from '../capture/references.ts';
 import { type CompiledRules, compileRules, excludedFrom } from '../capture/rules.ts';
-import { scan } from '../capture/scan.ts';
+import { resultPath, scan } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
 import { unlessStopped } from '../capture/stop.ts';
+import type { UnderWay } from '../capture/under-way.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type GateParts, settled } from './gate.ts';
 import { quietTime } from './proof.ts';
@@ -19,6 +21,7 @@ export interface SourceWatchParts {
   readonly queue: Queue;
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
+  readonly underWay: UnderWay;
   readonly pathKey: Uint8Array;
   readonly clock: Clock;
   readonly trustStamps: boolean;
@@ -30,12 +33,14 @@ export class SourceWatch {
   readonly #parts: SourceWatchParts;
   readonly #rules: CompiledRules;
   readonly #settler: Settler;
+  /** Folder results that a look found complete, and whose members it has not taken up yet. */
+  readonly #ready = new Set<BytePath>();
 
   constructor(source: Source, parts: SourceWatchParts) {
     this.source = source;
     this.#parts = parts;
     this.#rules = compileRules(source.rules);
-    this.#settler = new Settler(source.proof ?? quietTime(0));
+    this.#settler = new Settler(source.proof ?? quietTime(0), source.patience);
   }
 
   /** Something happened at a path, an event says. */
@@ -62,12 +67,23 @@ export class SourceWatch {
     for (const [path, fingerprint] of this.#settler.entries()) if (fingerprint?.startsWith('directory ') !== true) yield path;
   }
 
+  /** Folder results that are captured next. */
+  ready(): Iterable<BytePath> {
+    return this.#ready;
+  }
+
+  /** Results in the making for which there was no place to remember them; counted only. */
+  get uncounted(): number {
+    return this.#settler.beyond;
+  }
+
   get settlingCount(): number {
     return this.#settler.size;
   }
 
   /** Scans everything and captures what has settled. */
   scanAll(signal: AbortSignal): Promise<Tally> {
+    this.#settler.scanBegins();
     return this.#look(this.source.root, signal);
   }
 
@@ -88,15 +104,21 @@ export class SourceWatch {
   }
 
   async #look(at: BytePath, signal: AbortSignal): Promise<Tally> {
-    const { host, queue, problems, references, pathKey, clock, trustStamps } = this.#parts;
+    const { host, queue, problems, references, underWay, pathKey, clock, trustStamps } = this.#parts;
     const tally = newTally();
     const sweep = problems.sweep(at);
-    const capturer = new Capturer({ host, queue, references, pathKey, clock }, async (outcome) => {
-      countOutcome(tally, outcome);
-      if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
+    const unsettled = new Map<BytePath, number>();
+    const capturer = new Capturer({ host, queue, references, underWay, pathKey, clock }, async (outcome) => {
       // It moved between the look and the read: look again soon.
       if (outcome.type === 'vanished') this.touch(outcome.path);
-      if (outcome.type === 'problem' && outcome.problem.code === 'changing') this.touch(outcome.path);
+      if (outcome.type === 'version') problems.captured(pathOf(outcome.task));
+      if (outcome.type === 'problem') {
+        // What is still being written may well be locked as long: that is a problem when it should have been done.
+        if (isGrowing(outcome.task) && !unsettled.has(resultOf(outcome.task))) return;
+        if (outcome.problem.code === 'changing') this.touch(outcome.path);
+        await problems.set(outcome.path, outcome.problem);
+      }
+      countOutcome(tally, outcome);
     });
     const parts: GateParts = {
       source: this.source,
@@ -105,14 +127,35 @@ export class SourceWatch {
       trustStamps,
       onSame: (item) => countSame(tally, item),
       onWaiting: (path) => sweep.keep(path),
+      onUnsettled: (path, sinceMs) => void unsettled.set(path, sinceMs),
+      onReady: (folder, isReady) => void (isReady ? this.#ready.add(folder) : this.#ready.delete(folder)),
       onProblem: async (path, problem) => {
         tally.failed += 1;
         await problems.set(path, problem);
       },
       rescan: (folder) => unlessStopped(scan(host, queue, this.source, clock.nowMs(), folder), signal),
     };
-    await capturer.run(settled(unlessStopped(scan(host, queue, this.source, clock.nowMs(), at), signal), parts), signal);
+    try {
+      await capturer.run(settled(unlessStopped(scan(host, queue, this.source, clock.nowMs(), at), signal), parts), signal);
+    } finally {
+      this.#ready.clear();
+    }
+    // After the run: a version that was captured as it is ended the problem of its path.
+    for (const [path, sinceMs] of unsettled) if (problems.codeOf(path) === undefined) await problems.set(path, unsettledProblem(), sinceMs);
     if (!signal.aborted) await sweep.finish();
     return tally;
   }
+}
+
+function pathOf(task: CaptureTask): BytePath {
+  return task.type === 'put' ? task.item.path : task.path;
+}
+
+function resultOf(task: CaptureTask): BytePath {
+  const length = task.type === 'put' ? task.item.resultPathLength : task.known.resultPathLength;
+  return resultPath(pathOf(task), length);
+}
+
+function isGrowing(task: CaptureTask): boolean {
+  return task.type === 'put' && task.completion === 'growing';
 }
