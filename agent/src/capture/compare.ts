@@ -9,6 +9,9 @@ import type { Found } from './walk.ts';
 
 export type FoundItem = Extract<Found, { type: 'item' }>;
 
+/** What a comparison is made with: what was found, or could not be looked at. */
+export type Item = Exclude<Found, { type: 'excluded' }>;
+
 /** The difference between what a walk found and what the queue knows. */
 export type Change =
   /** New (`known` undefined), or not as it was captured. */
@@ -45,7 +48,7 @@ function isUnchanged(stat: SourceStat, known: KnownFile, nowMs: number): boolean
  */
 export async function* compare(
   root: BytePath,
-  found: AsyncIterable<readonly Found[]>,
+  found: AsyncIterable<readonly Item[]>,
   known: AsyncIterable<readonly KnownFile[]>,
   rules: CompiledRules,
   nowMs: number,

@@ -9,6 +9,7 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `unlistable`: a folder whose names cannot be read; what lies below is unknown
  * - `root-missing`: a watched folder is not there (an unplugged drive?)
  * - `root-empty`: a watched folder is another one than before, and empty (an unmounted drive?)
+ * - `all-excluded`: exclude patterns leave nothing of a watched folder, or of a path given to `backup`
  * - `vanished`: it was named for capture and is not there
  * - `unsettled`: it has not come to rest for longer than `maxUnsettledSeconds`; it is captured as it is, again and again
  * - `paused`: a watched folder of which nothing new has been captured for long, because the configuration's `pauseWhile` holds
@@ -22,6 +23,7 @@ export type ProblemCode =
   | 'unlistable'
   | 'root-missing'
   | 'root-empty'
+  | 'all-excluded'
   | 'vanished'
   | 'unsettled'
   | 'paused'

@@ -1,11 +1,22 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import { globMatcher } from '@aliquot/shared/cli/glob';
+import { isWholePath } from './excludes.ts';
 import { type BytePath, isWithin, nameOf, pathBytes, separator } from './paths.ts';
+
+/** What to leave out of a source or of a path given to `backup`. */
+export interface Exclude {
+  /**
+   * A glob as `--path` takes them. One that begins at the root of the file system means whole paths. Any other means what lies below
+   * `below`: without a slash a name anywhere there, else the path from there. A folder takes all below it.
+   */
+  readonly glob: string;
+  /** No name of this folder, or above it, is ever matched by a glob that does not begin at the root of the file system. */
+  readonly below: BytePath;
+}
 
 /** What a source leaves out and what counts as one result; plain values, so that they travel to the worker. */
 export interface WalkRules {
-  /** Globs as `--path` takes them: without a slash a name anywhere, else the whole path; a folder takes all below it. */
-  readonly exclude: readonly string[];
+  readonly exclude: readonly Exclude[];
   /** Globs of folder names (exact case): such a folder is one result with everything below it. */
   readonly folderResults: readonly string[];
   /** Whole paths: the agent's own data folder (never captured), and roots of other sources, which capture themselves. */
@@ -18,6 +29,8 @@ export const defaultFolderResults: readonly string[] = ['*.D', '*.d', '*.raw', '
 /** Rules ready to be asked. */
 export interface CompiledRules {
   excluded(path: BytePath): boolean;
+  /** The exclude pattern that takes `path`; undefined also for what is left out as a whole. */
+  excludedBy(path: BytePath): string | undefined;
   /** Whether a folder of this path is a folder result by its name. */
   folderResult(path: BytePath): boolean;
   /** The topmost folder result that `path` lies in or is, looking below `root` only; `isFolder` says what `path` itself is. */
@@ -28,7 +41,17 @@ const platform = process.platform === 'win32' ? 'windows' : 'posix';
 
 /** Compiles the globs once for a whole scan. Error: `USAGE_INVALID` for what is no glob. */
 export function compileRules(rules: WalkRules): CompiledRules {
-  const excludes = rules.exclude.map((glob) => globMatcher(glob));
+  const excludes = rules.exclude.map(({ glob, below }) => ({ glob, below, whole: isWholePath(glob), matches: globMatcher(glob) }));
+  const excludedBy = (path: BytePath): string | undefined => {
+    if (excludes.length === 0) return undefined;
+    const text = pathText(pathBytes(path));
+    const found = excludes.find(({ below, whole, matches }) => {
+      if (whole) return matches(text, platform);
+      const inside = partBelow(path, below);
+      return inside !== '' && matches(pathText(pathBytes(inside)), platform);
+    });
+    return found?.glob;
+  };
   const results = rules.folderResults.map((glob) => globMatcher(glob));
   const folderResult = (path: BytePath): boolean => {
     if (results.length === 0) return false;
@@ -37,11 +60,9 @@ export function compileRules(rules: WalkRules): CompiledRules {
   };
   return {
     excluded(path) {
-      if (rules.leaveOut.some((folder) => isWithin(path, folder))) return true;
-      if (excludes.length === 0) return false;
-      const text = pathText(pathBytes(path));
-      return excludes.some((matches) => matches(text, platform));
+      return rules.leaveOut.some((folder) => isWithin(path, folder)) || excludedBy(path) !== undefined;
     },
+    excludedBy,
     folderResult,
     resultOf(path, root, isFolder) {
       if (results.length === 0 || !isWithin(path, root)) return undefined;
@@ -57,6 +78,12 @@ export function compileRules(rules: WalkRules): CompiledRules {
       return undefined;
     },
   };
+}
+
+/** The part of a path that lies below a folder; empty for the folder itself and what is not in it. */
+function partBelow(path: BytePath, folder: BytePath): BytePath {
+  if (path === folder || !isWithin(path, folder)) return '';
+  return path.slice(folder.endsWith(separator) ? folder.length : folder.length + 1);
 }
 
 /** Whether `path` or a folder above it, down from `root`, is excluded: for paths that a walk did not come by. */

@@ -1,35 +1,40 @@
 import type { KnownFile, Queue } from '../queue/queue.ts';
-import { type Change, compare } from './compare.ts';
+import { type Change, compare, type Item } from './compare.ts';
+import { allExcludedProblem, type Excluded } from './excludes.ts';
 import type { CaptureHost } from './host.ts';
 import { type BytePath, bytePath, isWithin, pathBytes, separator } from './paths.ts';
 import { compileRules, excludedFrom } from './rules.ts';
 import type { Source } from './source.ts';
 import type { SourceStat } from './source-port.ts';
+import type { Found } from './walk.ts';
+
+/** One look at a source, or at a path in it. Changes nothing. */
+export interface Look {
+  readonly host: CaptureHost;
+  readonly queue: Queue;
+  readonly source: Source;
+  readonly nowMs: number;
+  /** The source's root, or a path in it. */
+  readonly at: BytePath;
+  /**
+   * Set when `at` is what a person named, a source or a path for `backup`: is told what the exclude patterns took. Nothing left of it
+   * is then a problem (`all-excluded`).
+   */
+  readonly onExcluded?: (excluded: Excluded) => void;
+}
 
 /**
- * Everything below `at` (a source's root, or a path in it) that differs from what is known, and what does not, in byte order
- * of whole paths. Looks at the disk as it is now and changes nothing.
+ * Everything below `at` that differs from what is known, and what does not, in byte order of whole paths. Looks at the disk as it is now.
  *
  * A missing root is a problem; a missing path below a root that is there is gone.
  */
-export async function* scan(
-  host: CaptureHost,
-  queue: Queue,
-  source: Source,
-  nowMs: number,
-  at: BytePath = source.root,
-): AsyncGenerator<Change, void, void> {
-  for await (const batch of scanBatches(host, queue, source, nowMs, at)) yield* batch;
+export async function* scan(look: Look): AsyncGenerator<Change, void, void> {
+  for await (const batch of scanBatches(look)) yield* batch;
 }
 
 /** `scan`, many changes at a time. */
-export async function* scanBatches(
-  host: CaptureHost,
-  queue: Queue,
-  source: Source,
-  nowMs: number,
-  at: BytePath = source.root,
-): AsyncGenerator<readonly Change[], void, void> {
+export async function* scanBatches(look: Look): AsyncGenerator<readonly Change[], void, void> {
+  const { host, queue, source, nowMs, at, onExcluded } = look;
   const rules = compileRules(source.rules);
   if (at !== source.root && isMissing(await host.look(at))) {
     if (!(await isSameRoot(host, queue, source.root))) return;
@@ -39,8 +44,26 @@ export async function* scanBatches(
     }
     return;
   }
-  const request = { root: at, sourceRoot: source.root, rules: source.rules };
-  yield* compare(at, host.walk(request), knownAt(queue, at), rules, nowMs);
+  let excluded: Excluded | undefined;
+  const found = withoutExcluded(host.walk({ root: at, sourceRoot: source.root, rules: source.rules }), (taken) => {
+    excluded = taken;
+  });
+  yield* compare(at, found, knownAt(queue, at), rules, nowMs);
+  if (onExcluded === undefined) return;
+  onExcluded(excluded ?? { counts: [], left: 0 });
+  if (excluded?.left === 0) yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];
+}
+
+/** What was found; what was excluded is told apart. */
+async function* withoutExcluded(
+  walked: AsyncIterable<readonly Found[]>,
+  tell: (excluded: Excluded) => void,
+): AsyncGenerator<readonly Item[], void, void> {
+  for await (const batch of walked) {
+    const last = batch.at(-1);
+    if (last?.type === 'excluded') tell(last.excluded);
+    yield batch.filter((found) => found.type !== 'excluded');
+  }
 }
 
 function isMissing(seen: SourceStat | string): boolean {

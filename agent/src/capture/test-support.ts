@@ -105,7 +105,13 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
         if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
       });
       const sweep = problems.sweep(at === undefined ? root : fromText(at, data));
-      const changes = scanBatches(bench.host, queue, source, clock.nowMs(), at === undefined ? root : fromText(at, data));
+      const changes = scanBatches({
+        host: bench.host,
+        queue,
+        source,
+        nowMs: clock.nowMs(),
+        at: at === undefined ? root : fromText(at, data),
+      });
       const tasks = immediate(unlessStopped(changes, signal), source, {
         same: () => {
           same += 1;

@@ -26,7 +26,10 @@ function treePort(tree: Tree): SourcePort {
 }
 
 const rulesOf = (rules: Partial<WalkRules>) => compileRules({ exclude: [], folderResults: [], leaveOut: [], ...rules });
-const pathsOf = (tree: Tree, rules: Partial<WalkRules> = {}) => [...walk(treePort(tree), '/r', rulesOf(rules))].map(({ path }) => path);
+const excluding = (...globs: string[]) => ({ exclude: globs.map((glob) => ({ glob, below: '/r' })) });
+const walked = (tree: Tree, rules: Partial<WalkRules> = {}) => [...walk(treePort(tree), '/r', rulesOf(rules))];
+const pathsOf = (tree: Tree, rules: Partial<WalkRules> = {}) =>
+  walked(tree, rules).flatMap((found) => (found.type === 'excluded' ? [] : [found.path]));
 
 test('a walk comes in the byte order of whole paths, whatever the names', () => {
   // Bytes around the separator are where a folder's content and its siblings interleave.
@@ -65,7 +68,34 @@ for (const [what, exclude, expected] of [
   ['a path below any folder', ['**/d/*'], ['/r', '/r/d', '/r/x.tmp']],
 ] as const) {
   test(`an exclude can name ${what}`, () => {
-    expect(pathsOf({ d: { a: 'f' }, 'x.tmp': 'f' }, { exclude: [...exclude] })).toEqual(expected);
+    expect(pathsOf({ d: { a: 'f' }, 'x.tmp': 'f' }, excluding(...exclude))).toEqual(expected);
+  });
+}
+
+test('each pattern’s share is counted, and a folder that is taken whole is not walked', () => {
+  const tree = { scratch: { deep: { a: 'f' }, b: 'f' }, 'x.tmp': 'f', d: { 'y.tmp': 'f', keep: 'f' } };
+  expect(walked(tree, excluding('*.tmp', 'scratch')).at(-1)).toMatchObject({
+    type: 'excluded',
+    path: '/r',
+    excluded: {
+      counts: [
+        { glob: '*.tmp', files: 2, folders: 0 },
+        { glob: 'scratch', files: 0, folders: 1 },
+      ],
+      left: 1,
+    },
+  });
+  expect(walked({ a: 'f' }, excluding('*.tmp')).at(-1)).toMatchObject({ type: 'item' });
+});
+
+for (const [what, tree, globs] of [
+  ['every file', { a: 'f', b: 'f' }, ['*']],
+  ['the files of every folder', { d: { 'a.tmp': 'f' }, e: { 'b.tmp': 'f' } }, ['*.tmp']],
+  ['the root by its whole path', { a: 'f' }, ['/r']],
+] as const) {
+  test(`nothing is left where patterns take ${what}`, () => {
+    const last = walked(tree as Tree, excluding(...globs)).at(-1);
+    expect(last?.type === 'excluded' && last.excluded.left).toBe(0);
   });
 }
 
@@ -74,7 +104,7 @@ test('the agent’s own folder is left out wherever it lies', () => {
 });
 
 test('P6: a path below an excluded folder counts as excluded, its neighbours do not', () => {
-  const rules = rulesOf({ exclude: ['scratch'] });
+  const rules = rulesOf(excluding('scratch'));
   expect(excludedFrom(rules, '/r/scratch/deep/x', '/r')).toBe(true);
   expect(excludedFrom(rules, '/r/scratchy/x', '/r')).toBe(false);
 });

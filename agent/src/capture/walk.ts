@@ -1,3 +1,4 @@
+import { type Excluded, ExcludeTally } from './excludes.ts';
 import { type BytePath, join, pathBytes, separator } from './paths.ts';
 import { type Problem, problemOf, specialProblem } from './problem.ts';
 import type { CompiledRules } from './rules.ts';
@@ -16,7 +17,9 @@ export type Found =
       readonly resultPathLength: number;
     }
   /** Something that could not be looked at: it and everything below it is unknown, not gone. */
-  | { readonly type: 'problem'; readonly path: BytePath; readonly problem: Problem };
+  | { readonly type: 'problem'; readonly path: BytePath; readonly problem: Problem }
+  /** At the end, when exclude patterns took anything. `path` is the walk's root. */
+  | { readonly type: 'excluded'; readonly path: BytePath; readonly excluded: Excluded };
 
 interface Frame {
   readonly folder: BytePath;
@@ -48,6 +51,23 @@ export function* walk(
   resultRoot = root,
   budgetBytes = namesBytes,
 ): Generator<Found, void, void> {
+  const tally = new ExcludeTally();
+  for (const found of walkIn(port, root, rules, resultRoot, budgetBytes, tally)) {
+    if (found.type === 'problem' || (found.type === 'item' && found.stat.kind !== 'directory')) tally.left += 1;
+    yield found;
+  }
+  const { excluded } = tally;
+  if (excluded.counts.length > 0) yield { type: 'excluded', path: root, excluded };
+}
+
+function* walkIn(
+  port: SourcePort,
+  root: BytePath,
+  rules: CompiledRules,
+  resultRoot: BytePath,
+  budgetBytes: number,
+  tally: ExcludeTally,
+): Generator<Found, void, void> {
   let rootStat: SourceStat;
   try {
     rootStat = port.lstat(pathBytes(root));
@@ -60,7 +80,11 @@ export function* walk(
     yield { type: 'problem', path: root, problem };
     return;
   }
-  if (rules.excluded(root)) return;
+  if (rules.excluded(root)) {
+    const glob = rules.excludedBy(root);
+    if (glob !== undefined) tally.take(glob, rootStat.kind === 'directory');
+    return;
+  }
   const rootResult = rules.resultOf(root, resultRoot, rootStat.kind === 'directory');
   const rootLength = rootResult === undefined || (rootResult === root && rootStat.kind !== 'directory') ? 0 : rootResult.length;
   yield* describe(port, root, rootStat, rootLength);
@@ -106,16 +130,23 @@ export function* walk(
     }
     frame.names.pass();
     const path = join(frame.folder, name);
-    if (rules.excluded(path)) continue;
+    const excluded = rules.excluded(path);
+    const glob = excluded ? rules.excludedBy(path) : undefined;
+    if (excluded && glob === undefined) continue;
     let stat: SourceStat;
     try {
       stat = port.lstat(pathBytes(path));
     } catch (error) {
       const code = systemCode(error);
-      if (code !== 'ENOENT') yield { type: 'problem', path, problem: problemOf(error, 'file') };
+      if (glob !== undefined) tally.take(glob, false);
+      else if (code !== 'ENOENT') yield { type: 'problem', path, problem: problemOf(error, 'file') };
       continue;
     }
     const isFolder = stat.kind === 'directory';
+    if (glob !== undefined) {
+      tally.take(glob, isFolder);
+      continue;
+    }
     const length = frame.resultPathLength > 0 ? frame.resultPathLength : isFolder && rules.folderResult(path) ? path.length : 0;
     yield* describe(port, path, stat, length);
     if (isFolder) insertSorted(frame.pending, name + separator);

@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '@aliquot/shared/ports';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
 import { carryText } from './carry-text.ts';
 import { pathText, resultText, versionText } from './path-text.ts';
-import { statusText } from './status-text.ts';
+import { excludedText, statusText } from './status-text.ts';
 
 /** Shows events to a person, or passes them on as JSON lines. Progress and remarks go to standard error in both cases. */
 export function presenter(output: Output, clock: Clock = systemClock): { readonly emit: Emit; done(): void } {
@@ -30,6 +30,10 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
   switch (event.event) {
     case 'would':
       return `${text(event, 'change').padEnd(7)} ${printable(text(event, 'path'))}`;
+    case 'excluded': {
+      const taken = { pattern: text(event, 'pattern'), files: number(event, 'files'), folders: number(event, 'folders') };
+      return printable(`excluded in ${text(event, 'path')}: ${excludedText(taken)}`);
+    }
     case 'restored':
       return `restored ${printable(text(event, 'path'))} to ${printable(text(event, 'to'))}`;
     case 'summary':

@@ -4,6 +4,9 @@ import type { AgentEvent } from '../service/protocol.ts';
 
 const problem = z.object({ code: z.string(), message: z.string() });
 
+/** How much one exclude pattern takes. */
+const excludedSchema = z.object({ pattern: z.string(), files: z.number(), folders: z.number() });
+
 /** The part of a `status` event that the text needs. */
 const schema = z.object({
   service: z.enum(['running', 'stopped']),
@@ -28,7 +31,7 @@ const schema = z.object({
   trouble: z.string().optional(),
   paused: z.object({ since: z.string(), because: z.string() }).optional(),
   pauseTrouble: z.string().optional(),
-  sources: z.array(z.object({ path: z.string(), eventsMissing: z.string().optional() })),
+  sources: z.array(z.object({ path: z.string(), eventsMissing: z.string().optional(), excluded: z.array(excludedSchema).default([]) })),
   results: z.object({ total: z.number(), safe: z.number(), queued: z.number(), settling: z.number(), problem: z.number() }),
   bytes: z.number(),
   problems: z.number(),
@@ -40,7 +43,7 @@ type Status = z.output<typeof schema>;
 /** The state of this PC's backup for a technician: first whether all is well, then what is wrong and what to do. */
 export function statusText(event: AgentEvent): string {
   const status = schema.parse(event);
-  const lines = [headline(status), ...troubles(status), ...facts(status)];
+  const lines = [headline(status), ...troubles(status), ...facts(status), ...exclusions(status)];
   return lines.map(printable).join('\n');
 }
 
@@ -108,4 +111,19 @@ function facts({ agent, vault, collector, connection, lastReceipt, lastScan, sca
   const scan = scanning ? 'scanning now' : lastScan === null ? 'no scan yet' : `last scan ${formatLocalTime(Date.parse(lastScan))}`;
   const link = service === 'running' ? `, ${connection}` : '';
   return [`Agent ${agent} of vault ${vault} at ${collector}${link}; ${receipt}${service === 'running' ? `; ${scan}` : ''}.`];
+}
+
+/** What exclude patterns take: many a person is surprised. */
+function exclusions({ sources }: Status): string[] {
+  return sources.flatMap(({ path, excluded }) => excluded.map((taken) => `Excluded in ${path}: ${excludedText(taken)}`));
+}
+
+/** `3 files and 1 folder by "*.tmp"`, for people. */
+export function excludedText({ pattern, files, folders }: z.output<typeof excludedSchema>): string {
+  const parts = [counted(files, 'file'), counted(folders, 'whole folder')].filter((part) => part !== '');
+  return `${parts.join(' and ')} by "${pattern}"`;
+}
+
+function counted(many: number, what: string): string {
+  return many === 0 ? '' : `${formatCount(many)} ${what}${many === 1 ? '' : 's'}`;
 }

@@ -152,7 +152,11 @@ function sourcesOf(config: AgentConfig, pathKey: Uint8Array, ownFolders: readonl
     return sourceOf(pathKey, {
       root,
       class: source.class,
-      rules: { exclude: source.exclude, folderResults: source.folderResults, leaveOut: [...ownFolders, ...inner] },
+      rules: {
+        exclude: source.exclude.map((glob) => ({ glob, below: root })),
+        folderResults: source.folderResults,
+        leaveOut: [...ownFolders, ...inner],
+      },
       proof: quietTime(source.quietPeriodSeconds),
       patience: patienceOf(source.quietPeriodSeconds, source.maxUnsettledSeconds),
     });

@@ -2,11 +2,10 @@ import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/compare.ts';
-import { type BytePath, bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
+import type { Excluded } from '../capture/excludes.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
 import { changingProblem, type Problem } from '../capture/problem.ts';
-import { defaultFolderResults } from '../capture/rules.ts';
-import { scan, scanBatches, sourceFor } from '../capture/scan.ts';
-import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
+import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import { carryTurn } from '../carry/turn.ts';
 import { immediate } from '../watch/gate.ts';
@@ -17,13 +16,8 @@ import { heartbeatCounts } from './heartbeat.ts';
 import type { BackupRequest, Emit } from './protocol.ts';
 import { waitingProblems } from './queue-view.ts';
 import { sendAll, unreachable } from './reach.ts';
+import { findRoots, type Root } from './roots.ts';
 import { captureWaiting } from './waiting.ts';
-
-/** One thing to scan: a path, and the source whose rules and class it comes under. */
-interface Root {
-  readonly source: Source;
-  readonly at: BytePath;
-}
 
 /**
  * `backup PATH…`: captures the paths as they are now, then sends and waits for the receipts (unless `offline`).
@@ -205,13 +199,13 @@ async function captureAll(
       same: (item: FoundItem) => countSame(tally, item),
       problem: (path: BytePath, problem: Problem) => named(path, problem, true),
     };
-    const tasks = immediate(unlessStopped(scanBatches(host, queue, source, startedMs, at), signal), source, on);
-    await capturer.run(tasks, signal);
-    for (let look = 1; look <= looksAgain && vanished.size > 0; look += 1) {
+    const look = (path: BytePath): Look => ({ host, queue, source, nowMs: startedMs, at: path });
+    const capture = (what: Look): Promise<void> => capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
+    await capture({ ...look(at), onExcluded: () => undefined });
+    for (let again = 1; again <= looksAgain && vanished.size > 0; again += 1) {
       const moved = [...vanished];
       vanished.clear();
-      for (const path of moved)
-        await capturer.run(immediate(unlessStopped(scanBatches(host, queue, source, startedMs, path), signal), source, on), signal);
+      for (const path of moved) await capture(look(path));
     }
     for (const path of vanished) await named(path, changingProblem(looksAgain), true);
     vanished.clear();
@@ -226,8 +220,13 @@ function interrupted(): AgentError {
 }
 
 async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit, signal: AbortSignal): Promise<void> {
+  const { host, queue } = agent;
   for (const { source, at } of roots) {
-    for await (const change of scan(agent.host, agent.queue, source, agent.clock.nowMs(), at)) {
+    let excluded: Excluded | undefined;
+    const onExcluded = (taken: Excluded): void => {
+      excluded = taken;
+    };
+    for await (const change of scan({ host, queue, source, nowMs: agent.clock.nowMs(), at, onExcluded })) {
       if (signal.aborted) throw interrupted();
       if (change.type === 'problem') await named(change.path, change.problem, false);
       else if (change.type === 'same') countSame(tally, change.item);
@@ -258,58 +257,11 @@ async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named:
         });
       }
     }
+    for (const { glob, files, folders } of excluded?.counts ?? [])
+      await emit({ event: 'excluded', path: pathText(pathBytes(at)), pattern: glob, files, folders });
   }
   const { files, newFiles, bytes, failed, changed, unchanged, gone } = tally;
   const { entries: queued } = agent.queue.pending();
   await emit({ event: 'summary', files, newFiles, bytes, sentBytes: 0, queued, failed, changed, unchanged, gone, dryRun: true });
   if (failed > 0) throw new PartialError(`${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`);
-}
-
-/**
- * What the named paths come down to: each once, under the source that it belongs to. A symbolic link that a person names means
- * the link and what it leads to, for a backup of nothing but a link would be a silent surprise.
- */
-async function findRoots(
-  agent: Agent,
-  request: BackupRequest,
-  missing: (path: BytePath, problem: Problem) => Promise<void>,
-): Promise<Root[]> {
-  const paths = new Set<BytePath>();
-  for (const text of request.paths) {
-    const path = fromText(text, '/');
-    const seen = await agent.host.look(path);
-    if (typeof seen === 'string') {
-      await missing(path, {
-        code: 'vanished',
-        message: seen === 'ENOENT' ? 'is not there; check the spelling' : `cannot be looked at (${seen})`,
-      });
-      continue;
-    }
-    if (agent.ownFolders.some((own) => isWithin(path, own))) {
-      await missing(path, { code: 'special', message: 'is the agent’s own data folder, which is never backed up' });
-      continue;
-    }
-    paths.add(path);
-    if (seen.kind !== 'symlink') continue;
-    const target = await agent.port.realpath(pathBytes(path)).then(bytePath, () => undefined);
-    if (target !== undefined) paths.add(target);
-  }
-  // A configured source inside a named folder keeps its own class and rules.
-  for (const { root } of agent.sources) if ([...paths].some((path) => path !== root && isWithin(root, path))) paths.add(root);
-  const tops = [...paths].filter((path) => {
-    const above = [...paths].filter((other) => other !== path && isWithin(path, other));
-    return above.every((other) => sourceFor(agent.sources, other) !== sourceFor(agent.sources, path));
-  });
-  return tops.map((at) => ({ at, source: sourceAt(agent, request, at) }));
-}
-
-function sourceAt(agent: Agent, request: BackupRequest, at: BytePath): Source {
-  const configured = sourceFor(agent.sources, at);
-  if (configured !== undefined) {
-    const rules = { ...configured.rules, exclude: [...configured.rules.exclude, ...request.exclude] };
-    return { ...configured, rules, proof: undefined };
-  }
-  const inner = agent.sources.map(({ root }) => root).filter((root) => isWithin(root, at));
-  const rules = { exclude: request.exclude, folderResults: defaultFolderResults, leaveOut: [...agent.ownFolders, ...inner] };
-  return sourceOf(agent.identity.pathKey, { root: at, class: defaultClass, rules, proof: undefined });
 }

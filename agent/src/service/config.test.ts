@@ -143,6 +143,19 @@ for (const [what, text, expected] of [
     `${source}    exclude: ["[a"]`,
     ['3: sources[0].exclude[0] is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"'],
   ],
+  [
+    'an exclude that lies elsewhere, or brings back',
+    `${source}    exclude: [/datum/x, "!a"]`,
+    [
+      '3: sources[0].exclude[0] lies outside /data, so it can never match; name a path below it, or only a name',
+      '3: sources[0].exclude[1] begins with "!", which brings nothing back here; make the other patterns take less instead',
+    ],
+  ],
+  [
+    'an exclude of the whole source',
+    `${source}    exclude: [/data/]`,
+    ['3: sources[0].exclude[0] takes the whole of /data; take that source out instead'],
+  ],
   ['a misspelt limit', `${source}queue: {maxByte: 5}`, ['3: "maxByte" is not a setting; did you mean "maxBytes"?']],
   [
     'a limit that is no number',

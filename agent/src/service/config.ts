@@ -3,6 +3,7 @@ import { formatBytes } from '@aliquot/shared/cli/format';
 import { globMatcher } from '@aliquot/shared/cli/glob';
 import { parseSize, SIZE_FORMS } from '@aliquot/shared/cli/size';
 import { z } from 'zod';
+import { excludeMistake, takesWhole } from '../capture/excludes.ts';
 import { defaultFolderResults } from '../capture/rules.ts';
 import { defaultClass } from '../capture/source.ts';
 import { courtesyKeys, courtesySchema } from '../courtesy/settings.ts';
@@ -121,7 +122,12 @@ const config = z
       const message = `is the class of no source; there ${classes.length === 1 ? 'is' : 'are'} ${classes.join(', ')}`;
       context.addIssue({ code: 'custom', path: ['queue', 'classes', name], message });
     }
-    for (const [at, { path }] of sources.entries()) {
+    for (const [at, { path, exclude }] of sources.entries()) {
+      for (const [which, glob] of exclude.entries()) {
+        const whole = takesWhole(glob, path) ? `takes the whole of ${path}; take that source out instead` : undefined;
+        const message = excludeMistake(glob, [path]) ?? whole;
+        if (message !== undefined) context.addIssue({ code: 'custom', path: ['sources', at, 'exclude', which], message });
+      }
       const first = sources.findIndex((other) => other.path === path);
       if (first < at)
         context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message: `is watched already by entry ${first + 1}` });

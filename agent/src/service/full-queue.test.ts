@@ -173,7 +173,7 @@ test('P6: a file larger than all that the queue may hold says what to do, and is
 test('what is excluded or in no source any more does not wait', async () => {
   for (const name of ['a', 'b', 'c']) write(name);
   await backup();
-  const source = sourceOf(pathKey, { ...bench.source, rules: { ...bench.source.rules, exclude: ['c'] } });
+  const source = sourceOf(pathKey, { ...bench.source, rules: { ...bench.source.rules, exclude: [{ glob: 'c', below: bench.root }] } });
   agent = { ...agent, sources: [source] };
   await captureWaiting(agent, { where: () => true, all: true, onChanged: undefined }, signal);
   await bench.queue.sync();

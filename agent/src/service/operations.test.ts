@@ -171,8 +171,46 @@ test('a dry run tells what would be captured and captures nothing', async () => 
 
 test('excluded files are left out, and are not gone when they were captured before', async () => {
   write('a.tmp', 'alpha');
+  write('a.csv', 'beta');
   await backup();
-  expect((await backup({ exclude: ['*.tmp'] })).summary).toMatchObject({ files: 0, gone: 0, heartbeat: true });
+  expect((await backup({ exclude: ['*.tmp'] })).summary).toMatchObject({ files: 1, gone: 0, heartbeat: true });
+});
+
+test('P6: a path of which the patterns leave nothing is a problem and no success, and ends with the pattern', async () => {
+  write('a.tmp', 'alpha');
+  const { events, code } = await backup({ exclude: ['*.tmp'] });
+  expect(code).toBe('PARTIAL');
+  expect(events).toContainEqual(expect.objectContaining({ event: 'problem', path: bench.data, code: 'all-excluded' }));
+  expect((await backup({ exclude: ['*.tmp'], dryRun: true })).code).toBe('PARTIAL');
+  expect((await backup()).code).toBeUndefined();
+  for await (const problem of bench.queue.problems()) expect(problem).toBeUndefined();
+});
+
+test('a name above the path is none of the pattern’s', async () => {
+  write('a', 'alpha');
+  expect((await backup({ exclude: ['data'] })).summary).toMatchObject({ files: 1 });
+});
+
+test('a dry run says what each pattern takes', async () => {
+  mkdirSync(at('scratch'));
+  write('scratch/x', 'x');
+  write('a.tmp', 'alpha');
+  write('a.csv', 'beta');
+  const { events } = await backup({ exclude: ['*.tmp', 'scratch'], dryRun: true });
+  expect(events.filter(({ event }) => event === 'excluded')).toEqual([
+    { event: 'excluded', path: bench.data, pattern: '*.tmp', files: 1, folders: 0 },
+    { event: 'excluded', path: bench.data, pattern: 'scratch', files: 0, folders: 1 },
+  ]);
+});
+
+test('a pattern that can never match is refused with the reason, before anything is captured', async () => {
+  write('a', 'alpha');
+  for (const glob of ['/elsewhere/x', './a', '!a', 'a ']) {
+    const { code, message, events } = await backup({ exclude: ['*.tmp', glob] });
+    expect(code).toBe('USAGE_INVALID');
+    expect(message).toContain(`--exclude "${glob}"`);
+    expect(events).toEqual([]);
+  }
 });
 
 test('a symbolic link that a person names brings what it leads to', async () => {

@@ -179,7 +179,11 @@ export class Service {
       settling: function* () {
         for (const watch of watches) yield* watch.settling();
       },
-      sources: watches.map(({ source }) => ({ root: source.root, eventsMissing: this.#eventsMissing.get(source.root) })),
+      sources: watches.map(({ source, excluded }) => ({
+        root: source.root,
+        eventsMissing: this.#eventsMissing.get(source.root),
+        excluded,
+      })),
       trouble: this.#trouble,
     };
   }

@@ -1,4 +1,5 @@
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
+import type { Excluded } from '../capture/excludes.ts';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
 import type { Pause } from '../courtesy/busy.ts';
 import { enrolmentOf } from '../identity/identity.ts';
@@ -8,13 +9,21 @@ import type { Emit, StatusRequest } from './protocol.ts';
 import { queueView, waitingProblems } from './queue-view.ts';
 import { results } from './results.ts';
 
+/** A watched folder as the running service knows it. */
+export interface SourceView {
+  readonly root: BytePath;
+  readonly eventsMissing?: string | undefined;
+  /** What the exclude patterns took in the last scan. */
+  readonly excluded?: Excluded | undefined;
+}
+
 /** What only the running service knows. */
 export interface ServiceView {
   readonly lastScanMs: number | undefined;
   readonly scanning: boolean;
   settling(): Iterable<BytePath>;
   /** Each source with, if its events do not come, the reason. */
-  readonly sources: readonly { readonly root: BytePath; readonly eventsMissing: string | undefined }[];
+  readonly sources: readonly SourceView[];
   /** What the service could not do (a failed scan, a full disk). */
   readonly trouble: string | undefined;
 }
@@ -87,6 +96,15 @@ function heldBack({ courtesy }: Agent, pause: Pause | undefined): object {
   };
 }
 
+function sourceShown({ root, eventsMissing, excluded }: SourceView): object {
+  const taken = excluded?.counts.map(({ glob, files, folders }) => ({ pattern: glob, files, folders }));
+  return {
+    path: pathText(pathBytes(root)),
+    ...(eventsMissing === undefined ? {} : { eventsMissing }),
+    ...(taken === undefined || taken.length === 0 ? {} : { excluded: taken }),
+  };
+}
+
 function head(agent: Agent, view: ServiceView | undefined): object {
   const { queue, uplink, identity } = agent;
   const link = uplink.status();
@@ -111,9 +129,6 @@ function head(agent: Agent, view: ServiceView | undefined): object {
     lastScan: view?.lastScanMs === undefined ? null : formatInstant(view.lastScanMs),
     scanning: view?.scanning ?? false,
     ...(view?.trouble === undefined ? {} : { trouble: view.trouble }),
-    sources: (view?.sources ?? agent.sources.map(({ root }) => ({ root, eventsMissing: undefined }))).map(({ root, eventsMissing }) => ({
-      path: pathText(pathBytes(root)),
-      ...(eventsMissing === undefined ? {} : { eventsMissing }),
-    })),
+    sources: (view?.sources ?? agent.sources).map(sourceShown),
   };
 }

@@ -113,6 +113,6 @@ test('P6: a result that vanishes with its drive between the two looks goes on wa
 
 test('what the rules exclude by now does not wait any more', async () => {
   await waits('a');
-  const source = sourceOf(pathKey, { ...bench.source, rules: { ...bench.source.rules, exclude: ['a'] } });
+  const source = sourceOf(pathKey, { ...bench.source, rules: { ...bench.source.rules, exclude: [{ glob: 'a', below: bench.root }] } });
   expect(await pass(source)).toMatchObject({ tally: { newFiles: 0 }, waiting: [], lost: [] });
 });

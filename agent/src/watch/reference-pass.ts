@@ -67,7 +67,7 @@ type Seen = Extract<Change, { type: 'put' | 'same' }>;
 
 /** The one change at this very path, without what lies below it. */
 async function lookAgain({ host, queue, clock }: ReferencePassParts, source: Source, path: BytePath): Promise<Change | undefined> {
-  for await (const change of scan(host, queue, source, clock.nowMs(), path)) return change;
+  for await (const change of scan({ host, queue, source, nowMs: clock.nowMs(), at: path })) return change;
   return undefined;
 }
 

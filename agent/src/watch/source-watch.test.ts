@@ -123,6 +123,30 @@ test('a file and a whole folder result that stay away become gone facts', async 
   expect(await known('run.D')).toBe(false);
 });
 
+test('P6: a source of which the patterns leave nothing is a problem until they leave something', async () => {
+  const { host, queue, problems, references, underWay, clock } = bench;
+  const rules = { ...bench.source.rules, exclude: [{ glob: '*.tmp', below: bench.root }] };
+  const source = { ...bench.source, rules, proof: quietTime(0) };
+  const narrow = new SourceWatch(source, { host, queue, problems, references, underWay, pathKey, clock, trustStamps: false });
+  const codes = async () => {
+    const found: string[] = [];
+    for await (const { code } of queue.problems()) found.push(code);
+    return found;
+  };
+  writeFileSync(at('a.tmp'), 'a');
+  mkdirSync(at('d'));
+  await narrow.scanAll(never);
+  expect(await codes()).toEqual(['all-excluded']);
+  expect(narrow.excluded).toEqual({ counts: [{ glob: '*.tmp', files: 1, folders: 0 }], left: 0 });
+  // A look at a folder of which nothing is left says nothing about the source.
+  writeFileSync(at('b'), 'b');
+  writeFileSync(at('d/c.tmp'), 'c');
+  await narrow.scanAll(never);
+  narrow.touch(path('d'));
+  await narrow.lookDue(never);
+  expect(await codes()).toEqual([]);
+});
+
 test('events about excluded paths and other places are ignored', () => {
   watch.touch(fromText(bench.own, '/'));
   watch.touch('/elsewhere');

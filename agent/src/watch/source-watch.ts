@@ -1,12 +1,13 @@
 import type { Clock } from '@aliquot/shared/ports';
 import { Capturer, type CaptureTask } from '../capture/capturer.ts';
+import type { Excluded } from '../capture/excludes.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, isWithin } from '../capture/paths.ts';
 import { unsettledProblem } from '../capture/problem.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
 import type { ReferenceBook } from '../capture/references.ts';
 import { type CompiledRules, compileRules, excludedFrom } from '../capture/rules.ts';
-import { resultPath, scan } from '../capture/scan.ts';
+import { type Look, resultPath, scan } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import type { UnderWay } from '../capture/under-way.ts';
@@ -35,6 +36,8 @@ export class SourceWatch {
   readonly #settler: Settler;
   /** Folder results that a look found complete, and whose members it has not taken up yet. */
   readonly #ready = new Set<BytePath>();
+  /** What the exclude patterns took in the last scan; undefined before the first. */
+  excluded: Excluded | undefined;
 
   constructor(source: Source, parts: SourceWatchParts) {
     this.source = source;
@@ -133,10 +136,14 @@ export class SourceWatch {
         tally.failed += 1;
         await problems.set(path, problem);
       },
-      rescan: (folder) => unlessStopped(scan(host, queue, this.source, clock.nowMs(), folder), signal),
+      rescan: (folder) => unlessStopped(scan(this.#lookAt(folder)), signal),
     };
+    const onExcluded = (excluded: Excluded): void => {
+      this.excluded = excluded;
+    };
+    const look = { ...this.#lookAt(at), ...(at === this.source.root ? { onExcluded } : {}) };
     try {
-      await capturer.run(settled(unlessStopped(scan(host, queue, this.source, clock.nowMs(), at), signal), parts), signal);
+      await capturer.run(settled(unlessStopped(scan(look), signal), parts), signal);
     } finally {
       this.#ready.clear();
     }
@@ -144,6 +151,11 @@ export class SourceWatch {
     for (const [path, sinceMs] of unsettled) if (problems.codeOf(path) === undefined) await problems.set(path, unsettledProblem(), sinceMs);
     if (!signal.aborted) await sweep.finish();
     return tally;
+  }
+
+  #lookAt(at: BytePath): Look {
+    const { host, queue, clock } = this.#parts;
+    return { host, queue, source: this.source, nowMs: clock.nowMs(), at };
   }
 }
 

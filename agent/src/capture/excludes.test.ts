@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest';
+import { allExcludedProblem, excludeMistake, takesWhole } from './excludes.ts';
+import { compileRules } from './rules.ts';
+
+const posix = process.platform !== 'win32';
+
+for (const [glob, says] of [
+  ['!keep.csv', /brings nothing back/],
+  ['./scratch', /"\." or "\.\." as a name/],
+  ['../scratch', /"\." or "\.\." as a name/],
+  ['/data/./x', /"\." or "\.\." as a name/],
+  ['..', /"\." or "\.\." as a name/],
+  ['*.tmp ', /blank/],
+  [' *.tmp', /blank/],
+  ['*.tmp\n', /blank/],
+  ['a\tb', /control character/],
+  ['~/scratch', /home folder/],
+  ['scratch//x', /"\/\/"/],
+  ['/other/place', /lies outside \/data/],
+  ['/other/**/*.tmp', /lies outside \/data/],
+  ['/database/*.tmp', /lies outside \/data/],
+  ['/d*ta/x', undefined],
+  ['/**/*.tmp', undefined],
+  ['/data/{a,b}/x', undefined],
+  ['/data', undefined],
+  ['*.tmp', undefined],
+  ['scratch/', undefined],
+  ['sub/*.tmp', undefined],
+  ['**/sub/*.tmp', undefined],
+  ['!(*.csv)', undefined],
+  ['a b', undefined],
+] as const) {
+  test.runIf(posix)(`an exclude "${glob.replace('\n', '\\n')}" is ${says === undefined ? 'taken' : 'refused with the reason'}`, () => {
+    const mistake = excludeMistake(glob, ['/data']);
+    if (says === undefined) expect(mistake).toBeUndefined();
+    else expect(mistake).toMatch(says);
+  });
+}
+
+test.runIf(posix)('what only Windows has is refused elsewhere', () => {
+  expect(excludeMistake('scratch\\*', ['/data'])).toMatch(/write "\/"/);
+  expect(excludeMistake('D:/Data/x', ['/data'])).toMatch(/drive’s letter/);
+});
+
+test.runIf(posix)('a pattern may reach any of several paths', () => {
+  expect(excludeMistake('/b/x', ['/a', '/b'])).toBeUndefined();
+  expect(excludeMistake('/c/x', ['/a', '/b'])).toMatch(/everything that is backed up/);
+});
+
+test.runIf(posix)('a path at or above a source would take all of it', () => {
+  expect(takesWhole('/data', '/data/ms')).toBe(true);
+  expect(takesWhole('/data/ms/', '/data/ms')).toBe(true);
+  expect(takesWhole('/data/ms/x', '/data/ms')).toBe(false);
+  expect(takesWhole('/data/m?', '/data/ms')).toBe(false);
+  expect(takesWhole('ms', '/data/ms')).toBe(false);
+});
+
+const rules = (...globs: string[]) =>
+  compileRules({ exclude: globs.map((glob) => ({ glob, below: '/w/tmp/hplc' })), folderResults: [], leaveOut: [] });
+
+for (const [glob, path, taken] of [
+  ['tmp', '/w/tmp/hplc', false],
+  ['tmp', '/w/tmp/hplc/r.csv', false],
+  ['hplc', '/w/tmp/hplc/r.csv', false],
+  ['tmp', '/w/tmp/hplc/tmp', true],
+  ['tmp', '/w/tmp/hplc/a/tmp/r.csv', true],
+  ['**/tmp/**', '/w/tmp/hplc/r.csv', false],
+  ['**/tmp/**', '/w/tmp/hplc/tmp/r.csv', true],
+  ['sub/*.tmp', '/w/tmp/hplc/sub/a.tmp', true],
+  ['sub/*.tmp', '/w/tmp/hplc/deep/sub/a.tmp', false],
+  ['t*', '/w/tmp/hplc/r.csv', false],
+  ['*', '/w/tmp/hplc', false],
+  ['**', '/w/tmp/hplc', false],
+  ['/w/tmp/hplc/r.csv', '/w/tmp/hplc/r.csv', true],
+  ['/w/tmp', '/w/tmp/hplc/r.csv', true],
+] as const) {
+  test.runIf(posix)(`"${glob}" ${taken ? 'takes' : 'does not take'} ${path} of the source /w/tmp/hplc`, () => {
+    expect(rules(glob).excluded(path)).toBe(taken);
+  });
+}
+
+test('a problem names the patterns and what each took, in one line of bounded length', () => {
+  const counts = Array.from({ length: 9 }, (_, at) => ({ glob: `${at}${'x'.repeat(200)}`, files: at, folders: 1 }));
+  const { code, message } = allExcludedProblem({ counts, left: 0 });
+  expect(code).toBe('all-excluded');
+  expect(message.length).toBeLessThanOrEqual(500);
+  expect(allExcludedProblem({ counts: [{ glob: '*', files: 2, folders: 1 }], left: 0 }).message).toContain('"*" (2 files and 1 folder)');
+});
