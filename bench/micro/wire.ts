@@ -56,7 +56,7 @@ export const wire: MicroTask = {
       });
     });
     const client = await new Promise<MessageSocket>((resolve, reject) => {
-      const trust = { url: `http://127.0.0.1:${address.port}`, tlsCa: '', tlsPinSha256: new Uint8Array() };
+      const trust = { url: `http://127.0.0.1:${address.port}`, tlsCa: '', tlsPins: [] };
       const socket = connectWebSocket(trust, {
         onOpen: () => resolve(socket),
         onMessage: () => undefined,

@@ -78,6 +78,10 @@ export const MAX_CLASS_CHARS = 64;
 export const MAX_TEXT_CHARS = 1024;
 /** A collector's URL. */
 export const MAX_URL_CHARS = 2048;
+/** Addresses of one collector: names and networks by which PCs may reach it. */
+export const MAX_ADDRESSES = 8;
+/** Keys of self-signed certificates that are believed side by side: the old one, the next one, and spares. */
+export const MAX_TLS_PINS = 8;
 /** A PEM bundle of a certificate authority in characters. */
 export const MAX_PEM_CHARS = 64 * KIB;
 /** Epochs of the dedup secret: each is a revocation. */

@@ -42,6 +42,8 @@ export type ClientFrame =
       readonly treeHead: TreeHead | undefined;
       readonly signedHead: Signed | undefined;
       readonly signedHeadCertificate: Signed | undefined;
+      /** Of the collector addresses that the agent has; 0: none. */
+      readonly addressesRevision: number;
     }
   | { readonly type: 'have'; readonly requestId: number; readonly ids: readonly ChunkId[] }
   | { readonly type: 'chunks'; readonly items: readonly StoredItem[] }
@@ -120,4 +122,6 @@ export type ServerFrame =
     }
   | { readonly type: 'notice'; readonly code: string; readonly message: string }
   /** A new epoch of the sweep was announced while the session stood. */
-  | { readonly type: 'gcEpoch'; readonly gcEpoch: number };
+  | { readonly type: 'gcEpoch'; readonly gcEpoch: number }
+  /** Signed `CollectorAddressesBody` that is newer than what the agent said it has. */
+  | { readonly type: 'addresses'; readonly addresses: Signed };

@@ -358,19 +358,37 @@ export interface KitFile {
   readonly sealed: Uint8Array;
 }
 
-export interface BundleContents {
-  readonly version: 1;
+/** Where a collector is, and how a TLS server there proves to be the right one. */
+export interface CollectorAddress {
+  /** Base address, `https:`, or `http:` on the machine itself. */
   readonly url: string;
-  /** PEM of the certificate authority to trust for TLS; empty when `tlsPinSha256` or the system's store decides. */
+  /** PEM of the only certificate authorities to trust; empty when the system's decide. */
   readonly tlsCa: string;
-  /** SHA-256 of the server certificate's public key info; empty when none is pinned. */
-  readonly tlsPinSha256: Uint8Array;
+  /** SHA-256 of the public key infos of certificates that are believed without an authority: self-signed ones. */
+  readonly tlsPins: readonly Uint8Array[];
+}
+
+/** What the authority signs so that agents find their collector wherever it goes. */
+export interface CollectorAddressesBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  /** Rises with every set; an agent never goes back to a lower one. */
+  readonly revision: number;
+  /** In the order in which agents try them. */
+  readonly addresses: readonly CollectorAddress[];
+}
+
+/** A bundle is an address too: the one by which the operator reached the collector, or named for this PC. */
+export interface BundleContents extends CollectorAddress {
+  readonly version: 1;
   readonly descriptor: Signed;
   readonly collectorCertificate: Signed;
   readonly enrolment: Signed;
   readonly enrolmentSeed: Uint8Array;
   readonly dedupSecrets: readonly DedupSecret[];
   readonly pathKey: Uint8Array;
+  /** A signed `CollectorAddressesBody`: those that the collector had when the bundle was made. */
+  readonly addresses: Signed | undefined;
 }
 
 export interface EnrolRequest {
@@ -425,7 +443,9 @@ export type EventBody =
       readonly name: string;
     }
   /** An operator has seen what is wrong with an agent and cannot be mended: versions that are lost, clones. */
-  | { readonly type: 'problemsAcknowledged'; readonly timeMs: number; readonly agentId: AgentId };
+  | { readonly type: 'problemsAcknowledged'; readonly timeMs: number; readonly agentId: AgentId }
+  /** The authority has said where the collector is (`CollectorAddressesBody`). */
+  | { readonly type: 'addressesSet'; readonly timeMs: number; readonly addresses: Signed };
 
 // ---- records at rest ---------------------------------------------------------------------------------------------
 

@@ -36,6 +36,12 @@ function memoryTrust(): TrustStore {
       trust.verified = verified;
     },
     async setProblem() {},
+    addresses: {
+      revision: 0,
+      candidates: () => [{ url: order.url, tlsCa: '', tlsPins: [] }],
+      learn: async () => false,
+      worked: async () => {},
+    },
   };
   return trust as unknown as TrustStore;
 }
@@ -44,10 +50,11 @@ function simulate(number: number): void {
   const { enrolment, binding, signKey, boxKey, chainId } = fixtureAgent(vault, agentName(number));
   const queue = new MemoryQueue(chainId);
   const identity = {
-    server: { url: order.url, tlsCa: '', tlsPinSha256: new Uint8Array() },
+    server: { url: order.url, tlsCa: '', tlsPins: [] },
     ...{ descriptor, enrolment, binding, collector, signKey, boxKey, chainId, keys, cacheSecret },
     certificate: verifyAgent(descriptor.authorityKey, descriptor.vaultId, enrolment, binding),
     pathKey: new Uint8Array(32).fill(7),
+    takesOver: undefined,
   };
   const parts = { clock: systemClock, random: systemRandom, software: 'simulated', port: nodeFiles };
   const uplink = new WebSocketUplink({ identity, queue: queue.asQueue(), trust: memoryTrust(), ...parts });

@@ -39,6 +39,7 @@ export class EvilSession {
       treeHead: undefined,
       signedHead: undefined,
       signedHeadCertificate: undefined,
+      addressesRevision: 0,
     });
     session.write(encodeFrame(encodeClientFrame(auth), new Uint8Array(0)));
     const ready = await session.answer();

@@ -138,7 +138,7 @@ export class PairAgent {
     await held.appendEvent({ type: 'agentEnrolled', timeMs: FIXTURE_TIME_MS, enrolment, binding });
     const { descriptor } = vault;
     const identity: AgentIdentity = {
-      server: { url, tlsCa: '', tlsPinSha256: new Uint8Array() },
+      server: { url, tlsCa: '', tlsPins: [] },
       descriptor,
       certificate: verifyAgent(descriptor.authorityKey, descriptor.vaultId, enrolment, binding),
       enrolment,
@@ -147,6 +147,7 @@ export class PairAgent {
       signKey: made.signKey,
       boxKey: made.boxKey,
       chainId: made.chainId,
+      takesOver: undefined,
       keys,
       pathKey: new Uint8Array(32).fill(7),
       cacheSecret,

@@ -85,6 +85,8 @@ class QueueFrames {
       treeHead: verified?.head,
       signedHead: verified?.signed,
       signedHeadCertificate: verified?.certificate,
+      // Receipts that are carried bring no addresses.
+      addressesRevision: 0,
     };
     return encodeFrame(encodeClientFrame(signQuestion(claim, identity.signKey)));
   }

@@ -9,6 +9,8 @@ import { openBundle } from '@aliquot/shared/keys/bundle';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { enrol } from '../identity/enrol.ts';
 import { enrolmentOf } from '../identity/identity.ts';
+import { identityPaths } from '../identity/identity-file.ts';
+import { TrustStore } from '../uplink/trust.ts';
 import { presenter } from './present.ts';
 
 const maxBundleBytes = 1 << 20;
@@ -27,21 +29,29 @@ export async function enroll(bundlePath: string, dataOption: string, output: Out
       'USAGE_INVALID',
       `there is no bundle at ${bundlePath}; central IT makes one: aliquot enroll NAME --kit KIT --out BUNDLE`,
     );
-  openBundle(bundle.toString('utf8')); // a file that is no bundle must not leave a folder behind
+  const opened = openBundle(bundle.toString('utf8')); // a file that is no bundle must not leave a folder behind
   const dataDir = resolve(dataOption);
+  // Loaded here: mostly the folder is new.
+  const isEnrolled = await exists(nodeFiles, identityPaths(dataDir).identity);
+  const takesOver = isEnrolled ? await (await import('./hand-over.ts')).handOver(dataDir, opened, output) : undefined;
   const folder = await openOrCreate(dataDir);
   try {
     await nodeFiles.chmod(dataDir, 0o700); // it may have been made, empty, by somebody with a wider mode
-    const identity = await enrol({ bundle: bundle.toString('utf8'), dataDir, port: nodeFiles, clock: systemClock, random: systemRandom });
+    const parts = { dataDir, port: nodeFiles, clock: systemClock, random: systemRandom, takesOver };
+    const identity = await enrol({ bundle: bundle.toString('utf8'), ...parts });
+    const trust = await TrustStore.open(nodeFiles, dataDir, identity);
+    // What stood against the agent that was here before does not stand against this one.
+    if (takesOver !== undefined) await trust.setProblem(undefined);
     const { name, selfRestore } = enrolmentOf(identity);
     const { emit } = presenter(output);
     await emit({
       event: 'enrolled',
       agent: name,
       vault: identity.descriptor.name,
-      collector: identity.server.url,
+      collector: trust.addresses.candidates()[0]?.url ?? identity.server.url,
       selfRestore,
       data: dataDir,
+      tookOver: takesOver !== undefined,
     });
     output.note(`${bundlePath} is of no more use here and still a secret; delete it`);
   } finally {

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import type { CollectorAddress } from '@aliquot/proto';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
@@ -33,11 +34,11 @@ export async function loadConfig(path: string, output: Output): Promise<AgentCon
   return (await import('./config-file.ts')).configOf(path, text, output);
 }
 
-/** Opens a data folder in this process, with everything real. */
+/** Opens a data folder in this process, with everything real; `also` are addresses to try before those that it knows. */
 export function openRealAgent(
   dataDir: string,
   config: AgentConfig | undefined,
-  options: { readonly captures?: boolean } = {},
+  { also = [], ...options }: { readonly captures?: boolean; readonly also?: readonly CollectorAddress[] } = {},
 ): Promise<Agent> {
   return openAgent({
     ...options,
@@ -46,18 +47,21 @@ export function openRealAgent(
     port: nodeFiles,
     clock: systemClock,
     random: systemRandom,
-    uplink: async ({ identity, queue, dataDir: folder, courtesy, recover }) =>
-      new WebSocketUplink({
+    uplink: async ({ identity, queue, dataDir: folder, courtesy, recover }) => {
+      const trust = await TrustStore.open(nodeFiles, folder, identity);
+      trust.addresses.also(also);
+      return new WebSocketUplink({
         identity,
         queue,
-        trust: await TrustStore.open(nodeFiles, folder, identity),
+        trust,
         port: nodeFiles,
         clock: systemClock,
         random: systemRandom,
         software,
         courtesy,
         recover,
-      }),
+      });
+    },
   });
 }
 

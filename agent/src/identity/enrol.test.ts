@@ -15,7 +15,6 @@ import { fsckIdentity } from '../uplink/fsck.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { type EnrolOptions, enrol, type HttpAnswer, post } from './enrol.ts';
 import { loadIdentity } from './identity-file.ts';
-import { tlsOptions } from './tls.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 
@@ -32,13 +31,14 @@ function bundleFor(name = 'gcms-1', url = 'http://127.0.0.1:9'): { readonly text
     version: 1,
     url,
     tlsCa: '',
-    tlsPinSha256: new Uint8Array(),
+    tlsPins: [],
     descriptor: vault.kit.descriptor,
     collectorCertificate: vault.collectorCertificate,
     enrolment: agent.enrolment,
     enrolmentSeed: agent.enrolmentKey.seed,
     dedupSecrets: vault.kit.dedupSecrets,
     pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
+    addresses: undefined,
   };
   return { text: sealBundle(contents), seed: agent.enrolmentKey.seed };
 }
@@ -208,7 +208,7 @@ describe('enrolling', () => {
 });
 
 describe('the network of an enrolment', () => {
-  const trust = (url: string) => ({ url, tlsCa: '', tlsPinSha256: new Uint8Array() });
+  const trust = (url: string) => ({ url, tlsCa: '', tlsPins: [] });
 
   test('posts the bytes and gives status and body back', async () => {
     const server = createServer((request, response) => {
@@ -230,12 +230,6 @@ describe('the network of an enrolment', () => {
 
   test('plain http to another machine is refused', () => {
     expect(() => post(trust('http://lab.example:80'), '/', new Uint8Array())).toThrow(/not encrypted/);
-  });
-
-  test('with a pin only that key is trusted, whatever else the certificate says', () => {
-    const { checkPin } = tlsOptions({ url: 'https://x', tlsCa: '', tlsPinSha256: new Uint8Array(32) });
-    expect(checkPin(undefined)).toMatchObject({ code: 'ENROL_TLS' });
-    expect(tlsOptions(trust('https://x')).checkPin(undefined)).toBeUndefined();
   });
 });
 

@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls';
-import { type ChainId, decodeEnrolAnswer, encodeEnrolRequest, FormatError, type Signed } from '@aliquot/proto';
+import { type ChainId, type CollectorAddress, decodeEnrolAnswer, encodeEnrolRequest, FormatError, type Signed } from '@aliquot/proto';
 import { httpRequest, httpsRequest } from '@aliquot/shared/cli/http';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
@@ -9,8 +9,9 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { type OpenBundle, openBundle } from '@aliquot/shared/keys/bundle';
 import { CertificateError, issueBinding, verifyEnrolAnswer } from '@aliquot/shared/keys/certificates';
 import type { Clock, Random } from '@aliquot/shared/ports';
+import { AddressBook, addressesOf } from './addresses.ts';
 import { IdentityError, type IdentityErrorCode } from './errors.ts';
-import type { AgentIdentity, ServerTrust } from './identity.ts';
+import type { AgentIdentity } from './identity.ts';
 import { eraseIdentity, identityPaths, readIdentity, type StoredIdentity, verifyIdentity, writeIdentity } from './identity-file.ts';
 import { serverAddress, tlsOptions } from './tls.ts';
 
@@ -22,8 +23,13 @@ export interface EnrolOptions {
   readonly port: FilePort;
   readonly clock: Clock;
   readonly random: Random;
+  /**
+   * The present chain of the folder's queue, where the bundle replaces the very agent that the folder is enrolled as (`replacesAgent`): queue and
+   * history then go on under the new one. Every signed commit of the old one must have its receipt.
+   */
+  readonly takesOver?: ChainId | undefined;
   /** Sends the request and gives the answer; the real one unless told. */
-  readonly post?: (trust: ServerTrust, path: string, body: Uint8Array) => Promise<HttpAnswer>;
+  readonly post?: (trust: CollectorAddress, path: string, body: Uint8Array) => Promise<HttpAnswer>;
 }
 
 export interface HttpAnswer {
@@ -47,37 +53,70 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
   await ensureDirectory(port, paths.dir);
   const finished = await readIdentity(port, paths.identity);
   const begun = await readBegun(port, paths.begun);
-  const bundle = openBundle(options.bundle, finished === undefined && begun === undefined ? options.clock.nowMs() : undefined);
-  if (finished !== undefined) {
-    if (sameSigned(finished.enrolment, bundle.signedEnrolment)) {
-      // Also when it is not there: it may have been unlinked by one that died before that was durable.
-      await eraseIdentity(port, paths.begun);
-      return verifyIdentity(finished);
-    }
-    const says = `${dataDir} is enrolled already, as ${verifyIdentity(finished).certificate.enrolment.name}; use an empty folder for another agent`;
-    throw new IdentityError('ENROL_ALREADY', says);
+  const bundle = openBundle(
+    options.bundle,
+    isSame(finished, openBundle(options.bundle)) || begun !== undefined ? undefined : options.clock.nowMs(),
+  );
+  if (finished !== undefined && isSame(finished, bundle)) {
+    // Also when it is not there: it may have been unlinked by one that died before that was durable.
+    await eraseIdentity(port, paths.begun);
+    return verifyIdentity(finished);
   }
-  if (begun !== undefined && !sameSigned(begun.enrolment, bundle.signedEnrolment)) {
+  const takesOver = finished !== undefined && replacesAgent(bundle, verifyIdentity(finished)) ? options.takesOver : undefined;
+  if (finished !== undefined && takesOver === undefined) {
+    const { name } = verifyIdentity(finished).certificate.enrolment;
+    const way = `for a new identity of this PC make a bundle with: aliquot enroll NAME --replaces ${name}; for another agent use an empty folder`;
+    throw new IdentityError('ENROL_ALREADY', `${dataDir} is enrolled already, as ${name}; ${way}`);
+  }
+  if (begun !== undefined && !isSame(begun, bundle)) {
     throw new IdentityError(
       'ENROL_OTHER_BEGUN',
       `an enrolment with another bundle was begun in ${dataDir}; finish it with that one, or use an empty folder`,
     );
   }
-  const stored = begun ?? newIdentity(bundle, options.random);
+  const stored = begun ?? newIdentity(bundle, options.random, finished, takesOver);
   if (begun === undefined) await writeIdentity(port, paths.begun, stored);
   const identity = verifyIdentity(stored);
-  const trust = identity.server;
   const body = encodeEnrolRequest({ version: 1, enrolment: stored.enrolment, binding: stored.binding });
-  const answer = await (options.post ?? post)(trust, '/v1/enrol', body);
+  const { answer, trust } = await ask(addressesOf(bundle), body, options.post ?? post);
   if (answer.status !== 200) {
     // Such keys are bound nowhere, and never will be: another bundle may have the folder. After a crash, or with no answer, they stay.
     if (isDefinite(answer)) await eraseIdentity(port, paths.begun);
     throw refusal(answer, bundle, trust);
   }
   checkAnswer(answer.body, identity, trust);
+  if (bundle.signedAddresses !== undefined) await (await AddressBook.open(port, dataDir, identity)).learn(bundle.signedAddresses);
   await writeIdentity(port, paths.identity, stored);
   await eraseIdentity(port, paths.begun);
   return identity;
+}
+
+/** Whether a bundle is for the successor of an enrolled agent: then its folder may go on as that one. */
+export function replacesAgent(bundle: OpenBundle, { certificate: { enrolment } }: AgentIdentity): boolean {
+  const { replaces, lineageId } = bundle.enrolment;
+  return replaces !== undefined && equalBytes(replaces, enrolment.agentId) && equalBytes(lineageId, enrolment.lineageId);
+}
+
+function isSame(stored: StoredIdentity | undefined, { signedEnrolment }: OpenBundle): boolean {
+  return stored !== undefined && sameSigned(stored.enrolment, signedEnrolment);
+}
+
+/** Asks at one address after the other, until one answers; rejects with what was wrong with the first. */
+async function ask(
+  addresses: readonly CollectorAddress[],
+  body: Uint8Array,
+  send: NonNullable<EnrolOptions['post']>,
+): Promise<{ readonly answer: HttpAnswer; readonly trust: CollectorAddress }> {
+  let first: IdentityError | undefined;
+  for (const trust of addresses) {
+    try {
+      return { answer: await send(trust, '/v1/enrol', body), trust };
+    } catch (error) {
+      if (!(error instanceof IdentityError)) throw error;
+      first ??= error;
+    }
+  }
+  throw first ?? new IdentityError('ENROL_UNREACHABLE', 'the bundle names no address');
 }
 
 /**
@@ -94,7 +133,13 @@ async function readBegun(port: FilePort, path: string): Promise<StoredIdentity |
   }
 }
 
-function newIdentity(bundle: OpenBundle, random: Random): StoredIdentity {
+/** New keys. In a folder that is taken over the chunk cache stays as it is, and with it its secret. */
+function newIdentity(
+  bundle: OpenBundle,
+  random: Random,
+  before: StoredIdentity | undefined,
+  takesOver: ChainId | undefined,
+): StoredIdentity {
   const signKey = newSigningKey(random);
   const boxKey = newBoxKey(random);
   const { vaultId, agentId } = bundle.enrolment;
@@ -103,7 +148,7 @@ function newIdentity(bundle: OpenBundle, random: Random): StoredIdentity {
     version: 1,
     url: bundle.url,
     tlsCa: bundle.tlsCa,
-    tlsPinSha256: bundle.tlsPinSha256,
+    tlsPins: [...bundle.tlsPins],
     descriptor: bundle.signedDescriptor,
     collectorCertificate: bundle.signedCollector,
     enrolment: bundle.signedEnrolment,
@@ -111,13 +156,14 @@ function newIdentity(bundle: OpenBundle, random: Random): StoredIdentity {
     signSeed: signKey.seed,
     boxSecret: boxKey.secretKey,
     chainId: random.bytes(16) as ChainId,
-    cacheSecret: random.bytes(32),
+    takesOver,
+    cacheSecret: before?.cacheSecret ?? random.bytes(32),
     pathKey: bundle.pathKey,
     dedupSecrets: bundle.dedupSecrets.map(({ epoch, secret }) => ({ epoch, secret })),
   };
 }
 
-function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: ServerTrust): void {
+function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: CollectorAddress): void {
   try {
     const answer = decodeEnrolAnswer(bytes);
     const { collector } = verifyEnrolAnswer(identity.descriptor.authorityKey, identity.certificate, identity.binding, answer);
@@ -130,7 +176,7 @@ function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: ServerTr
   }
 }
 
-function refusal(answer: HttpAnswer, bundle: OpenBundle, trust: ServerTrust): IdentityError {
+function refusal(answer: HttpAnswer, bundle: OpenBundle, trust: CollectorAddress): IdentityError {
   const name = bundle.enrolment.name;
   const told = messageOf(answer.body);
   const known: Record<number, readonly [IdentityErrorCode, string]> = {
@@ -177,7 +223,7 @@ function sameSigned(left: Signed, right: Signed): boolean {
 }
 
 /** One POST over the bundle's trust. Test only: exported so that TLS is tested without a whole enrolment. Errors: `ENROL_UNREACHABLE` (retryable), `ENROL_TLS`, `ENROL_PLAIN_REMOTE`. */
-export function post(trust: ServerTrust, path: string, body: Uint8Array): Promise<HttpAnswer> {
+export function post(trust: CollectorAddress, path: string, body: Uint8Array): Promise<HttpAnswer> {
   const url = serverAddress(trust, 'http', path);
   const tls = tlsOptions(trust);
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(body.length) };
@@ -186,7 +232,7 @@ export function post(trust: ServerTrust, path: string, body: Uint8Array): Promis
     const start = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const request = start(
       url,
-      { method: 'POST', headers, timeout: IDLE_MS, agent: false, ...(url.protocol === 'https:' ? tls : {}) },
+      { method: 'POST', headers, timeout: IDLE_MS, agent: false, ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized },
       (response) => {
         const parts: Buffer[] = [];
         let total = 0;
@@ -205,7 +251,7 @@ export function post(trust: ServerTrust, path: string, body: Uint8Array): Promis
     if (url.protocol !== 'https:') return send();
     request.on('socket', (socket) => {
       socket.once('secureConnect', () => {
-        const wrong = tls.checkPin((socket as TLSSocket).getPeerCertificate().raw);
+        const wrong = tls.judge(socket as TLSSocket);
         if (wrong === undefined) send();
         else request.destroy(wrong);
       });
@@ -213,7 +259,7 @@ export function post(trust: ServerTrust, path: string, body: Uint8Array): Promis
   });
 }
 
-function unreachable(trust: ServerTrust, cause: unknown): IdentityError {
+function unreachable(trust: CollectorAddress, cause: unknown): IdentityError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
     return new IdentityError(

@@ -9,6 +9,10 @@ export type IdentityErrorCode =
   | 'ENROL_ALREADY'
   /** Another bundle's enrolment was begun in this folder and not finished. */
   | 'ENROL_OTHER_BEGUN'
+  /** The folder's queue holds commits that only the agent that it replaces could still send. */
+  | 'ENROL_QUEUE_HELD'
+  /** Collector addresses that this vault's authority did not sign, or no such file at all. */
+  | 'ADDRESSES_FOREIGN'
   /** The collector could not be reached, or broke off. */
   | 'ENROL_UNREACHABLE'
   /** The server's TLS certificate is not the one that the bundle names. */

@@ -24,7 +24,7 @@ const identitySchema = z.strictObject({
   version: z.literal(1),
   url: z.string(),
   tlsCa: z.string(),
-  tlsPinSha256: bytes(),
+  tlsPins: z.array(bytes(32)),
   descriptor: signed,
   collectorCertificate: signed,
   enrolment: signed,
@@ -32,6 +32,7 @@ const identitySchema = z.strictObject({
   signSeed: bytes(32),
   boxSecret: bytes(32),
   chainId: bytes(16),
+  takesOver: bytes(16).optional(),
   cacheSecret: bytes(32),
   pathKey: bytes(32),
   dedupSecrets: z.array(z.strictObject({ epoch: z.int().positive(), secret: bytes(32) })),
@@ -47,13 +48,15 @@ export function identityPaths(dataDir: string) {
 
 function encodeIdentity(stored: StoredIdentity): Uint8Array {
   const text = (value: Uint8Array): string => Buffer.from(value).toString('base64');
-  const { dedupSecrets, ...rest } = stored;
-  const fields = Object.entries(rest).map(([name, value]) => {
-    if (value instanceof Uint8Array) return [name, text(value)];
-    return typeof value === 'object' ? [name, text(encodeSigned(value))] : [name, value];
+  const { dedupSecrets, tlsPins, ...rest } = stored;
+  const fields = Object.entries(rest).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    if (value instanceof Uint8Array) return [[name, text(value)]];
+    return [typeof value === 'object' ? [name, text(encodeSigned(value))] : [name, value]];
   });
   const secrets = dedupSecrets.map(({ epoch, secret }: DedupSecret) => ({ epoch, secret: text(secret) }));
-  return Buffer.from(`${JSON.stringify({ ...Object.fromEntries(fields), dedupSecrets: secrets }, undefined, 1)}\n`);
+  const parts = { ...Object.fromEntries(fields), tlsPins: tlsPins.map((pin) => text(pin)), dedupSecrets: secrets };
+  return Buffer.from(`${JSON.stringify(parts, undefined, 1)}\n`);
 }
 
 /** The stored identity, or undefined when there is none under this path. Errors: `IDENTITY_DAMAGED`. */
@@ -89,7 +92,7 @@ export function verifyIdentity(stored: StoredIdentity): AgentIdentity {
     if (!own)
       throw new IdentityError('IDENTITY_DAMAGED', 'the keys in identity.json are not the ones that were enrolled; enrol this PC again');
     return {
-      server: { url: stored.url, tlsCa: stored.tlsCa, tlsPinSha256: stored.tlsPinSha256 },
+      server: { url: stored.url, tlsCa: stored.tlsCa, tlsPins: stored.tlsPins },
       descriptor,
       certificate,
       enrolment: stored.enrolment,
@@ -98,6 +101,7 @@ export function verifyIdentity(stored: StoredIdentity): AgentIdentity {
       signKey,
       boxKey,
       chainId: stored.chainId as Uint8Array as ChainId,
+      takesOver: stored.takesOver as Uint8Array | undefined as ChainId | undefined,
       keys: vaultKeysFrom(stored.dedupSecrets, descriptor),
       pathKey: stored.pathKey,
       cacheSecret: stored.cacheSecret,

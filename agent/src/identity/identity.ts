@@ -1,23 +1,21 @@
-import type { ChainId, CollectorCertificateBody, EnrolmentCertificateBody, Signed, VaultDescriptorBody } from '@aliquot/proto';
+import type {
+  ChainId,
+  CollectorAddress,
+  CollectorCertificateBody,
+  EnrolmentCertificateBody,
+  Signed,
+  VaultDescriptorBody,
+} from '@aliquot/proto';
 import type { CommitRecipient } from '@aliquot/shared/commit/commit';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import type { VaultKeys } from '@aliquot/shared/keys/derive';
 
-/** How the agent proves that a server is the right one before it says anything. */
-export interface ServerTrust {
-  /** The collector's base address, `http:` or `https:`. */
-  readonly url: string;
-  /** PEM of the only certificate authority to trust; empty when pin or system store decide. */
-  readonly tlsCa: string;
-  /** SHA-256 of the server's public key info; empty when none is pinned. */
-  readonly tlsPinSha256: Uint8Array;
-}
-
 /** An enrolled agent: everything that capture, queue and uplink need, verified when loaded. Holds secrets. */
 export interface AgentIdentity {
-  readonly server: ServerTrust;
+  /** The address of the bundle; the ones that count before it are in the `AddressBook`. */
+  readonly server: CollectorAddress;
   readonly descriptor: VaultDescriptorBody;
   readonly certificate: AgentCertificate;
   readonly enrolment: Signed;
@@ -26,8 +24,10 @@ export interface AgentIdentity {
   readonly collector: CollectorCertificateBody;
   readonly signKey: SigningKey;
   readonly boxKey: BoxKey;
-  /** Random for each installation. */
+  /** Random for each enrolment. */
   readonly chainId: ChainId;
+  /** The chain of the agent that this one took the folder over from, with its queue; undefined where it began in an empty folder. */
+  readonly takesOver: ChainId | undefined;
   readonly keys: VaultKeys;
   readonly pathKey: Uint8Array;
   /** 32 random bytes of this installation, for the chunk cache. */

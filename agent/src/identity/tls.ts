@@ -1,41 +1,38 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import type { SecureContextOptions } from 'node:tls';
-import { checkServerIdentity, getCACertificates, type PeerCertificate } from 'node:tls';
+import { getCACertificates, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import { type CollectorAddress, isCollectorUrl } from '@aliquot/proto';
 import { IdentityError } from './errors.ts';
-import type { ServerTrust } from './identity.ts';
 
-/** TLS options for `https.request` and `ws`, as far as a bundle decides them. */
+/** TLS options for `https.request` and `ws`, as far as an address decides them. */
 export interface TlsOptions extends Pick<SecureContextOptions, 'ca'> {
   readonly rejectUnauthorized: boolean;
-  readonly checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined;
-  /** The pin also decides where Node would not ask `checkServerIdentity`. Call when the socket is secure, before sending. */
-  readonly checkPin: (rawCertificate: Uint8Array | undefined) => Error | undefined;
+  /** Decides where Node is told not to. Call when the socket is secure, before anything is sent. */
+  readonly judge: (socket: TLSSocket) => Error | undefined;
 }
 
 /**
- * How to trust a server: with a pin, exactly its public key and nothing else (a self-made certificate is fine then); with a
- * CA, that one only; else the system's store.
+ * How to trust a server: a chain that leads to an authority and fits the name, whatever its key, so that a renewed certificate needs no
+ * word from anybody; or, for self-signed certificates, one of the pinned keys. With authorities given, those only; else the system's.
  */
-export function tlsOptions(trust: ServerTrust): TlsOptions {
-  const pinned = trust.tlsPinSha256.length > 0;
+export function tlsOptions(trust: CollectorAddress): TlsOptions {
+  const pinned = trust.tlsPins.length > 0;
   // Reading the system's store takes a third of a second: only for who needs it.
-  const chained = !pinned && /^(https|wss):/i.test(trust.url);
-  const checkPin = (raw: Uint8Array | undefined): Error | undefined => {
-    if (!pinned) return undefined;
-    if (raw !== undefined && Buffer.compare(spkiSha256(raw), trust.tlsPinSha256) === 0) return undefined;
-    return new IdentityError(
-      'ENROL_TLS',
-      `the TLS certificate of ${trust.url} is not the pinned one; ask central IT whether it was replaced`,
-    );
-  };
+  const system = trust.tlsCa === '' && !pinned && /^(https|wss):/i.test(trust.url);
+  const ca = trust.tlsCa !== '' ? trust.tlsCa : system ? knownAuthorities() : undefined;
   return {
-    ...(chained ? { ca: trust.tlsCa === '' ? knownAuthorities() : trust.tlsCa } : {}),
-    // With a pin the chain and the name say nothing more; without checkPin being called this would trust anybody.
+    ...(ca === undefined ? {} : { ca }),
+    // Without `judge` being called a pinned address would trust anybody.
     rejectUnauthorized: !pinned,
-    checkServerIdentity: (host, certificate) => (pinned ? checkPin(certificate.raw) : checkServerIdentity(host, certificate)),
-    checkPin,
+    judge: (socket) => {
+      if (!pinned || socket.authorized) return undefined;
+      const { raw } = socket.getPeerCertificate();
+      const known = raw !== undefined && trust.tlsPins.some((pin) => Buffer.compare(spkiSha256(raw), pin) === 0);
+      return known ? undefined : new IdentityError('ENROL_TLS', `the TLS certificate of ${trust.url} is not trusted: ${UNKNOWN_KEY}`);
+    },
   };
 }
+
+const UNKNOWN_KEY = 'no known authority signed it, and its key is none of those that central IT named; ask whether it was replaced';
 
 let authorities: string[] | undefined;
 
@@ -54,18 +51,15 @@ export function spkiSha256(certificate: Uint8Array): Buffer {
 }
 
 /** The address with another scheme family; refuses plain text to anything but this machine (`ENROL_PLAIN_REMOTE`). */
-export function serverAddress(trust: ServerTrust, family: 'http' | 'ws', path: string): URL {
+export function serverAddress(trust: CollectorAddress, family: 'http' | 'ws', path: string): URL {
   const url = new URL(trust.url);
-  const secure = url.protocol === 'https:' || url.protocol === 'wss:';
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  const loopback = host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-  if (!secure && !loopback) {
+  if (!isCollectorUrl(trust.url)) {
     throw new IdentityError(
       'ENROL_PLAIN_REMOTE',
-      `${trust.url} is not encrypted; plain http is for this machine only, give the collector TLS`,
+      `${url.origin} cannot be used: the address of a collector is https://HOST:PORT; plain http, which is not encrypted, is for this machine only`,
     );
   }
-  url.protocol = `${family}${secure ? 's' : ''}:`;
+  url.protocol = `${family}${url.protocol === 'https:' ? 's' : ''}:`;
   url.pathname = `${url.pathname.replace(/\/$/, '')}${path}`;
   return url;
 }

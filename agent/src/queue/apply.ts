@@ -89,7 +89,8 @@ export async function applyRecord(
       return NOTHING;
     }
     case 'forked': {
-      const { chainId, from } = decodeFork(payload);
+      const { chainId, from, inherited } = decodeFork(payload);
+      if (inherited) state.inheritedSequence = from.sequence;
       state.fork = { chainId: hex(chainId), from: { chainId: hex(from.chainId), sequence: from.sequence, hash: hex(from.hash) } };
       return NOTHING;
     }

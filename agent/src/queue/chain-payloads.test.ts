@@ -23,12 +23,14 @@ const path = new Uint8Array(Buffer.from('/data/ä'));
 const fork = {
   chainId: asChainId(filled(1, 16)),
   from: { chainId: asChainId(filled(2, 16)), sequence: 9, hash: asCommitHash(filled(3, 32)) },
+  inherited: false,
 };
 const lost = { entry: 7, why: 'reference-gone', path } as const;
 const references = [reference('/data/a', 5), { ...reference('/data/b', 6), class: 'bulk', mtimeNs: 2n ** 63n - 1n }];
 
 const doors: readonly (readonly [name: string, bytes: Uint8Array, decode: (bytes: Uint8Array) => unknown, value: unknown])[] = [
   ['a fork', encodeFork(fork), decodeFork, fork],
+  ['a chain that is taken over', encodeFork({ ...fork, inherited: true }), decodeFork, { ...fork, inherited: true }],
   ['a lost reference', encodeLostReference(lost), decodeLostReference, lost],
   ['references', encodeReferences(references), decodeReferences, references],
   ['dropped references', encodeDroppedReferences([path]), decodeDroppedReferences, [path]],

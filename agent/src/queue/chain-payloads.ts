@@ -11,10 +11,19 @@ import type { FileReference, LostReason } from './queue.ts';
 export interface ForkRecord {
   readonly chainId: ChainId;
   readonly from: ChainPoint;
+  /** The chain goes on under another agent, which took the folder over; what was signed before stays the earlier one's. */
+  readonly inherited: boolean;
 }
 
-export function encodeFork({ chainId, from }: ForkRecord): Uint8Array {
-  return new LayoutWriter().u8(1).raw(chainId).raw(from.chainId).u53(from.sequence).raw(from.hash).done();
+export function encodeFork({ chainId, from, inherited }: ForkRecord): Uint8Array {
+  return new LayoutWriter()
+    .u8(1)
+    .raw(chainId)
+    .raw(from.chainId)
+    .u53(from.sequence)
+    .raw(from.hash)
+    .u8(inherited ? 1 : 0)
+    .done();
 }
 
 export function decodeFork(payload: Uint8Array): ForkRecord {
@@ -22,8 +31,10 @@ export function decodeFork(payload: Uint8Array): ForkRecord {
   if (reader.u8() !== 1) throw reader.damaged('unknown layout');
   const chainId = asChainId(reader.raw(16));
   const from = { chainId: asChainId(reader.raw(16)), sequence: reader.u53(), hash: asCommitHash(reader.raw(32)) };
+  const flag = reader.u8();
+  if (flag > 1) throw reader.damaged('unknown kind');
   reader.end();
-  return { chainId, from };
+  return { chainId, from, inherited: flag === 1 };
 }
 
 /** How many references fit one record; callers split longer lists. */

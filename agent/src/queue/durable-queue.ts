@@ -1,9 +1,9 @@
-import { type ChainPoint, type ChunkId, encodeSigned, type FileId, type ReceiptBody, type Signed } from '@aliquot/proto';
+import { type ChainId, type ChainPoint, type ChunkId, encodeSigned, type FileId, type ReceiptBody, type Signed } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { BatchSealer } from './batch.ts';
 import { BudgetMeter, usedBytes } from './budget.ts';
 import { decodeCached } from './cache-codec.ts';
-import { chainOf, forkOf, headOf } from './chain.ts';
+import { chainOf, forkOf, headOf, inheritanceOf } from './chain.ts';
 import { encodeFork, encodeLostReference } from './chain-payloads.ts';
 import { cutCommit, readSigned } from './commit-cut.ts';
 import { QueueCore } from './core.ts';
@@ -281,8 +281,9 @@ export class DurableQueue implements Q.Queue {
     });
   }
 
-  unreceipt(sequence: number): Promise<void> {
+  unreceipt(asked: number): Promise<void> {
     return this.#core.change(async () => {
+      const sequence = Math.max(asked, this.#index.state.inheritedSequence);
       if (sequence >= this.#index.state.receiptedSequence) return;
       await this.#appendChain('unreceipted', encodeCounter(sequence));
       await this.#findHolds();
@@ -303,6 +304,13 @@ export class DurableQueue implements Q.Queue {
   forkChain(fork: Q.ChainFork): Promise<void> {
     return this.#core.change(async () => {
       const record = forkOf(this.#index.state, this.#options.chainId, fork);
+      if (record !== undefined) await this.#appendChain('forked', encodeFork(record));
+    });
+  }
+
+  inheritChain(chainId: ChainId): Promise<void> {
+    return this.#core.change(async () => {
+      const record = inheritanceOf(this.#index.state, this.#options.chainId, chainId);
       if (record !== undefined) await this.#appendChain('forked', encodeFork(record));
     });
   }

@@ -25,6 +25,8 @@ export interface IndexState {
   chainHead: { sequence: number; hash: string; chainId?: string } | undefined;
   /** The chain after the newest fork; undefined: that of the enrolment. */
   fork: { chainId: string; from: { chainId: string; sequence: number; hash: string } } | undefined;
+  /** Commits up to here were signed by the agent that this one took the folder over from: nobody here can send them again. */
+  inheritedSequence: number;
   receiptedSequence: number;
   lastReceipt: { sequence: number; receivedAtMs: number; copies: number } | undefined;
   gcEpoch: number;
@@ -48,6 +50,7 @@ export function emptyState(): IndexState {
     signedBytes: 0,
     chainHead: undefined,
     fork: undefined,
+    inheritedSequence: 0,
     receiptedSequence: 0,
     lastReceipt: undefined,
     gcEpoch: 0,

@@ -132,6 +132,11 @@ export interface Queue {
    * commit is the first of the new chain. Does nothing when this is the present chain.
    */
   forkChain(fork: ChainFork): Promise<void>;
+  /**
+   * Goes on under the chain of another agent, durably, with everything that is queued and known: this folder was enrolled anew in place. Does nothing
+   * when it does already. Errors: `QUEUE_REFUSED` while signed commits wait for their receipts.
+   */
+  inheritChain(chainId: ChainId): Promise<void>;
   /** The newest epoch that was learnt, 0 when none. */
   gcEpoch(): number;
   /**
@@ -300,6 +305,8 @@ export interface Chain {
   readonly chainId: ChainId;
   /** The commit that this chain goes on from: ours, or one that the collector named. Undefined for the chain of the enrolment. */
   readonly forkedFrom: ChainPoint | undefined;
+  /** What it goes on from was signed by the agent that this one took the folder over from. */
+  readonly inherited: boolean;
 }
 
 export interface ChainFork {

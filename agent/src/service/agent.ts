@@ -108,8 +108,11 @@ async function openWith(
 ): Promise<Agent> {
   const ownFolders = [...new Set([fromText(dataDir, '/'), bytePath(await port.realpath(dataDir))])];
   const budget = config?.queue ?? defaultQueueBudget;
-  const queue = await DurableQueue.open({ port, dataDir, clock, random, chainId: identity.chainId, budget });
+  // Until the queue is taken over it is on the chain of the agent that was here before.
+  const chainId = identity.takesOver ?? identity.chainId;
+  const queue = await DurableQueue.open({ port, dataDir, clock, random, chainId, budget });
   try {
+    if (identity.takesOver !== undefined) await queue.inheritChain(identity.chainId);
     const courtesy = systemCourtesy(config?.courtesy, clock);
     const host = courteousHost(threads, courtesy);
     const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host) });

@@ -9,7 +9,7 @@ import { tcpProbe } from './tcp.ts';
 import { ManualTimers } from './test-agent.ts';
 import { systemTimers } from './timers.ts';
 
-const server = { url: 'http://127.0.0.1:1', tlsCa: '', tlsPinSha256: new Uint8Array() };
+const server = { url: 'http://127.0.0.1:1', tlsCa: '', tlsPins: [] };
 const nobody = new UplinkError('UPLINK_UNREACHABLE', 'nobody', Object.assign(new Error('no'), { code: 'ECONNREFUSED' }));
 const turnedAway = new UplinkError('UPLINK_CLOSED', 'HTTP 503');
 
@@ -19,7 +19,7 @@ function lookingOut(failure: UplinkError) {
   let answer = false;
   let back = 0;
   const lookout = new Lookout(timers, seededRandom('lookout'), async () => answer);
-  const stop = lookout.watch(server, failure, () => {
+  const stop = lookout.watch([server], failure, () => {
     back += 1;
   });
   const look = async (there: boolean): Promise<number> => {

@@ -1,5 +1,5 @@
+import type { CollectorAddress } from '@aliquot/proto';
 import type { Random } from '@aliquot/shared/ports';
-import type { ServerTrust } from '../identity/identity.ts';
 import { between } from './backoff.ts';
 import type { UplinkError } from './errors.ts';
 import type { Timers } from './timers.ts';
@@ -11,7 +11,7 @@ const LONGEST_PAUSE_MS = 3_000;
 const CALM = 5;
 
 /** Whether the collector's address takes TCP connections now. Never rejects. */
-export type Probe = (server: ServerTrust, timers: Timers) => Promise<boolean>;
+export type Probe = (server: CollectorAddress, timers: Timers) => Promise<boolean>;
 
 /**
  * Finds out while the uplink waits that the network has come back, wherever it was broken: a cable, a switch far away, a firewall, the
@@ -34,12 +34,12 @@ export class Lookout {
    * Looks every few seconds, until stopped by calling the answer; calls `back` once, when the collector can be reached again.
    * @param failure why the last attempt ended
    */
-  watch(server: ServerTrust, failure: UplinkError, back: () => void): () => void {
+  watch(servers: readonly CollectorAddress[], failure: UplinkError, back: () => void): () => void {
     let away = nobodyThere(failure);
     let stopped = false;
     let cancel = (): void => undefined;
     const look = async (): Promise<void> => {
-      const there = !stopped && (await this.#probe(server, this.#timers));
+      const there = !stopped && (await Promise.all(servers.map((server) => this.#probe(server, this.#timers)))).includes(true);
       if (stopped) return;
       if (there && away) {
         stopped = true;

@@ -1,12 +1,13 @@
+import type { CollectorAddress } from '@aliquot/proto';
 import type { Random } from '@aliquot/shared/ports';
-import type { ServerTrust } from '../identity/identity.ts';
 import { Backoff, type Setback } from './backoff.ts';
 import type { UplinkError } from './errors.ts';
 import { Lookout, type Probe } from './lookout.ts';
 import type { Timers } from './timers.ts';
 
 export interface RetryParts {
-  readonly server: ServerTrust;
+  /** Every address at which the collector may be. */
+  readonly servers: () => readonly CollectorAddress[];
   readonly timers: Timers;
   readonly random: Random;
   readonly probe: Probe;
@@ -14,7 +15,7 @@ export interface RetryParts {
 
 /** The waits between two sessions: how long, what ends them early, and what has been learnt about the line. */
 export class Retry {
-  readonly #server: ServerTrust;
+  readonly #servers: RetryParts['servers'];
   readonly #timers: Timers;
   readonly #backoff: Backoff;
   readonly #lookout: Lookout;
@@ -22,8 +23,8 @@ export class Retry {
   /** Set when nobody waits yet, so that it is not missed. */
   #hurried = false;
 
-  constructor({ server, timers, random, probe }: RetryParts) {
-    this.#server = server;
+  constructor({ servers, timers, random, probe }: RetryParts) {
+    this.#servers = servers;
     this.#timers = timers;
     this.#backoff = new Backoff(random);
     this.#lookout = new Lookout(timers, random, probe);
@@ -59,7 +60,7 @@ export class Retry {
         this.#backoff.returned();
         done();
       };
-      if (failure.retryable) lookAway = this.#lookout.watch(this.#server, failure, back);
+      if (failure.retryable) lookAway = this.#lookout.watch(this.#servers(), failure, back);
       if (this.#hurried) done();
     });
   }

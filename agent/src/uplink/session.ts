@@ -2,6 +2,7 @@ import {
   AliquotError,
   type ChainId,
   type ClientFrame,
+  type CollectorAddress,
   type CollectorCertificateBody,
   checkServerBody,
   decodeServerFrame,
@@ -43,6 +44,8 @@ export interface SendingPace {
 
 export interface SessionParts {
   readonly identity: AgentIdentity;
+  /** Where this session is tried. */
+  readonly address: CollectorAddress;
   /** The chain that new commits go on: what `ready` tells the newest commit of. */
   readonly chainId: ChainId;
   readonly trust: TrustStore;
@@ -58,6 +61,8 @@ export interface SessionParts {
   readonly onNotice: (code: string, message: string) => void;
   /** The collector announced a new epoch of the sweep. */
   readonly onGcEpoch: (gcEpoch: number) => void;
+  /** The collector hands out signed addresses that are newer than ours; nobody has verified them yet. */
+  readonly onAddresses: (addresses: Signed) => void;
 }
 
 /** What `open` learnt. */
@@ -117,12 +122,15 @@ export class Session {
     return this.#closed;
   }
 
+  /** Whether the server at the address has proved to be this vault's collector. */
+  get proved(): boolean {
+    return this.#collector !== undefined;
+  }
+
   /** Connects and authenticates. Rejects with an `UplinkError`; the session is then over. */
   async open(): Promise<OpenedSession> {
     const cancel = this.#parts.timers.after(HANDSHAKE_MS, () => {
-      this.end(
-        new UplinkError('UPLINK_UNREACHABLE', `the collector at ${this.#parts.identity.server.url} does not answer in time; trying again`),
-      );
+      this.end(new UplinkError('UPLINK_UNREACHABLE', `the collector at ${this.#parts.address.url} does not answer in time; trying again`));
     });
     try {
       const { frame } = await new Promise<Received>((resolve, reject) => {
@@ -213,7 +221,7 @@ export class Session {
 
   #connect(): void {
     try {
-      this.#socket = this.#parts.connect(this.#parts.identity.server, {
+      this.#socket = this.#parts.connect(this.#parts.address, {
         onOpen: () => {
           this.#watch.heard();
           this.#deliver(this.#handshake.start());
@@ -262,6 +270,7 @@ export class Session {
       treeHead: known?.head,
       signedHead: known?.signed,
       signedHeadCertificate: known?.certificate,
+      addressesRevision: trust.addresses.revision,
     };
     this.#deliver(this.#sealer.seal(encodeFrameHead(encodeClientFrame(this.#handshake.auth(claim)), 0)));
   }
@@ -283,6 +292,9 @@ export class Session {
         return;
       case 'gcEpoch':
         this.#parts.onGcEpoch(frame.gcEpoch);
+        return;
+      case 'addresses':
+        this.#parts.onAddresses(frame.addresses);
         return;
       case 'refused':
         if (frame.requestId === 0 || this.#onReady !== undefined) throw refusalError(frame.code, frame.message);

@@ -1,11 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
-import { MAX_FRAME_BYTES } from '@aliquot/proto';
+import { type CollectorAddress, MAX_FRAME_BYTES } from '@aliquot/proto';
 import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { WebSocket } from 'ws';
 import { IdentityError } from '../identity/errors.ts';
-import type { ServerTrust } from '../identity/identity.ts';
 import { serverAddress, tlsOptions } from '../identity/tls.ts';
 import { UplinkError } from './errors.ts';
 import { hurry } from './tcp.ts';
@@ -31,7 +30,7 @@ export interface SocketListener {
   onClose(error: UplinkError): void;
 }
 
-export type Connect = (trust: ServerTrust, listener: SocketListener) => MessageSocket;
+export type Connect = (trust: CollectorAddress, listener: SocketListener) => MessageSocket;
 
 const CONNECT_MS = 20_000;
 /** RFC 6455 section 5.5 leaves 123 bytes for a reason. */
@@ -55,14 +54,12 @@ export const connectWebSocket: Connect = (trust, listener) => {
       hurry(dial(options as TcpNetConnectOpts & ConnectionOptions, url.protocol === 'wss:'), (error) => {
         failure ??= connectionError(trust, error);
       }),
-    ...(url.protocol === 'wss:'
-      ? { ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized, checkServerIdentity: tls.checkServerIdentity as never }
-      : {}),
+    ...(url.protocol === 'wss:' ? { ca: tls.ca, rejectUnauthorized: tls.rejectUnauthorized } : {}),
   });
   socket.on('upgrade', (response: IncomingMessage) => {
     line = response.socket;
     if (url.protocol !== 'wss:') return;
-    const wrong = tls.checkPin((response.socket as TLSSocket).getPeerCertificate().raw);
+    const wrong = tls.judge(response.socket as TLSSocket);
     if (wrong === undefined) return;
     failure = new UplinkError('UPLINK_TLS', wrong.message, wrong);
     socket.terminate();
@@ -123,7 +120,7 @@ function hint(reason: Buffer): string {
   return `; what answers there says, unsigned: ${says}${meaning === undefined ? '' : ` (${meaning})`}`;
 }
 
-function prepared(trust: ServerTrust) {
+function prepared(trust: CollectorAddress) {
   try {
     return { url: serverAddress(trust, 'ws', '/v1/agent'), tls: tlsOptions(trust) };
   } catch (cause) {
@@ -132,7 +129,7 @@ function prepared(trust: ServerTrust) {
   }
 }
 
-function connectionError(trust: ServerTrust, error: Error): UplinkError {
+function connectionError(trust: CollectorAddress, error: Error): UplinkError {
   const code = 'code' in error ? String(error.code) : '';
   if (error instanceof IdentityError || /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
     return new UplinkError(

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { createConnection, isIP, type Socket } from 'node:net';
-import type { ServerTrust } from '../identity/identity.ts';
+import type { CollectorAddress } from '@aliquot/proto';
 import type { Timers } from './timers.ts';
 
 /** Enough for the second SYN, a second after the first; a lost third is what the next look is for. */
@@ -9,7 +9,7 @@ const LOOK_MS = 1_500;
 const ATTEMPT_MS = 3_500;
 
 /** Whether the collector's address takes TCP connections now: one that is closed as soon as it stands. Never rejects. */
-export async function tcpProbe(server: ServerTrust, timers: Timers): Promise<boolean> {
+export async function tcpProbe(server: CollectorAddress, timers: Timers): Promise<boolean> {
   const { hostname, port, protocol } = new URL(server.url);
   const name = hostname.replace(/^\[|\]$/g, '');
   let host = name;

@@ -18,7 +18,7 @@ export function testIdentity(url: string, selfRestore = true): AgentIdentity {
   const agent = fixtureAgent(vault, 'lcms-1', { selfRestore });
   const { descriptor } = vault;
   return {
-    server: { url, tlsCa: '', tlsPinSha256: new Uint8Array() },
+    server: { url, tlsCa: '', tlsPins: [] },
     descriptor,
     certificate: verifyAgent(descriptor.authorityKey, descriptor.vaultId, agent.enrolment, agent.binding),
     enrolment: agent.enrolment,
@@ -27,6 +27,7 @@ export function testIdentity(url: string, selfRestore = true): AgentIdentity {
     signKey: agent.signKey,
     boxKey: agent.boxKey,
     chainId: agent.chainId,
+    takesOver: undefined,
     keys,
     pathKey: new Uint8Array(32).fill(7),
     cacheSecret,

@@ -15,6 +15,7 @@ import { CertificateError, verifyCollectorCertificate } from '@aliquot/shared/ke
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { z } from 'zod';
+import { AddressBook } from '../identity/addresses.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { UplinkError } from './errors.ts';
 
@@ -50,13 +51,16 @@ export class TrustStore {
   readonly #port: FilePort;
   readonly #path: string;
   readonly #identity: AgentIdentity;
+  /** Where the collector is looked for. */
+  readonly addresses: AddressBook;
   #collector: CollectorCertificateBody;
   #certificate: Signed | undefined;
   #verified: VerifiedHead | undefined;
   #problem: StandingProblem | undefined;
   #turn: Promise<void> = Promise.resolve();
 
-  private constructor(port: FilePort, path: string, identity: AgentIdentity) {
+  private constructor(port: FilePort, path: string, identity: AgentIdentity, addresses: AddressBook) {
+    this.addresses = addresses;
     this.#port = port;
     this.#path = path;
     this.#identity = identity;
@@ -73,7 +77,7 @@ export class TrustStore {
     await ensureDirectory(port, join(dataDir, 'chain'));
     // What an earlier process wrote or removed here, and died before it was durable, is about to be believed.
     await port.syncDirectory(join(dataDir, 'chain'));
-    const store = new TrustStore(port, path, identity);
+    const store = new TrustStore(port, path, identity, await AddressBook.open(port, dataDir, identity));
     const bytes = await readFileIfThere(port, path, 256 * 1024);
     if (bytes !== undefined) store.#load(bytes);
     store.#problem = problemIn(await readFileIfThere(port, store.#problemPath, 64 * 1024));

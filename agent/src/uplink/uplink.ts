@@ -1,4 +1,4 @@
-import type { ChainPoint, ChunkId, HeartbeatBody, StoredItem, TreeHead, VaultId } from '@aliquot/proto';
+import type { ChainPoint, ChunkId, HeartbeatBody, Signed, StoredItem, TreeHead, VaultId } from '@aliquot/proto';
 import type { ExportSummary } from '../carry/export-queue.ts';
 import type { ImportSummary } from '../carry/import-receipts.ts';
 import type { OnCarried } from '../carry/parts.ts';
@@ -36,6 +36,11 @@ export interface Uplink {
    * `UPLINK_CLOSED`.
    */
   state(atMs: number): AsyncIterable<StateCommit>;
+  /**
+   * Takes addresses of the collector that the authority signed, as `aliquot collector address set --out` writes them: the next attempt
+   * begins with them. False when what is known is as new or newer. Errors: `ADDRESSES_FOREIGN`.
+   */
+  setAddresses(addresses: Signed): Promise<boolean>;
   /** Signs everything that is queued and writes it into a file to be carried by hand; see `carry/export-queue.ts`. */
   exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary>;
   /** Takes in the receipts that came back; a running uplink pauses meanwhile. See `carry/import-receipts.ts`. */

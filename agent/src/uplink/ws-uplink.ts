@@ -1,4 +1,4 @@
-import { type ChainPoint, type ChunkId, encodeSigned } from '@aliquot/proto';
+import { type ChainPoint, type ChunkId, type CollectorAddress, encodeSigned, type Signed } from '@aliquot/proto';
 import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import { FileError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
@@ -6,6 +6,7 @@ import type { Clock, Random } from '@aliquot/shared/ports';
 import type { ExportSummary } from '../carry/export-queue.ts';
 import type { ImportSummary } from '../carry/import-receipts.ts';
 import type { OnCarried } from '../carry/parts.ts';
+import { IdentityError } from '../identity/errors.ts';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
 import { Drain } from './drain.ts';
@@ -61,6 +62,7 @@ export class WebSocketUplink implements Uplink {
   #failure: UplinkError | undefined;
   readonly #welcome: Welcome;
   #session: Session | undefined;
+  #address: CollectorAddress | undefined;
   /** What the collector of this session says that stands until central IT acts. */
   #standing: { readonly code: string; readonly message: string } | undefined;
   #drain: Drain | undefined;
@@ -77,8 +79,8 @@ export class WebSocketUplink implements Uplink {
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
-    const { identity, random, probe } = options;
-    this.#retry = new Retry({ server: identity.server, timers: this.#timers, random, probe: probe ?? tcpProbe });
+    const { trust, random, probe } = options;
+    this.#retry = new Retry({ servers: () => trust.addresses.candidates(), timers: this.#timers, random, probe: probe ?? tcpProbe });
     this.#welcome = new Welcome(options);
     this.#problem = options.trust.problem;
   }
@@ -111,7 +113,7 @@ export class WebSocketUplink implements Uplink {
     const { identity, queue, trust } = this.#options;
     return {
       state: this.#state,
-      url: identity.server.url,
+      url: this.#url,
       problem: this.#problem,
       connectedSinceMs: this.#connectedSinceMs,
       lastReceiptMs: queue.lastReceipt()?.receivedAtMs,
@@ -190,6 +192,13 @@ export class WebSocketUplink implements Uplink {
     yield* askItems(() => this.#readySession(), ids);
   }
 
+  /** Takes newer addresses and tries them at once where there is no session. */
+  async setAddresses(addresses: Signed): Promise<boolean> {
+    const isNews = await this.#options.trust.addresses.learn(addresses);
+    if (isNews) this.nudge();
+    return isNews;
+  }
+
   async exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary> {
     const { exportQueue } = await import('../carry/export-queue.ts');
     return exportQueue({ ...this.#options, welcome: this.#welcome }, path, onProgress, signal);
@@ -210,7 +219,7 @@ export class WebSocketUplink implements Uplink {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
-      const failure = await this.#runSession();
+      const failure = await this.#runSessions();
       this.#session = undefined;
       this.#drain = undefined;
       this.#connectedSinceMs = undefined;
@@ -227,8 +236,32 @@ export class WebSocketUplink implements Uplink {
     }
   }
 
+  /** The address of the present session or attempt, else the first that would be tried. */
+  get #url(): string {
+    const { identity, trust } = this.#options;
+    return (this.#address ?? trust.addresses.candidates()[0] ?? identity.server).url;
+  }
+
+  /**
+   * Tries the addresses in their order until a collector of the vault has proved itself at one: old and new ones serve side by side. The
+   * answer is why that session ended; when there was none, what may pass counts before what does not, and the first address before the others.
+   */
+  async #runSessions(): Promise<UplinkError> {
+    const failures: UplinkError[] = [];
+    for (const address of this.#options.trust.addresses.candidates()) {
+      this.#address = address;
+      const failure = await this.#runSession(address);
+      const proved = this.#session?.proved === true;
+      this.#address = undefined;
+      if (this.#stopping || proved) return failure;
+      failures.push(failure);
+    }
+    const [first] = failures;
+    return failures.find(({ retryable }) => retryable) ?? first ?? new UplinkError('UPLINK_OFFLINE', 'no address to try');
+  }
+
   /** One session from connect to end; the answer is why it ended. */
-  async #runSession(): Promise<UplinkError> {
+  async #runSession(address: CollectorAddress): Promise<UplinkError> {
     const { identity, trust, random, software, queue, clock, courtesy } = this.#options;
     this.#useful = false;
     this.#standing = undefined;
@@ -238,6 +271,7 @@ export class WebSocketUplink implements Uplink {
     if (this.#stopping) return new UplinkError('UPLINK_STOPPED', 'the agent is stopping');
     const session = new Session({
       identity,
+      address,
       chainId: queue.chain().chainId,
       trust,
       random,
@@ -255,6 +289,9 @@ export class WebSocketUplink implements Uplink {
       onGcEpoch: (gcEpoch) => {
         sweep.told(gcEpoch).catch((error: unknown) => session.end(asUplinkError(error)));
       },
+      onAddresses: (addresses) => {
+        this.#learn(addresses).catch((error: unknown) => session.end(asUplinkError(error)));
+      },
     });
     const sweep = new SweepAnswer(queue, session);
     this.#session = session;
@@ -262,10 +299,11 @@ export class WebSocketUplink implements Uplink {
       const { ready, collector, certificate } = await session.open();
       this.#clockSkewMs = ready.timeMs - clock.nowMs();
       const head = await this.#welcome.believe(ready, collector, certificate);
+      await this.#kept(trust.addresses.worked(address));
       this.#collectorChainHead = ready.chainHead;
       await this.#welcome.settleChain(ready);
       // The collector says so itself once it has a commit of the new chain; who ends right after that commit would miss it.
-      if (ready.chainHead === undefined && queue.chain().forkedFrom !== undefined) this.#standing ??= HELD;
+      if (ready.chainHead === undefined && queue.chain().forkedFrom !== undefined && !queue.chain().inherited) this.#standing ??= HELD;
       await sweep.settled(ready.gcEpoch);
       this.#connectedSinceMs = clock.nowMs();
       const drain = new Drain({
@@ -292,6 +330,16 @@ export class WebSocketUplink implements Uplink {
     }
   }
 
+  /** What the collector hands out is kept for the next connection; the present one goes on. */
+  async #learn(addresses: Signed): Promise<void> {
+    try {
+      await this.#kept(this.#options.trust.addresses.learn(addresses));
+    } catch (error) {
+      if (!(error instanceof IdentityError)) throw error;
+      throw new UplinkError('UPLINK_PROTOCOL', `the collector hands out addresses that nobody may: ${error.message}`, error);
+    }
+  }
+
   /** What stands with the collector until central IT decides is a problem here too, while all goes on (P6). */
   #noticed(code: string, message: string): void {
     this.#tell({ type: 'notice', code, message });
@@ -307,10 +355,14 @@ export class WebSocketUplink implements Uplink {
     this.#keepProblem().catch((error: unknown) => this.#session?.end(asUplinkError(error)));
   }
 
-  /** A disk that cannot take this note must not stop the sending; the status of this process names the problem anyhow. */
-  async #keepProblem(): Promise<void> {
+  #keepProblem(): Promise<void> {
+    return this.#kept(this.#options.trust.setProblem(this.#problem));
+  }
+
+  /** A disk that cannot take a note must not stop the sending: the problem is named in this process, addresses are handed out again. */
+  async #kept(note: Promise<unknown>): Promise<void> {
     try {
-      await this.#options.trust.setProblem(this.#problem);
+      await note;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
     }
@@ -351,7 +403,7 @@ export class WebSocketUplink implements Uplink {
 
   #readySession(): Session {
     if (this.#state === 'ready' && this.#session !== undefined) return this.#session;
-    const why = this.#problem?.message ?? `no session with the collector at ${this.#options.identity.server.url} yet`;
+    const why = this.#problem?.message ?? `no session with the collector at ${this.#url} yet`;
     throw this.#failure ?? new UplinkError('UPLINK_OFFLINE', why);
   }
 

@@ -81,6 +81,7 @@ function questionOf(agent: TestAgent): Uint8Array {
     treeHead: agent.head && decodeTreeHeadBody(agent.head.signed.body).head,
     signedHead: agent.head?.signed,
     signedHeadCertificate: agent.head?.certificate,
+    addressesRevision: 0,
   };
   return encodeFrame(encodeClientFrame(signQuestion(claim, agent.signKey)));
 }

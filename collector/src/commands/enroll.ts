@@ -1,4 +1,3 @@
-import { createHash, X509Certificate } from 'node:crypto';
 import { type AgentId, asAgentId, asLineageId, type LineageId } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatInstant } from '@aliquot/shared/cli/format';
@@ -10,10 +9,12 @@ import { issueEnrolment } from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { Command } from 'commander';
+import { agentUrl, presentOf } from './address.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { refuseExisting } from './kit.ts';
 import { openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { tlsTrustOf } from './tls-trust.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent } from './verified.ts';
 import { demandContinuation } from './witness.ts';
@@ -24,7 +25,6 @@ interface EnrollOptions extends CollectorOptions, KitOptions {
   readonly selfRestore: boolean;
   readonly replaces?: string;
   readonly agentUrl?: string;
-  readonly tlsPin: boolean;
   readonly json?: boolean;
 }
 
@@ -46,8 +46,7 @@ export function registerEnroll(program: Command, context: CommandContext): void 
       '--replaces <OLD>',
       'this PC takes the place of agent OLD: it inherits its history, and OLD is refused as soon as this one enrols',
     )
-    .option('--agent-url <URL>', 'the address at which agents reach the collector, if it is not --url')
-    .option('--no-tls-pin', "do not pin the collector's present TLS key; agents then trust whatever their system's authorities sign");
+    .option('--agent-url <URL>', 'the address at which this PC reaches the collector, if it is not --url');
   withJson(withKit(withCollector(enroll), 'needed'));
   withExample(
     enroll,
@@ -92,15 +91,15 @@ async function enrollCommand(context: CommandContext, name: string, options: Enr
   });
   const bundle = sealBundle({
     version: 1,
-    url: (options.agentUrl ?? endpoint.url).replace(/\/+$/, ''),
-    tlsCa: endpoint.tlsCa ?? '',
-    tlsPinSha256: pinOf(collector, options, endpoint.tlsCa),
+    url: options.agentUrl === undefined ? endpoint.url : agentUrl(options.agentUrl),
+    ...tlsTrustOf(collector.peerChain, endpoint.tlsCa),
     descriptor: kit.signedDescriptor,
     collectorCertificate: vault.signedCertificate,
     enrolment,
     enrolmentSeed: enrolmentKey.seed,
     dedupSecrets: kit.dedupSecrets,
     pathKey: pathKeyFor(kit.pathSecret, line.lineageId),
+    addresses: (await presentOf(vault))?.signed,
   });
   await publish(context, options.out, bundle, () => vault.expectAgent(enrolment));
   await output.result(
@@ -129,13 +128,6 @@ async function lineOf(
   if (replaces === undefined) return { agentId, lineageId: asLineageId(agentId), replaces: undefined };
   const old = certifiedAgent(kit, await vault.agent(replaces));
   return { agentId, lineageId: old.lineageId, replaces: old.agentId };
-}
-
-/** SHA-256 of the public key that the collector shows now, unless a certificate authority is given to agents instead. */
-function pinOf(collector: CollectorClient, options: EnrollOptions, tlsCa: string | undefined): Uint8Array {
-  if (collector.peerCertificate === undefined || !options.tlsPin || tlsCa !== undefined) return new Uint8Array(0);
-  const spki = new X509Certificate(collector.peerCertificate).publicKey.export({ type: 'spki', format: 'der' });
-  return new Uint8Array(createHash('sha256').update(spki).digest());
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { TLSSocket } from 'node:tls';
+import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { httpRequest, httpsRequest } from '@aliquot/shared/cli/http';
 import { isRestErrorCode, RestError } from '../rest/rest-error.ts';
 import { CommandError } from './command-error.ts';
@@ -20,10 +20,10 @@ export interface HttpRequest {
   readonly contentType?: string;
 }
 
-/** An answer whose body is not read yet, and (over TLS) the DER certificate that the collector showed. */
+/** An answer whose body is not read yet, and (over TLS) the certificates that the collector showed, its own first, up to the authority (DER). */
 export interface HttpAnswer {
   readonly body: AsyncIterable<Uint8Array>;
-  readonly peerCertificate: Uint8Array | undefined;
+  readonly peerChain: readonly Uint8Array[] | undefined;
 }
 
 /** No answer byte for this long means that the collector or the network is gone. */
@@ -37,9 +37,8 @@ const MAX_JSON_BYTES = 64 * 1024 * 1024;
  */
 export async function send(endpoint: Endpoint, request: HttpRequest): Promise<HttpAnswer> {
   const answer = await open(endpoint, request);
-  const socket = answer.socket as Partial<TLSSocket>;
-  const peerCertificate = typeof socket.getPeerCertificate === 'function' ? socket.getPeerCertificate().raw : undefined;
-  if (answer.statusCode === 200) return { body: bodyOf(endpoint, answer), peerCertificate };
+  const peerChain = chainOf(answer);
+  if (answer.statusCode === 200) return { body: bodyOf(endpoint, answer), peerChain };
   throw refusal(endpoint, answer.statusCode ?? 0, await readAll(bodyOf(endpoint, answer), MAX_JSON_BYTES));
 }
 
@@ -47,19 +46,49 @@ export async function send(endpoint: Endpoint, request: HttpRequest): Promise<Ht
 export async function sendJson(
   endpoint: Endpoint,
   request: HttpRequest,
-): Promise<{ readonly value: unknown; readonly peerCertificate: Uint8Array | undefined }> {
-  const { body, peerCertificate } = await send(endpoint, request);
+): Promise<{ readonly value: unknown; readonly peerChain: readonly Uint8Array[] | undefined }> {
+  const { body, peerChain } = await send(endpoint, request);
   const bytes = await readAll(body, MAX_JSON_BYTES);
   try {
-    return { value: JSON.parse(bytes.toString('utf8')), peerCertificate };
+    return { value: JSON.parse(bytes.toString('utf8')), peerChain };
   } catch (cause) {
     throw new CommandError('COMMAND_ANSWER', `${endpoint.url} does not answer like an Aliquot collector: is the address right?`, { cause });
   }
 }
 
-function open(endpoint: Endpoint, request: HttpRequest): Promise<IncomingMessage> {
+/**
+ * Looks whether a server answers at an address, without the operator's token: it may be anybody. The answer is the certificates that it showed (none
+ * over plain http), or undefined when nothing can be reached there. Throws `COMMAND_TLS` when its certificate is not trusted.
+ */
+export async function peerChainAt(url: string, tlsCa: string | undefined): Promise<readonly Uint8Array[] | undefined> {
+  try {
+    const answer = await open({ url, token: undefined, tlsCa }, { method: 'GET', path: '/healthz' });
+    answer.destroy();
+    return chainOf(answer) ?? [];
+  } catch (error) {
+    if (error instanceof CommandError && error.code === 'COMMAND_UNREACHABLE') return undefined;
+    throw error;
+  }
+}
+
+function chainOf({ socket }: IncomingMessage): readonly Uint8Array[] | undefined {
+  const tls = socket as Partial<TLSSocket>;
+  if (typeof tls.getPeerCertificate !== 'function') return undefined;
+  const chain: Uint8Array[] = [];
+  const seen = new Set<string>();
+  // The authority at the end names itself as its issuer.
+  for (let at: DetailedPeerCertificate | undefined = tls.getPeerCertificate(true); at?.raw !== undefined; at = at.issuerCertificate) {
+    if (seen.has(at.fingerprint256)) break;
+    seen.add(at.fingerprint256);
+    chain.push(new Uint8Array(at.raw));
+  }
+  return chain;
+}
+
+function open(endpoint: Omit<Endpoint, 'token'> & { readonly token: string | undefined }, request: HttpRequest): Promise<IncomingMessage> {
   const url = new URL(endpoint.url + request.path);
-  const headers: Record<string, string> = { authorization: `Bearer ${endpoint.token}`, accept: '*/*' };
+  const headers: Record<string, string> = { accept: '*/*' };
+  if (endpoint.token !== undefined) headers['authorization'] = `Bearer ${endpoint.token}`;
   if (request.body !== undefined) {
     headers['content-type'] = request.contentType ?? 'application/octet-stream';
     headers['content-length'] = String(request.body.length);
@@ -117,7 +146,7 @@ function oneLine(text: string): string {
 
 const TLS_CODES = /^(ERR_TLS|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 
-function networkError(endpoint: Endpoint, error: unknown): CommandError {
+function networkError(endpoint: Pick<Endpoint, 'url'>, error: unknown): CommandError {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   const cause = error;
   if (/^(EPROTO|ERR_SSL_)/.test(code)) {

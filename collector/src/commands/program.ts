@@ -12,6 +12,7 @@ type Register = (program: Command, context: CommandContext) => void;
 const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['init', async () => (await import('./init.ts')).registerInit],
   ['serve', async () => (await import('./serve.ts')).registerServe],
+  ['collector', async () => (await import('./address.ts')).registerAddress],
   ['kit', async () => (await import('./kit.ts')).registerKit],
   ['vault', async () => (await import('./vault.ts')).registerVault],
   ['enroll', async () => (await import('./enroll.ts')).registerEnroll],

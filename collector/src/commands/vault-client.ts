@@ -19,6 +19,7 @@ import { decodeItem, type ReceivedItem } from '../rest/item-record.ts';
 import {
   type AgentInfo,
   type AgentList,
+  addressesMessage,
   agentList,
   type CollectorInfo,
   collectorInfo,
@@ -46,18 +47,18 @@ const HELD_NAME = /^(.+)~([0-9a-f]{8,32})$/;
 export class CollectorClient {
   readonly endpoint: Endpoint;
   readonly info: CollectorInfo;
-  /** Over TLS: DER of the certificate that the collector showed. */
-  readonly peerCertificate: Uint8Array | undefined;
+  /** Over TLS: the certificates that the collector showed, its own first, up to the authority (DER). */
+  readonly peerChain: readonly Uint8Array[] | undefined;
 
-  private constructor(endpoint: Endpoint, info: CollectorInfo, peerCertificate: Uint8Array | undefined) {
+  private constructor(endpoint: Endpoint, info: CollectorInfo, peerChain: readonly Uint8Array[] | undefined) {
     this.endpoint = endpoint;
     this.info = info;
-    this.peerCertificate = peerCertificate;
+    this.peerChain = peerChain;
   }
 
   static async connect(endpoint: Endpoint): Promise<CollectorClient> {
-    const { value, peerCertificate } = await ask(endpoint, collectorInfo, { method: 'GET', path: '/v1/operator/collector' });
-    return new CollectorClient(endpoint, value, peerCertificate);
+    const { value, peerChain } = await ask(endpoint, collectorInfo, { method: 'GET', path: '/v1/operator/collector' });
+    return new CollectorClient(endpoint, value, peerChain);
   }
 
   /** The vault that a kit, a name, or its being the only one, selects. */
@@ -185,6 +186,16 @@ export class VaultClient {
     await this.#post(leafAnswer, `/agents/${agentId}/acknowledge`, {});
   }
 
+  /** The collector's signed addresses, as the authority said; undefined while none were set. */
+  async addresses(): Promise<Signed | undefined> {
+    const { addresses } = (await this.#get(addressesMessage, '/addresses')).value;
+    return addresses === undefined ? undefined : decodeSigned(fromBase64(addresses));
+  }
+
+  async setAddresses(addresses: Signed): Promise<void> {
+    await this.#post(leafAnswer, '/addresses', { addresses: toBase64(encodeSigned(addresses)) });
+  }
+
   async stats(): Promise<StatsAnswer> {
     return (await this.#get(stats, '/stats')).value;
   }
@@ -268,8 +279,8 @@ function post(path: string, body: unknown): HttpRequest {
 }
 
 async function ask<Schema extends z.ZodType>(endpoint: Endpoint, schema: Schema, request: HttpRequest) {
-  const { value, peerCertificate } = await sendJson(endpoint, request);
-  return { value: understood(endpoint, schema, value), peerCertificate };
+  const { value, peerChain } = await sendJson(endpoint, request);
+  return { value: understood(endpoint, schema, value), peerChain };
 }
 
 function understood<Schema extends z.ZodType>(endpoint: Endpoint, schema: Schema, value: unknown): z.infer<Schema> {

@@ -1,4 +1,4 @@
-import { type ChainId, type ClientFrame, MAX_HELLO_BYTES } from '@aliquot/proto';
+import { type ChainId, type ClientFrame, decodeCollectorAddressesBody, MAX_HELLO_BYTES, type Signed } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import type { Clock, Random } from '@aliquot/shared/ports';
@@ -42,6 +42,8 @@ interface Joined {
   readonly chainId: ChainId;
   readonly link: SecureLink;
   readonly session: AgentSession;
+  /** Of the collector addresses that the agent has. */
+  readonly addressesRevision: number;
 }
 
 /** One agent's connection, from the first message to the last. */
@@ -91,6 +93,10 @@ export class Connection {
     this.#close(farewell, CLOSE_GOING_AWAY, reason);
   }
 
+  tellAddresses(addresses: Signed): void {
+    if (!this.#ended) this.#link?.send({ type: 'addresses', addresses }).catch(() => undefined); // gone: it asks again
+  }
+
   /** Runs the session to its end; never rejects. `onProved` is called when the agent has proved itself. */
   async run(onProved: () => void): Promise<void> {
     const late = this.#parts.timers.after(HANDSHAKE_MS, () => {
@@ -106,6 +112,10 @@ export class Connection {
       leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, joined.chainId, this);
       // Whoever was revoked or replaced while it was being let in was in no hub to be ended in.
       refuseEnded(joined.store, joined.agent);
+      // From here on the hub tells of newer ones.
+      const addresses = joined.store.addresses();
+      const known = addresses && decodeCollectorAddressesBody(addresses.body).revision;
+      if (addresses !== undefined && known !== undefined && known > joined.addressesRevision) this.tellAddresses(addresses);
       for (let message = await this.#inbox.next(); message !== undefined; message = await this.#inbox.next()) {
         this.#working = true;
         await joined.session.handle(joined.link.open(message));
@@ -173,7 +183,7 @@ export class Connection {
     const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct: this.#conduct });
     await session.tellHistory();
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
-    return { store, agent, chainId, link, session };
+    return { store, agent, chainId, link, session, addressesRevision: frame.addressesRevision };
   }
 
   async #admit(

@@ -1,4 +1,4 @@
-import type { AgentId, ChainId, VaultId } from '@aliquot/proto';
+import type { AgentId, ChainId, Signed, VaultId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { LiveSessions } from '../rest/context.ts';
@@ -6,6 +6,8 @@ import { Conduct, type Misconduct } from './conduct.ts';
 
 /** A session as the hub sees it. */
 export interface LiveSession {
+  /** Hands newer addresses of the collector to the agent. */
+  tellAddresses(addresses: Signed): void;
   /** Tells the agent why and closes. */
   end(reason: string): void;
 }
@@ -74,6 +76,14 @@ export class SessionHub implements LiveSessions {
   endVault(vaultId: VaultId, reason: string): void {
     const prefix = hex(vaultId);
     for (const [key, chains] of [...this.#agents]) if (key.startsWith(prefix)) end(chains, reason);
+  }
+
+  tellAddresses(vaultId: VaultId, addresses: Signed): void {
+    const prefix = hex(vaultId);
+    for (const [key, chains] of this.#agents) {
+      if (!key.startsWith(prefix)) continue;
+      for (const session of chains.values()) session.tellAddresses(addresses);
+    }
   }
 
   endAll(reason: string): void {

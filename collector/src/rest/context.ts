@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { AgentId, VaultId } from '@aliquot/proto';
+import type { AgentId, Signed, VaultId } from '@aliquot/proto';
 import { asAgentId, asVaultId } from '@aliquot/proto';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
@@ -17,6 +17,8 @@ export interface LiveSessions {
   misconduct(vaultId: VaultId, agentId: AgentId): readonly { readonly code: string; readonly sinceMs: number; readonly message: string }[];
   /** Ends one agent's session; it learns why when it comes back. */
   endAgent(vaultId: VaultId, agentId: AgentId, reason: string): void;
+  /** Hands newer addresses of the collector to every agent that is connected. */
+  tellAddresses(vaultId: VaultId, addresses: Signed): void;
   /** Ends every session of a vault, so that its agents come back and see what changed. */
   endVault(vaultId: VaultId, reason: string): void;
 }

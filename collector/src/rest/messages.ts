@@ -160,6 +160,11 @@ export const logInfo = z.object({
 });
 export type LogInfo = z.infer<typeof logInfo>;
 
+export const setAddressesRequest = z.strictObject({ addresses: base64 });
+/** Encoded `Signed` of a `CollectorAddressesBody`; absent while none were set. */
+export const addressesMessage = z.strictObject({ addresses: base64.optional() });
+export type AddressesMessage = z.infer<typeof addressesMessage>;
+
 export const openEpochRequest = z.strictObject({ opening: base64 });
 
 /** Heads that somebody has seen and wants proofs for, at once. */

@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { z } from 'zod';
 import { takePart } from '../carry/part.ts';
 import { carriedReceipts } from '../carry/receipts.ts';
+import { addressesAnswer, setAddresses } from './addresses.ts';
 import { acknowledgeProblems, agentsAnswer, expectAgent, revokeAgent } from './agents.ts';
 import { answerFrames, OCTETS } from './answer-frames.ts';
 import { type RestContext, vaultOf } from './context.ts';
@@ -114,6 +115,8 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults/:vault/carry/receipts', async (request, reply) =>
     stream(reply, await carriedReceipts(context, vault(request), bytesOf(request))),
   );
+  app.get('/vaults/:vault/addresses', async (request) => addressesAnswer(vault(request)));
+  app.post('/vaults/:vault/addresses', async (request) => setAddresses(context, vault(request), request.body));
   app.get('/vaults/:vault/log', async (request) => logAnswer(context, vault(request)));
   app.post('/vaults/:vault/log/proofs', async (request) => logProofsAnswer(context, vault(request), request.body));
   app.post('/vaults/:vault/log/openings', async (request) => openEpoch(context, vault(request), request.body));

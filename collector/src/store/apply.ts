@@ -7,6 +7,7 @@ import {
   decodeTreeHeadBody,
   type Entry,
   type EventBody,
+  encodeSigned,
   type LineageId,
   type ReceiptBody,
   type Signed,
@@ -245,6 +246,12 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
     }
     case 'problemsAcknowledged':
       return applyAcknowledged(change, event, leaf, registry);
+    case 'addressesSet': {
+      change.put(keys.addresses, Buffer.from(encodeSigned(event.addresses)));
+      return (live) => {
+        live.addresses = event.addresses;
+      };
+    }
     case 'gcEpochAnnounced': {
       change.put(keys.gcEpoch, values.u64(event.gcEpoch));
       return (live) => {

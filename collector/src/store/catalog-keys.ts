@@ -32,6 +32,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `x` agent id, chain id, sequence u64, commit hash | `LinkRow`: where an accepted commit is |
  * | `f` agent id, history | `HistoryRow`: a history held apart, and what was decided |
  * | `G` | newest epoch of the sweep u64 |
+ * | `A` | the collector's addresses: encoded `Signed` |
  * | `w` agent id, leaf index u64 | `LostRow`: a commit that came back without some of its versions |
  * | `l` leaf index u64 | position of its record, its type |
  * | `n` level u8, index u64 | node hash of the Merkle log |
@@ -63,6 +64,7 @@ export const keys = {
   item: (id: Uint8Array) => letter('k').fixed(id).finish(),
   owned: (lineage: LineageId, id: Uint8Array) => letter('o').fixed(lineage).fixed(id).finish(),
   gcEpoch: letter('G').finish(),
+  addresses: letter('A').finish(),
   lineage: (lineage: LineageId) => letter('L').fixed(lineage).finish(),
   agent: (agent: AgentId) => letter('a').fixed(agent).finish(),
   line: (agent: AgentId, history: LineageId) => letter('b').fixed(agent).fixed(history).finish(),

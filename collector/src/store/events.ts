@@ -1,6 +1,20 @@
-import { AliquotError, decodeEventBody, type EventBody, encodeEventBody, FormatError, type VaultDescriptorBody } from '@aliquot/proto';
+import {
+  AliquotError,
+  decodeCollectorAddressesBody,
+  decodeEventBody,
+  type EventBody,
+  encodeEventBody,
+  FormatError,
+  type VaultDescriptorBody,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { verifyAgent, verifyCollectorCertificate, verifyEnrolment, verifyEpochOpening } from '@aliquot/shared/keys/certificates';
+import {
+  verifyAddresses,
+  verifyAgent,
+  verifyCollectorCertificate,
+  verifyEnrolment,
+  verifyEpochOpening,
+} from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { ranges } from './catalog-keys.ts';
 import type { VaultCore } from './core.ts';
@@ -55,6 +69,8 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
     }
     case 'forkDecided':
       return admitDecision(core, event);
+    case 'addressesSet':
+      return admitAddresses(core, descriptor, event);
     case 'gcEpochAnnounced':
       if (event.gcEpoch <= core.registry.gcEpoch) throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
       return undefined;
@@ -170,6 +186,20 @@ function refuseCloneName(core: VaultCore, name: string): void {
     if (clones.some((history) => history.state === 'clone' && history.name === name))
       throw new StoreError('STORE_NAME_TAKEN', `a clone of ${original} has the name ${name}; choose another name`);
   }
+}
+
+/** An agent never goes back to a lower revision, so a set that is not higher would reach nobody. */
+function admitAddresses(
+  core: VaultCore,
+  descriptor: VaultDescriptorBody,
+  { addresses }: Extract<EventBody, { type: 'addressesSet' }>,
+): undefined {
+  const { authorityKey, vaultId } = descriptor;
+  const { revision } = verifyAddresses(authorityKey, vaultId, addresses);
+  const { addresses: known } = core.registry;
+  if (known !== undefined && decodeCollectorAddressesBody(known.body).revision >= revision)
+    throw bad('these addresses are not newer than those that the collector has: set them again');
+  return undefined;
 }
 
 async function admitReported(

@@ -219,6 +219,10 @@ export class JournalVault implements VaultStore {
     return this.#live().registry.lines(agentId)?.historyIds() ?? [];
   }
 
+  addresses(): Signed | undefined {
+    return this.#live().registry.addresses;
+  }
+
   gcEpoch(): number {
     return this.#live().registry.gcEpoch;
   }

@@ -5,6 +5,7 @@ import {
   decodeAgentBindingBody,
   decodeEnrolmentCertificateBody,
   decodeHeartbeatBody,
+  decodeSigned,
   type EnrolmentCertificateBody,
   type HeartbeatBody,
   type LineageId,
@@ -45,6 +46,8 @@ export class Registry {
   readonly #reported = new Map<number, ReportedHead>();
   /** The newest announced epoch of the sweep; 0 before the first. */
   gcEpoch = 0;
+  /** The newest addresses of the collector that the authority signed. */
+  addresses: Signed | undefined;
 
   /** Reads all rows. `reportedHead` fetches what a leaf reports. */
   static async load(catalog: Catalog, reportedHead: (leafIndex: number) => Promise<ReportedHead>): Promise<Registry> {
@@ -69,6 +72,8 @@ export class Registry {
     }
     const gcEpoch = await catalog.get(keys.gcEpoch);
     if (gcEpoch !== undefined) registry.gcEpoch = read.u64(gcEpoch);
+    const addresses = await catalog.get(keys.addresses);
+    if (addresses !== undefined) registry.addresses = decodeSigned(addresses);
     for await (const [key, value] of catalog.scan(ranges.gcLearned)) {
       const learned = read.learned(value);
       if (learned !== undefined) registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), learned);

@@ -1,4 +1,4 @@
-import type { ChainPoint, CommitHash, CommitHeader, LineageId } from '@aliquot/proto';
+import type { AgentId, ChainPoint, CommitHash, CommitHeader, LineageId } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { VaultCore } from './core.ts';
 import { historyIdOf } from './history-id.ts';
@@ -30,13 +30,30 @@ export async function routeOf(core: VaultCore, trunkId: LineageId, header: Commi
     historyId: historyIdOf(header.agentId, { chainId: header.chainId, hash }),
     parentReceivedMs,
   });
-  if (parent === undefined) return lines?.trunk === undefined ? continues(trunkId) : opens(undefined);
+  // What an operator lets in of an agent that was revoked or replaced is held apart until it is decided: whoever took its key may have made it.
+  const begins = (): Route => (lines?.trunk === undefined && !hasEnded(core, header) ? continues(trunkId) : opens(undefined));
+  if (parent === undefined) return begins();
   const link = await core.link(header.agentId, parent);
-  if (link === undefined) return header.forkedFrom === undefined ? { type: 'unknown-parent', parent } : opens(undefined);
+  if (link === undefined) {
+    if (header.forkedFrom === undefined) return { type: 'unknown-parent', parent };
+    return (await isPredecessors(core, trunkId, header.agentId, parent)) ? begins() : opens(undefined);
+  }
   const line = lines?.withHead(parent);
   // Whoever says that it forked from the trunk is another history, even when nothing has followed there yet.
-  const leavesTrunk = header.forkedFrom !== undefined && equalBytes(link.historyId, trunkId);
+  const leavesTrunk = equalBytes(link.historyId, trunkId) && (header.forkedFrom !== undefined || hasEnded(core, header));
   return line === undefined || leavesTrunk ? opens(link.receivedAtMs) : continues(line.historyId);
+}
+
+function hasEnded(core: VaultCore, { agentId }: CommitHeader): boolean {
+  const state = core.registry.row(agentId)?.state;
+  return state === 'revoked' || state === 'replaced';
+}
+
+/** A folder that was enrolled anew in place goes on from its predecessor's commits: the first of the new agent names the last of the old one. */
+async function isPredecessors(core: VaultCore, trunkId: LineageId, agentId: AgentId, parent: ChainPoint): Promise<boolean> {
+  const replaces = core.registry.certificate(agentId)?.enrolment.replaces;
+  const link = replaces && (await core.link(replaces, parent));
+  return link !== undefined && equalBytes(link.historyId, trunkId);
 }
 
 function continues(historyId: LineageId): Route {

@@ -102,6 +102,9 @@ export interface VaultStore {
   /** The newest accepted commit of a chain id, durable, for `ready`: `undefined` when there is none. */
   chainHead(agentId: AgentId, chainId: ChainId): Promise<ChainPoint | undefined>;
 
+  /** The newest addresses of this collector that the authority signed, for its agents. */
+  addresses(): Signed | undefined;
+
   // ---- the sweep ---------------------------------------------------------------------------------------------------
 
   /** The newest announced epoch of the sweep; 0 before the first. */

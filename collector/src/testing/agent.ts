@@ -127,6 +127,7 @@ export class TestAgent {
       treeHead: this.head && decodeTreeHeadBody(this.head.signed.body).head,
       signedHead: this.head?.signed,
       signedHeadCertificate: this.head?.certificate,
+      addressesRevision: 0,
     });
     this.send(change(auth));
   }

@@ -116,13 +116,14 @@ export class Front {
       version: 1,
       url: 'http://127.0.0.1:1',
       tlsCa: '',
-      tlsPinSha256: new Uint8Array(0),
+      tlsPins: [],
       descriptor: this.kit.descriptor,
       collectorCertificate: this.vault.signedCertificate,
       enrolment,
       enrolmentSeed: enrolmentKey.seed,
       dedupSecrets: this.kit.dedupSecrets,
       pathKey: pathKeyFor(this.kit.pathSecret, lineageId),
+      addresses: undefined,
     });
     return openBundle(text);
   }

@@ -1,6 +1,6 @@
 /** FORMAT.md, "VaultDescriptorBody" to "EnrolAnswer": certificates, kit and bundle. */
 import {
-  HASH_BYTES,
+  MAX_ADDRESSES,
   MAX_AGENT_NAME_CHARS,
   MAX_CHUNK_PLAIN_BYTES,
   MAX_DEDUP_SECRETS,
@@ -12,6 +12,7 @@ import {
   MAX_SCRYPT_P,
   MAX_SCRYPT_R,
   MAX_SIGNED_BODY_BYTES,
+  MAX_TLS_PINS,
   MAX_URL_CHARS,
   MIN_CHUNK_PLAIN_BYTES,
   TAG_BYTES,
@@ -19,6 +20,8 @@ import {
 import type {
   AgentBindingBody,
   BundleContents,
+  CollectorAddress,
+  CollectorAddressesBody,
   CollectorCertificateBody,
   DedupSecret,
   EnrolAnswer,
@@ -30,12 +33,12 @@ import type {
   VaultDescriptorBody,
   VaultParameters,
 } from '../types.ts';
-import { agentId, bytes, collectorId, hash, lineageId, vaultId } from './bytes.ts';
+import { agentId, bytes, collectorId, hash, hashes, lineageId, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { signed, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
-import { AGENT_NAME, flag, NAME, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
+import { AGENT_NAME, flag, NAME, positive, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
 
 const vaultName = text(1, MAX_NAME_CHARS, NAME, 'printable and on one line');
 const agentName = text(1, MAX_AGENT_NAME_CHARS, AGENT_NAME, 'letters, digits, dot, underscore or hyphen, a letter or digit first');
@@ -170,28 +173,64 @@ export const { encode: encodeKitFile, decode: decodeKitFile } = codec<KitFile>(
   { maxBytes: MAX_KEY_FILE_BYTES },
 );
 
+const addressFields = {
+  url: text(1, MAX_URL_CHARS, /^[\x21-\x7e]+$/, 'a URL in printable ASCII'),
+  tlsCa: text(0, MAX_PEM_CHARS, /^[\x20-\x7e\r\n]*$/, 'PEM text'),
+  tlsPins: hashes(0, MAX_TLS_PINS),
+};
+
+const address: Field<CollectorAddress> = checked(object<CollectorAddress>('CollectorAddress', addressFields), ({ url }, label) => {
+  if (!isCollectorUrl(url))
+    throw refusal('FORMAT_MALFORMED', label, 'must be an https address, or http on the machine itself, without user, query or fragment');
+});
+
+/**
+ * Whether agents may be sent there: `https:` anywhere, `http:` on the machine itself only (nothing goes in clear over a network), and nothing in it
+ * but host, port and path.
+ */
+export function isCollectorUrl(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname, username, password, search, hash: fragment } = new URL(url);
+  if (username !== '' || password !== '' || search !== '' || fragment !== '') return false;
+  if (protocol === 'https:') return true;
+  const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+  return protocol === 'http:' && loopback;
+}
+
+/** Where the collector is: signed by the authority, handed from the collector to its agents. */
+export const { encode: encodeCollectorAddressesBody, decode: decodeCollectorAddressesBody } = codec<CollectorAddressesBody>(
+  'CollectorAddressesBody',
+  v1.CollectorAddressesBody,
+  checked(
+    object<CollectorAddressesBody>('CollectorAddressesBody', {
+      version,
+      vaultId,
+      revision: positive,
+      addresses: list(address, 1, MAX_ADDRESSES),
+    }),
+    ({ addresses }, label) => {
+      const urls = new Set(addresses.map(({ url }) => url));
+      if (urls.size !== addresses.length) throw refusal('FORMAT_MALFORMED', label, 'names an address twice');
+    },
+  ),
+  { maxBytes: MAX_SIGNED_BODY_BYTES },
+);
+
 /** What one PC needs to enrol: a secret. */
 export const { encode: encodeBundleContents, decode: decodeBundleContents } = codec<BundleContents>(
   'BundleContents',
   v1.BundleContents,
-  checked(
-    object<BundleContents>('BundleContents', {
-      version,
-      url: text(1, MAX_URL_CHARS, /^[\x21-\x7e]+$/, 'a URL in printable ASCII'),
-      tlsCa: text(0, MAX_PEM_CHARS, /^[\x20-\x7e\r\n]*$/, 'PEM text'),
-      tlsPinSha256: bytes(0, HASH_BYTES),
-      descriptor: signed,
-      collectorCertificate: signed,
-      enrolment: signed,
-      enrolmentSeed: hash,
-      dedupSecrets,
-      pathKey: hash,
-    }),
-    (bundle, label) => {
-      const pin = bundle.tlsPinSha256.length;
-      if (pin !== 0 && pin !== HASH_BYTES) throw refusal('FORMAT_MALFORMED', label, 'must have a pin of 32 bytes or none');
-    },
-  ),
+  object<BundleContents>('BundleContents', {
+    version,
+    ...addressFields,
+    descriptor: signed,
+    collectorCertificate: signed,
+    enrolment: signed,
+    enrolmentSeed: hash,
+    dedupSecrets,
+    pathKey: hash,
+    addresses: optional(signed),
+  }),
   { maxBytes: MAX_KEY_FILE_BYTES, maxFields: MAX_DEDUP_SECRETS + 16 },
 );
 

@@ -39,6 +39,12 @@ const enrolment = sample<proto.EnrolmentCertificateBody>('EnrolmentCertificateBo
 const kit = sample<proto.KitContents>('KitContents');
 const kitFile = sample<proto.KitFile>('KitFile');
 const bundle = sample<proto.BundleContents>('BundleContents');
+const addressesOf = (...urls: readonly string[]): proto.CollectorAddressesBody => ({
+  version: 1,
+  vaultId: proto.asVaultId(filled(16)),
+  revision: 1,
+  addresses: urls.map((url) => ({ url, tlsCa: '', tlsPins: [] })),
+});
 const hello = sample<proto.ClientHello>('ClientHello');
 const uploads = sample<proto.StoredUploads>('StoredUploads');
 const record = sample<proto.StateRecord>('StateRecord');
@@ -184,6 +190,18 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
     'characters of a URL',
     proto.MAX_URL_CHARS,
     (n) => proto.encodeBundleContents({ ...bundle, url: 'u'.repeat(n) }),
+    proto.decodeBundleContents,
+  ],
+  [
+    'addresses of a collector',
+    proto.MAX_ADDRESSES,
+    (n) => proto.encodeCollectorAddressesBody(addressesOf(...rising(n).map((number) => `https://c${number}.example`))),
+    proto.decodeCollectorAddressesBody,
+  ],
+  [
+    'keys pinned for one address',
+    proto.MAX_TLS_PINS,
+    (n) => proto.encodeBundleContents({ ...bundle, tlsPins: times(n, filled(32)) }),
     proto.decodeBundleContents,
   ],
   [
@@ -374,7 +392,14 @@ describe('rules between fields', () => {
       'dedup secrets of one epoch twice',
       () => proto.encodeKitContents({ ...kit, dedupSecrets: times(2, { epoch: 3, secret: filled(32) }) }),
     ],
-    ['a pin of another length', () => proto.encodeBundleContents({ ...bundle, tlsPinSha256: filled(20) })],
+    ['a pin of another length', () => proto.encodeBundleContents({ ...bundle, tlsPins: [filled(20)] })],
+    ['plain http to another machine', () => proto.encodeCollectorAddressesBody(addressesOf('http://collector.example:7443'))],
+    ['a password in an address', () => proto.encodeCollectorAddressesBody(addressesOf('https://user:secret@collector.example'))],
+    ['a query in an address', () => proto.encodeCollectorAddressesBody(addressesOf('https://collector.example/?x=1'))],
+    ['an address that is none', () => proto.encodeCollectorAddressesBody(addressesOf('collector.example'))],
+    ['an address twice', () => proto.encodeCollectorAddressesBody(addressesOf('https://a.example', 'https://a.example'))],
+    ['no address', () => proto.encodeCollectorAddressesBody(addressesOf())],
+    ['revision 0', () => proto.encodeCollectorAddressesBody({ ...addressesOf('https://a.example'), revision: 0 })],
     ['a version offered twice', () => proto.encodeClientHello({ ...hello, versions: [1, 1] })],
     ['indexes out of order', () => proto.encodeServerFrame({ type: 'haveAnswer', requestId: 1, missing: [2, 1] })],
     ['fewer version times than slots', () => proto.encodeStateRecord({ ...record, live: [1, 2], versionTimesMs: [1] })],

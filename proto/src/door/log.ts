@@ -88,6 +88,7 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
       chainForked: object('EventBody.ChainForked', { timeMs, agentId, at: chainPoint }),
       gcEpochAnnounced: object('EventBody.GcEpochAnnounced', { timeMs, gcEpoch: positive }),
       problemsAcknowledged: object('EventBody.ProblemsAcknowledged', { timeMs, agentId }),
+      addressesSet: object('EventBody.AddressesSet', { timeMs, addresses: signed }),
       forkDecided: checked(
         object('EventBody.ForkDecided', {
           timeMs,

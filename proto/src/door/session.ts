@@ -71,6 +71,7 @@ export const { encode: encodeClientFrame, decode: decodeClientFrame } = codec<Cl
       treeHead: optional(treeHead),
       signedHead: optional(signed),
       signedHeadCertificate: optional(signed),
+      addressesRevision: counter,
     }),
     have: object('ClientFrame.Have', { requestId, ids: chunkIds(1, MAX_IDS) }),
     chunks: object('ClientFrame.Chunks', { items: items(1) }),
@@ -130,6 +131,7 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
     chunkData: object('ServerFrame.ChunkData', { requestId, items: items(0), last: flag, missing: chunkIds(0, MAX_IDS) }),
     notice: object('ServerFrame.Notice', { code: text(1, 64, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens'), message: line }),
     gcEpoch: object('ServerFrame.GcEpoch', { gcEpoch: counter }),
+    addresses: object('ServerFrame.Addresses', { addresses: signed }),
   }),
   { maxBytes: MAX_FRAME_HEADER_BYTES },
 );

@@ -98,9 +98,9 @@ describe('the vectors', () => {
     const kinds = new Set(vectors.map(({ type, value }) => `${type}.${(value as { type?: string } | undefined)?.type}`));
     for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch', 'gcLearned'])
       expect(kinds).toContain(`ClientFrame.${kind}`);
-    for (const kind of ['notice', 'gcEpoch']) expect(kinds).toContain(`ServerFrame.${kind}`);
+    for (const kind of ['notice', 'gcEpoch', 'addresses']) expect(kinds).toContain(`ServerFrame.${kind}`);
     const events = ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked'];
-    for (const kind of [...events, 'gcEpochAnnounced', 'forkDecided', 'problemsAcknowledged']) {
+    for (const kind of [...events, 'gcEpochAnnounced', 'forkDecided', 'problemsAcknowledged', 'addressesSet']) {
       expect(kinds).toContain(`EventBody.${kind}`);
     }
   });

@@ -188,6 +188,7 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('chainForked' as const), timeMs, agentId, at: chainPoint }),
   fc.record({ type: fc.constant('gcEpochAnnounced' as const), timeMs, gcEpoch: positive }),
   fc.record({ type: fc.constant('problemsAcknowledged' as const), timeMs, agentId }),
+  fc.record({ type: fc.constant('addressesSet' as const), timeMs, addresses: signed }),
   fc
     .record({
       type: fc.constant('forkDecided' as const),
@@ -222,6 +223,7 @@ const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
     treeHead: maybe(treeHead),
     signedHead: maybe(signed),
     signedHeadCertificate: maybe(signed),
+    addressesRevision: counter,
   }),
   fc.record({ type: fc.constant('have' as const), requestId, ids }),
   fc.record({ type: fc.constant('chunks' as const), items: fc.array(item, { minLength: 1, maxLength: 6 }) }),
@@ -278,6 +280,7 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
   }),
   fc.record({ type: fc.constant('notice' as const), code: fc.constantFrom('clock-skew', 'new-epoch'), message: line }),
   fc.record({ type: fc.constant('gcEpoch' as const), gcEpoch: counter }),
+  fc.record({ type: fc.constant('addresses' as const), addresses: signed }),
 );
 
 /** One type's door with random values for it. Values are compared by the tests, so their type is not needed there. */
@@ -458,13 +461,31 @@ export const doors: Readonly<Record<string, Door>> = {
       version,
       url: fc.constantFrom('https://collector.example:7443', 'http://127.0.0.1:7070'),
       tlsCa: fc.constantFrom('', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
-      tlsPinSha256: fc.oneof(hash, fc.constant(new Uint8Array(0))),
+      tlsPins: fc.array(hash, { maxLength: 2 }),
       descriptor: signed,
       collectorCertificate: signed,
       enrolment: signed,
       enrolmentSeed: hash,
       dedupSecrets,
       pathKey: hash,
+      addresses: maybe(signed),
+    }),
+  ),
+  CollectorAddressesBody: door(
+    proto.encodeCollectorAddressesBody,
+    proto.decodeCollectorAddressesBody,
+    fc.record<proto.CollectorAddressesBody>({
+      version,
+      vaultId,
+      revision: positive,
+      addresses: fc.uniqueArray(
+        fc.record<proto.CollectorAddress>({
+          url: fc.webUrl({ validSchemes: ['https'] }),
+          tlsCa: fc.constantFrom('', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
+          tlsPins: fc.array(hash, { maxLength: 2 }),
+        }),
+        { minLength: 1, maxLength: 3, selector: ({ url }) => url },
+      ),
     }),
   ),
   EnrolRequest: door(

@@ -17,12 +17,13 @@ const contents: BundleContents = {
   version: 1,
   url: 'http://127.0.0.1:8080',
   tlsCa: '',
-  tlsPinSha256: new Uint8Array(0),
+  tlsPins: [],
   descriptor: vault.kit.descriptor,
   collectorCertificate: vault.collectorCertificate,
   enrolment: agent.enrolment,
   enrolmentSeed: agent.enrolmentKey.seed,
   dedupSecrets: vault.kit.dedupSecrets,
+  addresses: undefined,
   pathKey: pathKeyFor(vault.kit.pathSecret, seededRandom('lineage').bytes(16) as Parameters<typeof pathKeyFor>[1]),
 };
 const text = sealBundle(contents);
@@ -118,7 +119,7 @@ describe('version 1 stays readable', () => {
     const open = openBundle(vector.text.join('\n'), vector.nowMs);
     expect({
       url: open.url,
-      tlsPinSha256: hex(open.tlsPinSha256),
+      tlsPins: open.tlsPins.map(hex),
       vaultId: hex(open.descriptor.vaultId),
       collectorKey: hex(open.collector.signKey),
       agentId: hex(open.enrolment.agentId),

@@ -13,7 +13,7 @@ import {
 import { equalBytes } from '../crypto/primitives.ts';
 import { type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
 import { armor, dearmor } from './armor.ts';
-import { CertificateError, verifyCollectorCertificate, verifyDescriptor, verifyEnrolment } from './certificates.ts';
+import { CertificateError, verifyAddresses, verifyCollectorCertificate, verifyDescriptor, verifyEnrolment } from './certificates.ts';
 
 export type BundleErrorCode =
   /** The file is not an enrolment bundle: another kind of file, or no armoured text at all. */
@@ -35,7 +35,9 @@ export interface OpenBundle {
   /** The collector's base address, as `aliquot serve` printed it. */
   readonly url: string;
   readonly tlsCa: string;
-  readonly tlsPinSha256: Uint8Array;
+  readonly tlsPins: readonly Uint8Array[];
+  /** What the collector's signed addresses were when the bundle was made. */
+  readonly signedAddresses: Signed | undefined;
   readonly descriptor: VaultDescriptorBody;
   readonly signedDescriptor: Signed;
   readonly collector: CollectorCertificateBody;
@@ -108,6 +110,7 @@ function verifiedParts(contents: BundleContents): OpenBundle {
     const descriptor = verifyDescriptor(contents.descriptor);
     const collector = verifyCollectorCertificate(descriptor.authorityKey, descriptor.vaultId, contents.collectorCertificate);
     const enrolment = verifyEnrolment(descriptor.authorityKey, descriptor.vaultId, contents.enrolment);
+    if (contents.addresses !== undefined) verifyAddresses(descriptor.authorityKey, descriptor.vaultId, contents.addresses);
     const enrolmentKey = signingKeyFromSeed(contents.enrolmentSeed);
     if (!equalBytes(enrolmentKey.publicKey, enrolment.enrolmentKey)) throw foreign('its enrolment key is not the certified one');
     const epochs = contents.dedupSecrets.map((secret) => secret.epoch);
@@ -116,7 +119,8 @@ function verifiedParts(contents: BundleContents): OpenBundle {
     return {
       url: contents.url,
       tlsCa: contents.tlsCa,
-      tlsPinSha256: contents.tlsPinSha256,
+      tlsPins: contents.tlsPins,
+      signedAddresses: contents.addresses,
       descriptor,
       signedDescriptor: contents.descriptor,
       collector,

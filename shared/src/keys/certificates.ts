@@ -1,9 +1,11 @@
 import {
   type AgentBindingBody,
   AliquotError,
+  type CollectorAddressesBody,
   type CollectorCertificateBody,
   type CollectorId,
   decodeAgentBindingBody,
+  decodeCollectorAddressesBody,
   decodeCollectorCertificateBody,
   decodeEnrolAnswerBody,
   decodeEnrolmentCertificateBody,
@@ -14,6 +16,7 @@ import {
   type EnrolmentCertificateBody,
   type EpochOpeningBody,
   encodeAgentBindingBody,
+  encodeCollectorAddressesBody,
   encodeCollectorCertificateBody,
   encodeEnrolAnswerBody,
   encodeEnrolmentCertificateBody,
@@ -52,6 +55,7 @@ export interface AgentCertificate {
 
 const DESCRIPTOR = 'aliquot/v1/vault-descriptor';
 const COLLECTOR = 'aliquot/v1/collector-certificate';
+const ADDRESSES = 'aliquot/v1/collector-addresses';
 const ENROLMENT = 'aliquot/v1/enrolment';
 const BINDING = 'aliquot/v1/agent-binding';
 const EPOCH_OPENING = 'aliquot/v1/epoch-opening';
@@ -127,6 +131,18 @@ export function verifyCollectorCertificate(authorityKey: Uint8Array, vaultId: Va
   if (!equalBytes(collectorIdOf(body.signKey), body.collectorId)) {
     throw new CertificateError('CERT_ID_MISMATCH', 'the collector certificate carries an id that is not its key’s');
   }
+  return body;
+}
+
+/** The authority's word where the collector is. */
+export function issueAddresses(authority: SigningKey, body: CollectorAddressesBody): Signed {
+  return sign(authority, ADDRESSES, encodeCollectorAddressesBody(body));
+}
+
+/** Throws CertificateError unless the vault's authority signed exactly these addresses. Whether they are newer is the caller's to compare. */
+export function verifyAddresses(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): CollectorAddressesBody {
+  const body = verified('collector addresses', authorityKey, ADDRESSES, decodeCollectorAddressesBody, signed);
+  requireVault('collector addresses', vaultId, body.vaultId);
   return body;
 }
 

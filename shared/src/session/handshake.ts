@@ -73,6 +73,8 @@ export interface AgentIdentity {
   readonly treeHead: TreeHead | undefined;
   readonly signedHead: Signed | undefined;
   readonly signedHeadCertificate: Signed | undefined;
+  /** Of the collector addresses that it has; 0: none. */
+  readonly addressesRevision: number;
 }
 
 /** The agent's end: `start`, `onServerHello`, `auth`, each once and in this order. */

@@ -42,6 +42,7 @@ test('version 1 of the handshake and of frames stays as it is, byte for byte', (
     treeHead: undefined,
     signedHead: undefined,
     signedHeadCertificate: undefined,
+    addressesRevision: 0,
   });
   expect(hex(encodeClientFrame(auth))).toBe(vector.auth);
   expect(collectorEnd.verifyAuth(auth).enrolment.name).toBe('hplc-7');

@@ -21,13 +21,14 @@ function bundleFor(name: string): string {
     version: 1,
     url: 'http://127.0.0.1:9',
     tlsCa: '',
-    tlsPinSha256: new Uint8Array(),
+    tlsPins: [],
     descriptor: vault.kit.descriptor,
     collectorCertificate: vault.collectorCertificate,
     enrolment: agent.enrolment,
     enrolmentSeed: agent.enrolmentKey.seed,
     dedupSecrets: vault.kit.dedupSecrets,
     pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
+    addresses: undefined,
   };
   return sealBundle(contents);
 }

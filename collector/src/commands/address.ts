@@ -1,0 +1,131 @@
+import { type CollectorAddress, type CollectorAddressesBody, isCollectorUrl, type Signed } from '@aliquot/proto';
+import { UsageError } from '@aliquot/shared/cli/errors';
+import { writeFileDurably } from '@aliquot/shared/durable/durable';
+import { addressesFile } from '@aliquot/shared/keys/addresses-file';
+import { issueAddresses, verifyAddresses } from '@aliquot/shared/keys/certificates';
+import type { Command } from 'commander';
+import { inspectedVault } from './choose-vault.ts';
+import { type CommandContext, outputOf } from './context.ts';
+import { peerChainAt } from './http-client.ts';
+import { refuseExisting } from './kit.ts';
+import { openKitFile } from './kit-file.ts';
+import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { tlsTrustOf } from './tls-trust.ts';
+import { CollectorClient, type VaultClient } from './vault-client.ts';
+import { demandContinuation } from './witness.ts';
+
+interface AddressOptions extends CollectorOptions, KitOptions {
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+export function registerAddress(program: Command, context: CommandContext): void {
+  const address = program
+    .command('collector')
+    .description('The collector itself.')
+    .command('address')
+    .description('Where agents find the collector: signed with the kit, handed to every agent by the collector.');
+  const set = address
+    .command('set')
+    .description(
+      'Tell every agent the addresses of the collector, in the order in which to try them. Agents keep the ones that they know beside the new ones, so set them before the move.',
+    )
+    .argument('<URL...>', 'https addresses; they take the place of those set before')
+    .option('--out <FILE>', 'also write the signed addresses to a file, for PCs that miss the change: aliquot-agent address set FILE');
+  withJson(withKit(withCollector(set), 'needed'));
+  set.addHelpText(
+    'after',
+    '\nFor a self-signed certificate, or an authority that PCs do not know, give it with --tls-ca; the PEM of the present and of the next\n' +
+      'certificate may stand in that file one after the other, so that a renewal needs no moment without trust.',
+  );
+  withExample(
+    set,
+    'aliquot collector address set https://backup.lab.example:8480 --kit lab.kit',
+    'aliquot collector address set https://new.lab:8480 https://old.lab:8480 --kit lab.kit --tls-ca ca.pem --out lab.addresses',
+  );
+  set.action(async (urls: string[], options: AddressOptions) => setAddresses(context, urls, options));
+
+  const show = address.command('show').description('The addresses that agents are given.');
+  withJson(withCollector(show));
+  withExample(show, 'aliquot collector address show');
+  show.action(async (options: AddressOptions) => showAddresses(context, options));
+}
+
+async function setAddresses(context: CommandContext, given: readonly string[], options: AddressOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const urls = given.map(agentUrl);
+  if (options.out !== undefined) await refuseExisting(context, options.out);
+  const endpoint = await endpointOf(context, options);
+  const kit = await openKitFile(context, options);
+  const collector = await CollectorClient.connect(endpoint);
+  const vault = collector.vault({ vaultId: kit.descriptor.vaultId });
+  vault.certificate(kit.authority.publicKey);
+  await demandContinuation(context, vault);
+  const answering: string[] = [];
+  const addresses: CollectorAddress[] = [];
+  for (const url of urls) {
+    const seen = await peerChainAt(url, endpoint.tlsCa);
+    if (seen !== undefined) answering.push(url);
+    addresses.push({ url, ...(url.startsWith('https:') ? tlsTrustOf(seen, endpoint.tlsCa) : { tlsCa: '', tlsPins: [] }) });
+  }
+  const known = await presentOf(vault);
+  const revision = Math.max(Math.floor(context.clock.nowMs()), (known?.body.revision ?? 0) + 1);
+  const body: CollectorAddressesBody = { version: 1, vaultId: kit.descriptor.vaultId, revision, addresses };
+  const signed = issueAddresses(kit.authority, body);
+  await vault.setAddresses(signed);
+  if (options.out !== undefined)
+    await writeFileDurably(context.files, options.out, Buffer.from(addressesFile(signed, body)), { createOnly: true });
+  for (const url of urls) {
+    if (answering.includes(url)) continue;
+    output.note(`nothing answers at ${url} from here now; agents try it, and stay with the addresses that they know until it does`);
+  }
+  const file = options.out === undefined ? '' : `\nFor a PC that misses it: aliquot-agent address set ${options.out} --data DIR`;
+  await output.result(
+    { event: 'addresses', revision, addresses: addresses.map(addressJson), file: options.out ?? null },
+    `Agents are given: ${urls.join(', ')}. Those that are connected have them now, the others get them when they come.${file}`,
+  );
+}
+
+/** An address that agents may be given, without a slash behind it. */
+export function agentUrl(text: string): string {
+  const url = text.replace(/\/+$/, '');
+  if (isCollectorUrl(url)) return url;
+  const shown = URL.canParse(url) ? new URL(url).origin : url;
+  throw new UsageError(
+    'USAGE_INVALID',
+    `"${shown}" is no address for agents: give https://HOST:PORT without user and query; plain http is for the machine itself only`,
+  );
+}
+
+/** The collector's present addresses, proved by the vault's authority; undefined while none were set. */
+export async function presentOf(
+  vault: VaultClient,
+): Promise<{ readonly signed: Signed; readonly body: CollectorAddressesBody } | undefined> {
+  const signed = await vault.addresses();
+  if (signed === undefined) return undefined;
+  const { authorityKey, vaultId } = vault.descriptor;
+  return { signed, body: verifyAddresses(authorityKey, vaultId, signed) };
+}
+
+async function showAddresses(context: CommandContext, options: AddressOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const present = await presentOf(await inspectedVault(context, options));
+  if (present === undefined) {
+    const none =
+      'No addresses were set: each agent knows the one of its bundle. Set them with `aliquot collector address set URL --kit KIT`.';
+    await output.result({ event: 'addresses', revision: 0, addresses: [] }, none);
+    return;
+  }
+  const { revision, addresses } = present.body;
+  await output.result({ event: 'addresses', revision, addresses: addresses.map(addressJson) }, addresses.map(addressText).join('\n'));
+}
+
+function addressJson({ url, tlsCa, tlsPins }: CollectorAddress): object {
+  return { url, authority: tlsCa !== '', pins: tlsPins.map((pin) => Buffer.from(pin).toString('hex')) };
+}
+
+function addressText({ url, tlsCa, tlsPins }: CollectorAddress): string {
+  if (url.startsWith('http:')) return url;
+  const pins = tlsPins.length === 0 ? '' : `, or ${tlsPins.length} pinned ${tlsPins.length === 1 ? 'key' : 'keys'}`;
+  return `${url}  trusted by ${tlsCa === '' ? "the PC's own authorities" : 'the given authority'}${pins}`;
+}
