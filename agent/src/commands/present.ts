@@ -52,6 +52,10 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
       return carryText(event);
     case 'lost':
       return `lost: ${printable(text(event, 'path') || 'a version without a name')}; ${lostBecause(text(event, 'why'))}`;
+    case 'addresses':
+      return event['news'] === true
+        ? `from now on the collector is looked for at ${text(event, 'collector')} first`
+        : 'nothing to do: this agent has these addresses, or newer ones, already';
     case 'enrolled':
       return `enrolled as ${printable(text(event, 'agent'))} of vault ${printable(text(event, 'vault'))} at ${text(event, 'collector')}`;
     case 'finding':

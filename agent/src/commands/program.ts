@@ -90,6 +90,13 @@ export function agentProgram(): Command {
     notes: carryHelp,
   }).action(async (file: string, options: Common) => (await import('./queue.ts')).queueImport(file, options.data, output(options)));
 
+  const address = program.command('address').description('Where this agent looks for its collector; it mostly learns that by itself.');
+  withExample(address, 'aliquot-agent address set /media/stick/lab.addresses --data /var/lib/aliquot-agent');
+  command(address, 'set <FILE>', {
+    description: 'Take the signed addresses that central IT wrote, on a PC that missed the collector’s move.',
+    example: 'aliquot-agent address set /media/stick/lab.addresses --data /var/lib/aliquot-agent',
+  }).action(async (file: string, options: Common) => (await import('./address.ts')).addressSet(file, options.data, output(options)));
+
   command(program, 'restore <path...>', {
     description: 'Give this PC’s own files back, beside the originals or below a folder.',
     example: 'aliquot-agent restore /data/run1 --at 3d --to /tmp/back --data /var/lib/aliquot-agent',

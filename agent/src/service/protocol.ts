@@ -31,6 +31,8 @@ export const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('flush') }),
   z.strictObject({ op: z.literal('queueExport'), file: text }),
   z.strictObject({ op: z.literal('queueImport'), file: text }),
+  /** An encoded `Signed`: collector addresses, still to be verified. */
+  z.strictObject({ op: z.literal('setAddresses'), addresses: z.base64().min(1) }),
   statusRequest.extend({
     /** Shows once more what a collector lost, and then no longer. */
     acknowledgeLost: z.boolean().optional(),

@@ -10,6 +10,7 @@ import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
 import type { EventPort } from '../watch/watcher.ts';
+import { setAddresses } from './addresses.ts';
 import type { Agent } from './agent.ts';
 import type { AskPlace } from './ask-place.ts';
 import { listenForQuestions } from './ask-socket.ts';
@@ -42,6 +43,8 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
       return flush(agent, emit, signal);
     case 'queueExport':
       return exportToFile(agent, request.file, emit, signal);
+    case 'setAddresses':
+      return setAddresses(agent, request.addresses, emit);
     case 'queueImport':
       return importFromFile(agent, request.file, emit, signal);
     case 'restore':

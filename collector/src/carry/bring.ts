@@ -30,6 +30,8 @@ export interface BringParts {
   readonly endpoint: Endpoint;
   /** Demands that the collector's log continues what this operator has seen; called before anything is sent. */
   readonly demand: (vault: VaultClient) => Promise<void>;
+  /** Lets in what an agent that was revoked or replaced had signed; it is held apart. */
+  readonly acceptEnded: boolean;
 }
 
 export interface BroughtQueue {
@@ -50,7 +52,7 @@ export interface BroughtQueue {
  * that of one part, whatever the file holds. May be repeated. Errors: `CarryError`, and those of every operator command.
  */
 export async function bringQueue(
-  { files, random, endpoint, demand }: BringParts,
+  { files, random, endpoint, demand, acceptEnded }: BringParts,
   from: string,
   to: string,
   onProgress: (state: ProgressState) => void,
@@ -58,7 +60,7 @@ export async function bringQueue(
   const reader = await CarriedReader.open(files, from, 'queue');
   try {
     const proved = await prove(reader, from);
-    const door = await Door.find(endpoint, proved, reader, demand);
+    const door = await Door.find(endpoint, proved, reader, { demand, acceptEnded });
     const sent = await door.sendAll(reader, onProgress);
     await writeStreamDurably(files, to, door.receipts(sent.leaves), { random });
     const { agent, accepted, repeated, stopped } = sent;
@@ -109,20 +111,34 @@ interface Sent {
   readonly stopped: BroughtQueue['stopped'];
 }
 
+interface DoorParts {
+  readonly endpoint: Endpoint;
+  readonly path: string;
+  readonly query: string;
+  readonly question: Uint8Array;
+}
+
 /** The collector's endpoints for one carried queue. */
 class Door {
   readonly #endpoint: Endpoint;
   readonly #path: string;
+  readonly #query: string;
   readonly #question: Uint8Array;
 
-  private constructor(endpoint: Endpoint, path: string, question: Uint8Array) {
+  private constructor({ endpoint, path, query, question }: DoorParts) {
     this.#endpoint = endpoint;
     this.#path = path;
+    this.#query = query;
     this.#question = question;
   }
 
   /** Finds the file's vault at the collector, and proves by it that the agent wrote the file. */
-  static async find(endpoint: Endpoint, { question, frame }: Proved, reader: CarriedReader, demand: BringParts['demand']): Promise<Door> {
+  static async find(
+    endpoint: Endpoint,
+    { question, frame }: Proved,
+    reader: CarriedReader,
+    { demand, acceptEnded }: Pick<BringParts, 'demand' | 'acceptEnded'>,
+  ): Promise<Door> {
     const { vaultId, name } = understood(reader, () => decodeEnrolmentCertificateBody(question.enrolment.body));
     const collector = await CollectorClient.connect(endpoint);
     if (!collector.info.vaults.some((vault) => vault.vaultId === hex(vaultId)))
@@ -134,7 +150,8 @@ class Door {
     const agent = verifyQuestion(question, vault.descriptor.authorityKey, vaultId);
     if (!carriedBy('queue', agent.binding.signKey, reader.trailer)) throw reader.altered(`is not signed by agent ${name}`);
     await demand(vault);
-    return new Door(endpoint, `/v1/operator/vaults/${vault.info.vaultId}/carry`, withLength(frame));
+    const query = acceptEnded ? '?ended=accept' : '';
+    return new Door({ endpoint, path: `/v1/operator/vaults/${vault.info.vaultId}/carry`, query, question: withLength(frame) });
   }
 
   /** Sends the file part by part, up to the first commit that is not accepted. The question goes alone when there is nothing else. */
@@ -160,7 +177,7 @@ class Door {
 
   async *receipts(leaves: readonly number[]): AsyncGenerator<Uint8Array, void, void> {
     const body = Buffer.concat([this.#question, ...leaves.map(u64be)]);
-    const { body: answer } = await send(this.#endpoint, { method: 'POST', path: `${this.#path}/receipts`, body });
+    const { body: answer } = await send(this.#endpoint, { method: 'POST', path: `${this.#path}/receipts${this.#query}`, body });
     yield* readRecords(answer);
   }
 
@@ -191,7 +208,7 @@ class Door {
   }
 
   async #send(body: Uint8Array): Promise<PartAnswer> {
-    const { value } = await sendJson(this.#endpoint, { method: 'POST', path: this.#path, body });
+    const { value } = await sendJson(this.#endpoint, { method: 'POST', path: this.#path + this.#query, body });
     const parsed = partAnswer.safeParse(value);
     if (parsed.success) return parsed.data;
     const says = `${this.#endpoint.url} answers in a form that this release does not know: are both of the same release?`;

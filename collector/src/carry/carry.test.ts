@@ -25,7 +25,7 @@ import { systemRandom } from '@aliquot/shared/ports';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buildServer } from '../rest/server.ts';
-import { type MadeCommit, storedOf, type TestAgent } from '../testing/agent.ts';
+import { type MadeCommit, storedOf, TestAgent } from '../testing/agent.ts';
 import { Front } from '../testing/front.ts';
 import { type BroughtQueue, bringQueue } from './bring.ts';
 
@@ -106,9 +106,15 @@ async function queueOf(agent: TestAgent, commits: readonly MadeCommit[], more: r
 /** What an agent knows by a session, or by receipts that it took in. */
 const learnHead = async (agent: TestAgent): Promise<void> => agent.remember((await agent.open(front.connect().wire)).head);
 
-const bring = (path: string, at = url): Promise<BroughtQueue> =>
+const bring = (path: string, at = url, acceptEnded = false): Promise<BroughtQueue> =>
   bringQueue(
-    { files: nodeFiles, random: systemRandom, endpoint: { url: at, token: TOKEN, tlsCa: undefined }, demand: async () => undefined },
+    {
+      files: nodeFiles,
+      random: systemRandom,
+      endpoint: { url: at, token: TOKEN, tlsCa: undefined },
+      demand: async () => undefined,
+      acceptEnded,
+    },
     path,
     join(folder, 'r'),
     () => undefined,
@@ -221,6 +227,44 @@ describe('a carried queue at the collector', () => {
     await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'lost' });
     await expect(bring(path)).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED', message: expect.stringContaining('revoked') });
     expect(await readdir(folder)).toEqual(['q']);
+  });
+
+  it.each(['revoked', 'replaced'] as const)('P1 P4: of a %s agent is taken at the word of an operator, and held apart', async (state) => {
+    const agent = await front.agent('hplc-1');
+    const { agentId } = agent.bundle.enrolment;
+    await bring(await queueOf(agent, commitsOf(agent, 'a')));
+    await learnHead(agent);
+    const path = await queueOf(agent, commitsOf(agent, 'b', 'c'));
+    if (state === 'revoked') await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'lost' });
+    else await front.agent('hplc-1b', { replaces: agent });
+    const refused = bring(path);
+    await expect(refused).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED', message: expect.stringContaining('--accept-ended') });
+    expect(await bring(path, url, true)).toMatchObject({ accepted: 2, repeated: 0, stopped: undefined });
+    expect(await bring(path, url, true)).toMatchObject({ accepted: 2, repeated: 2 });
+    const record = front.vault.agentById(agentId);
+    expect(record).toMatchObject({ state, files: 1, histories: [{ state: 'held', files: 2 }] });
+    // Its session is refused as before.
+    const { pair, wire } = front.connect();
+    await expect(agent.open(wire)).rejects.toMatchObject({ message: expect.stringMatching(state) });
+    pair.wire.close();
+    const historyId = record?.histories[0]?.historyId;
+    if (historyId === undefined) throw new Error('nothing is held apart');
+    await front.vault.appendEvent({ type: 'forkDecided', timeMs: front.nowMs, agentId, historyId, decision: 'restored', name: '' });
+    expect(front.vault.agentById(agentId)).toMatchObject({ files: 3, histories: [] });
+    await front.restart();
+    expect(front.vault.agentById(agentId)).toMatchObject({ state, files: 3, histories: [] });
+  });
+
+  it('P4: the word of an operator lets in no stranger, and nobody who never enrolled', async () => {
+    const agent = await front.agent('hplc-1');
+    const { agentId } = agent.bundle.enrolment;
+    await front.vault.appendEvent({ type: 'agentRevoked', timeMs: front.nowMs, agentId, reason: 'stolen' });
+    const expected = new TestAgent(await front.bundle('hplc-2'));
+    const path = await queueOf(expected, commitsOf(expected, 'a'));
+    await expect(bring(path, url, true)).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED' });
+    const forged = new TestAgent(agent.bundle);
+    await expect(bring(await queueOf(forged, commitsOf(forged, 'a')), url, true)).rejects.toMatchObject({ code: 'REST_CARRY_REFUSED' });
+    expect(front.vault.agentById(agentId)).toMatchObject({ files: 0, histories: [] });
   });
 
   it('I-A9: brings the answer to an epoch of the sweep, which nothing waits for then', async () => {

@@ -4,6 +4,7 @@ import {
   checkClientBody,
   decodeClientFrame,
   FormatError,
+  type RefusalCode,
   splitCarriedFrames,
   splitFrame,
   splitItems,
@@ -15,13 +16,15 @@ import { IngestError } from '../ingest/errors.ts';
 import { admit, standing } from '../ingest/join.ts';
 import type { RestContext } from '../rest/context.ts';
 import { RestError } from '../rest/rest-error.ts';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord, CommitOptions, VaultStore } from '../store/vault-store.ts';
 import type { CarriedCommit, PartAnswer } from './messages.ts';
 
 /** The agent behind a carried queue, and what it asks. */
 export interface Asked {
   readonly agent: AgentRecord;
   readonly question: Question;
+  /** Whether the operator lets in what an agent that was revoked or replaced had signed. */
+  readonly options: CommitOptions;
 }
 
 /**
@@ -30,9 +33,13 @@ export interface Asked {
  *
  * Ends at the first commit that is not accepted: what follows it in the chain could not be either.
  */
-export async function takePart(context: RestContext, vault: VaultStore, body: Uint8Array): Promise<PartAnswer> {
+export async function takePart(context: RestContext, vault: VaultStore, body: Uint8Array, options: CommitOptions): Promise<PartAnswer> {
   const [first, ...frames] = splitCarriedFrames(body);
-  const asked = await admitAsked(context, vault, first);
+  const asked = await admitAsked(context, vault, first, options);
+  if (asked.agent.state !== 'enrolled') {
+    const { name, state } = asked.agent;
+    context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: name, state }, 'an operator lets in what an ended agent had signed');
+  }
   const commits: CarriedCommit[] = [];
   for (const bytes of frames) {
     const { header, body: carried } = splitFrame(bytes);
@@ -46,36 +53,48 @@ export async function takePart(context: RestContext, vault: VaultStore, body: Ui
   return { agent: asked.agent.name, commits };
 }
 
-/** Who asks, proved, enrolled here, and not revoked. */
-export async function admitAsked(context: RestContext, vault: VaultStore, frame: Uint8Array | undefined): Promise<Asked> {
+/** Who asks, proved, enrolled here, and not revoked or replaced, unless the operator lets that be. */
+export async function admitAsked(
+  context: RestContext,
+  vault: VaultStore,
+  frame: Uint8Array | undefined,
+  options: CommitOptions,
+): Promise<Asked> {
   const question = frame && decodeClientFrame(splitFrame(frame).header);
   if (question?.type !== 'auth') throw new RestError('REST_BAD_REQUEST', 'a carried queue begins with a question');
   const { descriptor } = vault;
   try {
     const certificate = verifyQuestion(question, descriptor.authorityKey, descriptor.vaultId);
-    const { agent } = await admit(vault, certificate, question, context.clock.nowMs());
-    return { agent, question };
+    const { agent } = await admit(vault, certificate, question, context.clock.nowMs(), options);
+    return { agent, question, options };
   } catch (cause) {
-    if (cause instanceof CarryError || cause instanceof IngestError) throw new RestError('REST_CARRY_REFUSED', cause.message, { cause });
+    if (cause instanceof CarryError || cause instanceof IngestError) {
+      const way =
+        cause instanceof IngestError && ENDED.has(cause.refusal) ? '; to keep what it had captured all the same: --accept-ended' : '';
+      throw new RestError('REST_CARRY_REFUSED', cause.message + way, { cause });
+    }
     throw cause;
   }
 }
 
+const ENDED: ReadonlySet<RefusalCode | undefined> = new Set<RefusalCode>(['revoked', 'replaced']);
+
 async function takeFrame(
   context: RestContext,
   vault: VaultStore,
-  { agent, question }: Asked,
+  asked: Asked,
   frame: ClientFrame,
   body: Uint8Array,
 ): Promise<CarriedCommit | undefined> {
+  const { agent, question } = asked;
   switch (frame.type) {
     case 'chunks':
       await putItems(vault, agent, frame, body);
       return undefined;
     case 'commit':
-      return takeCommit(context, vault, { agent, question }, body);
+      return takeCommit(context, vault, asked, body);
     case 'gcLearned':
-      if (await answersNow(context, vault, { agent, question })) vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
+      if (await answersNow(context, vault, asked)) vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
       return undefined;
     default:
       throw new RestError('REST_BAD_REQUEST', `a carried queue holds no ${frame.type} frame`);
@@ -103,14 +122,19 @@ async function putItems(vault: VaultStore, agent: AgentRecord, frame: Extract<Cl
   }
 }
 
-async function takeCommit(context: RestContext, vault: VaultStore, { agent, question }: Asked, body: Uint8Array): Promise<CarriedCommit> {
+async function takeCommit(
+  context: RestContext,
+  vault: VaultStore,
+  { agent, question, options }: Asked,
+  body: Uint8Array,
+): Promise<CarriedCommit> {
   const nowMs = context.clock.nowMs();
   const { rolledBack } = await standing(vault, agent, question, nowMs);
   if (rolledBack) {
     const message = 'the collector lost part of its log; central IT must run `aliquot log reopen` before commits go on';
     return { type: 'refused', code: 'log-rolled-back', message };
   }
-  const outcome = await vault.commit(agent.agentId, body, nowMs);
+  const outcome = await vault.commit(agent.agentId, body, nowMs, options);
   vault.seen(agent.agentId, nowMs);
   if (outcome.type === 'accepted') return { type: 'accepted', leafIndex: outcome.leafIndex, repeated: outcome.repeated };
   if (outcome.type === 'refused') return { type: 'refused', code: outcome.code, message: outcome.message };

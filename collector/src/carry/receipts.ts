@@ -15,7 +15,7 @@ import { historyNotice } from '../ingest/history-notice.ts';
 import { standing } from '../ingest/join.ts';
 import type { RestContext } from '../rest/context.ts';
 import { RestError } from '../rest/rest-error.ts';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { CommitOptions, VaultStore } from '../store/vault-store.ts';
 import { type Asked, admitAsked } from './part.ts';
 
 const LEAF_BYTES = 8;
@@ -31,10 +31,11 @@ export async function carriedReceipts(
   context: RestContext,
   vault: VaultStore,
   body: Uint8Array,
+  options: CommitOptions,
 ): Promise<AsyncGenerator<Uint8Array, void, void>> {
   const end = CARRIED_LENGTH_BYTES + lengthOfCarried(body);
   const question = body.subarray(CARRIED_LENGTH_BYTES, end);
-  const asked = await admitAsked(context, vault, question);
+  const asked = await admitAsked(context, vault, question, options);
   const leaves = leavesOf(body.subarray(end));
   await vault.sync();
   const frames = receiptFrames(context, vault, asked, question, leaves);

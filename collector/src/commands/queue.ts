@@ -11,6 +11,7 @@ import { demandContinuation } from './witness.ts';
 
 interface ImportOptions extends CollectorOptions {
   readonly out: string;
+  readonly acceptEnded?: boolean;
   readonly json?: boolean;
 }
 
@@ -21,6 +22,10 @@ export function registerQueue(program: Command, context: CommandContext): void {
     .command('import <file>')
     .description('Hand a carried queue to the collector, and write the receipts for the PC that it came from.')
     .requiredOption('--out <RECEIPTS>', 'where to write the receipts; the PC keeps its queue until they are back there');
+  bring.option(
+    '--accept-ended',
+    'take it although its agent was revoked or replaced; it is held apart until `aliquot fork decide`. Say it only of a file whose way you know',
+  );
   withJson(withCollector(bring));
   withNotes(
     bring,
@@ -40,7 +45,8 @@ async function importCommand(context: CommandContext, file: string, options: Imp
   let brought: BroughtQueue;
   try {
     const demand = (vault: VaultClient): Promise<void> => demandContinuation(context, vault);
-    brought = await bringQueue({ files: context.files, random: context.random, endpoint, demand }, from, to, (state) =>
+    const acceptEnded = options.acceptEnded === true;
+    brought = await bringQueue({ files: context.files, random: context.random, endpoint, demand, acceptEnded }, from, to, (state) =>
       progress.update(state),
     );
   } finally {

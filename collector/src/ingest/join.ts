@@ -4,7 +4,7 @@ import { type AgentCertificate, CertificateError, verifyCollectorCertificate } f
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { StoreError } from '../store/errors.ts';
-import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import type { AgentRecord, CommitOptions, VaultStore } from '../store/vault-store.ts';
 import { IngestError } from './errors.ts';
 
 type AuthFrame = Extract<ClientFrame, { type: 'auth' }>;
@@ -12,15 +12,19 @@ type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
 
 /**
  * The registered agent behind a certificate that has proved itself; `readmitted` when its enrolment went with a log that was
- * rolled back and was recorded anew. Throws IngestError when it may not work here (any more).
+ * rolled back and was recorded anew. Throws IngestError when it may not work here (any more); with `acceptEnded` an operator says that one may
+ * whose end was recorded, for what it had signed.
  */
 export async function admit(
   store: VaultStore,
   certificate: AgentCertificate,
   auth: AuthFrame,
   nowMs: number,
+  { acceptEnded = false }: CommitOptions = {},
 ): Promise<{ readonly agent: AgentRecord; readonly readmitted: boolean }> {
   const known = store.agentById(certificate.enrolment.agentId);
+  const ended = known?.state === 'revoked' || known?.state === 'replaced';
+  if (acceptEnded && ended && sameBinding(known.binding, auth.binding)) return { agent: known, readmitted: false };
   const readmitted = await readmit(store, known, certificate, auth, nowMs);
   return { agent: registered(store, certificate, auth), readmitted };
 }

@@ -34,6 +34,8 @@ const CHECKING_MS = 5_000;
 const vaultPath = z.object({ vault: z.string() });
 const agentPath = z.object({ vault: z.string(), agent: z.string() });
 const filePath = z.object({ vault: z.string(), agent: z.string(), file: z.string() });
+/** `?ended=accept`: an operator lets in what an agent that was revoked or replaced had signed. */
+const carryQuery = z.object({ ended: z.literal('accept').optional() }).transform(({ ended }) => ({ acceptEnded: ended === 'accept' }));
 const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() });
 
 /**
@@ -110,10 +112,10 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults/:vault/items', async (request, reply) => stream(reply, itemRecords(vault(request), bytesOf(request))));
   app.post('/vaults/:vault/names', async (request, reply) => stream(reply, nameRecords(vault(request), request.body)));
   app.post('/vaults/:vault/carry', { bodyLimit: MAX_CARRIED_PART_BYTES }, async (request) =>
-    takePart(context, vault(request), bytesOf(request)),
+    takePart(context, vault(request), bytesOf(request), carryQuery.parse(request.query)),
   );
   app.post('/vaults/:vault/carry/receipts', async (request, reply) =>
-    stream(reply, await carriedReceipts(context, vault(request), bytesOf(request))),
+    stream(reply, await carriedReceipts(context, vault(request), bytesOf(request), carryQuery.parse(request.query))),
   );
   app.get('/vaults/:vault/addresses', async (request) => addressesAnswer(vault(request)));
   app.post('/vaults/:vault/addresses', async (request) => setAddresses(context, vault(request), request.body));

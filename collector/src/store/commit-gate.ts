@@ -26,7 +26,7 @@ import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
 import type { PendingUploads } from './pending-uploads.ts';
 import { type Route, routeOf } from './route.ts';
-import type { CommitOutcome } from './vault-store.ts';
+import type { CommitOptions, CommitOutcome } from './vault-store.ts';
 
 export type Refused = { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
 
@@ -40,8 +40,9 @@ export function refused(code: RefusalCode, message: string): Refused {
 }
 
 /** Whether an agent may speak at all. */
-export function refusalOf(row: AgentRow | undefined): Refused | undefined {
+export function refusalOf(row: AgentRow | undefined, { acceptEnded = false }: CommitOptions = {}): Refused | undefined {
   if (row === undefined) return refused('not-enrolled', 'this agent is not known to the vault: enroll it');
+  if (acceptEnded && (row.state === 'revoked' || row.state === 'replaced')) return undefined;
   switch (row.state) {
     case 'enrolled':
       return undefined;
@@ -95,11 +96,17 @@ export interface GateContext {
  * Judges a verified commit and, when it is accepted, appends it. Runs in the vault's queue: what it checks cannot change
  * before the commit becomes visible. The receipt must not leave before the next sync (I-C1).
  */
-export async function judgeCommit(gate: GateContext, commit: VerifiedCommit, bytes: Uint8Array, nowMs: number): Promise<CommitOutcome> {
+export async function judgeCommit(
+  gate: GateContext,
+  commit: VerifiedCommit,
+  bytes: Uint8Array,
+  nowMs: number,
+  options: CommitOptions = {},
+): Promise<CommitOutcome> {
   const { core } = gate;
   const { header, hash } = commit;
   const row = core.registry.row(header.agentId);
-  const refusal = refusalOf(row);
+  const refusal = refusalOf(row, options);
   if (refusal !== undefined || row === undefined) return refusal ?? refused('not-enrolled', 'this agent is not known');
 
   const repeated = await earlierReceipt(core, commit);

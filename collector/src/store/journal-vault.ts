@@ -38,6 +38,7 @@ import { SignedHeads } from './signed-heads.ts';
 import { statsOf } from './stats.ts';
 import type {
   AgentRecord,
+  CommitOptions,
   CommitOutcome,
   HeadJudgement,
   HistoryRecord,
@@ -147,15 +148,15 @@ export class JournalVault implements VaultStore {
     return this.#nextSync;
   }
 
-  async commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number): Promise<CommitOutcome> {
+  async commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number, options: CommitOptions = {}): Promise<CommitOutcome> {
     const { registry } = await this.#ready();
-    const early = refusalOf(registry.row(agentId));
+    const early = refusalOf(registry.row(agentId), options);
     const agent = registry.certificate(agentId);
     if (early !== undefined || agent === undefined) return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
     const verified = verifySubmission(commitBytes, this.descriptor.vaultId, agent);
     if ('type' in verified) return verified;
     const { outcome, generation } = await this.#do(async (core) => {
-      const judged = await judgeCommit(this.#gate(core), verified, commitBytes, nowMs);
+      const judged = await judgeCommit(this.#gate(core), verified, commitBytes, nowMs, options);
       if (judged.type === 'accepted') this.#noteSeen(core, agentId, nowMs);
       return { outcome: judged, generation: this.#generation };
     });

@@ -19,6 +19,11 @@ import type {
   VaultDescriptorBody,
 } from '@aliquot/proto';
 
+export interface CommitOptions {
+  /** An operator lets in what an agent that was revoked or replaced had signed. */
+  readonly acceptEnded?: boolean;
+}
+
 /**
  * What the rest of the collector may ask of one vault's store, and what it may rely on.
  *
@@ -71,9 +76,10 @@ export interface VaultStore {
   /**
    * Judges a commit and, if it is accepted, makes it durable and visible. A repeated commit gets the identical receipt.
    * Validation and appending form one serial section, so two sessions cannot both extend a line. A commit that follows an
-   * accepted one which is not the newest any more opens a history of its own, held apart until `forkDecided` (I-C12).
+   * accepted one which is not the newest any more opens a history of its own, held apart until `forkDecided` (I-C12); so does every
+   * commit of an agent that was revoked or replaced, which is accepted only with `acceptEnded`, an operator's word.
    */
-  commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number): Promise<CommitOutcome>;
+  commit(agentId: AgentId, commitBytes: Uint8Array, nowMs: number, options?: CommitOptions): Promise<CommitOutcome>;
 
   /** Keeps the agent's newest heartbeat; `undefined` when fine. Kept through a restart, but not journalled. */
   heartbeat(agentId: AgentId, signed: Signed, nowMs: number): Promise<{ code: RefusalCode; message: string } | undefined>;

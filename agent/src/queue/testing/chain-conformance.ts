@@ -26,7 +26,7 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
     await queue().forkChain({ chainId: NEW_CHAIN, named });
     await put(queue(), sample('/data/b'));
     await reopen();
-    expect(queue().chain()).toEqual({ chainId: NEW_CHAIN, forkedFrom: before });
+    expect(queue().chain()).toEqual({ chainId: NEW_CHAIN, forkedFrom: before, inherited: false });
     expect(queue().chainHead()).toEqual(before);
     expect(Buffer.compare(await receipt(queue()), signed?.bytes ?? new Uint8Array())).toBe(0);
     const first = headerOf(await receipt(queue()));
@@ -53,7 +53,7 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
     const before = queue().chainHead();
     await queue().forkChain({ chainId: NEW_CHAIN, named });
     await queue().forkChain({ chainId: third, named });
-    expect(queue().chain()).toEqual({ chainId: third, forkedFrom: before });
+    expect(queue().chain()).toEqual({ chainId: third, forkedFrom: before, inherited: false });
     await put(queue(), sample('/data/b'));
     await receipt(queue());
     await queue().forkChain({ chainId: NEW_CHAIN, named });
