@@ -53,13 +53,11 @@ function daysOf(text: string): readonly number[] | undefined {
 const timeWindow = z
   .strictObject(
     {
-      from: timeOfDay,
-      /** Not later than `from`: on the next day. */
-      to: timeOfDay,
-      /** The days on which the window begins. */
-      days: days.default([0, 1, 2, 3, 4, 5, 6]),
-      maxCpuPercent: percent.optional(),
-      maxMbitPerSecond: mbit.optional(),
+      from: timeOfDay.describe('When it begins, such as `"08:00"`.'),
+      to: timeOfDay.describe('When it ends; a time that is not later than `from` is on the next day.'),
+      days: days.default([0, 1, 2, 3, 4, 5, 6]).describe('The days on which it begins, such as `mon-fri`; every day unless given.'),
+      maxCpuPercent: percent.optional().describe('As above, while it holds.'),
+      maxMbitPerSecond: mbit.optional().describe('As above, while it holds.'),
     },
     { error: 'must be a map with "from", "to", and what holds then' },
   )
@@ -80,7 +78,13 @@ const flagFile = z
   .refine((path) => isAbsolute(path), 'must be an absolute path, such as /run/instrument/busy or C:\\Lab\\busy');
 
 const busySign = z
-  .strictObject({ process: processName.optional(), file: flagFile.optional() }, { error: 'must be a map with "process" or "file"' })
+  .strictObject(
+    {
+      process: processName.optional().describe('A program of this name runs, such as `MassHunter.exe`.'),
+      file: flagFile.optional().describe('A file of this absolute path is there.'),
+    },
+    { error: 'must be a map with "process" or "file"' },
+  )
   .superRefine((sign, context) => {
     if ((sign.process === undefined) === (sign.file === undefined))
       context.addIssue({ code: 'custom', message: 'must have either "process" or "file"' });
@@ -89,16 +93,20 @@ const busySign = z
 /** The `courtesy` map of a configuration. Everything has a default: below-normal priority, no limits, no pause. */
 export const courtesySchema = z.strictObject(
   {
-    /** `below-normal`: whatever else runs on this PC goes first. */
-    priority: z.enum(['below-normal', 'normal'], { error: 'must be below-normal or normal' }).default('below-normal'),
-    /** Of one core, over the whole process and about a second; no limit by default. */
-    maxCpuPercent: percent.optional(),
-    /** What is sent, in 1,000,000 bits a second; no limit by default. */
-    maxMbitPerSecond: mbit.optional(),
-    /** Other limits at some hours; the first window that holds is the one. */
-    timeWindows: z.array(timeWindow, { error: 'must be a list of windows, each with "from" and "to"' }).default([]),
-    /** While any of these holds, nothing new is looked for, read or sealed. */
-    pauseWhile: z.array(busySign, { error: 'must be a list, each entry with "process" or "file"' }).default([]),
+    priority: z
+      .enum(['below-normal', 'normal'], { error: 'must be below-normal or normal' })
+      .default('below-normal')
+      .describe('`below-normal`: whatever else runs on this PC goes first.'),
+    maxCpuPercent: percent.optional().describe('Percent of one core, over the whole process and about a second; no limit unless given.'),
+    maxMbitPerSecond: mbit.optional().describe('What is sent, in 1,000,000 bits a second; no limit unless given.'),
+    timeWindows: z
+      .array(timeWindow, { error: 'must be a list of windows, each with "from" and "to"' })
+      .default([])
+      .describe('Other limits at some hours; the first window that holds is the one.'),
+    pauseWhile: z
+      .array(busySign, { error: 'must be a list, each entry with "process" or "file"' })
+      .default([])
+      .describe('While any of these holds, nothing new is looked for, read or sealed.'),
   },
   { error: 'must be a map of "priority", "maxCpuPercent", "maxMbitPerSecond", "timeWindows" and "pauseWhile"' },
 );

@@ -52,11 +52,8 @@ const mebibyte = 1 << 20;
 /** How much may wait for the collector. What finds no room stays at its source, and is named in `status` until there is some. */
 const queue = z.strictObject(
   {
-    /** Bytes of what has no receipt yet. */
-    maxBytes: size(mebibyte).default(defaultQueueBudget.maxBytes),
-    /** Bytes that the queue leaves free on its disk. */
-    minFreeBytes: size(0).default(defaultQueueBudget.minFreeBytes),
-    /** The share of `maxBytes` that a class may fill, so that one instrument leaves room for the others. */
+    maxBytes: size(mebibyte).default(defaultQueueBudget.maxBytes).describe('How much may wait without a receipt, as `50GB` or in bytes.'),
+    minFreeBytes: size(0).default(defaultQueueBudget.minFreeBytes).describe('What the queue leaves free on its disk.'),
     classes: z
       .record(
         className,
@@ -66,24 +63,30 @@ const queue = z.strictObject(
           .max(1, 'must be a share from 0 to 1, such as 0.5 for half of maxBytes'),
         { error: 'must be a map from a class to a share, as in "raw: 0.5"' },
       )
-      .default({}),
+      .default({})
+      .describe('The share of `maxBytes` that a class may fill, from 0 to 1, so that one instrument leaves room for the others.'),
   },
   { error: 'must be a map of "maxBytes", "minFreeBytes" and "classes"' },
 );
 
 const source = z.strictObject(
   {
-    /** The watched folder. */
-    path: folder,
-    /** Policy class: what later decides how long things are kept. */
-    class: className.default(defaultClass),
-    /** A result counts as finished when nothing about it changed for this long. */
-    quietPeriodSeconds: seconds(0, 86_400).default(10),
-    /** A result that has not come to rest for this long is named a problem. It is captured as it is from ten quiet periods on. */
-    maxUnsettledSeconds: seconds(1, 7 * 86_400).default(defaultMaxUnsettledSeconds),
-    exclude: z.array(glob, { error: 'must be a list of globs' }).default([]),
-    /** Names of folders that are one result each. */
-    folderResults: z.array(glob, { error: 'must be a list of globs' }).default([...defaultFolderResults]),
+    path: folder.describe('The watched folder: an absolute path, no pattern, and not inside another source.'),
+    class: className.default(defaultClass).describe('Policy class: what later decides how long things are kept.'),
+    quietPeriodSeconds: seconds(0, 86_400)
+      .default(10)
+      .describe('A result counts as finished when nothing about it changed for so long. Choose more than the instrument’s longest pause.'),
+    maxUnsettledSeconds: seconds(1, 7 * 86_400)
+      .default(defaultMaxUnsettledSeconds)
+      .describe('A result that has not come to rest for so long is named a problem. It is captured as it is from ten quiet periods on.'),
+    exclude: z
+      .array(glob, { error: 'must be a list of globs' })
+      .default([])
+      .describe('What is left out: patterns such as `*.tmp` or `/data/hplc/scratch/**`.'),
+    folderResults: z
+      .array(glob, { error: 'must be a list of globs' })
+      .default([...defaultFolderResults])
+      .describe('Names of folders that are one result each, with all that is in them.'),
   },
   { error: 'must be a map with at least "path"' },
 );
@@ -91,27 +94,40 @@ const source = z.strictObject(
 const maxWorkers = 8;
 const workersError = `must be a whole number of threads, from 1 to ${maxWorkers}`;
 
-const config = z
+/** The whole file. Seam: its parts carry the sentences that docs/configuration.md and the JSON schema are made of. */
+export const configSchema = z
   .strictObject(
     {
       sources: z
         .array(source, { error: 'must be a list of folders to watch, each with "path"' })
-        .min(1, 'must name at least one folder to watch'),
-      /** Every source is scanned whole this often, because events alone lose files. */
-      scanIntervalSeconds: seconds(1, 86_400).default(300),
-      /** Whole scans at fixed times besides, such as every night at three. */
+        .min(1, 'must name at least one folder to watch')
+        .describe('The folders to watch.'),
+      scanIntervalSeconds: seconds(1, 86_400)
+        .default(300)
+        .describe('Every source is scanned whole this often, because the system’s events alone lose files.'),
       scanSchedule: z
         .string({ error: 'must be a cron expression in quotes, such as "0 3 * * *"' })
         .refine(isCronExpression, 'is no cron expression; accepted are five fields, as in "0 3 * * *" for every day at three')
-        .optional(),
-      queue: queue.prefault({}),
-      /** Threads that read, cut and seal; each takes a core while there is much to do, and some 40 MB. */
-      workers: z.int(workersError).min(1, workersError).max(maxWorkers, workersError).default(1),
-      /** How the agent keeps out of the way of the instrument's own programs. */
-      courtesy: courtesySchema.prefault({}),
+        .optional()
+        .describe(
+          'Whole scans at fixed times besides: a cron expression by this PC’s clock, such as `"0 3 * * *"` for every night at three.',
+        ),
+      queue: queue
+        .prefault({})
+        .describe('What may wait for the collector. What finds no room stays at its source, and is named until there is some.'),
+      workers: z
+        .int(workersError)
+        .min(1, workersError)
+        .max(maxWorkers, workersError)
+        .default(1)
+        .describe('Threads that read and seal; each takes a core while there is much to do, and some 40 MB.'),
+      courtesy: courtesySchema
+        .prefault({})
+        .describe('How the agent keeps out of the way of the instrument’s own programs (docs/courtesy.md).'),
       logLevel: z
         .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'must be one of fatal, error, warn, info, debug, trace' })
-        .default('info'),
+        .default('info')
+        .describe('The least level that the log has.'),
     },
     { error: 'must be a map with at least "sources"' },
   )
@@ -139,7 +155,7 @@ const config = z
   });
 
 /** The service's configuration, complete and checked. */
-export type AgentConfig = z.output<typeof config>;
+export type AgentConfig = z.output<typeof configSchema>;
 
 /**
  * Reads a configuration: text to plain values, then to a typed value; two pure steps. All mistakes are reported at once, each
@@ -148,7 +164,7 @@ export type AgentConfig = z.output<typeof config>;
 export function readConfig(text: string): { readonly config: AgentConfig } | { readonly mistakes: readonly Mistake[] } {
   const parsed = parseConfigText(text);
   if ('mistakes' in parsed) return parsed;
-  const checked = config.safeParse(parsed.value ?? {});
+  const checked = configSchema.safeParse(parsed.value ?? {});
   if (checked.success) return { config: checked.data };
   const mistakes: Mistake[] = [];
   for (const issue of checked.error.issues) {
@@ -171,7 +187,7 @@ function unknownKey(key: string, path: readonly PropertyKey[]): string {
 
 /** The keys of the map at `path`. */
 function acceptedAt(path: readonly PropertyKey[]): readonly string[] {
-  if (path.length === 0) return Object.keys(config.shape);
+  if (path.length === 0) return Object.keys(configSchema.shape);
   const named = path.filter((part) => typeof part === 'string').at(-1) ?? '';
   return courtesyKeys[named] ?? Object.keys(named === 'queue' ? queue.shape : source.shape);
 }
