@@ -55,7 +55,7 @@ const timeWindow = z
     {
       from: timeOfDay.describe('When it begins, such as `"08:00"`.'),
       to: timeOfDay.describe('When it ends; a time that is not later than `from` is on the next day.'),
-      days: days.default([0, 1, 2, 3, 4, 5, 6]).describe('The days on which it begins, such as `mon-fri`; every day unless given.'),
+      days: days.prefault('sun-sat').describe('The days on which it begins, such as `mon-fri`.'),
       maxCpuPercent: percent.optional().describe('As above, while it holds.'),
       maxMbitPerSecond: mbit.optional().describe('As above, while it holds.'),
     },

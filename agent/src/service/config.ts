@@ -10,7 +10,6 @@ import { courtesyKeys, courtesySchema } from '../courtesy/settings.ts';
 import { defaultMaxUnsettledSeconds } from '../watch/patience.ts';
 import { isCronExpression } from '../watch/scan-schedule.ts';
 import { type Mistake, parseConfigText } from './config-text.ts';
-import { defaultQueueBudget } from './queue-budget.ts';
 
 const glob = z
   .string({ error: 'must be a glob such as "*.tmp"' })
@@ -52,8 +51,8 @@ const mebibyte = 1 << 20;
 /** How much may wait for the collector. What finds no room stays at its source, and is named in `status` until there is some. */
 const queue = z.strictObject(
   {
-    maxBytes: size(mebibyte).default(defaultQueueBudget.maxBytes).describe('How much may wait without a receipt, as `50GB` or in bytes.'),
-    minFreeBytes: size(0).default(defaultQueueBudget.minFreeBytes).describe('What the queue leaves free on its disk.'),
+    maxBytes: size(mebibyte).prefault('50GiB').describe('How much may wait without a receipt, as `50GB` or in bytes.'),
+    minFreeBytes: size(0).prefault('1GiB').describe('What the queue leaves free on its disk.'),
     classes: z
       .record(
         className,
@@ -82,7 +81,7 @@ const source = z.strictObject(
     exclude: z
       .array(glob, { error: 'must be a list of globs' })
       .default([])
-      .describe('What is left out: patterns such as `*.tmp` or `/data/hplc/scratch/**`.'),
+      .describe('What is left out: patterns such as `*.tmp`, `scratch` or `/data/hplc/old/**` (docs/sources.md).'),
     folderResults: z
       .array(glob, { error: 'must be a list of globs' })
       .default([...defaultFolderResults])

@@ -1,0 +1,32 @@
+# Completion of aliquot-agent for bash. Made from the commands by `npm run docs`; do not edit.
+_aliquot_agent() {
+  local place='aliquot-agent' word words='' options=''
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case "$place $word" in
+      'aliquot-agent enroll' | 'aliquot-agent run' | 'aliquot-agent config' | 'aliquot-agent config check' | 'aliquot-agent backup' | 'aliquot-agent flush' | 'aliquot-agent queue' | 'aliquot-agent queue export' | 'aliquot-agent queue import' | 'aliquot-agent address' | 'aliquot-agent address set' | 'aliquot-agent restore' | 'aliquot-agent status' | 'aliquot-agent versions' | 'aliquot-agent fsck') place="$place $word" ;;
+    esac
+  done
+  case "$place" in
+    'aliquot-agent') words='enroll run config backup flush queue address restore status versions fsck' options='--version --help' ;;
+    'aliquot-agent enroll') words='' options='--data --json --help' ;;
+    'aliquot-agent run') words='' options='--data --json --config --help' ;;
+    'aliquot-agent config') words='check' options='--help' ;;
+    'aliquot-agent config check') words='' options='--data --json --help' ;;
+    'aliquot-agent backup') words='' options='--data --json --offline --dry-run --exclude --help' ;;
+    'aliquot-agent flush') words='' options='--data --json --help' ;;
+    'aliquot-agent queue') words='export import' options='--help' ;;
+    'aliquot-agent queue export') words='' options='--data --json --help' ;;
+    'aliquot-agent queue import') words='' options='--data --json --help' ;;
+    'aliquot-agent address') words='set' options='--help' ;;
+    'aliquot-agent address set') words='' options='--data --json --help' ;;
+    'aliquot-agent restore') words='' options='--data --json --at --to --help' ;;
+    'aliquot-agent status') words='' options='--data --json --today --acknowledge-lost --help' ;;
+    'aliquot-agent versions') words='' options='--data --json --help' ;;
+    'aliquot-agent fsck') words='' options='--data --json --repair --help' ;;
+  esac
+  case "$2" in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$2")) ;;
+    *) if [ -n "$words" ]; then COMPREPLY=($(compgen -W "$words" -- "$2")); else COMPREPLY=($(compgen -f -- "$2")); fi ;;
+  esac
+}
+complete -o filenames -F _aliquot_agent aliquot-agent

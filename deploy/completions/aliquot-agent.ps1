@@ -1,0 +1,30 @@
+# Completion of aliquot-agent for PowerShell. Made from the commands by `npm run docs`; do not edit.
+Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
+  param($wordToComplete, $commandAst, $cursorPosition)
+  $places = @{
+    'aliquot-agent' = @(@('enroll', 'run', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'versions', 'fsck'), @('--version', '--help'))
+    'aliquot-agent enroll' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent run' = @(@(), @('--data', '--json', '--config', '--help'))
+    'aliquot-agent config' = @(@('check'), @('--help'))
+    'aliquot-agent config check' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent backup' = @(@(), @('--data', '--json', '--offline', '--dry-run', '--exclude', '--help'))
+    'aliquot-agent flush' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent queue' = @(@('export', 'import'), @('--help'))
+    'aliquot-agent queue export' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent queue import' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent address' = @(@('set'), @('--help'))
+    'aliquot-agent address set' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent restore' = @(@(), @('--data', '--json', '--at', '--to', '--help'))
+    'aliquot-agent status' = @(@(), @('--data', '--json', '--today', '--acknowledge-lost', '--help'))
+    'aliquot-agent versions' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent fsck' = @(@(), @('--data', '--json', '--repair', '--help'))
+  }
+  $place = 'aliquot-agent'
+  foreach ($element in $commandAst.CommandElements | Select-Object -Skip 1) {
+    if ($places.ContainsKey("$place $element")) { $place = "$place $element" }
+  }
+  $offered = if ($wordToComplete.StartsWith('-')) { $places[$place][1] } else { $places[$place][0] }
+  $offered | Where-Object { $_ -like "$wordToComplete*" } | ForEach-Object {
+    [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
+  }
+}

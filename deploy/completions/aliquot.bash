@@ -1,0 +1,49 @@
+# Completion of aliquot for bash. Made from the commands by `npm run docs`; do not edit.
+_aliquot() {
+  local place='aliquot' word words='' options=''
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case "$place $word" in
+      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
+    esac
+  done
+  case "$place" in
+    'aliquot') words='init serve collector kit vault enroll agents agent fork ls versions restore cat diff check stats log queue fsck' options='--version --help' ;;
+    'aliquot init') words='' options='--data --name --json --help' ;;
+    'aliquot serve') words='' options='--data --listen --tls-cert --tls-key --help' ;;
+    'aliquot collector') words='address' options='--help' ;;
+    'aliquot collector address') words='set show' options='--help' ;;
+    'aliquot collector address set') words='' options='--out --url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot collector address show') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot kit') words='create verify' options='--help' ;;
+    'aliquot kit create') words='' options='--out --vault --blind --json --help' ;;
+    'aliquot kit verify') words='' options='--kit --json --help' ;;
+    'aliquot vault') words='add' options='--help' ;;
+    'aliquot vault add') words='' options='--collector --generation --url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot enroll') words='' options='--out --expires --no-self-restore --replaces --agent-url --url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot agents') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot agent') words='revoke acknowledge' options='--help' ;;
+    'aliquot agent revoke') words='' options='--reason --url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot agent acknowledge') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot fork') words='list decide' options='--help' ;;
+    'aliquot fork list') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot fork decide') words='' options='--restored --clone --url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot ls') words='' options='--agent --path --at --folders --url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot versions') words='' options='--agent --path --url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot restore') words='' options='--agent --path --at --to --overwrite --url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot cat') words='' options='--agent --path --at --url --token-file --tls-ca --vault --kit --help' ;;
+    'aliquot diff') words='' options='--agent --from --to --path --url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot check') words='' options='--sample --agent --url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot stats') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot log') words='status reopen' options='--help' ;;
+    'aliquot log status') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot log reopen') words='' options='--url --token-file --tls-ca --vault --kit --json --help' ;;
+    'aliquot queue') words='import' options='--help' ;;
+    'aliquot queue import') words='' options='--out --accept-ended --url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot fsck') words='' options='--data --repair --json --help' ;;
+  esac
+  case "$2" in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$2")) ;;
+    *) if [ -n "$words" ]; then COMPREPLY=($(compgen -W "$words" -- "$2")); else COMPREPLY=($(compgen -f -- "$2")); fi ;;
+  esac
+}
+complete -o filenames -F _aliquot aliquot

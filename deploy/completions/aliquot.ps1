@@ -1,0 +1,47 @@
+# Completion of aliquot for PowerShell. Made from the commands by `npm run docs`; do not edit.
+Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
+  param($wordToComplete, $commandAst, $cursorPosition)
+  $places = @{
+    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'fork', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
+    'aliquot init' = @(@(), @('--data', '--name', '--json', '--help'))
+    'aliquot serve' = @(@(), @('--data', '--listen', '--tls-cert', '--tls-key', '--help'))
+    'aliquot collector' = @(@('address'), @('--help'))
+    'aliquot collector address' = @(@('set', 'show'), @('--help'))
+    'aliquot collector address set' = @(@(), @('--out', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot collector address show' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot kit' = @(@('create', 'verify'), @('--help'))
+    'aliquot kit create' = @(@(), @('--out', '--vault', '--blind', '--json', '--help'))
+    'aliquot kit verify' = @(@(), @('--kit', '--json', '--help'))
+    'aliquot vault' = @(@('add'), @('--help'))
+    'aliquot vault add' = @(@(), @('--collector', '--generation', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot enroll' = @(@(), @('--out', '--expires', '--no-self-restore', '--replaces', '--agent-url', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot agents' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot agent' = @(@('revoke', 'acknowledge'), @('--help'))
+    'aliquot agent revoke' = @(@(), @('--reason', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot agent acknowledge' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot fork' = @(@('list', 'decide'), @('--help'))
+    'aliquot fork list' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot fork decide' = @(@(), @('--restored', '--clone', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot ls' = @(@(), @('--agent', '--path', '--at', '--folders', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot versions' = @(@(), @('--agent', '--path', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot restore' = @(@(), @('--agent', '--path', '--at', '--to', '--overwrite', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot cat' = @(@(), @('--agent', '--path', '--at', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--help'))
+    'aliquot diff' = @(@(), @('--agent', '--from', '--to', '--path', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot check' = @(@(), @('--sample', '--agent', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot stats' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot log' = @(@('status', 'reopen'), @('--help'))
+    'aliquot log status' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot log reopen' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--kit', '--json', '--help'))
+    'aliquot queue' = @(@('import'), @('--help'))
+    'aliquot queue import' = @(@(), @('--out', '--accept-ended', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot fsck' = @(@(), @('--data', '--repair', '--json', '--help'))
+  }
+  $place = 'aliquot'
+  foreach ($element in $commandAst.CommandElements | Select-Object -Skip 1) {
+    if ($places.ContainsKey("$place $element")) { $place = "$place $element" }
+  }
+  $offered = if ($wordToComplete.StartsWith('-')) { $places[$place][1] } else { $places[$place][0] }
+  $offered | Where-Object { $_ -like "$wordToComplete*" } | ForEach-Object {
+    [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
+  }
+}

@@ -1,0 +1,10 @@
+/** `npm run docs`: writes what is made from the source: manual pages, completions, the settings of agent.yaml. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { generatedFiles } from './lib/generated-docs.ts';
+
+const root = join(import.meta.dirname, '..');
+for (const { path, text } of await generatedFiles(root)) {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), text);
+}

@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bashCompletion, fishCompletion, powershellCompletion } from './completions.ts';
+import { configJsonSchema, configTable } from './config-docs.ts';
+import { manPage } from './manual.ts';
+import { programs } from './programs.ts';
+
+/** A file that is made from the source, with the text that it should have. */
+export interface GeneratedFile {
+  /** From the project's root. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Everything that `npm run docs` writes. A test holds the files against it. */
+export async function generatedFiles(root: string): Promise<readonly GeneratedFile[]> {
+  const commands = (await programs()).flatMap((program) => [
+    { path: `deploy/man/${program.name()}.1`, text: manPage(program) },
+    { path: `deploy/completions/${program.name()}.bash`, text: bashCompletion(program) },
+    { path: `deploy/completions/${program.name()}.fish`, text: fishCompletion(program) },
+    { path: `deploy/completions/${program.name()}.ps1`, text: powershellCompletion(program) },
+  ]);
+  return [
+    ...commands,
+    { path: 'deploy/agent.schema.json', text: `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
+    withTable(root, 'docs/configuration.md', 'settings', configTable()),
+  ];
+}
+
+/** A page with the part between its marks replaced. */
+function withTable(root: string, path: string, mark: string, table: string): GeneratedFile {
+  const [before, rest] = readFileSync(join(root, path), 'utf8').split(`<!-- ${mark} -->\n`);
+  const [, after] = rest?.split(`<!-- end of ${mark} -->`) ?? [];
+  if (before === undefined || after === undefined) throw new Error(`${path} has no place for the table: <!-- ${mark} -->`);
+  return { path, text: `${before}<!-- ${mark} -->\n${table}<!-- end of ${mark} -->${after}` };
+}
