@@ -15,6 +15,7 @@ import { attachIngest } from '../ingest/upgrade.ts';
 import { LogSink } from '../log-sink.ts';
 import { buildServer, type TlsFiles } from '../rest/server.ts';
 import { openCollector } from '../store/collector.ts';
+import type { UnfitRecord } from '../store/errors.ts';
 import { SOFTWARE } from '../version.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
@@ -33,7 +34,8 @@ export async function serveCommand(context: CommandContext, options: ServeOption
   const log = loggerOf(context);
   const { files, clock, random } = context;
   const hasher = new HashPool();
-  const store = await openCollector(options.data, { files, clock, random, hasher });
+  const onUnfit = (record: UnfitRecord): void => log.error(record, 'a record cannot be applied and is passed over: run aliquot fsck');
+  const store = await openCollector(options.data, { files, clock, random, hasher, onUnfit });
   try {
     const hub = new SessionHub(clock);
     const connections = new ConnectionGate(log);

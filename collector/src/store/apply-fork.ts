@@ -113,7 +113,7 @@ async function mergeVersions(
   change: CatalogChange,
   from: LineageId,
   into: LineageId,
-): Promise<{ readonly trunk: LineageRow; readonly files: number; readonly bytes: number }> {
+): Promise<{ readonly trunk: LineageRow; readonly files: number; readonly bytes: bigint }> {
   const [source, target] = await Promise.all([lineageRow(change, from), lineageRow(change, into)]);
   let { files, bytes } = target;
   for await (const [key, value] of change.scan(ranges.versionsOf(from))) {
@@ -135,7 +135,7 @@ async function mergeVersions(
     change.put(newKey, values.head(newer));
     if (older !== undefined && older.kind !== 'gone') change.del(keys.live(into, older.leafIndex, older.slot));
     files += liveFiles(newer) - liveFiles(known);
-    bytes += newer.size - (known?.size ?? 0);
+    bytes += BigInt(newer.size) - BigInt(known?.size ?? 0);
   }
   change.del(keys.lineage(from));
   const receipts = [target.lastReceiptMs, source.lastReceiptMs].filter((time) => time !== undefined);

@@ -54,7 +54,7 @@ export async function applyItem(
   change.put(key, values.item({ kind: item.kind, position: item.position, length: item.length, plainSize: known?.plainSize }));
   const sums = await sumsOf(change);
   const count = (kind: StoredKind) => (item.kind === kind ? 1 : 0) - (known?.kind === kind ? 1 : 0);
-  const storedBytes = sums.storedBytes + item.length - (known?.length ?? 0);
+  const storedBytes = sums.storedBytes + BigInt(item.length - (known?.length ?? 0));
   change.put(keys.sums, values.sums({ ...sums, storedBytes, chunks: sums.chunks + count('chunk'), pages: sums.pages + count('page') }));
   return IDLE;
 }
@@ -81,6 +81,12 @@ export interface LeafPlace {
 function applyLeaf(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): void {
   change.put(keys.leaf(leaf.leafIndex), values.leaf(leaf.position, type, leaf.length));
   for (const node of leaf.nodes) change.put(keys.node(node.level, node.index), Buffer.from(node.hash));
+}
+
+/** A leaf whose record cannot be applied. */
+export async function applyLeafOnly(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): Promise<void> {
+  applyLeaf(change, type, leaf);
+  change.put(keys.sums, values.sums(withLeaf(await sumsOf(change), leaf)));
 }
 
 function withLeaf(sums: Sums, leaf: LeafPlace): Sums {
@@ -148,8 +154,8 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
 }
 
 /** Marks all that the commit refers to as the lineage's; returns the plaintext bytes that no commit had referred to before. */
-async function applyReferences(change: CatalogChange, lineageId: LineageId, facts: CommitFacts): Promise<number> {
-  let uniqueBytes = 0;
+async function applyReferences(change: CatalogChange, lineageId: LineageId, facts: CommitFacts): Promise<bigint> {
+  let uniqueBytes = 0n;
   for (const [kind, refs] of [
     ['chunk', facts.chunks],
     ['page', facts.pages],
@@ -164,7 +170,7 @@ async function applyReferences(change: CatalogChange, lineageId: LineageId, fact
       const row = read.item(bytes);
       if (row.plainSize !== undefined) continue;
       change.put(keys.item(id), values.item({ ...row, plainSize }));
-      if (kind === 'chunk') uniqueBytes += plainSize;
+      if (kind === 'chunk') uniqueBytes += BigInt(plainSize);
     }
   }
   return uniqueBytes;
@@ -172,15 +178,15 @@ async function applyReferences(change: CatalogChange, lineageId: LineageId, fact
 
 interface Counts {
   files: number;
-  bytes: number;
-  rawBytes: number;
+  bytes: bigint;
+  rawBytes: bigint;
   versions: number;
 }
 
 /** Enters each version: its time, the file's newest version, the list of live versions. */
 async function applyVersions(change: CatalogChange, commit: AcceptedCommit, previousReceiptMs: number | undefined): Promise<Counts> {
   const { historyId, entries, receiptBody, leaf } = commit;
-  const counts: Counts = { files: 0, bytes: 0, rawBytes: 0, versions: 0 };
+  const counts: Counts = { files: 0, bytes: 0n, rawBytes: 0n, versions: 0 };
   await change.prefetch(entries.flatMap((entry) => (entry === undefined ? [] : [keys.head(historyId, entry.fileId)])));
   for (const [slot, entry] of entries.entries()) {
     if (entry === undefined) continue;
@@ -196,8 +202,9 @@ async function applyVersions(change: CatalogChange, commit: AcceptedCommit, prev
     if (before !== undefined && before.kind !== 'gone') change.del(keys.live(historyId, before.leafIndex, before.slot));
     if (entry.kind !== 'gone') change.put(keys.live(historyId, leaf.leafIndex, slot), values.u64(timeMs));
     counts.files += liveFiles(entry.kind) - liveFiles(before?.kind);
-    counts.bytes += entry.size - (before?.size ?? 0);
-    counts.rawBytes += entry.size;
+    const size = BigInt(entry.size);
+    counts.bytes += size - BigInt(before?.size ?? 0);
+    counts.rawBytes += size;
     counts.versions += 1;
   }
   return counts;

@@ -36,12 +36,12 @@ export type Owned = 'uploaded' | 'referenced';
 export interface LineageRow {
   /** Live files and their bytes. */
   readonly files: number;
-  readonly bytes: number;
+  readonly bytes: bigint;
   /** `receivedAtMs` of its newest receipt. */
   readonly lastReceiptMs: number | undefined;
 }
 
-export const NO_LINEAGE: LineageRow = { files: 0, bytes: 0, lastReceiptMs: undefined };
+export const NO_LINEAGE: LineageRow = { files: 0, bytes: 0n, lastReceiptMs: undefined };
 
 export interface HeadRow extends VersionPlace {
   readonly kind: EntryKind;
@@ -103,16 +103,17 @@ export interface HistoryRow {
   readonly acknowledgedLeaf: number | undefined;
 }
 
+/** Bytes are what agents claim, so they may come to anything; the rest counts what is stored. */
 export interface Sums {
-  readonly rawBytes: number;
-  readonly uniqueBytes: number;
-  readonly storedBytes: number;
+  readonly rawBytes: bigint;
+  readonly uniqueBytes: bigint;
+  readonly storedBytes: bigint;
   readonly chunks: number;
   readonly pages: number;
   readonly commits: number;
   readonly versions: number;
   readonly files: number;
-  readonly liveBytes: number;
+  readonly liveBytes: bigint;
   /** Leaves of the log. */
   readonly leaves: number;
   readonly logEpoch: number;
@@ -137,21 +138,22 @@ export interface LostRow {
 }
 
 export const NO_SUMS: Sums = {
-  rawBytes: 0,
-  uniqueBytes: 0,
-  storedBytes: 0,
+  rawBytes: 0n,
+  uniqueBytes: 0n,
+  storedBytes: 0n,
   chunks: 0,
   pages: 0,
   commits: 0,
   versions: 0,
   files: 0,
-  liveBytes: 0,
+  liveBytes: 0n,
   leaves: 0,
   logEpoch: 1,
   lastLeafMs: 0,
 };
 
-const sumFields = Object.keys(NO_SUMS) as (keyof Sums)[];
+const byteSums = ['rawBytes', 'uniqueBytes', 'storedBytes', 'liveBytes'] as const;
+const counters = ['chunks', 'pages', 'commits', 'versions', 'files', 'leaves', 'logEpoch', 'lastLeafMs'] as const;
 
 const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
 const historyStates = ['held', 'clone', 'restored'] as const;
@@ -189,7 +191,12 @@ export const values = {
       .u32(p.offset)
       .u32(length)
       .finish(),
-  sums: (sums: Sums) => sumFields.reduce((row, field) => row.u64(sums[field]), new RowWriter()).finish(),
+  sums: (sums: Sums) => {
+    const row = new RowWriter();
+    for (const field of byteSums) row.u128(sums[field]);
+    for (const field of counters) row.u64(sums[field]);
+    return row.finish();
+  },
   item: (row: ItemRow) =>
     new RowWriter()
       .u8(row.kind === 'chunk' ? 1 : 2)
@@ -199,7 +206,7 @@ export const values = {
       .u64(optional(row.plainSize))
       .finish(),
   owned: (owned: Owned) => new RowWriter().u8(owned === 'uploaded' ? 1 : 2).finish(),
-  lineage: (row: LineageRow) => new RowWriter().u64(row.files).u64(row.bytes).u64(optional(row.lastReceiptMs)).finish(),
+  lineage: (row: LineageRow) => new RowWriter().u64(row.files).u128(row.bytes).u64(optional(row.lastReceiptMs)).finish(),
   agent: (row: AgentRow) =>
     new RowWriter()
       .fixed(row.agentId)
@@ -263,7 +270,9 @@ export const read = {
   },
   sums: (bytes: Uint8Array): Sums => {
     const row = new RowReader(bytes);
-    return Object.fromEntries(sumFields.map((field) => [field, row.u64()])) as Record<keyof Sums, number>;
+    const bytesOf = Object.fromEntries(byteSums.map((field) => [field, row.u128()])) as Pick<Sums, (typeof byteSums)[number]>;
+    const counted = Object.fromEntries(counters.map((field) => [field, row.u64()])) as Pick<Sums, (typeof counters)[number]>;
+    return { ...bytesOf, ...counted };
   },
   item: (bytes: Uint8Array): ItemRow => {
     const row = new RowReader(bytes);
@@ -277,7 +286,7 @@ export const read = {
   owned: (bytes: Uint8Array): Owned => oneOf(['uploaded', 'referenced'] as const, new RowReader(bytes).u8() - 1),
   lineage: (bytes: Uint8Array): LineageRow => {
     const row = new RowReader(bytes);
-    return { files: row.u64(), bytes: row.u64(), lastReceiptMs: fromOptional(row.u64()) };
+    return { files: row.u64(), bytes: row.u128(), lastReceiptMs: fromOptional(row.u64()) };
   },
   agent: (bytes: Uint8Array): AgentRow => {
     const row = new RowReader(bytes);

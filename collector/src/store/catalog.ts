@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { ensureDirectory, exists, removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
 import type { BatchOperation, Level } from 'level';
 import { CATALOG_VERSION, keys, NOTES_BEGIN, type Range, ranges } from './catalog-keys.ts';
 import { read, values } from './catalog-rows.ts';
@@ -145,7 +146,8 @@ export class Catalog {
     try {
       await this.#db.batch(operations, { sync: true });
     } catch (error) {
-      throw new StoreError('STORE_FAILED', `cannot write the catalog: ${reasonOf(error)}`, { cause: error, retryable: true });
+      if (levelTrouble(error) === undefined) throw error;
+      throw new StoreError('STORE_FAILED', `cannot write the catalog: ${levelWords(error)}`, { cause: error, retryable: true });
     }
     // Only now: a reader that missed the memory must find the row in Level.
     this.#pending.clear();
@@ -246,18 +248,21 @@ async function openLevel(files: FilePort, dir: string): Promise<Db> {
   try {
     return await files.openLevel<Buffer, Buffer>(dir, options);
   } catch (error) {
-    if (hasCode(error, 'LEVEL_LOCKED')) {
-      throw new StoreError('STORE_FOLDER', `${dir} is in use by a living process; stop it first`, { cause: error, retryable: true });
+    switch (levelTrouble(error)) {
+      case 'locked':
+        throw new StoreError('STORE_FOLDER', `${dir} is in use by a living process; stop it first`, { cause: error, retryable: true });
+      case 'no-space': // LevelDB begins new files when it opens, so a full disk keeps the store from starting.
+        throw new StoreError('STORE_NO_SPACE', `cannot open the catalog ${dir}: the disk is full; free some space and try again`, {
+          cause: error,
+          retryable: true,
+        });
+      case 'disk':
+        throw new StoreError('STORE_FOLDER', `cannot open the catalog ${dir}: ${levelWords(error)}`, { cause: error });
+      case 'damaged':
+        break;
+      case undefined:
+        throw error;
     }
-    const why = reasonOf(error);
-    // LevelDB begins new files when it opens, so a full disk keeps the store from starting.
-    if (/no space left|ENOSPC|EDQUOT/i.test(why))
-      throw new StoreError('STORE_NO_SPACE', `cannot open the catalog ${dir}: the disk is full; free some space and try again`, {
-        cause: error,
-        retryable: true,
-      });
-    if (!hasCode(error, 'LEVEL_CORRUPTION'))
-      throw new StoreError('STORE_FOLDER', `cannot open the catalog ${dir}: ${why}`, { cause: error });
   }
   await removeCatalog(files, dir);
   return files.openLevel<Buffer, Buffer>(dir, options);
@@ -269,16 +274,4 @@ export async function removeCatalog(files: FilePort, dir: string): Promise<void>
   const names: string[] = [];
   for await (const entry of files.list(dir)) if (entry.kind === 'file') names.push(entry.name.toString());
   for (const file of names) await removeDurably(files, join(dir, file));
-}
-
-/** What LevelDB says is in the innermost cause. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : reasonOf(error.cause);
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  if (!(error instanceof Error)) return false;
-  if ('code' in error && error.code === code) return true;
-  return hasCode(error.cause, code);
 }

@@ -133,6 +133,13 @@ export async function judgeCommit(
   if (gathered.type === 'missing') return gathered;
   if (gathered.type === 'bad') return refused('bad-commit', gathered.why);
 
+  const live = core.registry.lineage(route.historyId)?.bytes ?? 0n;
+  const claimed = present.reduce((sum, { size }) => sum + BigInt(size), live);
+  if (claimed > gate.limits.historyBytes) {
+    const says = `with this commit its files would have up to ${claimed} bytes together`;
+    return refused('limit', `${says}, more than the ${gate.limits.historyBytes} that one history may have`);
+  }
+
   await gate.uploads.appendTo(core, row.lineageId);
   if (route.type === 'opens') await recordFork(core, commit, route.historyId, nowMs);
   const leaf = commitLeaf(hash, core.leafTime(nowMs));

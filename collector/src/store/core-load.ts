@@ -1,5 +1,16 @@
-import { asChunkId, decodeEventBody, decodeLogLeaf, decodeStoredEvent, type EventBody, type LogLeaf, type Signed } from '@aliquot/proto';
+import {
+  asChunkId,
+  decodeEventBody,
+  decodeLogLeaf,
+  decodeStoredEvent,
+  type EventBody,
+  FormatError,
+  type LogLeaf,
+  type Signed,
+} from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
+import { LogError } from '@aliquot/shared/log/errors';
 import { MerkleLog } from '@aliquot/shared/log/merkle';
 import { reportedHeadOf } from './apply.ts';
 import { Catalog, removeCatalog } from './catalog.ts';
@@ -29,12 +40,24 @@ export interface Parts {
   readonly sums: Sums;
 }
 
+/**
+ * Whether this says that the catalog does not fit the packs, or itself: then it is made again from them. Everything else
+ * that stops an opening is the disk's, or a fault of ours, and costs no catalog.
+ */
+export function isUnfitCatalog(error: unknown): boolean {
+  if (error instanceof StoreError) return error.code === 'STORE_CATALOG' || error.code === 'STORE_DAMAGED';
+  if (error instanceof LogError) return error.code === 'LOG_NODE_MISSING' || error.code === 'LOG_RANGE';
+  // A row that points at another record, or whose bytes are no certificate.
+  return error instanceof FormatError || levelTrouble(error) === 'damaged';
+}
+
 /** An empty catalog in place of this one; by removing its files when Level can no longer do it. */
 export async function emptied(catalog: Catalog, files: FilePort, dir: string): Promise<Catalog> {
   try {
     await catalog.clear();
     return catalog;
-  } catch {
+  } catch (error) {
+    if (levelTrouble(error) === undefined) throw error;
     await catalog.close();
     await removeCatalog(files, dir);
     return Catalog.open(files, dir);

@@ -24,10 +24,10 @@ import { Catalog, type CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type ItemRow, type LinkRow, type Owned, read, type Sums } from './catalog-rows.ts';
 import type { FactSource } from './commit-facts.ts';
-import { emptied, leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
+import { emptied, isUnfitCatalog, leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import { readMark, writeMark } from './durable-mark.ts';
 import { StoreError } from './errors.ts';
-import { Journal, type JournalPorts, type NewRecord } from './journal.ts';
+import { Journal, type JournalPorts, type NewRecord, type Placed } from './journal.ts';
 import { comparePositions, furthest, type Position } from './position.ts';
 import { PACK_HEADER_BYTES } from './record.ts';
 import type { Registry } from './registry.ts';
@@ -68,7 +68,8 @@ export class VaultCore {
 
   /**
    * Opens journal and catalog and replays what the catalog does not know yet, or everything when it is missing, broken or
-   * of another version. Throws `STORE_CORRUPT` where durable records are gone or broken. `discardAfter`: see `Journal.open`.
+   * of another version. Throws `STORE_CORRUPT` where durable records are gone or broken; what cannot be applied is told to
+   * `ports.onUnfit`, and passed over. `discardAfter`: see `Journal.open`.
    */
   static async open(dir: string, vaultId: VaultId, ports: JournalPorts, discardAfter?: Position): Promise<VaultCore> {
     let catalog = await Catalog.open(ports.files, join(dir, 'catalog'));
@@ -82,13 +83,12 @@ export class VaultCore {
       try {
         parts = await load(journal, catalog);
       } catch (error) {
-        if (error instanceof StoreError && error.code !== 'STORE_CATALOG' && error.code !== 'STORE_DAMAGED') throw error;
-        // A catalog that does not fit the packs or itself. It follows from them, so it is made again.
+        if (!isUnfitCatalog(error)) throw error;
         catalog = await emptied(catalog, ports.files, join(dir, 'catalog'));
         parts = await load(journal, catalog);
       }
       const core = new VaultCore(parts, (position) => writeMark(ports.files, dir, position));
-      await replayInto(core, journal, catalog.checkpoint ?? START);
+      await replayInto(core, journal, catalog.checkpoint ?? START, { onUnfit: ports.onUnfit });
       await core.flush();
       return core;
     } catch (error) {
@@ -216,29 +216,24 @@ export class VaultCore {
   }
 
   async appendItems(items: readonly PutItem[]): Promise<void> {
-    const placed = await this.journal.append(items.map(({ id, kind, bytes }) => ({ kind, id, payload: bytes })));
-    const change = this.catalog.begin();
-    await change.prefetch(items.map(({ id }) => keys.item(id)));
-    let end = this.journal.end;
-    for (const [index, { id, kind, bytes }] of items.entries()) {
-      const place = placed[index];
-      if (place === undefined) continue;
-      await applyItem(change, { id, kind, length: bytes.length, position: place.position });
-      end = place.end;
-    }
-    await this.commitChange(change, end);
+    const records = items.map(({ id, kind, bytes }) => ({ kind, id, payload: bytes }));
+    await this.#append(records, async (change, placed) => {
+      await change.prefetch(items.map(({ id }) => keys.item(id)));
+      for (const [index, { id, kind, bytes }] of items.entries()) {
+        const place = placed[index];
+        if (place !== undefined) await applyItem(change, { id, kind, length: bytes.length, position: place.position });
+      }
+    });
     for (const { id } of items) this.mended(id);
   }
 
   async appendUploads(uploads: StoredUploads): Promise<void> {
-    const { end } = await this.#append('uploads', encodeStoredUploads(uploads));
-    const change = this.catalog.begin();
-    await this.commitChange(change, end, await applyUploads(change, uploads));
+    await this.#append([recordOf('uploads', encodeStoredUploads(uploads))], (change) => applyUploads(change, uploads));
   }
 
   /**
    * Puts a leaf at the end of the log, lets `record` make the record that holds it (a receipt needs the new root), and
-   * appends that. When appending fails, the log is as before.
+   * appends that. When it cannot be applied or appended, the log is as before.
    */
   async appendLeaf(
     kind: 'commit' | 'event',
@@ -248,17 +243,17 @@ export class VaultCore {
   ): Promise<number> {
     const leafIndex = this.#log.size;
     const nodes = this.stageLeaf(leaf);
-    let placed: { position: Position; end: Position; length: number };
     try {
-      placed = await this.#append(kind, record(leafIndex, this.#log.root));
+      const payload = record(leafIndex, this.#log.root);
+      const { timeMs } = decodeLogLeaf(leaf);
+      await this.#append([recordOf(kind, payload)], (change, [place]) => {
+        if (place === undefined) throw new TypeError('the journal has no place for it');
+        return apply(change, { leafIndex, timeMs, nodes, position: place.position, length: payload.length });
+      });
     } catch (error) {
-      this.#log = await MerkleLog.open(nodeStore(this.catalog), leafIndex);
+      await this.unstageLeaf(leafIndex);
       throw error;
     }
-    const { timeMs } = decodeLogLeaf(leaf);
-    const change = this.catalog.begin();
-    const effect = await apply(change, { leafIndex, timeMs, nodes, position: placed.position, length: placed.length });
-    await this.commitChange(change, placed.end, effect);
     return leafIndex;
   }
 
@@ -300,6 +295,11 @@ export class VaultCore {
     return this.#log.stage([leafHash(leaf)]);
   }
 
+  /** Takes the last leaf off the log in memory again: its record was not applied. */
+  async unstageLeaf(leafIndex: number): Promise<void> {
+    this.#log = await MerkleLog.open(nodeStore(this.catalog), leafIndex);
+  }
+
   noteOpening(event: EventBody, leafIndex: number, leaf: Uint8Array): void {
     if (event.type !== 'epochOpened') return;
     this.#openings = [...this.#openings, { logEpoch: this.#sums.logEpoch, opening: event.opening, leafIndex, leaf }];
@@ -308,8 +308,13 @@ export class VaultCore {
   /** Makes a record's changes visible, all at once. */
   async commitChange(change: CatalogChange, end: Position, effect?: Effect): Promise<void> {
     const sums = await change.get(keys.sums);
+    this.#take(change, sums === undefined ? undefined : read.sums(sums), end, effect);
+  }
+
+  /** Nothing in here may fail: the record is in the journal. */
+  #take(change: CatalogChange, sums: Sums | undefined, end: Position, effect: Effect | undefined): void {
     change.commit(end);
-    if (sums !== undefined) this.#sums = read.sums(sums);
+    if (sums !== undefined) this.#sums = sums;
     effect?.(this.registry);
   }
 
@@ -337,11 +342,26 @@ export class VaultCore {
     this.catalog.note(keys.damaged(id), undefined);
   }
 
-  async #append(kind: NewRecord['kind'], payload: Uint8Array): Promise<{ position: Position; end: Position; length: number }> {
-    const [placed] = await this.journal.append([{ kind, id: sha256(payload), payload }]);
-    if (placed === undefined) throw new TypeError('the journal placed nothing');
-    return { ...placed, length: payload.length };
+  /**
+   * Appends records and makes what follows from them visible. That is computed and encoded whole before anything is
+   * appended (I-C13): a record that cannot be applied would keep every later start from getting past it.
+   */
+  async #append(
+    records: readonly NewRecord[],
+    apply: (change: CatalogChange, placed: readonly Placed[]) => Promise<Effect | undefined>,
+  ): Promise<void> {
+    const placed = await this.journal.placeOf(records.map(({ payload }) => payload.length));
+    const change = this.catalog.begin();
+    const effect = await apply(change, placed);
+    const sums = await change.get(keys.sums);
+    const after = sums === undefined ? undefined : read.sums(sums);
+    await this.journal.append(records);
+    this.#take(change, after, placed.at(-1)?.end ?? this.journal.end, effect);
   }
+}
+
+function recordOf(kind: NewRecord['kind'], payload: Uint8Array): NewRecord {
+  return { kind, id: sha256(payload), payload };
 }
 
 export type ReceiptMaker = (leafIndex: number, head: TreeHead) => Pick<AcceptedCommit, 'receipt' | 'receiptBody'>;

@@ -243,7 +243,7 @@ describe('a failing disk', () => {
         const level = await nodeFiles.openLevel(path, options);
         const batch = level.batch.bind(level) as (...args: unknown[]) => Promise<void>;
         const failing = async (...args: unknown[]) =>
-          full ? Promise.reject(new Error('IO error: No space left on device')) : batch(...args);
+          full ? Promise.reject(Object.assign(new Error('IO error: No space left on device'), { code: 'LEVEL_IO_ERROR' })) : batch(...args);
         return Object.assign(level, { batch: failing });
       },
     };

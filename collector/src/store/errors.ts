@@ -5,6 +5,8 @@ export type StoreErrorCode =
   | 'STORE_CORRUPT'
   /** One chunk or page cannot be read back as it was stored. */
   | 'STORE_DAMAGED'
+  /** A record cannot be entered in the catalog: a number is out of bounds, or it does not fit what stands before it. */
+  | 'STORE_UNFIT'
   /** The disk has no room; nothing of the call was kept. */
   | 'STORE_NO_SPACE'
   /** Writing or syncing failed; what was not synced is dropped, and the vault opens itself anew at the next call. */
@@ -41,4 +43,11 @@ export class StoreError extends AliquotError<StoreErrorCode> {}
 export function leavesDoubt(error: unknown): boolean {
   if (!(error instanceof StoreError)) return true;
   return error.code === 'STORE_FAILED' || error.code === 'STORE_CATALOG' || error.code === 'STORE_CORRUPT';
+}
+
+/** A record that cannot be applied: a fault of ours took it in. It stays where it is, and what it said is not shown. */
+export interface UnfitRecord {
+  /** Pack file and offset. */
+  readonly where: string;
+  readonly why: string;
 }

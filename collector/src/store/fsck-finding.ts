@@ -32,6 +32,10 @@ export type FindingCode =
   | 'receipt-invalid'
   /** An audit event does not verify. */
   | 'event-invalid'
+  /** A record is sound and cannot be applied: a fault of ours took it in. It is passed over, and what it said is not shown. */
+  | 'record-unfit'
+  /** The check of a vault could not be ended: what stopped it is told. */
+  | 'check-stopped'
   /** The catalog is not what the packs say. */
   | 'catalog-differs'
   /** The catalog cannot be read. */

@@ -13,7 +13,7 @@ import { Catalog, removeCatalog } from './catalog.ts';
 import { readIdentity, readVault, vaultFolders } from './collector.ts';
 import { START, VaultCore } from './core.ts';
 import { readMark, removeMark } from './durable-mark.ts';
-import { StoreError } from './errors.ts';
+import { StoreError, type UnfitRecord } from './errors.ts';
 import { LogAudit, tellDamagedVersions } from './fsck-audit.ts';
 import { compareCatalogs } from './fsck-catalog.ts';
 import type { CheckOptions, Finding, FsckSummary } from './fsck-finding.ts';
@@ -69,8 +69,14 @@ class Fsck {
   async run(): Promise<FsckSummary> {
     const identity = await this.#attempt(this.#dir, () => readIdentity(this.#options.files, this.#dir));
     if (identity === undefined) return this.#summary;
-    for (const id of await vaultFolders(this.#options.files, this.#dir))
-      await this.#vault(join(this.#dir, 'vaults', id), identity.identity);
+    for (const id of await vaultFolders(this.#options.files, this.#dir)) {
+      const dir = join(this.#dir, 'vaults', id);
+      try {
+        await this.#vault(dir, identity.identity);
+      } catch (error) {
+        this.#stopped(dir, error);
+      }
+    }
     return this.#summary;
   }
 
@@ -79,6 +85,19 @@ class Fsck {
     if (finding.severity !== 'info') this.#summary.faults += 1;
     this.#options.onFinding(finding);
   };
+
+  /** Whatever stops the check of a vault is what somebody wants to know of it, and keeps no other vault from being looked at. */
+  #stopped(where: string, error: unknown): void {
+    const known = error instanceof AliquotError;
+    const says = error instanceof Error ? error.message : String(error);
+    this.#tell({
+      code: 'check-stopped',
+      severity: 'error',
+      what: `the check of this vault stopped: ${known ? says : `unexpected: ${error instanceof Error ? (error.stack ?? says) : says}`}`,
+      where,
+      remedy: known ? 'mend that, then run fsck again' : 'a fault of Aliquot: report it with these lines',
+    });
+  }
 
   async #attempt<T>(where: string, run: () => Promise<T>): Promise<T | undefined> {
     try {
@@ -253,15 +272,25 @@ class Fsck {
     audit: LogAudit,
     { pageLost, endLost, empty }: { readonly pageLost: boolean; readonly endLost: boolean; readonly empty: boolean },
   ): Promise<boolean> {
+    const onUnfit = ({ where, why }: UnfitRecord): void => {
+      const remedy = 'nothing else is concerned, and it cannot be mended; back up again what this agent has, or revoke it';
+      this.#tell({
+        code: 'record-unfit',
+        severity: 'error',
+        what: `a record cannot be applied, so it is passed over: ${why}`,
+        where,
+        remedy,
+      });
+    };
     // A vault that was just added, and whose first start was cut short: nothing is in it yet.
     const real = empty ? undefined : await this.#openCatalog(join(dir, 'catalog'), pageLost);
     if (real === 'broken' || real === undefined) {
-      await replayInto(core, core.journal, START, { audit });
+      await replayInto(core, core.journal, START, { audit, onUnfit });
       return real === 'broken';
     }
     try {
       const until = real.checkpoint ?? START;
-      const met = await replayInto(core, core.journal, START, { audit, until });
+      const met = await replayInto(core, core.journal, START, { audit, until, onUnfit });
       await core.catalog.flush();
       const path = join(dir, 'catalog');
       const differences = met
@@ -277,7 +306,7 @@ class Fsck {
           remedy: 'aliquot fsck --repair builds it anew from the packs',
         });
       }
-      if (met) await replayInto(core, core.journal, until, { audit });
+      if (met) await replayInto(core, core.journal, until, { audit, onUnfit });
       return differences.length > 0;
     } finally {
       await real.close();

@@ -5,7 +5,7 @@ import { AppendFile } from '@aliquot/shared/durable/append-file';
 import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
-import { StoreError } from './errors.ts';
+import { StoreError, type UnfitRecord } from './errors.ts';
 import { appending, flushing } from './journal-io.ts';
 import { corrupt, indexedRecords, isSeamless, listPacks, type ReplayItem, soundEnd, soundRecords } from './journal-scan.ts';
 import { type PackSource, packFileName, ReadOnlyPack } from './pack-source.ts';
@@ -49,6 +49,8 @@ export interface JournalPorts {
   readonly packBytes?: number;
   /** Closed packs whose index fsck has found to be wrong: they are read record by record. */
   readonly unindexed?: ReadonlySet<number>;
+  /** Hears of each record that an opening passes over, because it cannot be applied. */
+  readonly onUnfit?: ((record: UnfitRecord) => void) | undefined;
 }
 
 interface OpenPack {
@@ -151,10 +153,26 @@ export class Journal {
     return this.#closedBytes + (this.#current?.file.size ?? 0);
   }
 
+  /**
+   * Where records with payloads of these lengths will stand, if they are what is appended next: so that what follows from
+   * them is made whole before any of them is there. Begins another pack when this one has no room for them.
+   */
+  async placeOf(lengths: readonly number[]): Promise<Placed[]> {
+    const bytes = lengths.reduce((sum, length) => sum + RECORD_HEADER_BYTES + length, 0);
+    const pack = await this.#packWithRoom(bytes, lengths.length);
+    let offset = pack.file.size;
+    return lengths.map((length) => {
+      const position = { pack: pack.number, offset };
+      offset += RECORD_HEADER_BYTES + length;
+      return { position, end: { pack: pack.number, offset } };
+    });
+  }
+
   /** Places records next to each other in one pack; on any error none of them is there. */
   async append(records: readonly NewRecord[]): Promise<Placed[]> {
-    const bytes = records.reduce((sum, record) => sum + RECORD_HEADER_BYTES + record.payload.length, 0);
-    const pack = await this.#packWithRoom(bytes, records.length);
+    const placed = await this.placeOf(records.map(({ payload }) => payload.length));
+    const pack = this.#current;
+    if (pack === undefined) throw new TypeError('a place was given in no pack');
     const headers: RecordHeader[] = [];
     const parts: Uint8Array[] = [];
     for (const { kind, id, payload } of records) {
@@ -162,13 +180,9 @@ export class Journal {
       headers.push(header);
       parts.push(encodeRecordHeader(header, pack.salt), payload);
     }
-    let offset = await appending(pack.file, () => pack.file.append(...parts));
-    return headers.map((header) => {
-      pack.index.add(header, offset);
-      const position = { pack: pack.number, offset };
-      offset += RECORD_HEADER_BYTES + header.length;
-      return { position, end: { pack: pack.number, offset } };
-    });
+    await appending(pack.file, () => pack.file.append(...parts));
+    for (const [at, header] of headers.entries()) pack.index.add(header, placed[at]?.position.offset ?? 0);
+    return placed;
   }
 
   async sync(): Promise<void> {

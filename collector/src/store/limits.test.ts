@@ -2,12 +2,13 @@ import { asChainId } from '@aliquot/proto';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { JournalVault } from './journal-vault.ts';
+import { STORE_LIMITS } from './limits.ts';
 import { content, World } from './testing/world.ts';
 
 async function limited(chains: number, mergedVersions: number) {
   const world = new World();
   const dir = temporaryFolder();
-  const store = await JournalVault.open(dir, world.identity, world.ports({ limits: { chains, mergedVersions } }));
+  const store = await JournalVault.open(dir, world.identity, world.ports({ limits: { ...STORE_LIMITS, chains, mergedVersions } }));
   onTestFinished(() => store.close());
   await store.appendEvent(world.vaultAdded());
   const agent = await world.agent(store, 'hplc-1');

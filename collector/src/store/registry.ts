@@ -223,7 +223,7 @@ export class Registry {
       chainHead: trunk?.head,
       heartbeat: known.heartbeat,
       files: lineage?.files ?? 0,
-      bytes: lineage?.bytes ?? 0,
+      bytes: Number(lineage?.bytes ?? 0n),
       histories: lines.apart().map(({ historyId, state, at, name, openedAtMs, line }) => ({
         historyId,
         state: state === 'clone' ? 'clone' : 'held',
@@ -233,7 +233,7 @@ export class Registry {
         head: line.head,
         lastCommitMs: line.receivedAtMs,
         files: this.lineage(historyId)?.files ?? 0,
-        bytes: this.lineage(historyId)?.bytes ?? 0,
+        bytes: Number(this.lineage(historyId)?.bytes ?? 0n),
       })),
       problems: problemsOf(row, lines, known.lost, [...this.#reported.values()]),
     };

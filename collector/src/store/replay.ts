@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import {
   type AgentId,
   asChunkId,
@@ -11,20 +12,22 @@ import {
   decodeStoredEvent,
   decodeStoredUploads,
   FormatError,
+  type ReceiptBody,
   type StoredCommit,
   type StoredEvent,
   type StoredKind,
 } from '@aliquot/proto';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { applyCommit, applyEvent, applyItem, applyUploads, type Effect } from './apply.ts';
+import { applyCommit, applyEvent, applyItem, applyLeafOnly, applyUploads, type Effect, type LeafPlace } from './apply.ts';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { gatherFacts } from './commit-facts.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
-import type { Journal } from './journal.ts';
+import type { Journal, JournalPorts } from './journal.ts';
 import type { ReplayItem } from './journal-scan.ts';
+import { packFileName } from './pack-source.ts';
 import { comparePositions, type Position } from './position.ts';
 import { isData } from './record.ts';
 import { routeOf } from './route.ts';
@@ -33,6 +36,12 @@ import { routeOf } from './route.ts';
 export interface ReplayAudit {
   commit(core: VaultCore, stored: StoredCommit, place: Position): Promise<void>;
   event(core: VaultCore, stored: StoredEvent, place: Position): Promise<void>;
+}
+
+export interface ReplayOptions {
+  readonly audit?: ReplayAudit | undefined;
+  readonly until?: Position;
+  readonly onUnfit?: JournalPorts['onUnfit'];
 }
 
 /** Items whose rows are looked up together. */
@@ -49,7 +58,7 @@ export async function replayInto(
   core: VaultCore,
   journal: Journal,
   from: Position,
-  { audit, until }: { readonly audit?: ReplayAudit; readonly until?: Position } = {},
+  { audit, until, onUnfit }: ReplayOptions = {},
 ): Promise<boolean> {
   if (until !== undefined && comparePositions(from, until) === 0) return true;
   let items: ReplayItem[] = [];
@@ -63,7 +72,7 @@ export async function replayInto(
       items.push(item);
     } else {
       await takeItems();
-      await replayRecord(core, item, audit);
+      await replayRecord(core, item, { audit, onUnfit });
     }
     const order = until === undefined ? -1 : comparePositions(item.end, until);
     if (items.length >= ITEMS_AT_ONCE || order >= 0) await takeItems();
@@ -90,14 +99,14 @@ async function replayItems(core: VaultCore, items: readonly ReplayItem[]): Promi
   await core.commitChange(change, last.end);
 }
 
-async function replayRecord(core: VaultCore, item: ReplayRecord, audit: ReplayAudit | undefined): Promise<void> {
+async function replayRecord(core: VaultCore, item: ReplayRecord, { audit, onUnfit }: ReplayOptions): Promise<void> {
   try {
     if (item.header.kind === 'uploads') await replayUploads(core, item);
-    else if (item.header.kind === 'event') await replayEvent(core, item, audit);
-    else if (item.header.kind === 'commit') await replayCommit(core, item, audit);
+    else if (item.header.kind === 'event') await replayEvent(core, item, { audit, onUnfit });
+    else if (item.header.kind === 'commit') await replayCommit(core, item, { audit, onUnfit });
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    throw unfit(item, error.message, error);
+    throw corrupt(item, error.message, error);
   }
 }
 
@@ -107,39 +116,75 @@ async function replayUploads(core: VaultCore, item: ReplayRecord): Promise<void>
   await core.commitChange(change, item.end, effect);
 }
 
-async function replayEvent(core: VaultCore, item: ReplayRecord, audit: ReplayAudit | undefined): Promise<void> {
+async function replayEvent(core: VaultCore, item: ReplayRecord, { audit, onUnfit }: ReplayOptions): Promise<void> {
   const stored = decodeStoredEvent(payloadOf(item));
   await audit?.event(core, stored, item.position);
-  const event = decodeEventBody(stored.event);
-  const leafIndex = core.log.size;
-  const { timeMs } = decodeLogLeaf(stored.leaf);
-  const nodes = core.stageLeaf(stored.leaf);
-  const change = core.catalog.begin();
-  const place = { leafIndex, timeMs, nodes, position: item.position, length: item.header.length };
-  const effect: Effect = await applyEvent(change, event, place, core.registry);
-  await core.commitChange(change, item.end, effect);
-  core.noteOpening(event, leafIndex, stored.leaf);
+  const place = leafPlaceOf(core, item, stored.leaf);
+  await orPassedOver(core, item, place, onUnfit, async () => {
+    const event = decodeEventBody(stored.event);
+    const change = core.catalog.begin();
+    const effect: Effect = await applyEvent(change, event, place, core.registry);
+    await core.commitChange(change, item.end, effect);
+    core.noteOpening(event, place.leafIndex, stored.leaf);
+  });
 }
 
-async function replayCommit(core: VaultCore, item: ReplayRecord, audit: ReplayAudit | undefined): Promise<void> {
+/** Puts the leaf of a record at the end of the log. */
+function leafPlaceOf(core: VaultCore, { position, header }: ReplayRecord, leaf: Uint8Array): LeafPlace {
+  const leafIndex = core.log.size;
+  return { leafIndex, timeMs: decodeLogLeaf(leaf).timeMs, nodes: core.stageLeaf(leaf), position, length: header.length };
+}
+
+/**
+ * Applies a record whose leaf stands in the log. One that cannot be applied was taken in by a fault of ours, and must not keep
+ * the vault from its history: only its leaf is entered, so that the log and everything behind it stay whole.
+ */
+async function orPassedOver(
+  core: VaultCore,
+  item: ReplayRecord,
+  place: LeafPlace,
+  onUnfit: ReplayOptions['onUnfit'],
+  apply: () => Promise<void>,
+): Promise<void> {
+  try {
+    await apply();
+  } catch (error) {
+    const isUnfit = error instanceof FormatError || (error instanceof StoreError && error.code === 'STORE_UNFIT');
+    if (!isUnfit) throw error;
+    const change = core.catalog.begin();
+    await applyLeafOnly(change, item.header.kind === 'commit' ? 'commit' : 'event', place);
+    await core.commitChange(change, item.end);
+    const { pack, offset } = item.position;
+    onUnfit?.({ where: `${join(core.journal.dir, packFileName(pack))}, byte ${offset}`, why: error.message });
+  }
+}
+
+async function replayCommit(core: VaultCore, item: ReplayRecord, { audit, onUnfit }: ReplayOptions): Promise<void> {
   const stored = decodeStoredCommit(payloadOf(item));
   await audit?.commit(core, stored, item.position);
+  const receiptBody = decodeReceiptBody(stored.receipt.body);
+  const leaf = leafPlaceOf(core, item, stored.leaf);
+  const { head } = receiptBody;
+  if (receiptBody.leafIndex !== leaf.leafIndex || !equalBytes(head.root, core.log.root) || head.logEpoch !== core.sums.logEpoch)
+    throw corrupt(item, `the receipt of leaf ${receiptBody.leafIndex} does not fit the log of ${leaf.leafIndex} leaves before it`);
+  await orPassedOver(core, item, leaf, onUnfit, () => enterCommit(core, item, stored, receiptBody, leaf));
+}
+
+async function enterCommit(
+  core: VaultCore,
+  item: ReplayRecord,
+  stored: StoredCommit,
+  receiptBody: ReceiptBody,
+  leaf: LeafPlace,
+): Promise<void> {
   const signed = decodeSignedCommit(stored.commit);
   const header = decodeCommitHeader(signed.header);
-  const receiptBody = decodeReceiptBody(stored.receipt.body);
   const row = core.registry.row(header.agentId as AgentId);
-  if (row === undefined) throw unfit(item, 'a commit of an agent that never enrolled');
+  if (row === undefined) throw new StoreError('STORE_UNFIT', 'a commit of an agent that never enrolled');
   const entries = signed.slots.map((slot) => (slot.type === 'entry' ? decodeEntry(slot.bytes) : undefined));
   const known = entries.filter((entry) => entry !== undefined);
   const gathered = await gatherFacts(known, core.factsOf(row.lineageId), 'lenient');
-  if (gathered.type !== 'facts') throw unfit(item, 'a commit that refers to what cannot be');
-  const leafIndex = core.log.size;
-  const nodes = core.stageLeaf(stored.leaf);
-  const { head } = receiptBody;
-  if (receiptBody.leafIndex !== leafIndex || !equalBytes(head.root, core.log.root) || head.logEpoch !== core.sums.logEpoch) {
-    throw unfit(item, `the receipt of leaf ${receiptBody.leafIndex} does not fit the log of ${leafIndex} leaves before it`);
-  }
-  const { timeMs } = decodeLogLeaf(stored.leaf);
+  if (gathered.type !== 'facts') throw new StoreError('STORE_UNFIT', 'a commit that refers to what cannot be');
   const hash = commitHash(signed.header);
   // What follows nothing here is told by fsck; it was accepted, so it is kept with the trunk.
   const route = await routeOf(core, row.lineageId, header, hash);
@@ -155,7 +200,7 @@ async function replayCommit(core: VaultCore, item: ReplayRecord, audit: ReplayAu
     earliestMs: place.parentReceivedMs ?? row.enrolledAtMs,
     receipt: stored.receipt,
     receiptBody,
-    leaf: { leafIndex, timeMs, nodes, position: item.position, length: item.header.length },
+    leaf,
   });
   await core.commitChange(change, item.end, effect);
 }
@@ -165,7 +210,7 @@ function payloadOf(item: ReplayRecord): Buffer {
   return item.payload;
 }
 
-function unfit(item: ReplayRecord, why: string, cause?: unknown): StoreError {
+function corrupt(item: ReplayRecord, why: string, cause?: unknown): StoreError {
   const { pack, offset } = item.position;
   return new StoreError('STORE_CORRUPT', `pack ${pack}, byte ${offset}: ${why}; aliquot fsck --data DIR tells more`, { cause });
 }

@@ -1,6 +1,9 @@
 import { StoreError } from './errors.ts';
 
 const TWO_TO_32 = 0x1_0000_0000;
+/** One more than the largest counter, for optional ones. */
+const TWO_TO_53 = 2 ** 53;
+const MAX_U128 = (1n << 128n) - 1n;
 
 /** Packs numbers and bytes into one big-endian catalog key or value. Grows as needed; use once. */
 export class RowWriter {
@@ -25,11 +28,24 @@ export class RowWriter {
     return this;
   }
 
-  /** A safe, non-negative integer in 8 bytes, so that byte order is numeric order. */
+  /** A safe, non-negative integer in 8 bytes, so that byte order is numeric order. Another number is `STORE_UNFIT`. */
   u64(value: number): this {
+    if (!(value >= 0 && value <= TWO_TO_53 && Number.isInteger(value))) throw outOfBounds(value);
     const at = this.#room(8);
     this.#buffer.writeUInt32BE(Math.floor(value / TWO_TO_32), at);
     this.#buffer.writeUInt32BE(value % TWO_TO_32, at + 4);
+    return this;
+  }
+
+  /**
+   * A sum in 16 bytes. Sums add up what agents claim, up to 2^53 for each version, and must hold whatever that comes to:
+   * 2^75 versions would be needed to leave these bounds.
+   */
+  u128(value: bigint): this {
+    if (value < 0n || value > MAX_U128) throw outOfBounds(value);
+    const at = this.#room(16);
+    this.#buffer.writeBigUInt64BE(value >> 64n, at);
+    this.#buffer.writeBigUInt64BE(BigInt.asUintN(64, value), at + 8);
     return this;
   }
 
@@ -65,6 +81,10 @@ export class RowWriter {
   }
 }
 
+function outOfBounds(value: number | bigint): StoreError {
+  return new StoreError('STORE_UNFIT', `the catalog cannot hold the number ${value}`);
+}
+
 /** Reads what `RowWriter` wrote. A row that ends early means a catalog that is not ours: `STORE_CATALOG`. */
 export class RowReader {
   readonly #bytes: Buffer;
@@ -89,6 +109,11 @@ export class RowReader {
   u64(): number {
     const at = this.#take(8);
     return this.#bytes.readUInt32BE(at) * TWO_TO_32 + this.#bytes.readUInt32BE(at + 4);
+  }
+
+  u128(): bigint {
+    const at = this.#take(16);
+    return (this.#bytes.readBigUInt64BE(at) << 64n) | this.#bytes.readBigUInt64BE(at + 8);
   }
 
   /** A copy, so that a kept row does not pin Level's buffer. */

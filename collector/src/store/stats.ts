@@ -3,7 +3,9 @@ import type { VaultStats } from './vault-store.ts';
 
 /** The figures of a vault, from sums that the catalog keeps as it grows. */
 export function statsOf(core: VaultCore): VaultStats {
-  const { rawBytes, uniqueBytes, storedBytes, chunks, pages, commits, versions, files, liveBytes } = core.sums;
+  const { chunks, pages, commits, versions, files } = core.sums;
+  // Exact up to 2^53, which nobody's real files come to.
+  const [rawBytes, uniqueBytes, storedBytes] = [Number(core.sums.rawBytes), Number(core.sums.uniqueBytes), Number(core.sums.storedBytes)];
   const ratio = (a: number, b: number): number => (a === 0 || b === 0 ? 1 : a / b);
   return {
     rawBytes,
@@ -16,7 +18,7 @@ export function statsOf(core: VaultCore): VaultStats {
     commits,
     versions,
     files,
-    liveBytes,
+    liveBytes: Number(core.sums.liveBytes),
     dedupRatio: ratio(rawBytes, uniqueBytes),
     compressionRatio: ratio(uniqueBytes, storedBytes),
     damaged: core.damagedCount,

@@ -3,6 +3,7 @@ import type { Level } from 'level';
 import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } from './durable.ts';
 import { FolderError, withFileErrors } from './errors.ts';
 import type { FilePort } from './file-port.ts';
+import { levelTrouble } from './level-trouble.ts';
 
 /** The right to use a folder; the operating system takes it back when the process ends, however it ends. */
 export interface FolderLock {
@@ -22,7 +23,7 @@ export async function lockDirectory(port: FilePort, dir: string, what: string): 
   try {
     level = await openAnew(port, join(dir, 'lock'));
   } catch (error) {
-    if (!isLocked(error)) throw error;
+    if (levelTrouble(error) !== 'locked') throw error;
     const holder = await holderPid(port, holderFile);
     const who = holder === undefined ? 'a living process' : `a living process (pid ${holder})`;
     throw new FolderError('FOLDER_IN_USE', `${what} ${dir} is in use by ${who}; stop it first`, { cause: error, retryable: true });
@@ -48,19 +49,13 @@ async function openAnew(port: FilePort, path: string): Promise<Level<string, str
   try {
     return await open();
   } catch (error) {
-    if (isLocked(error)) throw error;
+    if (levelTrouble(error) === 'locked') throw error;
     return await withFileErrors('lock', path, async () => {
       // Not LOCK itself: it is what a second process that starts at this moment must find.
       for await (const { name } of port.list(path)) if (name.toString() !== 'LOCK') await port.unlink(join(path, name.toString()));
       return await open();
     });
   }
-}
-
-function isLocked(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if ('code' in error && error.code === 'LEVEL_LOCKED') return true;
-  return isLocked(error.cause);
 }
 
 async function holderPid(port: FilePort, path: string): Promise<number | undefined> {
