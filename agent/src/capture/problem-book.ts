@@ -20,6 +20,7 @@ export class ProblemBook {
   readonly #queue: Queue;
   readonly #clock: Clock;
   readonly #known: Map<BytePath, Problem>;
+  #changes = 0;
   readonly #sweeps = new Set<{ stale: Set<BytePath>; shadows: BytePath[] }>();
 
   private constructor(queue: Queue, clock: Clock, known: Map<BytePath, Problem>) {
@@ -46,18 +47,26 @@ export class ProblemBook {
     const before = this.#known.get(path);
     if (before?.code === problem.code && before.message === problem.message) return;
     this.#known.set(path, problem);
+    this.#changes += 1;
     await this.#queue.setProblem(pathBytes(path), { ...problem, sinceMs: claimedMs(sinceMs) });
   }
 
   /** A version of the path was captured: the queue forgets its problem with that. */
   captured(path: BytePath): void {
-    this.#known.delete(path);
+    if (this.#known.delete(path)) this.#changes += 1;
   }
 
   /** Ends the problem of a path; with `code`, only one of that kind. */
   async clear(path: BytePath, code?: Problem['code']): Promise<void> {
     if (code !== undefined && this.#known.get(path)?.code !== code) return;
-    if (this.#known.delete(path)) await this.#queue.setProblem(pathBytes(path), undefined);
+    if (!this.#known.delete(path)) return;
+    this.#changes += 1;
+    await this.#queue.setProblem(pathBytes(path), undefined);
+  }
+
+  /** Rises with every problem that comes or ends: who told of them knows whether to tell again. */
+  get changes(): number {
+    return this.#changes;
   }
 
   codeOf(path: BytePath): Problem['code'] | undefined {

@@ -11,7 +11,8 @@ const pathSchema = z.object({
   safeSince: z.string().optional(),
   goneSince: z.string().optional(),
   problem: z.string().optional(),
-  results: z.object({ total: z.number(), safe: z.number(), queued: z.number(), settling: z.number(), problem: z.number() }).optional(),
+  since: z.string().optional(),
+  results: z.object({ total: z.number(), safe: z.number() }).optional(),
 });
 type PathEvent = z.output<typeof pathSchema>;
 
@@ -21,7 +22,7 @@ export function pathText(event: AgentEvent, nowMs: number): string {
   return `${printable(told.path)}: ${printable(says(told, nowMs))}`;
 }
 
-function says({ state, kept, capturedAt, safeSince, goneSince, problem, results }: PathEvent, nowMs: number): string {
+function says({ state, kept, capturedAt, safeSince, since, goneSince, problem, results }: PathEvent, nowMs: number): string {
   const versions = kept === undefined ? '' : `, ${kept} ${kept === 1 ? 'version' : 'versions'}`;
   switch (state) {
     case 'safe':
@@ -29,7 +30,11 @@ function says({ state, kept, capturedAt, safeSince, goneSince, problem, results 
     case 'queued':
       return `captured${capturedAt === undefined ? '' : ` ${clock(capturedAt, nowMs)}`}, waiting to be sent; not yet safe at the collector${versions}`;
     case 'settling':
-      return `not yet captured: it is still being written, or was a moment ago${earlier(kept)}`;
+      return since === undefined || capturedAt === undefined
+        ? `not yet captured: it is still being written, or was a moment ago${earlier(kept)}`
+        : `still being written, since ${clock(since, nowMs)}; captured as it was ${clock(capturedAt, nowMs)}${versions}`;
+    case 'capturing':
+      return `not yet captured: it is being read just now${earlier(kept)}`;
     case 'problem':
       return `NOT PROTECTED: ${problem ?? 'see status'}${earlier(kept)}`;
     case 'several': {
@@ -55,7 +60,13 @@ function says({ state, kept, capturedAt, safeSince, goneSince, problem, results 
 /** One line of the list of results: when it was captured, how it is, and its name last. */
 export function resultText(event: AgentEvent, nowMs: number): string {
   const { path, state, capturedAt, problem } = pathSchema.parse(event);
-  const words: Record<string, string> = { safe: 'safe', queued: 'to be sent', settling: 'not yet captured', problem: 'NOT PROTECTED' };
+  const words: Record<string, string> = {
+    safe: 'safe',
+    queued: 'to be sent',
+    capturing: 'being captured',
+    settling: 'being written',
+    problem: 'NOT PROTECTED',
+  };
   const when = capturedAt === undefined ? '' : clock(capturedAt, nowMs);
   return `${when.padStart(5)}  ${(words[state] ?? state).padEnd(16)}  ${printable(path)}${problem === undefined ? '' : `: ${printable(problem)}`}`;
 }
@@ -75,7 +86,7 @@ function earlier(kept: number | undefined): string {
 }
 
 /** `09:41` today, else with its date: as a person at this PC would say it. */
-function clock(instant: string, nowMs: number): string {
+export function clock(instant: string, nowMs: number): string {
   const at = new Date(instant);
   const two = (value: number): string => String(value).padStart(2, '0');
   const time = `${two(at.getHours())}:${two(at.getMinutes())}`;

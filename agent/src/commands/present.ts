@@ -3,7 +3,7 @@ import type { Output, Progress } from '@aliquot/shared/cli/output';
 import { type Clock, systemClock } from '@aliquot/shared/ports';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
 import { carryText } from './carry-text.ts';
-import { pathText, resultText, versionText } from './path-text.ts';
+import { clock as clockTime, pathText, resultText, versionText } from './path-text.ts';
 import { excludedText, statusText } from './status-text.ts';
 
 /** Shows events to a person, or passes them on as JSON lines. Progress and remarks go to standard error in both cases. */
@@ -15,8 +15,7 @@ export function presenter(output: Output, clock: Clock = systemClock): { readonl
         progress ??= output.progress('handled');
         progress.update({ files: number(event, 'files'), bytes: number(event, 'bytes') });
       } else if (event.event === 'note') output.note(printable(text(event, 'message')));
-      else if (event.event === 'problem' && !output.json)
-        output.note(`not protected: ${printable(text(event, 'path'))}: ${printable(text(event, 'message'))}`);
+      else if (event.event === 'problem' && !output.json) output.note(problemText(event, clock.nowMs()));
       else await output.result(event, describe(event, clock.nowMs()));
     },
     done() {
@@ -40,7 +39,7 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
       if ('ok' in event) return fsckSummary(event);
       return 'newFiles' in event ? backupSummary(event) : 'commits' in event ? flushSummary(event) : restoreSummary(event);
     case 'status':
-      return statusText(event);
+      return statusText(event, nowMs);
     case 'path':
       return pathText(event, nowMs);
     case 'version':
@@ -65,6 +64,12 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
   }
 }
 
+function problemText(event: AgentEvent, nowMs: number): string {
+  const since = text(event, 'since');
+  const begin = text(event, 'code') === 'unsettled' ? `not at rest since ${clockTime(since, nowMs)}` : 'not protected';
+  return printable(`${begin}: ${text(event, 'path')}: ${text(event, 'message')}`);
+}
+
 function lostBecause(why: string): string {
   if (why === 'reference-changed') return 'an earlier state of it changed before there was room in the queue';
   if (why === 'growing-torn')
@@ -73,22 +78,38 @@ function lostBecause(why: string): string {
   return 'its source and the collector’s copy are both gone';
 }
 
+/** What is missing comes first; "safe" is said of what was captured, and only when its receipts are here. */
 function backupSummary(event: AgentEvent): string {
-  const files = number(event, 'files');
-  const parts = [`${count(files, 'file')}, ${formatBytes(number(event, 'bytes'))}`];
-  parts.push(
-    `${number(event, 'newFiles')} new, ${number(event, 'changed')} changed, ${number(event, 'unchanged')} unchanged, ${number(event, 'gone')} gone`,
-  );
-  if (event['dryRun'] === true) return `would back up ${parts.join(': ')}`;
-  const queued = number(event, 'queued');
-  const fate = queued > 0 ? `${count(queued, 'version')} queued, not yet safe` : 'everything captured is safe at the collector';
-  return `${parts.join(': ')}; sent ${formatBytes(number(event, 'sentBytes'))}; ${fate}`;
+  const [files, failed, queued] = [number(event, 'files'), number(event, 'failed'), number(event, 'queued')];
+  const missing: string[] = [];
+  if (event['interrupted'] === true) missing.push('ENDED EARLY, before everything was captured');
+  if (failed > 0) missing.push(`${count(failed, 'path')} NOT PROTECTED`);
+  if (queued > 0) missing.push(`${count(queued, 'version')} queued, not yet safe`);
+  const met = `${count(files, 'file')}, ${formatBytes(number(event, 'bytes'))}: ${number(event, 'newFiles')} new, ${number(event, 'changed')} changed, ${number(event, 'unchanged')} unchanged, ${number(event, 'gone')} gone`;
+  const isEmpty = files + number(event, 'folders') + number(event, 'links') + number(event, 'gone') === 0;
+  if (event['dryRun'] === true) return [...missing, `would back up ${met}`].join('; ');
+  return [
+    ...missing,
+    `${met}; sent ${formatBytes(number(event, 'sentBytes'))}`,
+    ...fate(event, { isEmpty, isWhole: missing.length === 0 }),
+  ].join('; ');
+}
+
+function fate(event: AgentEvent, { isEmpty, isWhole }: { readonly isEmpty: boolean; readonly isWhole: boolean }): string[] {
+  if (isEmpty) return ['nothing was captured'];
+  if (number(event, 'queued') > 0) return [];
+  if (event['unreached'] === true) return ['all of it had its receipts before, and the collector could not be asked now'];
+  return [isWhole ? 'everything captured is safe at the collector' : 'what was captured is safe at the collector'];
 }
 
 function flushSummary(event: AgentEvent): string {
-  const queued = number(event, 'queued');
+  const [queued, unprotected, pending] = [number(event, 'queued'), number(event, 'unprotected'), number(event, 'pending')];
   const done = `sent ${count(number(event, 'versions'), 'version')} in ${count(number(event, 'commits'), 'commit')}, ${formatBytes(number(event, 'sentBytes'))}`;
-  return queued > 0 ? `${done}; ${count(queued, 'version')} still queued` : `${done}; nothing is queued, everything captured is safe`;
+  const missing: string[] = [];
+  if (queued > 0) missing.push(`${count(queued, 'version')} still queued, not yet safe`);
+  if (unprotected > 0) missing.push(`${count(unprotected, 'path')} not protected, see aliquot-agent status`);
+  if (pending > 0) missing.push(`${count(pending, 'result')} not yet captured`);
+  return [...missing, queued > 0 ? done : `${done}; nothing is queued: everything captured is safe`].join('; ');
 }
 
 function restoreSummary(event: AgentEvent): string {

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatLocalTime, printable } from '@aliquot/shared/cli/format';
 import { z } from 'zod';
 import type { AgentEvent } from '../service/protocol.ts';
+import { clock } from './path-text.ts';
 
 const problem = z.object({ code: z.string(), message: z.string() });
 
@@ -32,43 +33,80 @@ const schema = z.object({
   paused: z.object({ since: z.string(), because: z.string() }).optional(),
   pauseTrouble: z.string().optional(),
   sources: z.array(z.object({ path: z.string(), eventsMissing: z.string().optional(), excluded: z.array(excludedSchema).default([]) })),
-  results: z.object({ total: z.number(), safe: z.number(), queued: z.number(), settling: z.number(), problem: z.number() }),
+  results: z.object({
+    total: z.number(),
+    safe: z.number(),
+    queued: z.number(),
+    capturing: z.number(),
+    settling: z.number(),
+    problem: z.number(),
+  }),
+  pending: z.number(),
+  allSafe: z.boolean(),
+  safeAsOf: z.string().nullable(),
   bytes: z.number(),
   problems: z.number(),
+  unsettled: z.number(),
   lost: z.number(),
 });
 
 type Status = z.output<typeof schema>;
 
 /** The state of this PC's backup for a technician: first whether all is well, then what is wrong and what to do. */
-export function statusText(event: AgentEvent): string {
+export function statusText(event: AgentEvent, nowMs: number): string {
   const status = schema.parse(event);
-  const lines = [headline(status), ...troubles(status), ...facts(status), ...exclusions(status)];
+  const lines = [headline(status, nowMs), ...troubles(status), ...facts(status), ...exclusions(status)];
   return lines.map(printable).join('\n');
 }
 
-function headline({ results, bytes, problems, lost, rolledBack, connectionProblem }: Status): string {
-  const { total, safe, queued, settling, problem } = results;
-  if (total === 0) return 'Nothing has been backed up yet.';
-  if (safe === total && problems === 0 && lost === 0 && !rolledBack) {
-    const all = total === 1 ? 'The one result is safe' : `All ${formatCount(total)} results are safe`;
-    return connectionProblem === undefined ? `${all} (${formatBytes(bytes)}).` : `${all} (${formatBytes(bytes)}), but there is trouble:`;
+/** One line that is true in every state: "all" only when nothing is open and the agent has seen everything. */
+function headline(status: Status, nowMs: number): string {
+  const { results, pending, queue, bytes, lost, allSafe, safeAsOf, rolledBack, service, connectionProblem } = status;
+  const { total, safe, queued, capturing, problem } = results;
+  const notYet = total - safe;
+  const asOf = safeAsOf === null ? '' : ` as of ${clock(safeAsOf, nowMs)}`;
+  if (allSafe && total > 0) {
+    const all = `${total === 1 ? 'The one result is' : `All ${formatCount(total)} results are`} safe (${formatBytes(bytes)})`;
+    return connectionProblem === undefined ? `${all}.` : `${all}, but there is trouble:`;
   }
-  const parts = [`${formatCount(safe)} safe`];
-  if (queued > 0) parts.push(`${formatCount(queued)} queued`);
-  if (settling > 0) parts.push(`${formatCount(settling)} still being written`);
-  if (problem > 0) parts.push(`${formatCount(problem)} NOT PROTECTED`);
-  return `Of ${formatCount(total)} results ${parts.join(', ')}.`;
+  if (rolledBack)
+    return `Of ${formatCount(total)} results ${formatCount(safe)} were safe; the collector has lost some, and which is not known yet.`;
+  const open = [
+    [lost, 'LOST'],
+    [problem, 'NOT PROTECTED'],
+    [capturing, 'being captured'],
+    [pending - capturing, 'still being written'],
+    [queued, 'to be sent'],
+  ] as const;
+  const says = open.flatMap(([many, what]) => (many > 0 ? [`${formatCount(many)} ${what}`] : []));
+  if (says.length > 0) {
+    const begin =
+      safe > 0 && notYet > 0 && asOf !== ''
+        ? `Safe${asOf}; ${formatCount(notYet)} not yet`
+        : `${formatCount(safe)} of ${formatCount(total)} results safe`;
+    return `${begin}: ${says.join(', ')}.`;
+  }
+  if (service === 'running' && safeAsOf === null) {
+    return total === 0
+      ? 'Nothing has been looked at yet.'
+      : `The first look since the start is not done; ${formatCount(safe)} results are safe so far.`;
+  }
+  if (total === 0) return 'Nothing has been backed up yet.';
+  // Also while something that is no result waits to be sent, such as the news that a file has gone.
+  const rest = queue.entries > 0 ? '' : '; what came since is not known';
+  return `${total === 1 ? 'The one result that is known is' : `All ${formatCount(total)} results that are known are`} safe${asOf}${rest}.`;
 }
 
 function troubles(status: Status): string[] {
-  const { connectionProblem, service, queue, problems, lost, trouble, sources, collector, rolledBack, paused, pauseTrouble } = status;
+  const { connectionProblem, service, queue, problems, unsettled, lost, trouble, sources, collector, rolledBack, paused, pauseTrouble } =
+    status;
   const lines: string[] = [];
   if (rolledBack)
     lines.push('The collector has lost what it had confirmed (it came back with older data). Tell central IT; nothing here is lost.');
   if (connectionProblem !== undefined) lines.push(`Connection: ${connectionProblem.message} [${connectionProblem.code}]`);
   if (service === 'stopped') {
-    lines.push('The service is not running, so new results are not noticed. Start it: aliquot-agent run --data DIR');
+    lines.push('The service is not running: new results are not noticed, and whether the collector answers is not known.');
+    lines.push('Start it: aliquot-agent run --data DIR');
   } else if (status.connection !== 'ready' && connectionProblem === undefined) {
     lines.push(`Not connected to ${collector} (${status.connection}); it connects by itself.`);
   }
@@ -90,8 +128,9 @@ function troubles(status: Status): string[] {
       `ALARM: the queue is full (its limit${limit}, or its disk with ${formatBytes(queue.freeBytes)} free): ${formatCount(files)} complete ${files === 1 ? 'result file is' : 'result files are'} only at the source, ${formatBytes(bytes)}. Do not delete ${files === 1 ? 'it' : 'them'}; what to do is named below.`,
     );
   }
-  if (problems > 0)
-    lines.push(`Not protected: ${formatCount(problems)} ${problems === 1 ? 'path' : 'paths'}, each named below with what to do.`);
+  const bare = problems - unsettled;
+  if (bare > 0) lines.push(`Not protected: ${formatCount(bare)} ${bare === 1 ? 'path' : 'paths'}, each named below with what to do.`);
+  if (unsettled > 0) lines.push(`Not at rest for long: ${formatCount(unsettled)}, named below; captured as they are from time to time.`);
   if (lost > 0)
     lines.push(
       `Lost: ${formatCount(lost)} ${lost === 1 ? 'version' : 'versions'}, named below; tell central IT, then run status with --acknowledge-lost.`,

@@ -6,7 +6,8 @@ import { type AskPlace, askFolders, askPath } from './ask-place.ts';
 import { pathStatus } from './path-status.ts';
 import type { AskRequest, Emit } from './protocol.ts';
 import { type LocalSocket, listenForAll } from './socket-server.ts';
-import { type ServiceView, status } from './status.ts';
+import { status } from './status.ts';
+import type { ServiceView } from './stock.ts';
 
 /** Answers a question that any user of this PC may ask. */
 function answer(agent: Agent, view: ServiceView | undefined, request: AskRequest, emit: Emit): Promise<void> {

@@ -8,16 +8,18 @@ import { changingProblem, type Problem } from '../capture/problem.ts';
 import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import { carryTurn } from '../carry/turn.ts';
+import { UplinkError } from '../uplink/errors.ts';
 import { immediate } from '../watch/gate.ts';
-import { addTally, countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
+import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import type { Agent } from './agent.ts';
 import { AgentError } from './errors.ts';
-import { heartbeatCounts } from './heartbeat.ts';
+import { type Met, tellCentral } from './heartbeat.ts';
 import type { BackupRequest, Emit } from './protocol.ts';
 import { waitingProblems } from './queue-view.ts';
-import { sendAll, unreachable } from './reach.ts';
+import { connected, unreachable } from './reach.ts';
 import { findRoots, type Root } from './roots.ts';
-import { captureWaiting } from './waiting.ts';
+import { interrupted, sendAndFill } from './sending.ts';
+import type { ServiceView } from './stock.ts';
 
 /**
  * `backup PATH…`: captures the paths as they are now, then sends and waits for the receipts (unless `offline`).
@@ -26,11 +28,19 @@ import { captureWaiting } from './waiting.ts';
  * end one `summary`. Throws `UsageError` when nothing named is there, `PartialError` when something is not safe, and the
  * uplink's error when the collector refuses for good.
  */
-export async function backup(agent: Agent, request: BackupRequest, emit: Emit, signal: AbortSignal): Promise<void> {
+export async function backup(
+  agent: Agent,
+  view: ServiceView | undefined,
+  request: BackupRequest,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<void> {
   const startedMs = agent.clock.nowMs();
   const tally = newTally();
+  const unlisted: Problem[] = [];
   const named = async (path: BytePath, problem: Problem, keep: boolean): Promise<void> => {
     tally.failed += 1;
+    if (!keep && problem.code !== 'queue-full') unlisted.push(problem);
     if (keep && !request.dryRun) await agent.problems.set(path, problem);
     await emit({ event: 'problem', path: pathText(pathBytes(path)), code: problem.code, message: problem.message });
   };
@@ -51,18 +61,18 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
     // Not waited for: neither a look at the paths nor the capture needs a session. What was queued before may go even if nothing named is there.
     if (!request.offline && !request.dryRun) void carryTurn(agent.uplink).start();
     const roots = await findRoots(agent, request, (path, problem) => named(path, problem, false));
-    if (roots.length === 0)
+    const goes = !request.offline && !request.dryRun;
+    if (roots.length === 0) {
+      if (goes) await tellOfNothing(agent, view, { files: 0, bytes: 0, problems: unlisted }, signal);
       throw new UsageError('USAGE_INVALID', 'there is nothing to back up; what is wrong with each path is named above');
+    }
     if (request.dryRun) return await dryRun(agent, roots, tally, named, emit, signal);
     const readBytes = await captureAll(agent, roots, tally, named, emit, signal);
-    const sending = signal.aborted
-      ? { heartbeat: false, error: interrupted() }
-      : request.offline
-        ? undefined
-        : await sendAndFill(agent, roots, tally, emit, signal);
+    const sending = signal.aborted ? { error: interrupted() } : goes ? await sendAndFill(agent, within(roots), tally, emit, signal) : {};
     await nameWaiting(agent, roots, named);
-    const { entries: queued } = agent.queue.pending();
     const { files, newFiles, bytes, failed, changed, unchanged, gone, folders, links } = tally;
+    const heartbeat = goes && !signal.aborted && (await tellCentral(agent, view, { files, bytes, problems: unlisted }));
+    const { entries: queued } = agent.queue.pending();
     await emit({
       event: 'summary',
       files,
@@ -78,74 +88,46 @@ export async function backup(agent: Agent, request: BackupRequest, emit: Emit, s
       links,
       readBytes,
       commits,
-      heartbeat: sending?.heartbeat ?? false,
+      heartbeat,
+      ...(signal.aborted ? { interrupted: true } : {}),
+      ...(sending.gaveUp === undefined ? {} : { unreached: true }),
       seconds: Math.max(0, agent.clock.nowMs() - startedMs) / 1000,
     });
-    if (sending?.error !== undefined) throw sending.error;
-    judge(agent, request, failed, queued, sending?.gaveUp);
+    if (sending.error !== undefined) throw sending.error;
+    judge(agent, request, tally, queued, sending.gaveUp);
   } finally {
     unsubscribe();
   }
 }
 
-function judge(agent: Agent, request: BackupRequest, failed: number, queued: number, gaveUp: AgentError | undefined): void {
-  const unsafe = !request.offline && queued > 0;
+/** What the command ends with when not everything is safe. */
+function judge(agent: Agent, request: BackupRequest, tally: Tally, queued: number, gaveUp: AgentError | undefined): void {
+  const { failed } = tally;
   const failures = failed === 0 ? '' : `${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`;
-  if (unsafe) {
+  if (!request.offline && queued > 0) {
     const { message } = gaveUp ?? unreachable(agent.uplink);
     const waiting = `${queued} ${queued === 1 ? 'version is' : 'versions are'} queued, not yet safe: ${message}`;
     throw new PartialError(failures === '' ? waiting : `${failures}; ${waiting}`);
   }
-  if (failures !== '') throw new PartialError(failures);
+  if (failures === '') return;
+  if (tally.files + tally.folders + tally.links === 0) throw new AgentError('AGENT_NOTHING_PROTECTED', `nothing was captured: ${failures}`);
+  throw new PartialError(failures);
 }
 
-interface Sending {
-  readonly heartbeat: boolean;
-  readonly error?: unknown;
-  /** Why nothing more was tried; an error only when something is queued. */
-  readonly gaveUp?: AgentError;
-}
-
-/**
- * Sends what is queued; with nothing to send it still connects, which finds a collector that lost something. A heartbeat tells central IT
- * what was found, and what is not protected. Errors come back, after the summary.
- */
-async function send(agent: Agent, tally: Tally, emit: Emit, signal: AbortSignal): Promise<Sending> {
-  const { uplink, queue } = agent;
+/** Tells central IT that nothing of what was named could be looked at, if it can be reached. */
+async function tellOfNothing(agent: Agent, view: ServiceView | undefined, met: Met, signal: AbortSignal): Promise<void> {
   try {
-    const gaveUp = await sendAll(uplink, signal);
-    if (gaveUp !== undefined) {
-      // While something is queued the last line says it.
-      if (queue.pending().entries === 0) await emit({ event: 'note', message: gaveUp.message });
-      return { heartbeat: false, gaveUp };
-    }
-    await uplink.heartbeat(await heartbeatCounts(queue, { files: tally.files, bytes: tally.bytes, pending: 0 }));
-    return { heartbeat: true };
+    await connected(agent.uplink, signal);
   } catch (error) {
-    const { state } = uplink.status();
-    // Everything has its receipt, and the connection broke after that was proved: a missed heartbeat makes nothing less safe.
-    const reached = state !== 'offline' && state !== 'connecting';
-    if (!reached && !signal.aborted && queue.pending().entries === 0) return { heartbeat: false };
-    return { heartbeat: false, error };
+    if (error instanceof AgentError || error instanceof UplinkError) return;
+    throw error;
   }
+  await tellCentral(agent, view, met);
 }
 
 /** Whether a path is one of those that were named. */
 function within(roots: readonly Root[]): (path: BytePath) => boolean {
   return (path) => roots.some(({ at }) => isWithin(path, at));
-}
-
-/** Sends what is queued; what had no room meanwhile is captured then, and sent, until nothing more finds room. */
-async function sendAndFill(agent: Agent, roots: readonly Root[], tally: Tally, emit: Emit, signal: AbortSignal): Promise<Sending> {
-  for (;;) {
-    const sending = await send(agent, tally, emit, signal);
-    if (sending.error !== undefined || sending.gaveUp !== undefined || agent.references.files === 0) return sending;
-    const more = await captureWaiting(agent, { where: within(roots), all: true, onChanged: undefined }, signal);
-    if (signal.aborted) return { heartbeat: false, error: interrupted() };
-    more.failed = 0; // what waits on is named at the end
-    addTally(tally, more);
-    if (more.versions === 0) return sending;
-  }
 }
 
 /** Names what is only at its source, because the queue has no room. */
@@ -185,6 +167,7 @@ async function captureAll(
   const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
     if (outcome.type === 'vanished') vanished.add(outcome.path);
     countOutcome(tally, outcome);
+    if (outcome.type === 'version') problems.captured(outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path);
     if (outcome.type === 'full') tally.failed -= 1; // named at the end, if it still waits then
     if (outcome.type === 'problem') {
       tally.failed -= 1; // counted by `named`
@@ -213,10 +196,6 @@ async function captureAll(
   }
   await queue.sync();
   return capturer.readBytes;
-}
-
-function interrupted(): AgentError {
-  return new AgentError('AGENT_INTERRUPTED', 'ended before everything was captured; what was captured stays queued');
 }
 
 async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit, signal: AbortSignal): Promise<void> {

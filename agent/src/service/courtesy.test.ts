@@ -62,7 +62,7 @@ test('status says since when and why the service is paused, and stopping does no
   await sleeping.promise;
   const shown = await status(agent, service);
   expect(shown).toMatchObject({ paused: { since: new Date(pc.nowMs).toISOString(), because: 'acquire runs' } });
-  expect(statusText(shown)).toContain('because acquire runs: new results are only at their source until that ends (pauseWhile).');
+  expect(statusText(shown, pc.nowMs)).toContain('because acquire runs: new results are only at their source until that ends (pauseWhile).');
   expect(await agent.queue.known(Buffer.from(join(lab.bench.data, 'f')))).toBeUndefined();
   await service.stop();
 });
@@ -82,7 +82,7 @@ test('P6: after hours of it every source is named as not protected, until the pa
     pc.running.clear();
   };
   const service = await serve(agent);
-  await expect.poll(() => service.view.lastScanMs, { timeout: 20_000 }).toBeDefined();
+  await expect.poll(() => service.view.lastScan, { timeout: 20_000 }).toBeDefined();
   expect(named).toEqual([1]);
   expect(agent.problems.size).toBe(0);
   expect(await status(agent, service)).not.toHaveProperty('paused');

@@ -11,6 +11,8 @@ export type AgentErrorCode =
   | 'AGENT_RESTORE_OFF'
   /** Nothing of that name was ever backed up by this agent, or not at that time. */
   | 'AGENT_NOT_BACKED_UP'
+  /** A backup was asked for, and not one of the paths could be captured; each is named. */
+  | 'AGENT_NOTHING_PROTECTED'
   /** The collector cannot be reached, and the command needs an answer from it. */
   | 'AGENT_UNREACHABLE'
   /** No service answers, and this user may not open the agent's folder. */

@@ -1,15 +1,17 @@
 import { PartialError } from '@aliquot/shared/cli/errors';
 import type { Agent } from './agent.ts';
 import type { AgentError } from './errors.ts';
+import { tellCentral } from './heartbeat.ts';
 import type { Emit } from './protocol.ts';
 import { sendAll, unreachable } from './reach.ts';
+import { pendingResults, type ServiceView } from './stock.ts';
 
 /**
  * `flush`: sends what is queued and waits for the receipts. With nothing queued it still connects, for only then is a collector found
  * out that lost what it had confirmed. Ends with one `summary`. Throws `PartialError` while something
  * stays queued because the collector cannot be reached, and the uplink's error when it refuses for good.
  */
-export async function flush(agent: Agent, emit: Emit, signal: AbortSignal): Promise<void> {
+export async function flush(agent: Agent, view: ServiceView | undefined, emit: Emit, signal: AbortSignal): Promise<void> {
   const { queue, uplink, clock } = agent;
   const startedMs = clock.nowMs();
   const sentBefore = uplink.status().sentBytes;
@@ -32,10 +34,26 @@ export async function flush(agent: Agent, emit: Emit, signal: AbortSignal): Prom
   } finally {
     unsubscribe();
   }
+  const heartbeat = !signal.aborted && (await tellCentral(agent, view, undefined));
   const { entries: queued, bytes: queuedBytes } = queue.pending();
+  // What a flush cannot send, for it is not captured: nobody should take the end of a flush for the end of all worries.
+  const unprotected = agent.problems.size + agent.references.files;
+  const pending = pendingResults(agent, view);
   const sentBytes = uplink.status().sentBytes - sentBefore;
   const seconds = Math.max(0, clock.nowMs() - startedMs) / 1000;
-  await emit({ event: 'summary', versions: receipted, commits, sentBytes, queued, queuedBytes, failed: 0, seconds });
+  await emit({
+    event: 'summary',
+    versions: receipted,
+    commits,
+    sentBytes,
+    queued,
+    queuedBytes,
+    failed: 0,
+    unprotected,
+    pending,
+    heartbeat,
+    seconds,
+  });
   if (error !== undefined) throw error;
   if (queued > 0) {
     const { message } = gaveUp ?? unreachable(uplink);

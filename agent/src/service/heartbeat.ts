@@ -1,24 +1,61 @@
 import type { ProblemCount } from '@aliquot/proto';
+import type { Problem } from '../capture/problem.ts';
 import type { Queue } from '../queue/queue.ts';
+import { UplinkError } from '../uplink/errors.ts';
 import type { HeartbeatCounts } from '../uplink/uplink.ts';
+import type { Agent } from './agent.ts';
+import { pendingResults, type ServiceView, syncIfPossible } from './stock.ts';
 
-/** What a scan, a backup or a flush found, for the heartbeat at its end. */
-export interface Found {
+/** What a backup met, for its heartbeat: a running service knows better. */
+export interface Met {
   readonly files: number;
   readonly bytes: number;
-  /** Results that were seen and are not in the queue yet. */
-  readonly pending: number;
+  /** Problems that stand in no list, for nobody watches their paths: a path that was named and is not there. */
+  readonly problems: readonly Problem[];
 }
 
-/** What central IT is told: what was found, and everything that is not protected, by the code of its problem (P6). */
-export async function heartbeatCounts(queue: Queue, { files, bytes, pending }: Found): Promise<HeartbeatCounts> {
-  const problems = await problemCounts(queue);
+/**
+ * Tells central IT how things are here: what was found, what is not in the queue yet, and everything that is not protected, by the code
+ * of its problem (P6). False when there is no session, or it ended before the answer; whoever sends the next one says it all again.
+ */
+export async function tellCentral(agent: Agent, view: ServiceView | undefined, met: Met | undefined): Promise<boolean> {
+  const { uplink, clock } = agent;
+  if (uplink.status().state !== 'ready') return false;
+  await syncIfPossible(agent.queue);
+  const { files, bytes } = view?.lastScan !== undefined ? view.found : (met ?? (await knownTotals(agent.queue)));
+  const problems = await problemCounts(agent.queue, met?.problems ?? [], clock.nowMs());
   const paths = problems.reduce((sum, { count }) => sum + count, 0);
   const unsettled = problems.find(({ code }) => code === 'unsettled')?.count ?? 0;
-  return { files, bytes, pending, unprotected: paths - unsettled, unsettled, problems };
+  const counts: HeartbeatCounts = {
+    files,
+    bytes,
+    pending: pendingResults(agent, view),
+    unprotected: paths - unsettled,
+    unsettled,
+    problems,
+  };
+  try {
+    await uplink.heartbeat(counts);
+    return true;
+  } catch (error) {
+    if (error instanceof UplinkError) return false;
+    throw error;
+  }
 }
 
-async function problemCounts(queue: Queue): Promise<ProblemCount[]> {
+async function knownTotals(queue: Queue): Promise<{ files: number; bytes: number }> {
+  const totals = { files: 0, bytes: 0 };
+  for await (const batch of queue.knownBatches(new Uint8Array(0))) {
+    for (const { kind, size } of batch) {
+      if (kind !== 'file') continue;
+      totals.files += 1;
+      totals.bytes += size;
+    }
+  }
+  return totals;
+}
+
+async function problemCounts(queue: Queue, unlisted: readonly Problem[], nowMs: number): Promise<ProblemCount[]> {
   const byCode = new Map<string, { count: number; sinceMs: number }>();
   const count = (code: string, sinceMs: number): void => {
     const known = byCode.get(code);
@@ -30,6 +67,7 @@ async function problemCounts(queue: Queue): Promise<ProblemCount[]> {
   };
   for await (const { code, sinceMs } of queue.problems()) count(code, sinceMs);
   for await (const { settledAtMs } of queue.references()) count('queue-full', settledAtMs);
+  for (const { code } of unlisted) count(code, Math.max(0, Math.trunc(nowMs)));
   // By code units, which is the order of the bytes: codes are ASCII.
   return [...byCode].map(([code, rest]) => ({ code, ...rest })).sort((a, b) => (a.code < b.code ? -1 : 1));
 }

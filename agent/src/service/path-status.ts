@@ -10,9 +10,8 @@ import type { FileProblem, KnownFile } from '../queue/queue.ts';
 import type { Agent } from './agent.ts';
 import { AgentError } from './errors.ts';
 import type { Emit, PathsRequest } from './protocol.ts';
-import { waitingProblems } from './queue-view.ts';
-import { type Result, results } from './results.ts';
-import type { ServiceView } from './status.ts';
+import { type Result, type ResultState, results, stateOf } from './results.ts';
+import { type ServiceView, type Stock, takeStock } from './stock.ts';
 
 /**
  * What can be said of a path. The first four are those of results; besides:
@@ -34,17 +33,14 @@ const mostMembers = 200;
  * `versions`, a `version` event for each. Changes nothing, and asks nobody but this PC. Throws for names of nothing, after all were told.
  */
 export async function pathStatus(agent: Agent, view: ServiceView | undefined, request: PathsRequest, emit: Emit): Promise<void> {
-  const problems: FileProblem[] = [];
-  for await (const problem of agent.queue.problems()) problems.push(problem);
-  for await (const problem of waitingProblems(agent.queue)) problems.push(problem);
-  const settling = [...(view?.settling() ?? [])];
+  const stock = await takeStock(agent, view);
   let unknown = 0;
   for (const text of request.paths) {
     const typed = fromText(text, '/');
-    const told = await describe(agent, { problems, settling }, typed);
+    const told = await describe(agent, stock, typed);
     // A link on the way is no other file: what is captured bears the name without it.
     const real = told.state === 'unknown' || told.state === 'not-watched' ? await realPath(agent, typed) : typed;
-    const { versions, ...facts } = real === typed ? told : await describe(agent, { problems, settling }, real);
+    const { versions, ...facts } = real === typed ? told : await describe(agent, stock, real);
     await emit({ event: 'path', path: pathText(pathBytes(real)), ...facts });
     if (facts.state === 'unknown') unknown += 1;
     if (!request.versions) continue;
@@ -62,42 +58,46 @@ interface Told {
   readonly [field: string]: unknown;
 }
 
-interface Present {
-  readonly problems: readonly FileProblem[];
-  readonly settling: readonly BytePath[];
-}
-
 async function realPath({ port }: Agent, path: BytePath): Promise<BytePath> {
   return port.realpath(pathBytes(path)).then(bytePath, () => path);
 }
 
-async function describe(agent: Agent, present: Present, path: BytePath): Promise<Told> {
-  const within = present.problems.filter((problem) => isWithin(bytePath(problem.path), path));
-  const settling = present.settling.filter((one) => isWithin(one, path));
+async function describe(agent: Agent, stock: Stock, path: BytePath): Promise<Told> {
+  const problems = stock.problems.filter((problem) => isWithin(bytePath(problem.path), path));
+  const settling = stock.settling.filter((one) => isWithin(one, path));
+  const capturing = stock.capturing.filter((one) => isWithin(one, path));
   const self = await agent.queue.known(pathBytes(path));
-  if (self !== undefined && self.kind !== 'directory') return ofFile(agent, self, within, settling.length > 0);
+  if (self !== undefined && self.kind !== 'directory') {
+    const inTheMaking = capturing.length > 0 ? 'capturing' : settling.length > 0 ? 'settling' : undefined;
+    return ofFile(agent, self, problems, inTheMaking);
+  }
   const all: Result[] = [];
-  const counts = { safe: 0, queued: 0, settling: 0, problem: 0 };
+  const counts = { safe: 0, queued: 0, capturing: 0, settling: 0, problem: 0 };
   const members: KnownFile[] = [];
   const known = tee(knownAt(agent, path), (file) => {
     if (members.length <= mostMembers && file.kind !== 'directory') members.push(file);
   });
-  for await (const result of results(known, within, settling)) {
+  for await (const result of results(known, { problems, settling, capturing })) {
     counts[result.state] += 1;
     if (all.length < 2) all.push(result);
   }
   const [one, second] = all;
   if (one === undefined) return absent(agent, path);
   if (one.path === path && second === undefined) return ofResult(agent, one, members);
-  const { safe, queued, settling: making, problem } = counts;
-  return { state: 'several', results: { total: safe + queued + making + problem, ...counts }, versions: [] };
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  return { state: 'several', results: { total, ...counts }, versions: [] };
 }
 
-async function ofFile(agent: Agent, file: KnownFile, problems: readonly FileProblem[], settling: boolean): Promise<Told> {
+async function ofFile(
+  agent: Agent,
+  file: KnownFile,
+  problems: readonly FileProblem[],
+  inTheMaking: ResultState | undefined,
+): Promise<Told> {
   const path = bytePath(file.path);
   const versions = await agent.queue.ownVersions([idOf(agent, path)]);
   const [problem] = problems;
-  const state = problem !== undefined ? 'problem' : settling ? 'settling' : file.state;
+  const state = stateOf(problem, inTheMaking) ?? file.state;
   const safeSinceMs = file.state === 'safe' ? versions.at(-1)?.safeSinceMs : undefined;
   return {
     state,

@@ -24,8 +24,15 @@ async function* stream(files: readonly KnownFile[]): AsyncGenerator<KnownFile> {
   yield* files;
 }
 
-const statesOf = async (files: readonly KnownFile[], problems: readonly FileProblem[] = [], settling: readonly string[] = []) =>
-  (await collect(results(stream(files), problems, settling))).map(({ path, state, files: count }) => `${state} ${path} ${count}`);
+const statesOf = async (
+  files: readonly KnownFile[],
+  problems: readonly FileProblem[] = [],
+  settling: readonly string[] = [],
+  capturing: readonly string[] = [],
+) =>
+  (await collect(results(stream(files), { problems, settling, capturing }))).map(
+    ({ path, state, files: count }) => `${state} ${path} ${count}`,
+  );
 
 test('files are results, plain folders are not', async () => {
   expect(await statesOf([file('/d', { kind: 'directory' }), file('/d/a'), file('/d/b', { state: 'queued' })])).toEqual([
@@ -62,4 +69,16 @@ test('a result in the making is settling, known or not', async () => {
     'settling /a 1',
     'settling /new 0',
   ]);
+});
+
+test('P6: what is complete and in no queue yet is being captured, known or not, also when it was still being written a moment ago', async () => {
+  expect(await statesOf([file('/a')], [], ['/a', '/b'], ['/a', '/new'])).toEqual(['capturing /a 1', 'settling /b 0', 'capturing /new 0']);
+});
+
+test('what never rests is still being written, not unprotected; with another problem it is', async () => {
+  const unsettled = { ...problem('/log'), code: 'unsettled' };
+  expect(await statesOf([file('/log')], [unsettled])).toEqual(['settling /log 1']);
+  expect(await statesOf([], [unsettled])).toEqual(['settling /log 0']);
+  expect(await statesOf([file('/log')], [unsettled], ['/log'], ['/log'])).toEqual(['capturing /log 1']);
+  expect(await statesOf([file('/log')], [problem('/log')], ['/log'])).toEqual(['problem /log 1']);
 });

@@ -1,9 +1,16 @@
 import { type BytePath, bytePath, isWithin, separator } from '../capture/paths.ts';
 import { resultPath } from '../capture/scan.ts';
 import type { FileProblem, KnownFile } from '../queue/queue.ts';
+import type { Stock } from './stock.ts';
 
-/** `safe`: receipted; `queued`: captured here, not yet receipted; `settling`: still in the making; `problem`: see its message. */
-export type ResultState = 'safe' | 'queued' | 'settling' | 'problem';
+/**
+ * - `safe`: receipted
+ * - `queued`: captured here, not yet receipted
+ * - `capturing`: complete, and being read, or about to be; not in the queue yet
+ * - `settling`: still being written, or was a moment ago. With the problem `unsettled` for longer than it should; it is captured as it is meanwhile
+ * - `problem`: not protected, see its message
+ */
+export type ResultState = 'safe' | 'queued' | 'capturing' | 'settling' | 'problem';
 
 /** One result as a technician thinks of it: a file, or a folder that an instrument wrote as one. */
 export interface Result {
@@ -31,14 +38,15 @@ const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
  */
 export async function* results(
   known: AsyncIterable<KnownFile>,
-  problems: readonly FileProblem[],
-  settling: Iterable<BytePath>,
+  { problems, settling, capturing }: Pick<Stock, 'problems' | 'settling' | 'capturing'>,
 ): AsyncGenerator<Result, void, void> {
   const troubles = problems
     .map((problem) => ({ ...problem, at: bytePath(problem.path) }))
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
   const told = new Set<BytePath>();
-  const making = new Set(settling);
+  const making = new Map<BytePath, ResultState>();
+  for (const path of settling) making.set(path, 'settling');
+  for (const path of capturing) making.set(path, 'capturing');
   const open = new Map<BytePath, OpenResult>();
 
   const troubleOf = (path: BytePath, isFolder: boolean) => {
@@ -61,8 +69,9 @@ export async function* results(
     if (trouble !== undefined) {
       for (const one of troubles) if (one.at === path || (isFolder && isWithin(one.at, path))) told.add(one.at);
     }
-    const isMaking = making.delete(path);
-    const state = trouble !== undefined ? 'problem' : isMaking ? 'settling' : result.queued ? 'queued' : 'safe';
+    const inTheMaking = making.get(path);
+    making.delete(path);
+    const state = stateOf(trouble, inTheMaking) ?? (result.queued ? 'queued' : 'safe');
     const { files, bytes, capturedAtMs } = result;
     return { path, state, files, bytes, capturedAtMs, problem: trouble };
   };
@@ -90,9 +99,17 @@ export async function* results(
   }
   for (const [folder, result] of open) yield describe(folder, result, true);
   for (const { at, code, message, sinceMs } of troubles) {
-    if (!told.has(at))
-      yield { path: at, state: 'problem', files: 0, bytes: 0, capturedAtMs: undefined, problem: { code, message, sinceMs } };
+    if (!told.has(at)) {
+      const state = stateOf({ code }, making.get(at)) ?? 'problem';
+      yield { path: at, state, files: 0, bytes: 0, capturedAtMs: undefined, problem: { code, message, sinceMs } };
+    }
     making.delete(at);
   }
-  for (const path of making) yield { path, state: 'settling', files: 0, bytes: 0, capturedAtMs: undefined, problem: undefined };
+  for (const [path, state] of making) yield { path, state, files: 0, bytes: 0, capturedAtMs: undefined, problem: undefined };
+}
+
+/** Undefined: it is as its newest version is. What is only not at rest is protected as it was captured. */
+export function stateOf(problem: Pick<FileProblem, 'code'> | undefined, inTheMaking: ResultState | undefined): ResultState | undefined {
+  if (problem === undefined) return inTheMaking;
+  return problem.code === 'unsettled' ? (inTheMaking ?? 'settling') : 'problem';
 }

@@ -16,12 +16,13 @@ import type { AskPlace } from './ask-place.ts';
 import { listenForQuestions } from './ask-socket.ts';
 import { backup } from './backup.ts';
 import { flush } from './flush.ts';
-import { heartbeatCounts } from './heartbeat.ts';
 import { pathStatus } from './path-status.ts';
 import type { Emit, Operation, Request } from './protocol.ts';
+import { Reporter } from './reporter.ts';
 import type { SocketPlace } from './socket-path.ts';
 import { type LocalSocket, listenLocally } from './socket-server.ts';
-import { type ServiceView, status } from './status.ts';
+import { status } from './status.ts';
+import type { ServiceView } from './stock.ts';
 import { captureWaiting } from './waiting.ts';
 
 export interface ServiceParts {
@@ -38,9 +39,9 @@ export interface ServiceParts {
 export function operate(agent: Agent, view: ServiceView | undefined, request: Request, emit: Emit, signal: AbortSignal): Promise<void> {
   switch (request.op) {
     case 'backup':
-      return backup(agent, request, emit, signal);
+      return backup(agent, view, request, emit, signal);
     case 'flush':
-      return flush(agent, emit, signal);
+      return flush(agent, view, emit, signal);
     case 'queueExport':
       return exportToFile(agent, request.file, emit, signal);
     case 'setAddresses':
@@ -56,6 +57,9 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
   }
 }
 
+/** A scan may be late by its own length; after so many intervals without one, nobody knows how things are. */
+const scansMissed = 2;
+
 /** The running service: watches, sends, answers commands. Made by `startService`, ended by `stop`. */
 export class Service {
   readonly #parts: ServiceParts;
@@ -64,6 +68,7 @@ export class Service {
   readonly #eventsMissing = new Map<BytePath, string>();
   #socket: LocalSocket | undefined;
   #askSocket: LocalSocket | undefined;
+  readonly #reporter: Reporter;
   #trouble: string | undefined;
   #scannedLast = { files: 0, bytes: 0 };
   #toldWaiting = false;
@@ -85,6 +90,7 @@ export class Service {
       trustStamps: process.platform !== 'win32',
     };
     this.#watches = agent.sources.map((source) => new SourceWatch(source, shared));
+    this.#reporter = new Reporter(agent, () => this.view, parts.log);
     this.#loop = new WatchLoop({
       watches: this.#watches,
       events,
@@ -95,6 +101,7 @@ export class Service {
         captured: ({ versions, newFiles, changed, gone, bytes }) =>
           parts.log.info({ versions, newFiles, changed, gone, bytes }, 'captured'),
         scanned: ({ files, bytes, failed }) => this.#scanned(files, bytes, failed),
+        looked: () => this.#reporter.tellChanges(),
         failed: (error) => this.#failed(error),
         events: (root, because) => this.#events(root, because),
       },
@@ -113,6 +120,7 @@ export class Service {
     service.#unsubscribe = agent.uplink.subscribe((event) => {
       if (event.type === 'state') {
         const { state, problem } = event.status;
+        if (state === 'ready') service.#reporter.connected();
         if (problem === undefined) log.info({ state }, 'connection');
         else log.warn({ state, code: problem.code }, problem.message);
       } else if (event.type === 'receipt') log.info({ commit: event.sequence, versions: event.entries }, 'receipt');
@@ -156,7 +164,7 @@ export class Service {
       if (!(error instanceof AliquotError)) throw error;
       this.#parts.log.error({ code: error.code, problem: problem?.message }, error.message);
     }
-    this.#heartbeat();
+    this.#reporter.tell();
   }
 
   get socketPath(): string {
@@ -172,16 +180,27 @@ export class Service {
     await this.#askSocket?.close();
     await this.#loop.stop();
     this.#unsubscribe();
+    await this.#reporter.stop();
   }
 
   get view(): ServiceView {
     const watches = this.#watches;
+    const { lastScan, scanning } = this.#loop;
+    const ageMs = lastScan === undefined ? Number.POSITIVE_INFINITY : Math.abs(this.#parts.agent.clock.nowMs() - lastScan.endedMs);
+    const since = watches.flatMap(({ settlingSinceMs }) => settlingSinceMs ?? []);
     return {
-      lastScanMs: this.#loop.lastScanMs,
-      scanning: this.#loop.scanning,
+      lastScan,
+      isFresh: ageMs <= scansMissed * this.#parts.scanIntervalSeconds * 1000,
+      scanning,
+      found: this.#scannedLast,
       settling: function* () {
         for (const watch of watches) yield* watch.settling();
       },
+      ready: function* () {
+        for (const watch of watches) yield* watch.ready();
+      },
+      unlisted: watches.reduce((sum, { unlisted }) => sum + unlisted, 0),
+      settlingSinceMs: since.length === 0 ? undefined : Math.min(...since),
       sources: watches.map(({ source, excluded }) => ({
         root: source.root,
         eventsMissing: this.#eventsMissing.get(source.root),
@@ -235,7 +254,7 @@ export class Service {
       if (event.type === 'pausedLong') await agent.problems.set(root, pausedProblem(event.pause.because));
       else await agent.problems.clear(root, 'paused');
     }
-    if (event.type === 'pausedLong') this.#heartbeat();
+    if (event.type === 'pausedLong') this.#reporter.tell();
   }
 
   #scanned(files: number, bytes: number, failed: number): void {
@@ -244,18 +263,7 @@ export class Service {
     this.#tellWaiting();
     log.info({ files, bytes, failed }, 'scan finished');
     this.#scannedLast = { files, bytes };
-    this.#heartbeat();
-  }
-
-  #heartbeat(): void {
-    const { agent, log } = this.#parts;
-    if (agent.uplink.status().state !== 'ready') return;
-    const pending = this.#watches.reduce((sum, watch) => sum + watch.settlingCount, 0);
-    const send = async (): Promise<void> => agent.uplink.heartbeat(await heartbeatCounts(agent.queue, { ...this.#scannedLast, pending }));
-    // A missed heartbeat is the next scan's to make up for.
-    send().catch((error: unknown) => {
-      log.debug({ error: String(error) }, 'heartbeat not sent');
-    });
+    this.#reporter.tell();
   }
 
   #failed(error: unknown): void {

@@ -1,32 +1,12 @@
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
-import type { Excluded } from '../capture/excludes.ts';
-import { type BytePath, pathBytes } from '../capture/paths.ts';
+import { pathBytes } from '../capture/paths.ts';
 import type { Pause } from '../courtesy/busy.ts';
 import { enrolmentOf } from '../identity/identity.ts';
-import type { FileProblem } from '../queue/queue.ts';
 import type { Agent } from './agent.ts';
 import type { Emit, StatusRequest } from './protocol.ts';
-import { queueView, waitingProblems } from './queue-view.ts';
+import { queueView } from './queue-view.ts';
 import { results } from './results.ts';
-
-/** A watched folder as the running service knows it. */
-export interface SourceView {
-  readonly root: BytePath;
-  readonly eventsMissing?: string | undefined;
-  /** What the exclude patterns took in the last scan. */
-  readonly excluded?: Excluded | undefined;
-}
-
-/** What only the running service knows. */
-export interface ServiceView {
-  readonly lastScanMs: number | undefined;
-  readonly scanning: boolean;
-  settling(): Iterable<BytePath>;
-  /** Each source with, if its events do not come, the reason. */
-  readonly sources: readonly SourceView[];
-  /** What the service could not do (a failed scan, a full disk). */
-  readonly trouble: string | undefined;
-}
+import { type ServiceView, type SourceView, takeStock } from './stock.ts';
 
 const nothing = new Uint8Array(0);
 
@@ -35,18 +15,16 @@ const nothing = new Uint8Array(0);
  * lost. `view` is undefined when no service runs. Nothing that is not protected is left out (P6).
  */
 export async function status(agent: Agent, view: ServiceView | undefined, request: StatusRequest, emit: Emit): Promise<void> {
-  const problems: FileProblem[] = [];
-  for await (const problem of agent.queue.problems()) problems.push(problem);
-  for await (const problem of waitingProblems(agent.queue)) problems.push(problem);
-  const settling = [...(view?.settling() ?? [])];
+  const stock = await takeStock(agent, view);
+  const { problems } = stock;
   const lost: { path: string | null; version: number; why: string }[] = [];
   for await (const { path, entry, why } of agent.queue.lost())
     lost.push({ path: path === undefined ? null : pathText(path), version: entry, why });
 
-  const counts = { total: 0, safe: 0, queued: 0, settling: 0, problem: 0 };
+  const counts = { total: 0, safe: 0, queued: 0, capturing: 0, settling: 0, problem: 0 };
   let files = 0;
   let bytes = 0;
-  for await (const result of results(agent.queue.knownUnder(nothing), problems, settling)) {
+  for await (const result of results(agent.queue.knownUnder(nothing), stock)) {
     counts.total += 1;
     counts[result.state] += 1;
     files += result.files;
@@ -58,11 +36,19 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
     event: 'status',
     ...head(agent, view),
     ...heldBack(agent, pause),
+    ...safety(agent, view, {
+      pending: counts.capturing + counts.settling + stock.unlisted,
+      pause,
+      problems: problems.length,
+      lost: lost.length,
+    }),
     queue,
     results: counts,
     files,
     bytes,
     problems: problems.length,
+    // Of these: captured as they were, and not at rest.
+    unsettled: problems.filter(({ code }) => code === 'unsettled').length,
     lost: lost.length,
   });
   // Problems first, so that a reader who stops early has seen them.
@@ -74,7 +60,7 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
   if (request.acknowledgeLost && lost.length > 0) await agent.queue.acknowledgeLost(lost.map(({ version }) => version));
   if (!request.results) return;
   const { sinceMs = 0 } = request;
-  for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), problems, settling)) {
+  for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), stock)) {
     if (state === 'safe' && (capturedAtMs ?? 0) < sinceMs) continue;
     await emit({
       event: 'result',
@@ -105,6 +91,30 @@ function sourceShown({ root, eventsMissing, excluded }: SourceView): object {
   };
 }
 
+interface Unsafe {
+  readonly pending: number;
+  readonly pause: Pause | undefined;
+  readonly problems: number;
+  readonly lost: number;
+}
+
+/**
+ * Whether everything that is here is safe, and if that cannot be said, up to when: the best truth that can be told (P6). "Everything" is
+ * known only while the service runs, has looked at everything lately, is told of changes, and has nothing in its hands.
+ */
+function safety({ queue, uplink }: Agent, view: ServiceView | undefined, { pending, pause, problems, lost }: Unsafe): object {
+  const { entries, oldestMs } = queue.pending();
+  const sees =
+    view?.isFresh === true && view.trouble === undefined && view.sources.every(({ eventsMissing }) => eventsMissing === undefined);
+  const isRefused = uplink.status().problem?.code === 'UPLINK_ROLLED_BACK';
+  const allSafe = sees && pause === undefined && pending + entries + problems + lost === 0 && !isRefused;
+  // What was there when the last whole look began has been seen; without a service, what had been captured when the last receipt came.
+  const seenMs = view === undefined ? queue.lastReceipt()?.receivedAtMs : view.lastScan?.beganMs;
+  const openMs = [oldestMs, view?.settlingSinceMs].filter((ms) => ms !== undefined);
+  const safeAsOf = seenMs === undefined ? null : formatInstant(Math.min(seenMs, ...openMs));
+  return { pending, allSafe, safeAsOf };
+}
+
 function head(agent: Agent, view: ServiceView | undefined): object {
   const { queue, uplink, identity } = agent;
   const link = uplink.status();
@@ -126,7 +136,7 @@ function head(agent: Agent, view: ServiceView | undefined): object {
     rolledBack: link.problem?.code === 'UPLINK_ROLLED_BACK',
     lastReceipt:
       receipt === undefined ? null : { at: formatInstant(receipt.receivedAtMs), commit: receipt.sequence, copies: receipt.copies },
-    lastScan: view?.lastScanMs === undefined ? null : formatInstant(view.lastScanMs),
+    lastScan: view?.lastScan === undefined ? null : formatInstant(view.lastScan.endedMs),
     scanning: view?.scanning ?? false,
     ...(view?.trouble === undefined ? {} : { trouble: view.trouble }),
     sources: (view?.sources ?? agent.sources).map(sourceShown),

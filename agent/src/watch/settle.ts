@@ -108,6 +108,13 @@ export class Settler {
     for (const [path, { fingerprint }] of this.#waiting) yield [path, fingerprint];
   }
 
+  /** Since when the longest of them has been waited for. */
+  firstMs(): number | undefined {
+    let first: number | undefined;
+    for (const { firstMs } of this.#waiting.values()) if (first === undefined || firstMs < first) first = firstMs;
+    return first;
+  }
+
   get size(): number {
     return this.#waiting.size;
   }

@@ -28,6 +28,15 @@ export interface SourceWatchParts {
   readonly trustStamps: boolean;
 }
 
+/** What became of the looks that were due. */
+export interface Looked {
+  readonly tally: Tally;
+  /** Whether there were any. */
+  readonly looked: boolean;
+  /** Too much was waiting, so a whole scan is due. */
+  readonly rescan: boolean;
+}
+
 /** One watched folder: what is in the making there, and the looks that decide what is captured. Knows no timers and no events. */
 export class SourceWatch {
   readonly source: Source;
@@ -76,8 +85,13 @@ export class SourceWatch {
   }
 
   /** Results in the making for which there was no place to remember them; counted only. */
-  get uncounted(): number {
+  get unlisted(): number {
     return this.#settler.beyond;
+  }
+
+  /** Since when the longest of them has been in the making. */
+  get settlingSinceMs(): number | undefined {
+    return this.#settler.firstMs();
   }
 
   get settlingCount(): number {
@@ -90,20 +104,22 @@ export class SourceWatch {
     return this.#look(this.source.root, signal);
   }
 
-  /** Looks at what is due, and captures what has settled. `rescan`: too much was waiting, so a whole scan is due. */
-  async lookDue(signal: AbortSignal): Promise<{ readonly tally: Tally; readonly rescan: boolean }> {
+  /** Looks at what is due, and captures what has settled. */
+  async lookDue(signal: AbortSignal): Promise<Looked> {
     const { clock } = this.#parts;
     const total = newTally();
     const rescan = this.#settler.takeRescan(clock.nowMs());
+    let looked = false;
     if (!rescan) {
       for (const path of this.#settler.due(clock.nowMs())) {
         if (signal.aborted) break;
+        looked = true;
         const now = clock.nowMs();
         addTally(total, await this.#look(path, signal));
         this.#settler.looked(path, now);
       }
     }
-    return { tally: total, rescan };
+    return { tally: total, looked, rescan };
   }
 
   async #look(at: BytePath, signal: AbortSignal): Promise<Tally> {

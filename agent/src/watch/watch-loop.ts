@@ -8,6 +8,8 @@ import type { EventPort, Subscription } from './watcher.ts';
 export interface WatchListener {
   /** A look put versions into the queue. */
   captured(tally: Tally): void;
+  /** Some results were looked at, because it was time to. */
+  looked(): void;
   /** Every source was scanned; `tally` is the sum. */
   scanned(tally: Tally): void;
   /** The queue or the worker failed; the loop goes on with the next scan. */
@@ -55,7 +57,8 @@ export class WatchLoop {
   #scanAtMs = Number.NEGATIVE_INFINITY;
   #roomAgain = false;
   #passAtMs = Number.NEGATIVE_INFINITY;
-  lastScanMs: number | undefined;
+  /** The last scan that looked at everything. */
+  lastScan: { readonly beganMs: number; readonly endedMs: number } | undefined;
   scanning = false;
 
   constructor(parts: WatchLoopParts) {
@@ -116,6 +119,7 @@ export class WatchLoop {
     const { watches, clock, listener } = this.#parts;
     this.scanning = true;
     try {
+      const beganMs = clock.nowMs();
       const total = newTally();
       for (const watch of watches) {
         // Before the scan, so that nothing can change unseen between the two.
@@ -126,7 +130,7 @@ export class WatchLoop {
       }
       if (this.#stop.signal.aborted) return;
       await this.#capture(true);
-      this.lastScanMs = clock.nowMs();
+      this.lastScan = { beganMs, endedMs: clock.nowMs() };
       listener.scanned(total);
     } finally {
       this.scanning = false;
@@ -137,8 +141,9 @@ export class WatchLoop {
     const { watches, clock, listener } = this.#parts;
     for (const watch of watches) {
       if (this.#stop.signal.aborted) return;
-      const { tally, rescan } = await watch.lookDue(this.#stop.signal);
+      const { tally, looked, rescan } = await watch.lookDue(this.#stop.signal);
       if (rescan) this.#scanAtMs = clock.nowMs();
+      if (looked) listener.looked();
       if (tally.versions > 0) listener.captured(tally);
     }
   }
