@@ -31,7 +31,7 @@ export async function handOver(dataDir: string, bundle: OpenBundle, output: Outp
     if (waiting() > 0) {
       const { name } = identity.certificate.enrolment;
       output.note(`sending what ${name} had signed and has no receipt for yet`);
-      await flush(agent, presenter(output).emit, untilInterrupted()).catch((cause: unknown) => {
+      await flush(agent, undefined, presenter(output).emit, untilInterrupted()).catch((cause: unknown) => {
         if (waiting() === 0) return;
         if (!(cause instanceof UplinkError) || cause.code !== 'UPLINK_REVOKED') throw cause;
         const way = `carry them first: aliquot-agent queue export FILE --data ${dataDir}, then where the collector is reached: aliquot queue import FILE --out RECEIPTS --accept-ended, then here: aliquot-agent queue import RECEIPTS --data ${dataDir}`;
