@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount, formatLocalInstant, printable } from '@aliquot/shared/cli/format';
 import { z } from 'zod';
 import type { AgentEvent } from '../service/protocol.ts';
 
@@ -78,7 +78,8 @@ export function versionText(event: AgentEvent, nowMs: number): string {
   const what = event['kind'] === 'gone' ? 'deleted' : event['kind'] === 'file' ? formatBytes(size) : text('kind');
   const safe = text('safeSince') === '' ? 'not yet safe' : `safe since ${clock(text('safeSince'), nowMs)}`;
   const growing = event['growing'] === true ? ', while it was being written' : '';
-  return `  ${clock(text('time'), nowMs)}  ${what.padStart(8)}  ${safe}${growing}`;
+  // The whole time, to the millisecond: it can be given to `restore --at`.
+  return `  ${formatLocalInstant(Date.parse(text('time')))}  ${what.padStart(8)}  ${safe}${growing}`;
 }
 
 function earlier(kept: number | undefined): string {

@@ -98,7 +98,8 @@ async function ofFile(
   const versions = await agent.queue.ownVersions([idOf(agent, path)]);
   const [problem] = problems;
   const state = stateOf(problem, inTheMaking) ?? file.state;
-  const safeSinceMs = file.state === 'safe' ? versions.at(-1)?.safeSinceMs : undefined;
+  // Not simply of the newest: another version may have been captured since the file was asked for.
+  const safeSinceMs = file.state === 'safe' ? versions.findLast((version) => version.safeSinceMs !== undefined)?.safeSinceMs : undefined;
   return {
     state,
     files: 1,

@@ -9,7 +9,7 @@ import { type CommandContext, outputOf } from './context.ts';
 import { peerChainAt } from './http-client.ts';
 import { refuseExisting } from './kit.ts';
 import { openKitFile } from './kit-file.ts';
-import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
 import { tlsTrustOf } from './tls-trust.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { demandContinuation } from './witness.ts';
@@ -20,11 +20,12 @@ interface AddressOptions extends CollectorOptions, KitOptions {
 }
 
 export function registerAddress(program: Command, context: CommandContext): void {
-  const address = program
-    .command('collector')
-    .description('The collector itself.')
+  const collector = program.command('collector').description('The collector itself.');
+  withExample(collector, 'aliquot collector address show');
+  const address = collector
     .command('address')
     .description('Where agents find the collector: signed with the kit, handed to every agent by the collector.');
+  withExample(address, 'aliquot collector address set https://backup.lab.example:8480 --kit lab.kit');
   const set = address
     .command('set')
     .description(
@@ -33,10 +34,9 @@ export function registerAddress(program: Command, context: CommandContext): void
     .argument('<URL...>', 'https addresses; they take the place of those set before')
     .option('--out <FILE>', 'also write the signed addresses to a file, for PCs that miss the change: aliquot-agent address set FILE');
   withJson(withKit(withCollector(set), 'needed'));
-  set.addHelpText(
-    'after',
-    '\nFor a self-signed certificate, or an authority that PCs do not know, give it with --tls-ca; the PEM of the present and of the next\n' +
-      'certificate may stand in that file one after the other, so that a renewal needs no moment without trust.',
+  withNotes(
+    set,
+    'For a self-signed certificate, or an authority that PCs do not know, give it with --tls-ca; the PEM of the present and of the next certificate may stand in that file one after the other, so that a renewal needs no moment without trust.',
   );
   withExample(
     set,

@@ -36,11 +36,21 @@ export function formatTime(ms: number): string {
 
 /** `2026-11-21 21:15:03 +01:00`: for who stands at the PC, by its clock. `parseTime` reads it back as that whole second. */
 export function formatLocalTime(ms: number): string {
+  return localText(ms, 'seconds');
+}
+
+/** `2026-11-21 21:15:03.123 +01:00`: the same to the millisecond, for a version's own time. */
+export function formatLocalInstant(ms: number): string {
+  return localText(ms, 'milliseconds');
+}
+
+function localText(ms: number, precision: 'seconds' | 'milliseconds'): string {
   const minutes = -new Date(ms).getTimezoneOffset();
   const offset = [Math.abs(minutes) / 60, Math.abs(minutes) % 60].map((part) => String(Math.floor(part)).padStart(2, '0')).join(':');
-  return `${formatInstant(ms + minutes * 60_000)
-    .slice(0, 19)
-    .replace('T', ' ')} ${minutes < 0 ? '-' : '+'}${offset}`;
+  const clock = formatInstant(ms + minutes * 60_000)
+    .slice(0, precision === 'seconds' ? 19 : 23)
+    .replace('T', ' ');
+  return `${clock} ${minutes < 0 ? '-' : '+'}${offset}`;
 }
 
 /** RFC 3339 in UTC to the millisecond. */

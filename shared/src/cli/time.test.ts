@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { formatInstant, formatLocalTime, formatTime } from './format.ts';
+import { formatInstant, formatLocalInstant, formatLocalTime, formatTime } from './format.ts';
 import { parseDuration, parseTime } from './time.ts';
 
 const now = Date.UTC(2026, 10, 21, 20, 15);
@@ -74,6 +74,7 @@ describe('a TIME', () => {
       for (const ms of [0, 1, 999, now, now + 17, Date.UTC(2026, 10, 1, 5, 30, 3, 7), Date.UTC(2026, 10, 1, 6, 30, 3, 7)]) {
         expect(parseTime(formatTime(ms), now)).toBe(ms);
         expect(parseTime(formatInstant(ms), now)).toBe(ms);
+        expect(parseTime(formatLocalInstant(ms), now)).toBe(ms);
         expect(parseTime(formatLocalTime(ms), now)).toBe(ms - (((ms % 1000) + 1000) % 1000) + 999);
         expect(told(formatTime(ms))).toEqual([]);
         expect(told(formatInstant(ms))).toEqual([]);
