@@ -5,13 +5,15 @@ import type { CommandContext } from './commands/context.ts';
 keepCompiledCode('aliquot');
 nameSourcesInTraces();
 // Imported after that, so that all of it comes from the cache.
-const [{ runMain }, { nodeFiles }, { systemClock, systemRandom }, { buildProgram }, { readEnvironment }] = await Promise.all([
-  import('@aliquot/shared/cli/run-main'),
-  import('@aliquot/shared/durable/file-port'),
-  import('@aliquot/shared/ports'),
-  import('./commands/program.ts'),
-  import('./environment.ts'),
-]);
+const [{ runMain }, { processOutput }, { nodeFiles }, { systemClock, systemRandom }, { buildProgram }, { readEnvironment }] =
+  await Promise.all([
+    import('@aliquot/shared/cli/run-main'),
+    import('@aliquot/shared/cli/standard-output'),
+    import('@aliquot/shared/durable/file-port'),
+    import('@aliquot/shared/ports'),
+    import('./commands/program.ts'),
+    import('./environment.ts'),
+  ]);
 
 const [, , command] = process.argv;
 const context: CommandContext = {
@@ -19,16 +21,12 @@ const context: CommandContext = {
   files: nodeFiles,
   clock: systemClock,
   random: systemRandom,
-  stdout: process.stdout,
+  stdout: processOutput(),
   stderr: process.stderr,
-  writeBytes: (bytes) =>
-    new Promise((resolve, reject) => {
-      process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
-    }),
   stopRequested: () =>
     new Promise((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
     }),
 };
 
-await runMain(await buildProgram(context, command), process.argv);
+await runMain(await buildProgram(context, command), process.argv, context.stdout);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { processOutput } from '@aliquot/shared/cli/standard-output';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
@@ -37,9 +38,8 @@ export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Prom
     files: nodeFiles,
     clock: systemClock,
     random: systemRandom,
-    stdout: process.stdout,
+    stdout: processOutput(),
     stderr: process.stderr,
-    writeBytes: async () => {},
     stopRequested: () => new Promise(() => {}),
   };
   const { kit, vault, collector } = await openVault(context, {});

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { styledProgram, withExample, withJson, withNotes, withShared } from '@aliquot/shared/cli/help';
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
+import type { StandardOutput } from '@aliquot/shared/cli/standard-output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
 import { type Command, Option } from 'commander';
@@ -21,7 +22,9 @@ const configurationHelp =
   '("courtesy": priority, maxCpuPercent, maxMbitPerSecond, timeWindows, pauseWhile).';
 
 /** The executable's commands, as the command contract has them. */
-export function agentProgram(): Command {
+export function agentProgram(stdout: StandardOutput): Command {
+  const output = ({ json }: { readonly json?: boolean }, reads = false): Output =>
+    createOutput({ json: json === true, stdout, stderr: process.stderr, clock: systemClock, reads });
   const about = 'Aliquot on a lab PC: keeps every result that an instrument writes.';
   const program = styledProgram('aliquot-agent', about, software.split(' ')[1] ?? software);
 
@@ -118,7 +121,7 @@ export function agentProgram(): Command {
     .option('--today', 'list what was captured today, and all that is not safe yet')
     .option('--acknowledge-lost', 'show what a collector lost once more, and then no longer')
     .action(async (paths: string[], options: Asking & { today?: boolean; acknowledgeLost?: boolean }) => {
-      const shown = output(options);
+      const shown = output(options, options.acknowledgeLost !== true);
       if (options.acknowledgeLost === true) {
         if (options.data === undefined) throw new UsageError('USAGE_MISSING', '--acknowledge-lost needs --data, the agent’s data folder');
         return perform(options.data, { op: 'status', results: false, acknowledgeLost: true }, shown);
@@ -139,7 +142,7 @@ export function agentProgram(): Command {
     (await import('./inquire.ts')).inquire(
       options.data,
       { op: 'paths', paths: paths.map((path) => resolve(path)), versions: true },
-      output(options),
+      output(options, true),
     ),
   );
 
@@ -197,8 +200,4 @@ function command(program: Command, usage: string, { description, example, notes 
 
 function collect(value: string, before: string[]): string[] {
   return [...before, value];
-}
-
-function output(options: { readonly json?: boolean }): Output {
-  return createOutput({ json: options.json === true, stdout: process.stdout, stderr: process.stderr, clock: systemClock });
 }

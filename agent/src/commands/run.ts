@@ -76,10 +76,8 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     const schedule = scanSchedule === undefined ? undefined : scanAt(scanSchedule, () => service.scanSoon());
     const sources = agent.sources.map(({ root }) => pathText(pathBytes(root)));
     // A line of JSON in any case: what starts the service waits for it.
-    if (first)
-      process.stdout.write(
-        `${JSON.stringify({ event: 'running', pid: process.pid, data: dataDir, socket: service.socketPath, sources })}\n`,
-      );
+    const ready = { event: 'running', pid: process.pid, data: dataDir, socket: service.socketPath, sources };
+    if (first) await output.result(ready, JSON.stringify(ready));
     else log.info({ sources }, 'the changed configuration is in force');
 
     const changed = new AbortController();

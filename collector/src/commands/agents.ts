@@ -69,7 +69,7 @@ function registerAcknowledge(agent: Command, context: CommandContext): void {
 }
 
 async function listAgents(context: CommandContext, options: AgentsOptions): Promise<void> {
-  const output = outputOf(context, options);
+  const output = outputOf(context, options, 'reads');
   const vault = await chosenVault(context, options);
   const { agents, timeMs } = await vault.agents();
   await tellAgents(output, agents, timeMs);

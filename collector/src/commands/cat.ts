@@ -35,8 +35,8 @@ export function registerCat(program: Command, context: CommandContext): void {
 }
 
 async function catCommand(context: CommandContext, options: CatOptions): Promise<void> {
-  const { note } = outputOf(context, {});
-  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', note);
+  const output = outputOf(context, {}, 'reads');
+  const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const open = await openVault(context, options);
   const version = await versionAt(open, options, atMs);
   let failure: Error | undefined;
@@ -45,7 +45,7 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
     vaultId: open.kit.descriptor.vaultId,
     items: [toRestoreItem(version)],
     fetchChunks: (ids) => fetchItems(open.vault, ids),
-    writer: proofTarget((bytes) => context.writeBytes(bytes)),
+    writer: proofTarget((bytes) => output.bytes(bytes)),
     opener,
     onFailure: (_path, error) => {
       failure = error;

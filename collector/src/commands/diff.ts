@@ -30,7 +30,7 @@ export function registerDiff(program: Command, context: CommandContext): void {
   withJson(withKit(withCollector(diff), 'for blind vaults'));
   withExample(diff, 'aliquot diff --agent hplc-1 --from 3d --to latest');
   diff.action(async (options: DiffOptions) => {
-    const output = outputOf(context, options);
+    const output = outputOf(context, options, 'reads');
     const nowMs = context.clock.nowMs();
     const matches = options.path === undefined ? () => true : globMatcher(options.path);
     const fromMs = parseTime(options.from, nowMs, '--from', output.note);

@@ -40,7 +40,7 @@ export function registerFork(program: Command, context: CommandContext): void {
 }
 
 async function listForks(context: CommandContext, options: ForkOptions): Promise<void> {
-  const output = outputOf(context, options);
+  const output = outputOf(context, options, 'reads');
   const vault = await inspectedVault(context, options);
   const { agents } = await vault.agents();
   const forks = agents.flatMap((agent) => agent.histories.map((history) => ({ agent: agent.name, history })));

@@ -48,7 +48,7 @@ export function registerList(program: Command, context: CommandContext): void {
 }
 
 async function list(context: CommandContext, options: ListOptions): Promise<void> {
-  const output = outputOf(context, options);
+  const output = outputOf(context, options, 'reads');
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
   const source = await nameSource(context, options);
@@ -63,7 +63,7 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
 }
 
 async function listVersions(context: CommandContext, options: VersionsOptions): Promise<void> {
-  const output = outputOf(context, options);
+  const output = outputOf(context, options, 'reads');
   const source = await nameSource(context, options);
   const agent = await source.vault.history(options.agent);
   let found = 0;

@@ -41,7 +41,7 @@ export function registerLog(program: Command, context: CommandContext): void {
 }
 
 async function statusCommand(context: CommandContext, options: LogOptions): Promise<void> {
-  const output = outputOf(context, options);
+  const output = outputOf(context, options, 'reads');
   const vault = await chosenVault(context, options);
   const { authorityKey } = vault.descriptor;
   const witness = await witnessed(context, vault);

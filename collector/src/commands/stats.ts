@@ -13,7 +13,7 @@ export function registerStats(program: Command, context: CommandContext): void {
   );
   withExample(stats, 'aliquot stats --json');
   stats.action(async (options: CollectorOptions & { json?: boolean }) => {
-    const output = outputOf(context, options);
+    const output = outputOf(context, options, 'reads');
     const vault = await inspectedVault(context, options);
     const figures = await vault.stats();
     const lines: readonly (readonly [string, string])[] = [

@@ -1,5 +1,5 @@
-import type { TextSink } from '@aliquot/shared/cli/output';
 import { runCommand } from '@aliquot/shared/cli/run-main';
+import { StandardOutput, type TextSink } from '@aliquot/shared/cli/standard-output';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import type { CommandContext } from '../commands/context.ts';
@@ -63,12 +63,15 @@ export async function aliquot(args: readonly string[], options: CliOptions = {})
     files: nodeFiles,
     clock: systemClock,
     random: systemRandom,
-    stdout,
+    stdout: new StandardOutput(stdout),
     stderr,
-    writeBytes: async (bytes) => void stdout.write(bytes),
     stopRequested: () => options.stop ?? new Promise(() => undefined),
   };
-  const code = await runCommand(await buildProgram(context, args[0]), ['node', 'aliquot', ...args], { stderr, debug: false });
+  const code = await runCommand(await buildProgram(context, args[0]), ['node', 'aliquot', ...args], {
+    stdout: context.stdout,
+    stderr,
+    debug: false,
+  });
   return {
     code,
     stdout: stdout.text,

@@ -21,3 +21,10 @@ export class PartialError extends AliquotError<PartialErrorCode> {
     super('PARTIAL', message);
   }
 }
+
+export type OutputErrorCode =
+  /** Standard output could not be written to its end: whoever read it has gone, its disk is full, or it is closed. */
+  'OUTPUT_LOST';
+
+/** What a command said was not delivered whole. */
+export class OutputError extends AliquotError<OutputErrorCode> {}

@@ -1,11 +1,12 @@
-import { spawn } from 'node:child_process';
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { createOutput, OutputClosed, type TextSink } from './output.ts';
+import { createOutput, OutputClosed } from './output.ts';
+import { StandardOutput, type TextSink } from './standard-output.ts';
 
 class Sink extends EventEmitter implements TextSink {
   text = '';
   full = false;
+  writableLength = 0;
   readonly isTTY: boolean;
   readonly columns = 80;
 
@@ -20,11 +21,11 @@ class Sink extends EventEmitter implements TextSink {
   }
 }
 
-function setUp(json: boolean, terminal = false) {
+function setUp(json: boolean, terminal = false, reads = false) {
   const stdout = new Sink(terminal);
   const stderr = new Sink(terminal);
   let now = 0;
-  const output = createOutput({ json, stdout, stderr, clock: { nowMs: () => now } });
+  const output = createOutput({ json, stdout: new StandardOutput(stdout), stderr, clock: { nowMs: () => now }, reads });
   return { stdout, stderr, output, pass: (ms: number) => (now += ms) };
 }
 
@@ -55,40 +56,52 @@ describe('output', () => {
     expect(done).toBe(false);
     stdout.emit('drain');
     await first;
-    await output.flush();
     expect(done).toBe(true);
   });
 
-  it('ends the command when the reader has gone, also while waiting for it', async () => {
-    const { stdout, output } = setUp(true);
+  it('that nobody takes any more ends a command that only reads, also while it waits for room', async () => {
+    const { stdout, output } = setUp(true, false, true);
     stdout.full = true;
     const waiting = output.result({ a: 1 });
     stdout.emit('error', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
     await waiting;
     await expect(output.result({ a: 2 })).rejects.toBeInstanceOf(OutputClosed);
+    await expect(output.bytes(Buffer.from('x'))).rejects.toBeInstanceOf(OutputClosed);
   });
 
-  it('ends quietly with 0 behind a real pipe that closes early', async () => {
-    const program = `
-      import { Command } from 'commander';
-      import { createOutput } from '@aliquot/shared/cli/output';
-      import { runMain } from '@aliquot/shared/cli/run-main';
-      const output = createOutput({ json: true, stdout: process.stdout, stderr: process.stderr, clock: { nowMs: () => 0 } });
-      const program = new Command('aliquot').action(async () => {
-        for (;;) await output.result({ filler: 'x'.repeat(1000) });
-      });
-      await runMain(program, process.argv);`;
-    const child = spawn(process.execPath, ['--conditions=aliquot-source', '--input-type=module', '-e', program], {
-      cwd: import.meta.dirname,
-    });
-    let errors = '';
-    child.stderr.on('data', (chunk: Buffer) => {
-      errors += chunk.toString();
-    });
-    const closed = once(child, 'close');
-    await once(child.stdout, 'data');
-    child.stdout.destroy();
-    expect([...(await closed), errors]).toEqual([0, null, '']);
+  it('that nobody takes any more changes nothing for a command that works, and nothing more is written', async () => {
+    const { stdout, output } = setUp(true);
+    stdout.full = true;
+    const waiting = output.result({ a: 1 });
+    stdout.emit('error', Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+    await waiting;
+    const before = stdout.text;
+    await output.result({ a: 2 });
+    expect(stdout.text).toBe(before);
+  });
+
+  it('waits for room many times without leaving listeners behind', async () => {
+    const { stdout, output } = setUp(true);
+    for (let round = 0; round < 50; round += 1) {
+      stdout.full = true;
+      const waiting = output.result({ round });
+      stdout.full = false;
+      stdout.emit('drain');
+      await waiting;
+    }
+    expect(stdout.listenerCount('error') + stdout.listenerCount('drain')).toBe(1);
+  });
+
+  it('for the eye is left out while standard error is stalled, and says how much when it flows again', () => {
+    const { stderr, output } = setUp(true);
+    stderr.writableLength = 1 << 20;
+    output.note('one');
+    output.note('two');
+    expect(stderr.text).toBe('');
+    stderr.writableLength = 0;
+    output.note('three');
+    output.note('four');
+    expect(stderr.text).toBe('(2 remarks were left out: standard error was stalled)\nthree\nfour\n');
   });
 });
 

@@ -1,14 +1,6 @@
 import type { Clock } from '../ports.ts';
 import { formatBytes, formatDuration, printable } from './format.ts';
-
-/** The part of a stream that output needs. */
-export interface TextSink {
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-  write(text: string): boolean;
-  once(event: 'drain', listener: () => void): unknown;
-  on(event: 'error', listener: (error: Error) => void): unknown;
-}
+import type { StandardOutput, TextSink } from './standard-output.ts';
 
 /** What long work has done so far. Totals are optional: without them there is no percentage and no time left. */
 export interface ProgressState {
@@ -25,7 +17,7 @@ export interface Progress {
   done(): void;
 }
 
-/** Thrown out of a command when whoever read its output has gone (`| head`): it unwinds and ends quietly. */
+/** Thrown out of a command that only reads when its output cannot be delivered any more (`| head`): it unwinds. */
 export class OutputClosed extends Error {}
 
 /** Where a command's words go: results to standard output, everything for the eye to standard error. */
@@ -33,22 +25,25 @@ export interface Output {
   readonly json: boolean;
   /**
    * One result: as a JSON object on a line with `--json` (bytes as hex, bigints as decimal text), else `text`; without
-   * text nothing. Awaiting it keeps memory flat when the reader is slow. Throws `OutputClosed` when the reader has gone.
+   * text nothing. Awaiting it keeps memory flat when the reader is slow. Once output cannot be delivered, a command that
+   * works goes on without; one that only reads is thrown out with `OutputClosed`.
    */
   result(record: object, text?: string): Promise<void>;
+  /** Bytes of a file, as they are; else like `result`. */
+  bytes(bytes: Uint8Array): Promise<void>;
   /** A remark for a person, on standard error. */
   note(text: string): void;
   /** Begins a progress display; `verb` as in "restored". */
   progress(verb: string): Progress;
-  /** Resolves when everything written so far has been handed to the operating system. */
-  flush(): Promise<void>;
 }
 
 export interface OutputOptions {
   readonly json: boolean;
-  readonly stdout: TextSink;
+  readonly stdout: StandardOutput;
   readonly stderr: TextSink;
   readonly clock: Clock;
+  /** Whether the command only reads, so that it may stop when nobody takes what it says; else its work goes on. */
+  readonly reads?: boolean;
 }
 
 const REDRAW_MS = 100;
@@ -56,32 +51,32 @@ const PLAIN_LINE_MS = 10_000;
 /** The rate shown covers about this much of the past. */
 const RATE_WINDOW_MS = 5_000;
 
+/** More than this waits for nobody: words for the eye are dropped while standard error is stalled. */
+const MAX_WAITING_BYTES = 256 * 1024;
+
 /** Makes the output of one command. */
-export function createOutput({ json, stdout, stderr, clock }: OutputOptions): Output {
-  let closed = false;
-  let draining: Promise<void> | undefined;
+export function createOutput({ json, stdout, stderr, clock, reads = false }: OutputOptions): Output {
   let liveLine = false;
-  stdout.on('error', () => {
-    closed = true;
-  });
+  let unsaid = 0;
+  if (reads) stdout.readerMayLeave = true;
   stderr.on('error', () => undefined);
 
+  /** Words for the eye. They never hold the work up, and are lost rather than kept without end. */
+  const say = (text: string): boolean => {
+    if ((stderr.writableLength ?? 0) > MAX_WAITING_BYTES) return false;
+    stderr.write(text);
+    return true;
+  };
+
   const clearLine = () => {
-    if (liveLine) stderr.write('\r\u001b[K');
+    if (liveLine) say('\r\u001b[K');
     liveLine = false;
   };
 
-  const write = async (text: string) => {
-    if (closed) throw new OutputClosed('the reader of standard output has gone');
-    if (stdout.isTTY === true) clearLine();
-    if (stdout.write(text)) return;
-    draining ??= new Promise<void>((resolve) => {
-      stdout.once('drain', resolve);
-      stdout.on('error', () => resolve()); // a reader that has gone never drains
-    }).finally(() => {
-      draining = undefined;
-    });
-    await draining;
+  const write = async (data: string | Uint8Array) => {
+    if (reads && stdout.lost !== undefined) throw new OutputClosed('standard output takes no more');
+    if (stdout.isTTY) clearLine();
+    await stdout.write(data);
   };
 
   return {
@@ -90,9 +85,12 @@ export function createOutput({ json, stdout, stderr, clock }: OutputOptions): Ou
       if (json) await write(`${jsonLine(record)}\n`);
       else if (text !== undefined) await write(`${text}\n`);
     },
+    bytes: write,
     note(text) {
       clearLine();
-      stderr.write(`${text}\n`);
+      const missed = unsaid === 0 ? '' : `(${unsaid} remarks were left out: standard error was stalled)\n`;
+      if (say(`${missed}${text}\n`)) unsaid = 0;
+      else unsaid += 1;
     },
     progress(verb) {
       const startedMs = clock.nowMs();
@@ -110,17 +108,14 @@ export function createOutput({ json, stdout, stderr, clock }: OutputOptions): Ou
           if (sinceMark >= RATE_WINDOW_MS) mark = { ms: now, bytes: state.bytes };
           const line = progressLine(verb, state, rate, now - startedMs);
           if (!onTerminal) {
-            stderr.write(`${line}\n`);
+            say(`${line}\n`);
             return;
           }
-          stderr.write(`\r\u001b[K${line.slice(0, Math.max(20, (stderr.columns ?? 80) - 1))}`);
+          say(`\r\u001b[K${line.slice(0, Math.max(20, (stderr.columns ?? 80) - 1))}`);
           liveLine = true;
         },
         done: clearLine,
       };
-    },
-    async flush() {
-      await draining;
     },
   };
 }

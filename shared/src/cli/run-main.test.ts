@@ -1,10 +1,28 @@
+import { EventEmitter } from 'node:events';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { FolderError } from '../durable/errors.ts';
 import { systemError } from '../testing/faulty-files.ts';
 import { PartialError, UsageError } from './errors.ts';
-import { OutputClosed } from './output.ts';
+import { createOutput } from './output.ts';
 import { runCommand } from './run-main.ts';
+import { StandardOutput, type TextSink } from './standard-output.ts';
+
+/** A standard output that fails as soon as anything is written, if there is a way to fail. */
+class Sink extends EventEmitter implements TextSink {
+  readonly #errno: string | undefined;
+
+  constructor(errno?: string) {
+    super();
+    this.#errno = errno;
+  }
+
+  write(): boolean {
+    const errno = this.#errno;
+    if (errno !== undefined) this.emit('error', systemError(errno, 'write', ''));
+    return true;
+  }
+}
 
 async function run(argv: readonly string[], action: () => unknown = () => undefined, debug = false) {
   let said = '';
@@ -16,7 +34,11 @@ async function run(argv: readonly string[], action: () => unknown = () => undefi
     .action(async () => {
       await action();
     });
-  const code = await runCommand(program, ['node', 'aliquot', ...argv], { stderr: { write: (text) => (said += text) }, debug });
+  const code = await runCommand(program, ['node', 'aliquot', ...argv], {
+    stdout: new StandardOutput(new Sink()),
+    stderr: { write: (text) => (said += text) },
+    debug,
+  });
   return { code, said };
 }
 
@@ -87,8 +109,70 @@ describe('the end of a command', () => {
     expect(told.said).toContain('\n    at ');
     expect(told.said).toContain('caused by Error: why');
   });
+});
 
-  it('is quiet and 0 when the reader of its output has gone', async () => {
-    expect(await failing(new OutputClosed('gone'))).toEqual({ code: 0, said: '' });
+describe('the end of a command whose output is lost', () => {
+  const ends = async (errno: string, reads: boolean, end: () => unknown = () => undefined) => {
+    let said = '';
+    const stderr = Object.assign(new Sink(), {
+      write(text: string) {
+        said += text;
+        return true;
+      },
+    });
+    const stdout = new StandardOutput(new Sink(errno));
+    const program = new Command('aliquot').action(async () => {
+      const output = createOutput({ json: true, stdout, stderr, clock: { nowMs: () => 0 }, reads });
+      await output.result({ a: 1 });
+      await output.result({ a: 2 });
+      await end();
+    });
+    return { code: await runCommand(program, ['node', 'aliquot'], { stdout, stderr, debug: false }), said };
+  };
+  const fail = (error: Error) => () => {
+    throw error;
+  };
+
+  it('is 1 and quiet for one that only reads, when its reader has left', async () => {
+    expect(await ends('EPIPE', true)).toEqual({ code: 1, said: '' });
+    expect(await ends('EOF', true)).toEqual({ code: 1, said: '' });
+  });
+
+  it.each([
+    ['ENOSPC', 'its disk is full'],
+    ['EDQUOT', 'its quota is used up'],
+    ['EBADF', 'it is closed'],
+    ['EIO', 'EIO'],
+  ])('is 1 and says why for one that only reads: %s', async (errno, why) => {
+    const said = `aliquot: not all of standard output could be written: ${why} [OUTPUT_LOST]\n`;
+    expect(await ends(errno, true)).toEqual({ code: 1, said });
+  });
+
+  it('is 1 and says that the work is done, where it is', async () => {
+    const { code, said } = await ends('EPIPE', false);
+    expect(code).toBe(1);
+    expect(said).toBe(
+      'aliquot: not all of standard output could be written: whoever read it has gone; the work itself is done [OUTPUT_LOST]\n',
+    );
+  });
+
+  it.each([
+    [1, new FolderError('FOLDER_IN_USE', 'x')],
+    [2, new UsageError('USAGE_MISSING', 'x')],
+    [3, new PartialError('x')],
+  ])('is the work’s own %i, said first', async (code, error) => {
+    const ended = await ends('ENOSPC', false, fail(error));
+    expect(ended.code).toBe(code);
+    expect(ended.said).toMatch(/^aliquot: x \[[A-Z_]+\]\naliquot: not all of .*: its disk is full \[OUTPUT_LOST\]\n$/);
+  });
+
+  it('is 1 for help that could not be printed', async () => {
+    for (const errno of ['ENOSPC', 'EPIPE']) {
+      const stdout = new StandardOutput(new Sink(errno));
+      let said = '';
+      const stderr = { write: (text: string) => (said += text) };
+      expect(await runCommand(new Command('aliquot'), ['node', 'aliquot', '--help'], { stdout, stderr, debug: false })).toBe(1);
+      expect(said !== '').toBe(errno === 'ENOSPC');
+    }
   });
 });

@@ -2,9 +2,10 @@ import { AliquotError } from '@aliquot/proto';
 import { type Command, CommanderError } from 'commander';
 import { errnoOf } from '../durable/errors.ts';
 import { debugWanted } from './environment.ts';
-import { PartialError, UsageError } from './errors.ts';
+import { OutputError, PartialError, UsageError } from './errors.ts';
 import { printable } from './format.ts';
 import { OutputClosed } from './output.ts';
+import type { StandardOutput } from './standard-output.ts';
 
 /** 0 done · 1 failed · 2 wrong usage or configuration · 3 done in part. */
 export type ExitCode = 0 | 1 | 2 | 3;
@@ -14,7 +15,6 @@ const usageCodes = new Set(['FOLDER_MISSING', 'FOLDER_KIND', 'FOLDER_NOT_EMPTY']
 
 /** The exit code that an error out of a command stands for. */
 export function exitCodeOf(error: unknown): ExitCode {
-  if (error instanceof OutputClosed) return 0;
   if (error instanceof PartialError) return 3;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof UsageError || (error instanceof AliquotError && usageCodes.has(error.code))) return 2;
@@ -42,6 +42,8 @@ function errorLine(program: string, error: unknown, debug: boolean): string | un
 /** Where `runCommand` says what went wrong, and how much. */
 export interface RunOptions {
   readonly stderr?: { write(text: string): unknown };
+  /** What the commands write to; help goes there too. */
+  readonly stdout: StandardOutput;
   /** Show stack traces, as `ALIQUOT_DEBUG=1` asks for. */
   readonly debug?: boolean;
 }
@@ -50,38 +52,57 @@ export interface RunOptions {
  * Runs a commander program to its end and returns the exit code. An action fails by throwing: `UsageError` gives 2,
  * `PartialError` 3, anything else 1; one line about it goes to standard error, with `--json` too.
  *
+ * **Output that is lost.** Work never depends on who reads about it: it goes on to its end, and what only reads stops. The exit code is then
+ * the work's own where that is not 0, because it says more (2: nothing was done; 3: a part; 1: it failed), and 1 where it would have been 0. So 0
+ * always means: done, and all that was said has been delivered. Standard error is for the eye; losing it changes nothing.
+ *
  * Test only: programs use `runMain`, which also ends the process.
  */
-export async function runCommand(program: Command, argv: readonly string[], options: RunOptions = {}): Promise<ExitCode> {
-  const { stderr = process.stderr, debug = debugWanted() } = options;
-  quieten(program);
-  try {
-    await program.parseAsync([...argv]);
-    return 0;
-  } catch (error) {
+export async function runCommand(program: Command, argv: readonly string[], options: RunOptions): Promise<ExitCode> {
+  const { stdout, stderr = process.stderr, debug = debugWanted() } = options;
+  quieten(program, stdout);
+  let code: ExitCode = 0;
+  let help = false;
+  const say = (error: unknown) => {
     const line = errorLine(program.name(), error, debug);
     if (line !== undefined) stderr.write(`${line}\n`);
-    return exitCodeOf(error);
+  };
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    code = exitCodeOf(error);
+    help = error instanceof CommanderError;
+    say(error);
   }
+  await stdout.settled();
+  if (stdout.lost === undefined) return code;
+  // Leaving early is what `| head` does; whoever does that to a listing, or to help, knows.
+  if (!stdout.readerGone || !(stdout.readerMayLeave || help)) say(lostError(stdout, stdout.lost, code));
+  return code === 0 ? 1 : code;
+}
+
+/** What is said about output that was lost. */
+function lostError({ readerGone, readerMayLeave }: StandardOutput, cause: Error, code: ExitCode): OutputError {
+  const errno = errnoOf(cause) ?? cause.message;
+  const reasons: Record<string, string> = { ENOSPC: 'its disk is full', EDQUOT: 'its quota is used up', EBADF: 'it is closed' };
+  const why = readerGone ? 'whoever read it has gone' : (reasons[errno] ?? errno);
+  const work = readerMayLeave || code !== 0 ? '' : '; the work itself is done';
+  return new OutputError('OUTPUT_LOST', `not all of standard output could be written: ${why}${work}`, { cause });
 }
 
 /** `runCommand` for a `main.ts`: ends the process with the exit code, once standard output has taken everything. */
-export async function runMain(program: Command, argv: readonly string[]): Promise<never> {
-  // Readers that leave early (`| head`) are normal; Output notices and unwinds, this keeps Node from throwing before.
+export async function runMain(program: Command, argv: readonly string[], stdout: StandardOutput): Promise<never> {
+  // Output notices both by itself; without a listener Node would throw before.
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);
-  const code = await runCommand(program, argv);
-  await new Promise<void>((resolve) => {
-    process.stdout.write('', () => resolve());
-  });
-  process.exit(code);
+  process.exit(await runCommand(program, argv, { stdout }));
 }
 
 /** Makes commander throw instead of ending the process, and leave the printing of errors to `runCommand`. */
-function quieten(command: Command): void {
+function quieten(command: Command, stdout: StandardOutput): void {
   command.exitOverride();
-  command.configureOutput({ outputError: () => undefined });
-  for (const child of command.commands) quieten(child);
+  command.configureOutput({ outputError: () => undefined, writeOut: (text) => void stdout.write(text) });
+  for (const child of command.commands) quieten(child, stdout);
 }
 
 function oneLine(message: string): string {
