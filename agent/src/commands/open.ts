@@ -9,7 +9,7 @@ import { askSurroundings, socketSurroundings } from '../environment.ts';
 import { type Agent, openAgent } from '../service/agent.ts';
 import { listenForQuestions } from '../service/ask-socket.ts';
 import type { AgentConfig } from '../service/config.ts';
-import type { Request } from '../service/protocol.ts';
+import { endsWithItsCommand, type Request } from '../service/protocol.ts';
 import { operate } from '../service/service.ts';
 import { askService } from '../service/socket-client.ts';
 import { TrustStore } from '../uplink/trust.ts';
@@ -74,16 +74,18 @@ export async function perform(dataOption: string, request: Request, output: Outp
   await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
   const { emit, done } = presenter(output);
   try {
-    if (await askService(dataDir, socketSurroundings(), request, emit)) return;
+    // A question to a service is broken off as any program is; work is asked to end, and says what it has done.
+    const interrupted = endsWithItsCommand(request) ? undefined : untilInterrupted();
+    if (await askService(dataDir, socketSurroundings(), request, emit, interrupted)) return;
     const config = await loadConfig(defaultConfigPath(dataDir), output);
     if (request.op !== 'status' && config?.courtesy.priority !== 'normal') lowerPriority();
     const agent = await openRealAgent(dataDir, config, { captures: request.op === 'backup' });
-    const interrupted = untilInterrupted();
-    interrupted.addEventListener('abort', () => agent.courtesy.end());
+    const stop = interrupted ?? untilInterrupted();
+    stop.addEventListener('abort', () => agent.courtesy.end());
     // Who asks meanwhile gets an answer. Without such a place the command does its work all the same.
     const questions = await listenForQuestions(agent, () => undefined, askSurroundings());
     try {
-      await operate(agent, undefined, request, emit, interrupted);
+      await operate(agent, undefined, request, emit, stop);
     } finally {
       if (typeof questions !== 'string') await questions.close();
       await agent.close();

@@ -53,6 +53,17 @@ export type BackupRequest = Extract<Request, { op: 'backup' }>;
 export type StatusRequest = Extract<Request, { op: 'status' }>;
 export type RestoreRequest = Extract<Request, { op: 'restore' }>;
 
+/** The only other line that a command may send: whoever started it wants it to end (Ctrl-C). */
+export const stopSchema = z.strictObject({ stop: z.literal(true) });
+
+/**
+ * Whether an operation ends when the command that asked for it goes away without a word. Work that was begun is finished: a terminal that
+ * closes, or a command that is killed, is nobody's wish to stop, and what it said is not what matters. Only an answer needs somebody to hear it.
+ */
+export function endsWithItsCommand({ op }: { readonly op: string }): boolean {
+  return op === 'status' || op === 'paths';
+}
+
 /** One line of an answer that a person or script sees; `event` names what it is. */
 export interface AgentEvent {
   readonly event: string;

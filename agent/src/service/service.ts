@@ -17,7 +17,7 @@ import { listenForQuestions } from './ask-socket.ts';
 import { backup } from './backup.ts';
 import { flush } from './flush.ts';
 import { pathStatus } from './path-status.ts';
-import type { Emit, Operation, Request } from './protocol.ts';
+import { type Emit, endsWithItsCommand, type Operation, type Request } from './protocol.ts';
 import { Reporter } from './reporter.ts';
 import type { SocketPlace } from './socket-path.ts';
 import { type LocalSocket, listenLocally } from './socket-server.ts';
@@ -59,6 +59,19 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
 
 /** A scan may be late by its own length; after so many intervals without one, nobody knows how things are. */
 const scansMissed = 2;
+
+/** Carries out a command's request with a line of log: whoever asked may have gone before it ends. Names no path. */
+async function logged(log: Logger, request: Request, work: () => Promise<void>): Promise<void> {
+  const { op } = request;
+  try {
+    await work();
+    log[endsWithItsCommand(request) ? 'debug' : 'info']({ op }, 'a command is done');
+  } catch (error) {
+    const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';
+    log.warn({ op, code }, 'a command ended with an error');
+    throw error;
+  }
+}
 
 /** The running service: watches, sends, answers commands. Made by `startService`, ended by `stop`. */
 export class Service {
@@ -112,7 +125,7 @@ export class Service {
   static async start(parts: ServiceParts): Promise<Service> {
     const service = new Service(parts);
     const { agent, place, log } = parts;
-    const operation: Operation = (request, emit, signal) => operate(agent, service.view, request, emit, signal);
+    const operation: Operation = (request, emit, signal) => logged(log, request, () => operate(agent, service.view, request, emit, signal));
     service.#socket = await listenLocally(agent.port, agent.dataDir, place, operation);
     const forAll = await listenForQuestions(agent, () => service.view, parts.askPlace);
     if (typeof forAll === 'string') log.warn({ because: forAll }, 'users of this PC cannot ask for the status without --data');

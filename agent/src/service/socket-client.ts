@@ -8,18 +8,21 @@ import { type SocketPlace, socketPlace } from './socket-path.ts';
 /**
  * Asks the running service of a data folder. `false`: no service is running there, so the caller opens the folder itself.
  * Errors are the service's own, as the same command without a service would raise them; `AGENT_SERVICE_GONE` when it ended
- * before it had answered.
+ * before it had answered. When `interrupted` aborts, the service is asked to end the operation, and its answer is still waited for.
  */
-export function askService(dataDir: string, place: SocketPlace, request: Request, emit: Emit): Promise<boolean> {
-  return askAt(socketPlace(dataDir, place).path, request, emit);
+export function askService(dataDir: string, place: SocketPlace, request: Request, emit: Emit, interrupted?: AbortSignal): Promise<boolean> {
+  return askAt(socketPlace(dataDir, place).path, request, emit, interrupted);
 }
 
 /** The same for whoever listens at a path. */
-export async function askAt(path: string, request: object, emit: Emit): Promise<boolean> {
+export async function askAt(path: string, request: object, emit: Emit, interrupted?: AbortSignal): Promise<boolean> {
   const socket = await dial(path);
   if (socket === undefined) return false;
+  const stop = () => void sendLine(socket, { stop: true });
   try {
     await sendLine(socket, request);
+    if (interrupted?.aborted === true) stop();
+    interrupted?.addEventListener('abort', stop);
     for await (const line of linesOf(socket)) {
       const message = parse(line);
       const end = endSchema.safeParse(message);
@@ -35,6 +38,7 @@ export async function askAt(path: string, request: object, emit: Emit): Promise<
     if (error instanceof Error && 'syscall' in error) throw gone(error);
     throw error;
   } finally {
+    interrupted?.removeEventListener('abort', stop);
     socket.destroy();
   }
   throw gone(undefined);

@@ -5,7 +5,16 @@ import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { AgentError } from './errors.ts';
 import { linesOf, sendLine } from './lines.ts';
-import { type AskRequest, askSchema, type Emit, type End, type Operation, requestSchema } from './protocol.ts';
+import {
+  type AskRequest,
+  askSchema,
+  type Emit,
+  type End,
+  endsWithItsCommand,
+  type Operation,
+  requestSchema,
+  stopSchema,
+} from './protocol.ts';
 import { type SocketPlace, socketPlace } from './socket-path.ts';
 
 /** The service's ear for the agent's other commands. */
@@ -22,7 +31,8 @@ export interface LocalSocket {
  * can connect: the socket lies in a folder of mode 0700 (a Windows pipe is writable by its creator and administrators only).
  * The caller holds the data folder's lock, so a socket that is there already is a dead service's and is replaced.
  *
- * A client that goes away ends its operation by the `signal`. Errors: `AGENT_SOCKET_FOLDER`.
+ * `signal` ends an operation: when its command asks for that, when the service stops, and for those that `endsWithItsCommand` when the
+ * connection closes. Errors: `AGENT_SOCKET_FOLDER`.
  */
 export async function listenLocally(port: FilePort, dataDir: string, place: SocketPlace, run: Operation): Promise<LocalSocket> {
   const { path, folder } = socketPlace(dataDir, place);
@@ -50,7 +60,7 @@ export async function listenForAll(
 /** Users of one PC that ask at the same moment. */
 const mostAsking = 16;
 
-async function listenAt<R>(
+async function listenAt<R extends { readonly op: string }>(
   options: ListenOptions & { readonly path: string },
   read: (line: unknown) => R | undefined,
   run: (request: R, emit: Emit, signal: AbortSignal) => Promise<void>,
@@ -109,24 +119,23 @@ function listening(server: Server, options: ListenOptions): Promise<void> {
   });
 }
 
-async function serve<R>(
+async function serve<R extends { readonly op: string }>(
   socket: Socket,
   read: (line: unknown) => R | undefined,
   run: (request: R, emit: Emit, signal: AbortSignal) => Promise<void>,
   stop: AbortSignal,
 ): Promise<void> {
-  const gone = new AbortController();
-  socket.on('close', () => gone.abort());
-  socket.on('error', () => gone.abort());
-  const signal = AbortSignal.any([gone.signal, stop]);
+  const unwanted = new AbortController();
+  const signal = AbortSignal.any([unwanted.signal, stop]);
+  socket.on('error', () => undefined); // the connection closes after it
   try {
     const lines = linesOf(socket);
     const first = await lines.next();
     if (first.done === true) return;
-    // Reading on is what notices that the client has gone.
-    void drain(lines);
+    const request = read(parseJson(first.value));
+    // Reading on is what notices that the command has gone.
+    void hear(lines, () => unwanted.abort(), request !== undefined && endsWithItsCommand(request));
     const end = await outcome(async () => {
-      const request = read(parseJson(first.value));
       if (request === undefined)
         throw new AgentError('AGENT_SERVICE_PROTOCOL', 'the service does not know this request; restart it after an update');
       await run(request, (event) => sendLine(socket, event), signal);
@@ -140,12 +149,14 @@ async function serve<R>(
   }
 }
 
-async function drain(lines: AsyncGenerator<string, void, void>): Promise<void> {
+/** Reads on after the request, to the end of the connection: a wish to stop, and if it matters the end itself, is a `stop`. */
+async function hear(lines: AsyncGenerator<string, void, void>, stop: () => void, whenClosed: boolean): Promise<void> {
   try {
-    while ((await lines.next()).done !== true);
+    for await (const line of lines) if (stopSchema.safeParse(parseJson(line)).success) stop();
   } catch {
     // a broken connection ends like a closed one
   }
+  if (whenClosed) stop();
 }
 
 async function outcome(work: () => Promise<void>): Promise<End> {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -72,21 +73,70 @@ for (const [what, error, expected] of [
   });
 }
 
-test('a client that goes away ends its operation', async () => {
-  let aborted: () => void = () => undefined;
-  const ended = new Promise<void>((resolve) => {
-    aborted = resolve;
+/** Serves one operation that goes on until `finish`, and a question at once; `ended` resolves with whether it was told to end. */
+async function longOperation() {
+  const started = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<boolean>();
+  let isStarted = false;
+  await serve(async ({ op }, emit, signal) => {
+    if (op === 'status' && isStarted) return;
+    isStarted = true;
+    started.resolve();
+    await Promise.race([finish.promise, new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))]);
+    await emit({ event: 'summary' });
+    ended.resolve(signal.aborted);
+    if (signal.aborted) throw new AgentError('AGENT_INTERRUPTED', 'stopped');
   });
-  await serve((_, __, signal) => {
-    signal.addEventListener('abort', aborted);
-    return ended;
-  });
-  const socket = connect(open?.path ?? '', () => {
-    socket.write(`${JSON.stringify(request)}\n`);
-    setImmediate(() => socket.destroy());
-  });
-  await ended;
+  return { started: started.promise, finish: finish.resolve, ended: ended.promise };
+}
+
+/** Sends one line and goes away without a word once `before` has come. */
+async function sendAndVanish(line: object, before: Promise<void>): Promise<void> {
+  const socket = connect(open?.path ?? '');
+  socket.write(`${JSON.stringify(line)}\n`);
+  await before;
+  const closed = once(socket, 'close');
+  socket.destroy();
+  await closed;
+}
+
+test('a question ends when the command that asked has gone', async () => {
+  const { started, ended } = await longOperation();
+  await sendAndVanish(request, started);
+  expect(await ended).toBe(true);
 });
+
+const works: readonly Request[] = [
+  { op: 'backup', paths: ['/data'], exclude: [], offline: false, dryRun: false },
+  { op: 'flush' },
+  { op: 'queueExport', file: '/media/stick/q' },
+  { op: 'queueImport', file: '/media/stick/r' },
+  { op: 'restore', paths: ['/data'], atMs: 0 },
+];
+
+for (const work of works) {
+  test(`${work.op} that was begun is finished, though the command that asked has gone`, async () => {
+    const { started, finish, ended } = await longOperation();
+    await sendAndVanish(work, started);
+    await ask(); // served after it, so the service has seen that connection close
+    finish();
+    expect(await ended).toBe(false);
+  });
+
+  test(`${work.op} is told to end by whoever started it, and its answer still comes`, async () => {
+    const { started, ended } = await longOperation();
+    const interrupt = new AbortController();
+    const events: AgentEvent[] = [];
+    const asked = askService(folder, place, work, async (event) => void events.push(event), interrupt.signal);
+    asked.catch(() => undefined);
+    await started;
+    interrupt.abort();
+    expect(await ended).toBe(true);
+    await expect(asked).rejects.toMatchObject({ code: 'AGENT_INTERRUPTED' });
+    expect(events).toEqual([{ event: 'summary' }]);
+  });
+}
 
 test('a service that stops tells running operations to end', async () => {
   let started: () => void = () => undefined;

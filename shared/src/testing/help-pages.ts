@@ -19,6 +19,7 @@ export function helpPages(program: Command): { readonly name: string; readonly t
 export function faultsOfHelp({ name, text }: { readonly name: string; readonly text: string }): string[] {
   const lines = text.split('\n');
   const faults = lines.filter((line) => line.length > 80).map((line) => `wider than 80 columns: ${line}`);
+  if (/ -[a-zA-Z], /.test(text)) faults.push('has options of one letter');
   if (!text.startsWith(`Usage: ${name}`)) faults.push('does not begin with the synopsis');
   if (!/\nExamples?:\n {2}\S/.test(text)) faults.push('has no example');
   const headings = lines.filter((line) => /^[A-Z][\w ]+:$/.test(line));
