@@ -1,10 +1,9 @@
-import { processOutput } from '@aliquot/shared/cli/standard-output';
 import { faultsOfHelp, helpPages } from '@aliquot/shared/testing/help-pages';
 import { describe, expect, it } from 'vitest';
 import { agentProgram } from './program.ts';
 
 describe('the help of aliquot-agent', () => {
-  it.each(helpPages(agentProgram(processOutput())))('$name is in the house’s style', (page) => {
+  it.each(helpPages(agentProgram()))('$name is in the house’s style', (page) => {
     expect(faultsOfHelp(page)).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { styledProgram, withExample, withJson, withNotes, withShared } from '@aliquot/shared/cli/help';
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
-import type { StandardOutput } from '@aliquot/shared/cli/standard-output';
+import { processOutput, type StandardOutput } from '@aliquot/shared/cli/standard-output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
 import { type Command, Option } from 'commander';
@@ -22,7 +22,7 @@ const configurationHelp =
   '("courtesy": priority, maxCpuPercent, maxMbitPerSecond, timeWindows, pauseWhile).';
 
 /** The executable's commands, as the command contract has them. */
-export function agentProgram(stdout: StandardOutput): Command {
+export function agentProgram(stdout: StandardOutput = processOutput()): Command {
   const output = ({ json }: { readonly json?: boolean }, reads = false): Output =>
     createOutput({ json: json === true, stdout, stderr: process.stderr, clock: systemClock, reads });
   const about = 'Aliquot on a lab PC: keeps every result that an instrument writes.';
