@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { type Finished, type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
+import type { TlsPair } from './certificates.ts';
 import { freePort } from './ports.ts';
 
 /** A whole Aliquot on loopback for one test: a collector, a vault, and as many agents as it asks for. */
@@ -51,12 +52,17 @@ export class World {
     return this.#server;
   }
 
-  /** Starts the collector; on the port it had before, when it had one. */
-  async serve(data = this.collectorData): Promise<void> {
-    const port = this.#url === '' ? await freePort() : new URL(this.#url).port;
-    this.#server = new Service('aliquot', ['serve', '--data', data, '--listen', `127.0.0.1:${port}`]);
-    this.#url = String((await this.#server.event('listening'))['url']);
+  /** Starts the collector; on the port it had before, when it had one and no other is asked for. */
+  async serve(data = this.collectorData, { tls, port }: { readonly tls?: TlsPair; readonly port?: number } = {}): Promise<void> {
+    const at = port ?? (this.#url === '' ? await freePort() : Number(new URL(this.#url).port));
+    const secure = tls === undefined ? [] : ['--tls-cert', tls.cert, '--tls-key', tls.key];
+    this.#server = new Service('aliquot', ['serve', '--data', data, '--listen', `127.0.0.1:${at}`, ...secure]);
+    const url = String((await this.#server.event('listening'))['url']);
+    this.#url = tls === undefined ? url : `https://localhost:${new URL(url).port}`;
   }
+
+  /** The PEM by which operators trust the collector's TLS; the system's authorities unless set. */
+  trust: string | undefined;
 
   /** Ends the collector and waits for it. */
   async unserve(signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
@@ -73,6 +79,7 @@ export class World {
       ALIQUOT_URL: url,
       ALIQUOT_TOKEN_FILE: undefined,
       ALIQUOT_STATE: join(this.folder, 'operator'),
+      ALIQUOT_TLS_CA: this.trust,
     };
   }
 

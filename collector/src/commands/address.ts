@@ -1,8 +1,16 @@
-import { type CollectorAddress, type CollectorAddressesBody, isCollectorUrl, type Signed } from '@aliquot/proto';
+import {
+  type CollectorAddress,
+  type CollectorAddressesBody,
+  FormatError,
+  isCollectorUrl,
+  MAX_ADDRESSES,
+  type Signed,
+} from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { writeFileDurably } from '@aliquot/shared/durable/durable';
 import { addressesFile } from '@aliquot/shared/keys/addresses-file';
 import { issueAddresses, verifyAddresses } from '@aliquot/shared/keys/certificates';
+import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { Command } from 'commander';
 import { inspectedVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
@@ -21,22 +29,18 @@ interface AddressOptions extends CollectorOptions, KitOptions {
 
 export function registerAddress(program: Command, context: CommandContext): void {
   const collector = program.command('collector').description('The collector itself.');
-  withExample(collector, 'aliquot collector address show');
-  const address = collector
-    .command('address')
-    .description('Where agents find the collector: signed with the kit, handed to every agent by the collector.');
-  withExample(address, 'aliquot collector address set https://backup.lab.example:8480 --kit lab.kit');
+  const address = collector.command('address').description('Where agents find it: signed with the kit, handed to every agent.');
+  for (const parent of [collector, address]) withExample(parent, 'aliquot collector address show');
   const set = address
     .command('set')
-    .description(
-      'Tell every agent the addresses of the collector, in the order in which to try them. Agents keep the ones that they know beside the new ones, so set them before the move.',
-    )
-    .argument('<URL...>', 'https addresses; they take the place of those set before')
-    .option('--out <FILE>', 'also write the signed addresses to a file, for PCs that miss the change: aliquot-agent address set FILE');
+    .description('Tell every agent where the collector is, now or soon.')
+    .argument('<URL...>', 'https addresses, in order; they take the place of those set before')
+    .option('--out <FILE>', 'also write them, signed, to a file for PCs that miss the change');
   withJson(withKit(withCollector(set), 'needed'));
   withNotes(
     set,
-    'For a self-signed certificate, or an authority that PCs do not know, give it with --tls-ca; the PEM of the present and of the next certificate may stand in that file one after the other, so that a renewal needs no moment without trust.',
+    'Agents try them in this order, and keep those that they know beside them: so set new ones before a move; a PC that is off meanwhile takes the file of --out.',
+    'A self-signed certificate, or an authority that PCs do not know, is given with --tls-ca. For a renewal the present and the next one stand in that file, one after the other.',
   );
   withExample(
     set,
@@ -54,6 +58,13 @@ export function registerAddress(program: Command, context: CommandContext): void
 async function setAddresses(context: CommandContext, given: readonly string[], options: AddressOptions): Promise<void> {
   const output = outputOf(context, options);
   const urls = given.map(agentUrl);
+  const twice = urls.find((url, at) => urls.indexOf(url) !== at);
+  if (twice !== undefined) throw new UsageError('USAGE_INVALID', `${twice} is named twice; name each address once`);
+  if (urls.length > MAX_ADDRESSES)
+    throw new UsageError(
+      'USAGE_INVALID',
+      `${urls.length} addresses are more than the ${MAX_ADDRESSES} that agents take; leave out those that are out of use`,
+    );
   if (options.out !== undefined) await refuseExisting(context, options.out);
   const endpoint = await endpointOf(context, options);
   const kit = await openKitFile(context, options);
@@ -71,7 +82,7 @@ async function setAddresses(context: CommandContext, given: readonly string[], o
   const known = await presentOf(vault);
   const revision = Math.max(Math.floor(context.clock.nowMs()), (known?.body.revision ?? 0) + 1);
   const body: CollectorAddressesBody = { version: 1, vaultId: kit.descriptor.vaultId, revision, addresses };
-  const signed = issueAddresses(kit.authority, body);
+  const signed = signedBy(kit, body);
   await vault.setAddresses(signed);
   if (options.out !== undefined)
     await writeFileDurably(context.files, options.out, Buffer.from(addressesFile(signed, body)), { createOnly: true });
@@ -84,6 +95,21 @@ async function setAddresses(context: CommandContext, given: readonly string[], o
     { event: 'addresses', revision, addresses: addresses.map(addressJson), file: options.out ?? null },
     `Agents are given: ${urls.join(', ')}. Those that are connected have them now, the others get them when they come.${file}`,
   );
+}
+
+function signedBy(kit: OpenKit, body: CollectorAddressesBody): Signed {
+  try {
+    return issueAddresses(kit.authority, body);
+  } catch (cause) {
+    // Every other limit was looked at before.
+    if (!(cause instanceof FormatError) || cause.code !== 'FORMAT_LIMIT') throw cause;
+    const way = 'give only the certificates that are needed, and fewer addresses';
+    throw new UsageError(
+      'USAGE_INVALID',
+      `the file of --tls-ca is too large to go with each of ${body.addresses.length} addresses: ${way}`,
+      { cause },
+    );
+  }
 }
 
 /** An address that agents may be given, without a slash behind it. */

@@ -22,10 +22,7 @@ export function registerQueue(program: Command, context: CommandContext): void {
     .command('import <file>')
     .description('Hand a carried queue to the collector, and write the receipts for the PC that it came from.')
     .requiredOption('--out <RECEIPTS>', 'where to write the receipts; the PC keeps its queue until they are back there');
-  bring.option(
-    '--accept-ended',
-    'take it although its agent was revoked or replaced; it is held apart until `aliquot fork decide`. Say it only of a file whose way you know',
-  );
+  bring.option('--accept-ended', 'take it although its agent was revoked or replaced: it is held apart');
   withJson(withCollector(bring));
   withNotes(
     bring,
