@@ -36,12 +36,10 @@ import {
   vaultInfo,
 } from '../rest/messages.ts';
 import { readRecords } from '../rest/record-stream.ts';
-import { type AgentView, besides } from './agent-view.ts';
+import type { AgentView } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
+import { agentCalled, historyCalled, ownerCalled } from './find-agent.ts';
 import { type Endpoint, type HttpRequest, send, sendJson } from './http-client.ts';
-
-/** How a history held apart is named: its agent's name, and the beginning of its id. */
-const HELD_NAME = /^(.+)~([0-9a-f]{8,32})$/;
 
 /** A running collector, spoken to as its operator. */
 export class CollectorClient {
@@ -140,38 +138,32 @@ export class VaultClient {
     return (await this.#get(agentList, '/agents')).value;
   }
 
-  /** The agent that bears a name now: a living one rather than a revoked one, the newest among equals. */
+  /** The agent that a name or an id means; see `agentCalled`. */
   async agent(name: string): Promise<AgentInfo> {
     const { agents } = await this.agents();
-    const found = bearerOf(agents, name);
+    const found = agentCalled(agents, name);
     if (found !== undefined) return found;
     throw new CommandError('COMMAND_AGENT', `vault ${this.info.name} has no agent ${name}; \`aliquot agents\` lists them`);
   }
 
-  /** Whose files a name means: an agent's own, those held apart from it (`AGENT~xxxxxxxx`), or a clone's. */
+  /** Whose files a name or an id means; see `historyCalled`. */
   async history(name: string): Promise<AgentView> {
     const { agents } = await this.agents();
-    const own = bearerOf(agents, name);
-    if (own !== undefined) return own;
-    const [, of, digits = ''] = HELD_NAME.exec(name) ?? [];
-    const fits = (view: AgentView) =>
-      view.name === name || (view.beside === 'held' && view.enrolledAs === of && view.agentId.split('~')[1]?.startsWith(digits) === true);
-    const [found, ...more] = agents.flatMap(besides).filter(fits);
-    if (found !== undefined && more.length === 0) return found;
+    const found = historyCalled(agents, name);
+    if (found !== undefined) return found;
     const where = name.includes('~') ? '`aliquot fork list` shows what is held apart' : '`aliquot agents` lists them';
     throw new CommandError('COMMAND_AGENT', `vault ${this.info.name} has no agent ${name}; ${where}`);
   }
 
   /** Says whose a history (`AGENT~xxxxxxxx`) is; saying the same again is answered. Returns the agent that it was held apart from. */
   async decideFork(name: string, decision: { decision: 'restored' } | { decision: 'clone'; name: string }): Promise<AgentInfo> {
-    const [, agentName, digits] = HELD_NAME.exec(name) ?? [];
-    const agent = agentName === undefined ? undefined : ownerOf((await this.agents()).agents, agentName, digits ?? '');
-    if (agent === undefined) {
+    const owner = ownerCalled((await this.agents()).agents, name);
+    if (owner === undefined) {
       const see = '`aliquot fork list` shows what is held apart, each with its name such as hplc-1~0a1b2c3d';
       throw new CommandError('COMMAND_AGENT', `${name} is no history held apart in vault ${this.info.name}; ${see}`);
     }
-    await this.#post(leafAnswer, `/agents/${agent.agentId}~${digits}/fork`, decision);
-    return agent;
+    await this.#post(leafAnswer, `/agents/${owner.agent.agentId}~${owner.digits}/fork`, decision);
+    return owner.agent;
   }
 
   async expectAgent(enrolment: Signed): Promise<void> {
@@ -257,21 +249,6 @@ export class VaultClient {
   #post<Schema extends z.ZodType>(schema: Schema, path: string, body: unknown) {
     return ask(this.collector.endpoint, schema, post(this.#base + path, body));
   }
-}
-
-/** The agent that a history is held apart from, whichever bearer of its name: the name may have gone to a successor meanwhile. */
-function ownerOf(agents: readonly AgentInfo[], name: string, digits: string): AgentInfo | undefined {
-  const holds = ({ histories }: AgentInfo) => histories.some(({ historyId }) => historyId.startsWith(digits));
-  // One that was merged is no history any more: its agent is asked, so that saying the same again is answered.
-  return agents.find((agent) => agent.name === name && holds(agent)) ?? bearerOf(agents, name);
-}
-
-/** Living before dead, newest first: the rule by which a name means one agent. */
-function bearerOf(agents: readonly AgentInfo[], name: string): AgentInfo | undefined {
-  const order = ['enrolled', 'expected', 'revoked', 'replaced'];
-  return agents
-    .filter((agent) => agent.name === name)
-    .toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || b.expectedAtMs - a.expectedAtMs)[0];
 }
 
 function post(path: string, body: unknown): HttpRequest {

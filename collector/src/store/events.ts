@@ -2,6 +2,7 @@ import {
   AliquotError,
   decodeCollectorAddressesBody,
   decodeEventBody,
+  type EnrolmentCertificateBody,
   type EventBody,
   encodeEventBody,
   FormatError,
@@ -17,6 +18,7 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { ranges } from './catalog-keys.ts';
+import type { AgentRow } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
 import { judgeHead } from './judge-head.ts';
@@ -129,8 +131,21 @@ function admitExpected(
     const remedy = `choose another name, or say --replaces ${body.name}`;
     throw new StoreError('STORE_NAME_TAKEN', `an enrolled agent has the name ${body.name}; ${remedy}`);
   }
+  refuseBorneName(core, body);
   refuseCloneName(core, body.name);
   return undefined;
+}
+
+/** Files are listed under the name of who captured them, also after its end: two lineages of one name could not be told apart. */
+function refuseBorneName(core: VaultCore, { name, lineageId }: EnrolmentCertificateBody): void {
+  const dead = (row: AgentRow): boolean => row.binding !== undefined && (row.state === 'revoked' || row.state === 'replaced');
+  const bearer = core.registry.rows().find((row) => row.name === name && dead(row) && !equalBytes(row.lineageId, lineageId));
+  if (bearer === undefined) return;
+  const remedy = `say --replaces ${name} to go on with them, or choose another name`;
+  throw new StoreError(
+    'STORE_NAME_TAKEN',
+    `an agent that was ${bearer.state} had the name ${name}, and its files stay listed under it; ${remedy}`,
+  );
 }
 
 function admitEnrolled(
