@@ -12,7 +12,7 @@ _aliquot_agent() {
     'aliquot-agent run') words='' options='--data --json --config --help' ;;
     'aliquot-agent config') words='check' options='--help' ;;
     'aliquot-agent config check') words='' options='--data --json --help' ;;
-    'aliquot-agent backup') words='' options='--data --json --offline --dry-run --exclude --help' ;;
+    'aliquot-agent backup') words='' options='--data --json --offline --dry-run --exclude --accept-gone --help' ;;
     'aliquot-agent flush') words='' options='--data --json --help' ;;
     'aliquot-agent queue') words='export import' options='--help' ;;
     'aliquot-agent queue export') words='' options='--data --json --help' ;;

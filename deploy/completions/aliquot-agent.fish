@@ -39,6 +39,7 @@ complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent backup'" -l json
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent backup'" -l offline -d 'only queue'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent backup'" -l dry-run -d 'only tell what would be captured'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent backup'" -l exclude -d 'leave out what matches'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent backup'" -l accept-gone -d 'what is not there any more is gone for good, even if that is everything'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent backup'" -l help -d 'print how it is used'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent flush'" -l data -d 'the agent’s data folder'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent flush'" -l json -d 'one JSON object a line on standard output'

@@ -7,7 +7,7 @@ Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
     'aliquot-agent run' = @(@(), @('--data', '--json', '--config', '--help'))
     'aliquot-agent config' = @(@('check'), @('--help'))
     'aliquot-agent config check' = @(@(), @('--data', '--json', '--help'))
-    'aliquot-agent backup' = @(@(), @('--data', '--json', '--offline', '--dry-run', '--exclude', '--help'))
+    'aliquot-agent backup' = @(@(), @('--data', '--json', '--offline', '--dry-run', '--exclude', '--accept-gone', '--help'))
     'aliquot-agent flush' = @(@(), @('--data', '--json', '--help'))
     'aliquot-agent queue' = @(@('export', 'import'), @('--help'))
     'aliquot-agent queue export' = @(@(), @('--data', '--json', '--help'))

@@ -1,10 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import type { CaptureKeys } from './core.ts';
 import { unpackFound } from './found-pack.ts';
-import type { CaptureHost, WalkRequest } from './host.ts';
+import type { CaptureHost, Seen, WalkRequest } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import type { BytePath } from './paths.ts';
-import type { SourceStat } from './source-port.ts';
 import type { Found } from './walk.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
@@ -61,7 +60,7 @@ export class CaptureThread implements CaptureHost {
     }
   }
 
-  async look(path: BytePath): Promise<SourceStat | string> {
+  async look(path: BytePath): Promise<Seen | string> {
     const id = this.#newId();
     try {
       return (await this.#ask(id, { type: 'look', id, path }, 'seen')).stat;

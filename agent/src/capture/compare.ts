@@ -1,6 +1,7 @@
 import type { KnownFile } from '../queue/queue.ts';
 import { isRested, isUnproved } from './growth.ts';
 import { type BytePath, bytePath, isWithin, separator } from './paths.ts';
+import type { Presence } from './presence.ts';
 import type { Problem } from './problem.ts';
 import { type CompiledRules, excludedFrom } from './rules.ts';
 import type { SourceStat } from './source-port.ts';
@@ -43,8 +44,7 @@ function isUnchanged(stat: SourceStat, known: KnownFile, nowMs: number): boolean
  * Merges a walk of `root` with the known files under it; both come in byte order, so memory does not depend on their number.
  *
  * Absence is a fact only where the walk could look: below a problem nothing is gone, excluded files are not gone, and when
- * `root` itself is missing nothing is. A `root` that is another folder than before (other inode) and empty is taken for an
- * unmounted drive: problem `root-empty`, and nothing is gone.
+ * `root` itself is missing nothing is. The rest is for `presence` to say.
  */
 export async function* compare(
   root: BytePath,
@@ -52,28 +52,26 @@ export async function* compare(
   known: AsyncIterable<readonly KnownFile[]>,
   rules: CompiledRules,
   nowMs: number,
+  presence: Presence,
 ): AsyncGenerator<readonly Change[], void, void> {
   const names = new KnownNames(known, root);
   let shadows: BytePath[] = [];
-  let held: Change | undefined;
   await names.pass();
 
-  const absent = (entry: Named): Change | undefined => {
+  const absent = async (entry: Named): Promise<Change | undefined> => {
     shadows = shadows.filter((folder) => entry.path < folder + afterSeparator);
     if (shadows.some((folder) => isWithin(entry.path, folder)) || excludedFrom(rules, entry.path, root)) return undefined;
+    if (!(await presence.isGone(entry.path))) return undefined;
     return { type: 'gone', path: entry.path, known: entry.known };
   };
 
   try {
     for await (const batch of found) {
+      presence.nextBatch();
       const changes: Change[] = [];
       for (const one of batch) {
-        if (held !== undefined) {
-          changes.push(held);
-          held = undefined;
-        }
         for (let next = names.next; next !== undefined && next.path < one.path; next = names.next) {
-          const change = absent(next);
+          const change = await absent(next);
           if (change !== undefined) changes.push(change);
           // A folder that went away may have held a million names.
           if (changes.length >= mostChanges) yield changes.splice(0);
@@ -82,11 +80,14 @@ export async function* compare(
         }
         if (one.type === 'problem') {
           shadows.push(one.path);
+          presence.blind(one.path);
           changes.push(one);
           continue;
         }
         const mine: KnownFile | undefined = names.next?.path === one.path ? names.next.known : undefined;
+        if (one.stat.kind === 'directory') presence.folder(one.path, one.stat.dev);
         if (mine !== undefined) {
+          if (mine.kind !== 'directory') presence.saw(one.path);
           const wait = names.pass();
           if (wait !== undefined) await wait;
         }
@@ -94,21 +95,13 @@ export async function* compare(
           mine !== undefined && isUnchanged(one.stat, mine, nowMs)
             ? { type: 'same', item: one, known: mine }
             : { type: 'put', item: one, known: mine };
-        if (one.path === root && mine?.kind === 'directory' && one.stat.kind === 'directory' && mine.ino !== one.stat.ino) held = change;
-        else changes.push(change);
+        changes.push(change);
       }
       if (changes.length > 0) yield changes;
     }
-    if (held !== undefined) {
-      if (names.next !== undefined) {
-        const message = 'is empty and not the folder it was before; if a drive should be mounted here, mount it';
-        yield [{ type: 'problem', path: root, problem: { code: 'root-empty', message } }];
-        return;
-      }
-      yield [held];
-    }
+    presence.nextBatch();
     for (let next = names.next; next !== undefined; next = names.next) {
-      const change = absent(next);
+      const change = await absent(next);
       if (change !== undefined) yield [change];
       await names.pass();
     }

@@ -14,6 +14,12 @@ export interface WalkRequest {
   readonly rules: WalkRules;
 }
 
+/** What one look at one path finds. */
+export interface Seen extends SourceStat {
+  /** When it was made (ns since 1970); 0 where the file system does not keep that. */
+  readonly bornNs: bigint;
+}
+
 /**
  * Where the watched folders are looked at and read: in this thread, or in a worker. Both do the same; only the worker keeps a
  * slow or hanging drive away from everything else.
@@ -24,7 +30,7 @@ export interface CaptureHost {
   /** Findings in byte order of whole paths, in batches; nothing is read ahead by more than one batch. */
   walk(request: WalkRequest): AsyncIterable<readonly Found[]>;
   /** What is at one path, or the system's error name. */
-  look(path: BytePath): Promise<SourceStat | string>;
+  look(path: BytePath): Promise<Seen | string>;
   /** Captures files in order; see `CaptureCore`. */
   capture(jobs: readonly CaptureJob[], exchange: CaptureExchange): Promise<void>;
   close(): Promise<void>;
@@ -46,9 +52,9 @@ export function* walkBatches(port: SourcePort, request: WalkRequest): Generator<
 }
 
 /** One look at one path: what is there, or the system's error name. */
-export function lookAt(port: SourcePort, path: BytePath): SourceStat | string {
+export function lookAt(port: SourcePort, path: BytePath): Seen | string {
   try {
-    return port.lstat(pathBytes(path));
+    return { ...port.lstat(pathBytes(path)), bornNs: port.bornNs(pathBytes(path)) };
   } catch (error) {
     return systemCode(error);
   }
@@ -75,7 +81,7 @@ export class LocalHost implements CaptureHost {
     yield* walkBatches(this.#port, request);
   }
 
-  async look(path: BytePath): Promise<SourceStat | string> {
+  async look(path: BytePath): Promise<Seen | string> {
     return lookAt(this.#port, path);
   }
 

@@ -1,9 +1,8 @@
 import type { CachedChunk } from '../queue/queue.ts';
 import type { CaptureKeys } from './core.ts';
 import type { PackedFound } from './found-pack.ts';
-import type { WalkRequest } from './host.ts';
+import type { Seen, WalkRequest } from './host.ts';
 import type { BytePath } from './paths.ts';
-import type { SourceStat } from './source-port.ts';
 import type { CaptureJob, CaptureWindow } from './window.ts';
 
 /** What a worker is started with. */
@@ -29,7 +28,7 @@ export type ToWorker =
 /** From the worker. */
 export type FromWorker =
   | { readonly type: 'found'; readonly id: number; readonly batch: PackedFound; readonly last: boolean }
-  | { readonly type: 'seen'; readonly id: number; readonly stat: SourceStat | string }
+  | { readonly type: 'seen'; readonly id: number; readonly stat: Seen | string }
   | { readonly type: 'lookup'; readonly id: number; readonly indexes: readonly Uint8Array[] }
   | { readonly type: 'window'; readonly id: number; readonly window: CaptureWindow }
   | { readonly type: 'captured'; readonly id: number }

@@ -2,7 +2,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { Queue } from '../queue/queue.ts';
 import { claimedMs } from './claim.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from './paths.ts';
-import type { Problem } from './problem.ts';
+import { hidesBelow, type Problem } from './problem.ts';
 
 /** A scan's view of the problems it might find solved. */
 export interface Sweep {
@@ -42,7 +42,7 @@ export class ProblemBook {
   async set(path: BytePath, problem: Problem, sinceMs = this.#clock.nowMs()): Promise<void> {
     for (const sweep of this.#sweeps) {
       sweep.stale.delete(path);
-      if (problem.code === 'unlistable' || problem.code === 'root-missing' || problem.code === 'root-empty') sweep.shadows.push(path);
+      if (hidesBelow(problem.code)) sweep.shadows.push(path);
     }
     const before = this.#known.get(path);
     if (before?.code === problem.code && before.message === problem.message) return;

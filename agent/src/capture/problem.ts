@@ -8,7 +8,9 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `special`: a fifo, socket or device, which has no content that could be kept
  * - `unlistable`: a folder whose names cannot be read; what lies below is unknown
  * - `root-missing`: a watched folder is not there (an unplugged drive?)
- * - `root-empty`: a watched folder is another one than before, and empty (an unmounted drive?)
+ * - `mount-missing`: what was mounted at a folder is not any more; what is known of it is not called gone
+ * - `replaced`: a watched folder, or a mount point, is another folder, drive or share than before, and nothing known is there
+ * - `all-gone`: everything that was known of a watched folder, mount, or path given to `backup` is gone at once: for a person to acknowledge
  * - `all-excluded`: exclude patterns leave nothing of a watched folder, or of a path given to `backup`
  * - `vanished`: it was named for capture and is not there
  * - `unsettled`: it has not come to rest for longer than `maxUnsettledSeconds`; it is captured as it is, again and again
@@ -22,13 +24,22 @@ export type ProblemCode =
   | 'special'
   | 'unlistable'
   | 'root-missing'
-  | 'root-empty'
+  | 'mount-missing'
+  | 'replaced'
+  | 'all-gone'
   | 'all-excluded'
   | 'vanished'
   | 'unsettled'
   | 'paused'
   | 'configuration'
   | 'queue-full';
+
+/** Whether nothing below the path of such a problem could be judged: what was known of it stays as it is. */
+export function hidesBelow(code: ProblemCode): boolean {
+  return hiding.has(code);
+}
+
+const hiding: ReadonlySet<ProblemCode> = new Set(['unlistable', 'root-missing', 'mount-missing', 'replaced', 'all-gone']);
 
 /** One thing that is not protected, and why. */
 export interface Problem {

@@ -1,17 +1,14 @@
-import type { KnownFile, Queue } from '../queue/queue.ts';
 import { type Change, compare, type Item } from './compare.ts';
 import { allExcludedProblem, type Excluded } from './excludes.ts';
-import type { CaptureHost } from './host.ts';
-import { type BytePath, bytePath, isWithin, pathBytes, separator } from './paths.ts';
+import { knownAt } from './known.ts';
+import { type BytePath, bytePath, isWithin } from './paths.ts';
+import { Presence, type PresenceParts } from './presence.ts';
 import { compileRules, excludedFrom } from './rules.ts';
 import type { Source } from './source.ts';
-import type { SourceStat } from './source-port.ts';
 import type { Found } from './walk.ts';
 
 /** One look at a source, or at a path in it. Changes nothing. */
-export interface Look {
-  readonly host: CaptureHost;
-  readonly queue: Queue;
+export interface Look extends PresenceParts {
   readonly source: Source;
   readonly nowMs: number;
   /** The source's root, or a path in it. */
@@ -21,12 +18,16 @@ export interface Look {
    * is then a problem (`all-excluded`).
    */
   readonly onExcluded?: (excluded: Excluded) => void;
+  /** A person said that what is not there is gone, whatever the places say (see `Presence`). */
+  readonly acceptGone?: boolean;
+  /** Only a person's question: nothing may be remembered. */
+  readonly dryRun?: boolean;
 }
 
 /**
  * Everything below `at` that differs from what is known, and what does not, in byte order of whole paths. Looks at the disk as it is now.
  *
- * A missing root is a problem; a missing path below a root that is there is gone.
+ * A missing root is a problem. A missing path below a root that is there is gone, unless it went with all else (see `Presence`).
  */
 export async function* scan(look: Look): AsyncGenerator<Change, void, void> {
   for await (const batch of scanBatches(look)) yield* batch;
@@ -34,21 +35,40 @@ export async function* scan(look: Look): AsyncGenerator<Change, void, void> {
 
 /** `scan`, many changes at a time. */
 export async function* scanBatches(look: Look): AsyncGenerator<readonly Change[], void, void> {
-  const { host, queue, source, nowMs, at, onExcluded } = look;
+  const { source, at, onExcluded } = look;
+  const named = at === source.root || onExcluded !== undefined;
+  const scope = { root: source.root, at, named, acceptGone: look.acceptGone === true, dryRun: look.dryRun === true };
+  const presence = new Presence(look, scope);
+  await presence.begin();
+  const seen = await look.host.look(at);
+  const isMissing = seen === 'ENOENT' || seen === 'ENOTDIR';
+  if (isMissing && (at !== source.root || scope.acceptGone)) yield* whatWasAt(look, presence);
+  else yield* whatIsAt(look, presence);
+  const held = await presence.finish();
+  if (held.length > 0) yield held.map(({ path, problem }): Change => ({ type: 'problem', path, problem }));
+}
+
+/** Everything known at a path where nothing is any more. */
+async function* whatWasAt({ queue, source, at }: Look, presence: Presence): AsyncGenerator<readonly Change[], void, void> {
   const rules = compileRules(source.rules);
-  if (at !== source.root && isMissing(await host.look(at))) {
-    if (!(await isSameRoot(host, queue, source.root))) return;
-    for await (const batch of knownAt(queue, at)) {
-      const gone = batch.map((known): Change => ({ type: 'gone', path: bytePath(known.path), known }));
-      yield gone.filter((change) => change.type === 'gone' && !excludedFrom(rules, change.path, source.root));
+  for await (const batch of knownAt(queue, at)) {
+    const gone: Change[] = [];
+    presence.nextBatch();
+    for (const known of batch) {
+      const path = bytePath(known.path);
+      if (!excludedFrom(rules, path, source.root) && (await presence.isGone(path))) gone.push({ type: 'gone', path, known });
     }
-    return;
+    yield gone;
   }
+}
+
+async function* whatIsAt(look: Look, presence: Presence): AsyncGenerator<readonly Change[], void, void> {
+  const { host, queue, source, nowMs, at, onExcluded } = look;
   let excluded: Excluded | undefined;
   const found = withoutExcluded(host.walk({ root: at, sourceRoot: source.root, rules: source.rules }), (taken) => {
     excluded = taken;
   });
-  yield* compare(at, found, knownAt(queue, at), rules, nowMs);
+  yield* compare(at, found, knownAt(queue, at), compileRules(source.rules), nowMs, presence);
   if (onExcluded === undefined) return;
   onExcluded(excluded ?? { counts: [], left: 0 });
   if (excluded?.left === 0) yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];
@@ -64,26 +84,6 @@ async function* withoutExcluded(
     if (last?.type === 'excluded') tell(last.excluded);
     yield batch.filter((found) => found.type !== 'excluded');
   }
-}
-
-function isMissing(seen: SourceStat | string): boolean {
-  return seen === 'ENOENT' || seen === 'ENOTDIR';
-}
-
-/** Whether the source's root is there, and the folder that it was: not the empty place where a drive was mounted. */
-export async function isSameRoot(host: CaptureHost, queue: Queue, root: BytePath): Promise<boolean> {
-  const seen = await host.look(root);
-  if (typeof seen === 'string') return false;
-  const known = await queue.known(pathBytes(root));
-  return known === undefined || known.ino === seen.ino;
-}
-
-/** What is known at and below a path, in byte order. */
-async function* knownAt(queue: Queue, at: BytePath): AsyncGenerator<readonly KnownFile[], void, void> {
-  const self = await queue.known(pathBytes(at));
-  if (self !== undefined) yield [self];
-  // Not by the bare prefix: `/data/run` must not read through all of `/data/run-2024`.
-  for await (const batch of queue.knownBatches(pathBytes(at.endsWith(separator) ? at : at + separator))) yield batch;
 }
 
 /** The source that a path belongs to: the innermost root that holds it. */

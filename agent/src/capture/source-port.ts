@@ -21,6 +21,8 @@ export interface SourceStat {
  */
 export interface SourcePort {
   lstat(path: Buffer): SourceStat;
+  /** When what is there was made, in ns since 1970; 0 where the file system does not keep that. Not part of every look: it costs a large integer. */
+  bornNs(path: Buffer): bigint;
   /**
    * Names in one folder, in no order, each as a binary string (see `paths.ts`); a few at a time are in memory. A name that
    * stays in the folder meanwhile comes at least once. Errors come with the first name, or at any later one.
@@ -90,6 +92,7 @@ function* namesIn(path: Buffer): Generator<string, void, void> {
 /** The real file system. */
 export const nodeSource: SourcePort = {
   lstat: (path) => toStat(statWithBigint(native(path))),
+  bornNs: (path) => statWithBigint(native(path)).birthtimeNs,
   readdir: namesIn,
   readlink: (path) => (windows ? Buffer.from(readlinkSync(path.toString('utf8')), 'utf8') : readlinkSync(path, { encoding: 'buffer' })),
   // O_NONBLOCK: a fifo that took the file's place must not hang the worker; it has no effect on regular files.

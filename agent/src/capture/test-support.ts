@@ -1,6 +1,7 @@
 /** Temporary folders, a real queue and captures in this thread, for the agent's tests. Nothing outside tests imports this file. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import type { Clock } from '@aliquot/shared/ports';
 import type { DurableQueue } from '../queue/durable-queue.ts';
 import type { QueueBudget } from '../queue/queue.ts';
@@ -9,6 +10,7 @@ import { immediate } from '../watch/gate.ts';
 import { type CaptureOutcome, Capturer } from './capturer.ts';
 import { type CaptureHost, LocalHost } from './host.ts';
 import { type BytePath, fromText } from './paths.ts';
+import { PlaceBook } from './places.ts';
 import { ProblemBook } from './problem-book.ts';
 import { ReferenceBook } from './references.ts';
 import { defaultFolderResults, type WalkRules } from './rules.ts';
@@ -29,6 +31,7 @@ export interface Bench {
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
   readonly underWay: UnderWay;
+  places: PlaceBook;
   readonly source: Source;
   readonly clock: Clock & { ms: number };
   /** How long captures waited for stamps to come of age; the clock goes on meanwhile, unless it was stopped. */
@@ -38,8 +41,14 @@ export interface Bench {
   /** Sees the folder through another port from now on. */
   through(port: SourcePort): void;
   /** One scan and capture of everything, or of one path. */
-  backup(at?: string, signal?: AbortSignal): Promise<Captured>;
+  backup(at?: string, signal?: AbortSignal, person?: Person): Promise<Captured>;
   close(): Promise<void>;
+}
+
+/** What a person says with it: that the path is what was asked for, and that what is not there is gone. */
+export interface Person {
+  readonly named?: boolean;
+  readonly acceptGone?: boolean;
 }
 
 export interface Captured {
@@ -61,6 +70,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
   const clock = { ms: Date.now() + 86_400_000, nowMs: () => Math.floor(clock.ms) };
   const queue = await openQueue(own, { clock, ...(budget === undefined ? {} : { budget }) });
   const problems = await ProblemBook.load(queue, clock);
+  const places = await PlaceBook.open(nodeFiles, own);
   const references = new ReferenceBook(queue, clock);
   const underWay = new UnderWay();
   const source = sourceOf(pathKey, {
@@ -83,6 +93,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
     problems,
     references,
     underWay,
+    places,
     pauses,
     clockStands: false,
     source,
@@ -91,7 +102,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
     through(port) {
       bench.host = hostOf(port);
     },
-    async backup(at, signal) {
+    async backup(at, signal, { named, acceptGone } = {}) {
       const outcomes: CaptureOutcome[] = [];
       const told: string[] = [];
       let same = 0;
@@ -108,6 +119,9 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
       const changes = scanBatches({
         host: bench.host,
         queue,
+        places: bench.places,
+        ...(named === true || acceptGone === true ? { onExcluded: () => undefined } : {}),
+        ...(acceptGone === true ? { acceptGone } : {}),
         source,
         nowMs: clock.nowMs(),
         at: at === undefined ? root : fromText(at, data),

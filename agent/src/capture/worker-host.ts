@@ -1,8 +1,7 @@
 import { CaptureThread } from './capture-thread.ts';
 import type { CaptureKeys } from './core.ts';
-import type { CaptureHost, WalkRequest } from './host.ts';
+import type { CaptureHost, Seen, WalkRequest } from './host.ts';
 import type { BytePath } from './paths.ts';
-import type { SourceStat } from './source-port.ts';
 import type { Found } from './walk.ts';
 import type { CaptureExchange, CaptureJob } from './window.ts';
 
@@ -40,7 +39,7 @@ export class WorkerHost implements CaptureHost {
     return this.#first.walk(request);
   }
 
-  look(path: BytePath): Promise<SourceStat | string> {
+  look(path: BytePath): Promise<Seen | string> {
     return this.#first.look(path);
   }
 

@@ -61,7 +61,8 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     .option('--offline', 'only queue; send later')
     .option('--dry-run', 'only tell what would be captured')
     .option('--exclude <GLOB>', 'leave out what matches; may be given more than once', collect, [])
-    .action((paths: string[], options: Common & { offline?: boolean; dryRun?: boolean; exclude: string[] }) =>
+    .option('--accept-gone', 'what is not there any more is gone for good, even if that is everything')
+    .action((paths: string[], options: Common & { offline?: boolean; dryRun?: boolean; exclude: string[]; acceptGone?: boolean }) =>
       perform(
         options.data,
         {
@@ -70,6 +71,7 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
           exclude: options.exclude,
           offline: options.offline === true,
           dryRun: options.dryRun === true,
+          acceptGone: options.acceptGone === true,
         },
         output(options),
       ),

@@ -4,6 +4,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, bytePath, fromText, isWithin } from '../capture/paths.ts';
+import { PlaceBook } from '../capture/places.ts';
 import { ProblemBook } from '../capture/problem-book.ts';
 import { recoverFrom } from '../capture/recover.ts';
 import { ReferenceBook } from '../capture/references.ts';
@@ -36,6 +37,8 @@ export interface Agent {
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
   readonly underWay: UnderWay;
+  /** Where drives and shares are mounted, and what a source's root is: see `Presence`. */
+  readonly places: PlaceBook;
   /** When work may be done; `host` and `uplink` ask it by themselves. */
   readonly courtesy: Courtesy;
   /** The configured sources; none without a configuration. */
@@ -127,6 +130,7 @@ async function openWith(
       problems,
       references: new ReferenceBook(queue, clock),
       underWay: new UnderWay(),
+      places: await PlaceBook.open(port, dataDir),
       courtesy,
       sources: config === undefined ? [] : sourcesOf(config, identity.pathKey, ownFolders),
       port,

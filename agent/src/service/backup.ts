@@ -154,7 +154,7 @@ async function captureAll(
   emit: Emit,
   signal: AbortSignal,
 ): Promise<number> {
-  const { host, queue, problems, references, underWay, identity, clock } = agent;
+  const { host, queue, places, problems, references, underWay, identity, clock } = agent;
   const startedMs = clock.nowMs();
   let toldMs = Number.NEGATIVE_INFINITY;
   const progress = async (bytes: number): Promise<void> => {
@@ -176,15 +176,15 @@ async function captureAll(
     await progress(0);
   };
   const capturer = new Capturer({ host, queue, references, underWay, pathKey: identity.pathKey, clock }, onOutcome, progress);
-  for (const { source, at } of roots) {
+  for (const { source, at, acceptGone } of roots) {
     const sweep = problems.sweep(at);
     const on = {
       same: (item: FoundItem) => countSame(tally, item),
       problem: (path: BytePath, problem: Problem) => named(path, problem, true),
     };
-    const look = (path: BytePath): Look => ({ host, queue, source, nowMs: startedMs, at: path });
+    const look = (path: BytePath): Look => ({ host, queue, places, source, nowMs: startedMs, at: path });
     const capture = (what: Look): Promise<void> => capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
-    await capture({ ...look(at), onExcluded: () => undefined });
+    await capture({ ...look(at), onExcluded: () => undefined, acceptGone });
     for (let again = 1; again <= looksAgain && vanished.size > 0; again += 1) {
       const moved = [...vanished];
       vanished.clear();
@@ -199,13 +199,13 @@ async function captureAll(
 }
 
 async function dryRun(agent: Agent, roots: readonly Root[], tally: Tally, named: Named, emit: Emit, signal: AbortSignal): Promise<void> {
-  const { host, queue } = agent;
-  for (const { source, at } of roots) {
+  const { host, queue, places, clock } = agent;
+  for (const { source, at, acceptGone } of roots) {
     let excluded: Excluded | undefined;
     const onExcluded = (taken: Excluded): void => {
       excluded = taken;
     };
-    for await (const change of scan({ host, queue, source, nowMs: agent.clock.nowMs(), at, onExcluded })) {
+    for await (const change of scan({ host, queue, places, source, nowMs: clock.nowMs(), at, onExcluded, acceptGone, dryRun: true })) {
       if (signal.aborted) throw interrupted();
       if (change.type === 'problem') await named(change.path, change.problem, false);
       else if (change.type === 'same') countSame(tally, change.item);

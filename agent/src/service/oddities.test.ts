@@ -181,9 +181,10 @@ test('P6: what another account may not read or enter is named, each with what to
     };
   };
   chmodSync(join(service.bench.data, '..'), 0o755);
-  const { lstat, readdir, readlink, open, fstat, read, close } = nodeSource;
+  const { lstat, bornNs, readdir, readlink, open, fstat, read, close } = nodeSource;
   service.bench.through({
     lstat: asNobody(lstat),
+    bornNs: asNobody(bornNs),
     readdir: asNobody((path: Buffer) => [...readdir(path)]),
     readlink: asNobody(readlink),
     open: asNobody(open),

@@ -46,6 +46,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     uplink,
     problems,
     references: bench.references,
+    places: bench.places,
     underWay: bench.underWay,
     courtesy: systemCourtesy(undefined, clock),
     clock,

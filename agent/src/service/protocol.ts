@@ -27,6 +27,8 @@ export const requestSchema = z.discriminatedUnion('op', [
     exclude: z.array(text),
     offline: z.boolean(),
     dryRun: z.boolean(),
+    /** What is not there any more is gone indeed, even if that is all: a person says so. Absent: no. */
+    acceptGone: z.boolean().optional(),
   }),
   z.strictObject({ op: z.literal('flush') }),
   z.strictObject({ op: z.literal('queueExport'), file: text }),

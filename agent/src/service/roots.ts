@@ -1,6 +1,7 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { excludeMistake } from '../capture/excludes.ts';
+import { knownAt } from '../capture/known.ts';
 import { type BytePath, bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
 import type { Problem } from '../capture/problem.ts';
 import { defaultFolderResults } from '../capture/rules.ts';
@@ -13,6 +14,8 @@ import type { BackupRequest } from './protocol.ts';
 export interface Root {
   readonly source: Source;
   readonly at: BytePath;
+  /** A person said that what is not there is gone. */
+  readonly acceptGone: boolean;
 }
 
 /**
@@ -30,10 +33,9 @@ export async function findRoots(
     const path = fromText(text, '/');
     const seen = await agent.host.look(path);
     if (typeof seen === 'string') {
-      await missing(path, {
-        code: 'vanished',
-        message: seen === 'ENOENT' ? 'is not there; check the spelling' : `cannot be looked at (${seen})`,
-      });
+      const isKnown = seen === 'ENOENT' && (await isAnythingKnown(agent, path));
+      if (isKnown && request.acceptGone === true) paths.add(path);
+      else await missing(path, { code: 'vanished', message: vanishedMessage(seen, isKnown) });
       continue;
     }
     if (agent.ownFolders.some((own) => isWithin(path, own))) {
@@ -52,7 +54,18 @@ export async function findRoots(
     const above = [...paths].filter((other) => other !== path && isWithin(path, other));
     return above.every((other) => sourceFor(agent.sources, other) !== sourceFor(agent.sources, path));
   });
-  return tops.map((at) => ({ at, source: sourceAt(agent, request, at) }));
+  return tops.map((at) => ({ at, source: sourceAt(agent, request, at), acceptGone: request.acceptGone === true }));
+}
+
+async function isAnythingKnown({ queue }: Agent, path: BytePath): Promise<boolean> {
+  for await (const batch of knownAt(queue, path)) if (batch.length > 0) return true;
+  return false;
+}
+
+function vanishedMessage(code: string, isKnown: boolean): string {
+  if (code !== 'ENOENT') return `cannot be looked at (${code})`;
+  if (!isKnown) return 'is not there; check the spelling';
+  return 'is not there any more; connect its drive or share, or, if it is gone for good, say so with --accept-gone';
 }
 
 function refuseUseless(globs: readonly string[], paths: readonly BytePath[]): void {

@@ -89,7 +89,7 @@ export class Service {
 
   private constructor(parts: ServiceParts) {
     const { agent, events, scanIntervalSeconds } = parts;
-    const { host, queue, problems, references, underWay, identity, clock } = agent;
+    const { host, queue, problems, references, underWay, places, identity, clock } = agent;
     this.#parts = parts;
     // Windows writes the stamps of open files late, so there only the agent's own looks count.
     const shared = {
@@ -98,6 +98,7 @@ export class Service {
       problems,
       references,
       underWay,
+      places,
       pathKey: identity.pathKey,
       clock,
       trustStamps: process.platform !== 'win32',

@@ -35,7 +35,7 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
   const bench = await openBench({}, budget);
   const collector = new TestCollector(vault);
   const identity = testIdentity(await collector.listen());
-  const { queue, clock, own, problems, references, underWay } = bench;
+  const { queue, clock, own, problems, references, underWay, places } = bench;
   const trust = await TrustStore.open(nodeFiles, own, identity);
   const uplink = new WebSocketUplink({ identity, queue, trust, port: nodeFiles, clock, random: seededRandom('bench'), software: 'test 1' });
   const agent: Agent = {
@@ -47,6 +47,7 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
     problems,
     references,
     underWay,
+    places,
     courtesy: systemCourtesy(undefined, clock),
     clock,
     random: systemRandom,

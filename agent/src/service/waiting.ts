@@ -15,9 +15,9 @@ export interface WaitingRequest {
 
 /** Captures what waits at its source for room in the queue; see `captureReferences`. */
 export function captureWaiting(agent: Agent, request: WaitingRequest, signal: AbortSignal): Promise<Tally> {
-  const { host, queue, references, underWay, identity, clock } = agent;
+  const { host, queue, references, underWay, places, identity, clock } = agent;
   const sourceOf = (path: BytePath, className: string) => sourceOfWaiting(agent, path, className);
-  return captureReferences({ host, queue, references, underWay, pathKey: identity.pathKey, clock, sourceOf, ...request }, signal);
+  return captureReferences({ host, queue, references, underWay, places, pathKey: identity.pathKey, clock, sourceOf, ...request }, signal);
 }
 
 /** The source that watches the path; for a file that a person once named, one of its own. Undefined when it is excluded now. */

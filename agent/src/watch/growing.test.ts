@@ -18,9 +18,9 @@ const never = new AbortController().signal;
 
 /** Quiet for 10 s, captured as it is after 100 s, named after 300 s. */
 function newWatch(): SourceWatch {
-  const { host, queue, problems, references, underWay, clock } = bench;
+  const { host, queue, problems, references, underWay, places, clock } = bench;
   const source = { ...bench.source, proof: quietTime(10), patience: patienceOf(10, 300) };
-  return new SourceWatch(source, { host, queue, problems, references, underWay, pathKey, clock, trustStamps: false });
+  return new SourceWatch(source, { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: false });
 }
 
 beforeEach(async () => {

@@ -38,7 +38,7 @@ async function waits(name: string): Promise<void> {
 
 /** One pass; `look` answers in place of the disk where it says something. */
 async function pass(source: Source = bench.source, look: (path: BytePath) => string | undefined = () => undefined) {
-  const { queue, references, underWay, clock } = bench;
+  const { queue, references, underWay, places, clock } = bench;
   const host: CaptureHost = {
     parallel: 1,
     walk: (request) => bench.host.walk(request),
@@ -51,6 +51,7 @@ async function pass(source: Source = bench.source, look: (path: BytePath) => str
     queue,
     references,
     underWay,
+    places,
     pathKey,
     clock,
     sourceOf: () => source,

@@ -1,15 +1,17 @@
 import { Capturer, type CapturerParts, type CaptureTask } from '../capture/capturer.ts';
 import type { Change } from '../capture/compare.ts';
-import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, bytePath, nameOf } from '../capture/paths.ts';
+import type { PlaceBook } from '../capture/places.ts';
+import { Presence } from '../capture/presence.ts';
 import { compileRules, excludedFrom } from '../capture/rules.ts';
-import { isSameRoot, scan } from '../capture/scan.ts';
+import { scan } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
 import { throwIfStopped } from '../capture/stop.ts';
 import type { FileReference, Queue } from '../queue/queue.ts';
 import { countOutcome, newTally, type Tally } from './tally.ts';
 
 export interface ReferencePassParts extends CapturerParts {
+  readonly places: PlaceBook;
   /** The source that a waiting file is captured under; undefined when it should not be captured any more. */
   readonly sourceOf: (path: BytePath, className: string) => Source | undefined;
   /** Which waiting files to look at. */
@@ -43,7 +45,7 @@ async function* waiting(parts: ReferencePassParts, signal: AbortSignal): AsyncGe
       await queue.dropReference(reference.path);
       continue;
     }
-    const presence = await presenceOf(parts.host, queue, source, path);
+    const presence = await presenceOf(parts, source, path);
     if (presence === 'unknown') continue;
     if (presence === 'gone') {
       const known = await queue.known(reference.path);
@@ -66,8 +68,8 @@ async function* waiting(parts: ReferencePassParts, signal: AbortSignal): AsyncGe
 type Seen = Extract<Change, { type: 'put' | 'same' }>;
 
 /** The one change at this very path, without what lies below it. */
-async function lookAgain({ host, queue, clock }: ReferencePassParts, source: Source, path: BytePath): Promise<Change | undefined> {
-  for await (const change of scan({ host, queue, source, nowMs: clock.nowMs(), at: path })) return change;
+async function lookAgain({ host, queue, places, clock }: ReferencePassParts, source: Source, path: BytePath): Promise<Change | undefined> {
+  for await (const change of scan({ host, queue, places, source, nowMs: clock.nowMs(), at: path })) return change;
   return undefined;
 }
 
@@ -81,13 +83,18 @@ function isAsReferred(reference: FileReference, seen: Seen): boolean {
 }
 
 /**
- * Certainly gone: it is not there, and the folder that it was found in, or the source’s root, is. Unknown while that is not
- * there either: with an unplugged drive nothing has gone, and what is only on it goes on waiting.
+ * Certainly gone: it is not there, and its place is (see `Presence`), or the folder above a file that a person named. Unknown while that is
+ * not there either: with an unplugged drive nothing has gone, and what is only on it goes on waiting.
  */
-async function presenceOf(host: CaptureHost, queue: Queue, source: Source, path: BytePath): Promise<'there' | 'gone' | 'unknown'> {
+async function presenceOf(parts: ReferencePassParts, source: Source, path: BytePath): Promise<'there' | 'gone' | 'unknown'> {
+  const { host } = parts;
   const seen = await host.look(path);
   if (seen !== 'ENOENT' && seen !== 'ENOTDIR') return 'there';
-  if (source.root !== path) return (await isSameRoot(host, queue, source.root)) ? 'gone' : 'unknown';
+  if (source.root !== path) {
+    const presence = new Presence(parts, { root: source.root, at: path, named: false, acceptGone: false, dryRun: true });
+    await presence.begin();
+    return (await presence.isGone(path)) ? 'gone' : 'unknown';
+  }
   const above = path.slice(0, path.length - nameOf(path).length - 1);
   return typeof (await host.look(above === '' ? path.slice(0, 1) : above)) === 'string' ? 'unknown' : 'gone';
 }

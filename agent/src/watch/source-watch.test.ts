@@ -12,11 +12,11 @@ const never = new AbortController().signal;
 
 beforeEach(async () => {
   bench = await openBench();
-  const { host, queue, problems, references, underWay, clock } = bench;
+  const { host, queue, problems, references, underWay, places, clock } = bench;
   // Stamps are of the real clock; the bench's is its own, so only looks count.
   watch = new SourceWatch(
     { ...bench.source, proof: quietTime(10) },
-    { host, queue, problems, references, underWay, pathKey, clock, trustStamps: false },
+    { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: false },
   );
 });
 afterEach(() => bench.close());
@@ -92,6 +92,7 @@ test('an event for a folder finds what is in it', async () => {
 });
 
 test('a file that disappears for less than the quiet time is not gone', async () => {
+  writeFileSync(at('stays'), 'x');
   writeFileSync(at('f'), 'one');
   await bench.backup();
   rmSync(at('f'));
@@ -111,6 +112,7 @@ test('a file and a whole folder result that stay away become gone facts', async 
   mkdirSync(at('run.D'));
   writeFileSync(at('run.D/x'), 'x');
   writeFileSync(at('f'), 'one');
+  writeFileSync(at('stays'), 'x');
   await bench.backup();
   rmSync(at('f'));
   rmSync(at('run.D'), { recursive: true });
@@ -124,10 +126,10 @@ test('a file and a whole folder result that stay away become gone facts', async 
 });
 
 test('P6: a source of which the patterns leave nothing is a problem until they leave something', async () => {
-  const { host, queue, problems, references, underWay, clock } = bench;
+  const { host, queue, problems, references, underWay, places, clock } = bench;
   const rules = { ...bench.source.rules, exclude: [{ glob: '*.tmp', below: bench.root }] };
   const source = { ...bench.source, rules, proof: quietTime(0) };
-  const narrow = new SourceWatch(source, { host, queue, problems, references, underWay, pathKey, clock, trustStamps: false });
+  const narrow = new SourceWatch(source, { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: false });
   const codes = async () => {
     const found: string[] = [];
     for await (const { code } of queue.problems()) found.push(code);

@@ -3,6 +3,7 @@ import { Capturer, type CaptureTask } from '../capture/capturer.ts';
 import type { Excluded } from '../capture/excludes.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, isWithin } from '../capture/paths.ts';
+import type { PlaceBook } from '../capture/places.ts';
 import { unsettledProblem } from '../capture/problem.ts';
 import type { ProblemBook } from '../capture/problem-book.ts';
 import type { ReferenceBook } from '../capture/references.ts';
@@ -22,6 +23,7 @@ export interface SourceWatchParts {
   readonly queue: Queue;
   readonly problems: ProblemBook;
   readonly references: ReferenceBook;
+  readonly places: PlaceBook;
   readonly underWay: UnderWay;
   readonly pathKey: Uint8Array;
   readonly clock: Clock;
@@ -170,8 +172,8 @@ export class SourceWatch {
   }
 
   #lookAt(at: BytePath): Look {
-    const { host, queue, clock } = this.#parts;
-    return { host, queue, source: this.source, nowMs: clock.nowMs(), at };
+    const { host, queue, places, clock } = this.#parts;
+    return { host, queue, places, source: this.source, nowMs: clock.nowMs(), at };
   }
 }
 

@@ -99,6 +99,10 @@ export class ModelDisk implements SourcePort {
 
   // ---- the port
 
+  bornNs(): bigint {
+    return 0n;
+  }
+
   lstat(path: Buffer): SourceStat {
     this.#step('lstat');
     return toStat(this.#find(path));
