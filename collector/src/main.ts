@@ -5,15 +5,25 @@ import type { CommandContext } from './commands/context.ts';
 keepCompiledCode('aliquot');
 nameSourcesInTraces();
 // Imported after that, so that all of it comes from the cache.
-const [{ runMain }, { processOutput }, { nodeFiles }, { systemClock, systemRandom }, { buildProgram }, { readEnvironment }] =
-  await Promise.all([
-    import('@aliquot/shared/cli/run-main'),
-    import('@aliquot/shared/cli/standard-output'),
-    import('@aliquot/shared/durable/file-port'),
-    import('@aliquot/shared/ports'),
-    import('./commands/program.ts'),
-    import('./environment.ts'),
-  ]);
+const [
+  { runMain },
+  { processOutput },
+  { nodeFiles },
+  { isJournal, standardError },
+  { journalStream },
+  { systemClock, systemRandom },
+  { buildProgram },
+  { readEnvironment },
+] = await Promise.all([
+  import('@aliquot/shared/cli/run-main'),
+  import('@aliquot/shared/cli/standard-output'),
+  import('@aliquot/shared/durable/file-port'),
+  import('@aliquot/shared/log-lines/line-target'),
+  import('@aliquot/shared/cli/environment'),
+  import('@aliquot/shared/ports'),
+  import('./commands/program.ts'),
+  import('./environment.ts'),
+]);
 
 const [, , command] = process.argv;
 const context: CommandContext = {
@@ -23,6 +33,7 @@ const context: CommandContext = {
   random: systemRandom,
   stdout: processOutput(),
   stderr: process.stderr,
+  log: () => ({ target: standardError(), journal: isJournal(journalStream()) }),
   stopRequested: () =>
     new Promise((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { processOutput } from '@aliquot/shared/cli/standard-output';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
+import { standardError } from '@aliquot/shared/log-lines/line-target';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { CommandContext } from '../../collector/src/commands/context.ts';
@@ -40,6 +41,7 @@ export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Prom
     random: systemRandom,
     stdout: processOutput(),
     stderr: process.stderr,
+    log: () => ({ target: standardError(), journal: false }),
     stopRequested: () => new Promise(() => {}),
   };
   const { kit, vault, collector } = await openVault(context, {});

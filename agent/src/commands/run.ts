@@ -1,12 +1,16 @@
 import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { journalStream } from '@aliquot/shared/cli/environment';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { pino } from 'pino';
+import { isJournal, standardError } from '@aliquot/shared/log-lines/line-target';
+import { openLog } from '@aliquot/shared/log-lines/log';
+import { systemClock } from '@aliquot/shared/ports';
+import type { Logger } from 'pino';
 import { fromText, pathBytes } from '../capture/paths.ts';
 import { lowerPriority } from '../courtesy/priority.ts';
 import { askSurroundings, socketSurroundings } from '../environment.ts';
@@ -32,6 +36,7 @@ interface Running {
   readonly stopped: AbortSignal;
   readonly hangup: Hangup;
   readonly output: Output;
+  readonly log: Logger;
 }
 
 /**
@@ -51,19 +56,29 @@ export async function run(dataOption: string, configOption: string | undefined, 
       `nothing to watch: ${configPath} is not there; write it with at least one line such as  ${example}`,
     );
   }
-  const running: Running = { dataDir, configPath, stopped: untilInterrupted(), hangup: new Hangup(), output };
-  for (let starts = 1; config !== undefined && !running.stopped.aborted; starts += 1) config = await serve(running, config, starts === 1);
+  const { log, end } = openLog({
+    level: config.logLevel,
+    target: standardError(),
+    clock: systemClock,
+    journal: isJournal(journalStream()),
+  });
+  const running: Running = { dataDir, configPath, stopped: untilInterrupted(), hangup: new Hangup(), output, log };
+  try {
+    for (let starts = 1; config !== undefined && !running.stopped.aborted; starts += 1) config = await serve(running, config, starts === 1);
+  } finally {
+    await end();
+  }
 }
 
 /** Serves under one configuration. Resolves with the next one, or with undefined when the service should end. */
 async function serve(running: Running, config: AgentConfig, first: boolean): Promise<AgentConfig | undefined> {
-  const { dataDir, configPath, stopped, hangup, output } = running;
+  const { dataDir, configPath, stopped, hangup, output, log } = running;
+  log.level = config.logLevel;
   const notLowered = config.courtesy.priority === 'normal' ? undefined : lowerPriority();
   if (notLowered !== undefined) output.note(`this process keeps its priority: ${notLowered}`);
   const agent = await openWhenFree(running, config, first ? OPEN_TRIES : Number.POSITIVE_INFINITY);
   if (agent === undefined) return undefined;
   try {
-    const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
     const { scanIntervalSeconds, scanSchedule } = config;
     const service = await Service.start({
       agent,

@@ -1,6 +1,7 @@
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import type { StandardOutput, TextSink } from '@aliquot/shared/cli/standard-output';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { LogOptions } from '@aliquot/shared/log-lines/log';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import type { Environment } from '../environment.ts';
 
@@ -12,6 +13,8 @@ export interface CommandContext {
   readonly random: Random;
   readonly stdout: StandardOutput;
   readonly stderr: TextSink;
+  /** Where the log of `serve` goes; nothing else is written there. */
+  readonly log: () => Pick<LogOptions, 'target' | 'journal'>;
   /** Resolves when the process is asked to stop; only `serve` waits for it. */
   readonly stopRequested: () => Promise<string>;
 }

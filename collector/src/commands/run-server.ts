@@ -2,17 +2,18 @@ import type { Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { createSecureContext } from 'node:tls';
 import { UsageError } from '@aliquot/shared/cli/errors';
+import type { Output } from '@aliquot/shared/cli/output';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { errnoOf } from '@aliquot/shared/durable/errors';
+import { openLog, type ServiceLog } from '@aliquot/shared/log-lines/log';
 import type { FastifyInstance } from 'fastify';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { HashPool } from '../hashing/hash-pool.ts';
 import { HandshakeGate } from '../ingest/handshake-gate.ts';
 import { SessionHub } from '../ingest/hub.ts';
 import { systemTimers } from '../ingest/timers.ts';
 import { ConnectionGate } from '../ingest/unproved.ts';
 import { attachIngest } from '../ingest/upgrade.ts';
-import { LogSink } from '../log-sink.ts';
 import { buildServer, type TlsFiles } from '../rest/server.ts';
 import { openCollector } from '../store/collector.ts';
 import type { UnfitRecord } from '../store/errors.ts';
@@ -31,11 +32,28 @@ export async function serveCommand(context: CommandContext, options: ServeOption
   const output = outputOf(context, { json: true });
   const tls = await tlsOf(context, options);
   const address = parseListen(options.listen, tls !== undefined);
-  const log = loggerOf(context);
+  const { log, end } = logOf(context);
+  try {
+    await serve(context, { data: options.data, tls, address, log, output });
+    log.info('stopped');
+  } finally {
+    await end();
+  }
+}
+
+interface Serving {
+  readonly data: string;
+  readonly tls: TlsFiles | undefined;
+  readonly address: ListenAddress;
+  readonly log: Logger;
+  readonly output: Output;
+}
+
+async function serve(context: CommandContext, { data, tls, address, log, output }: Serving): Promise<void> {
   const { files, clock, random } = context;
   const hasher = new HashPool();
   const onUnfit = (record: UnfitRecord): void => log.error(record, 'a record cannot be applied and is passed over: run aliquot fsck');
-  const store = await openCollector(options.data, { files, clock, random, hasher, onUnfit });
+  const store = await openCollector(data, { files, clock, random, hasher, onUnfit });
   try {
     const hub = new SessionHub(clock);
     const connections = new ConnectionGate(log);
@@ -58,7 +76,6 @@ export async function serveCommand(context: CommandContext, options: ServeOption
     await store.close();
     await hasher.close();
   }
-  log.info('stopped');
 }
 
 async function listen(app: FastifyInstance, { host, port }: ListenAddress): Promise<number> {
@@ -103,11 +120,9 @@ async function tlsOf(context: CommandContext, { tlsCert, tlsKey }: ServeOptions)
   return { cert: Buffer.from(cert), key: Buffer.from(key) };
 }
 
-/** Logs to standard error, one JSON object a line. What is secret or names files is never passed to it. */
-function loggerOf(context: CommandContext): Logger {
+function logOf(context: CommandContext): ServiceLog {
   const level = context.environment.logLevel ?? 'info';
   if (!LOG_LEVELS.includes(level))
     throw new UsageError('USAGE_INVALID', `ALIQUOT_LOG_LEVEL cannot be "${level}"; it is one of ${LOG_LEVELS.join(', ')}`);
-  const sink = new LogSink((line) => void context.stderr.write(line), context.clock);
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, sink);
+  return openLog({ level, clock: context.clock, ...context.log() });
 }

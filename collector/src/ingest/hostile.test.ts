@@ -4,7 +4,6 @@ import { type AddressInfo, connect } from 'node:net';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { LogSink } from '../log-sink.ts';
 import { Front } from '../testing/front.ts';
 import { socketWire } from '../testing/wire.ts';
 import { HandshakeGate } from './handshake-gate.ts';
@@ -128,24 +127,5 @@ describe('a proved session', () => {
       .toBe(0);
     socket.terminate();
     await ingest.stop();
-  });
-});
-
-describe('the log', () => {
-  it('writes only so many warnings of one code in a minute, says how many it left out, and leaves nothing else out', () => {
-    let nowMs = 0;
-    const lines: string[] = [];
-    const sink = new LogSink((line) => void lines.push(line), { nowMs: () => nowMs });
-    const line = (level: number, code?: string) => `${JSON.stringify({ level, time: 'now', ...(code ? { code } : {}), msg: 'x' })}\n`;
-    for (let count = 0; count < 1000; count += 1) sink.write(line(40, 'INGEST_LIMIT'));
-    expect(lines).toHaveLength(60);
-    sink.write(line(40, 'INGEST_PROTOCOL'));
-    sink.write(line(50, 'INGEST_LIMIT'));
-    sink.write(line(40));
-    expect(lines).toHaveLength(63);
-    nowMs = 60_000;
-    sink.write(line(40, 'INGEST_LIMIT'));
-    expect(lines).toHaveLength(65);
-    expect(JSON.parse(lines[63] ?? '')).toMatchObject({ level: 40, code: 'INGEST_LIMIT', leftOut: 940 });
   });
 });

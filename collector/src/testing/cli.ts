@@ -1,6 +1,7 @@
 import { runCommand } from '@aliquot/shared/cli/run-main';
 import { StandardOutput, type TextSink } from '@aliquot/shared/cli/standard-output';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { streamTarget } from '@aliquot/shared/log-lines/line-target';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import type { CommandContext } from '../commands/context.ts';
 import { buildProgram } from '../commands/program.ts';
@@ -33,9 +34,10 @@ class Sink implements TextSink {
     this.#onWrite = onWrite;
   }
 
-  write(text: string | Uint8Array): boolean {
+  write(text: string | Uint8Array, done?: () => void): boolean {
     this.pieces.push(Buffer.from(text as string));
     this.#onWrite?.(this.text);
+    if (done !== undefined) queueMicrotask(done);
     return true;
   }
 
@@ -65,6 +67,7 @@ export async function aliquot(args: readonly string[], options: CliOptions = {})
     random: systemRandom,
     stdout: new StandardOutput(stdout),
     stderr,
+    log: () => ({ target: streamTarget(stderr), journal: false }),
     stopRequested: () => options.stop ?? new Promise(() => undefined),
   };
   const code = await runCommand(await buildProgram(context, args[0]), ['node', 'aliquot', ...args], {
