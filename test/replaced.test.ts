@@ -125,6 +125,60 @@ describe('an agent that is replaced or revoked', () => {
     expect(await cat('pc-b', file)).toBe('kept');
   }, 240_000);
 
+  it('P6: what a new installation does not find becomes gone by an operator’s word, never by itself, and stays restorable', async () => {
+    const old = await world.agent('pc');
+    const [stays, went, elsewhere] = [
+      await world.write('data/stays', 'stays'),
+      await world.write('data/went', 'went'),
+      await world.write('not watched yet/file', 'kept'),
+    ];
+    const data = join(world.folder, 'data');
+    await world.backup(old, [data, join(world.folder, 'not watched yet')]);
+    const before = new Date(Date.now() + 1).toISOString();
+    await rm(went);
+    const fresh = await world.agent('pc-b', ['--replaces', 'pc']);
+    const gone = (...options: string[]) => world.tryAliquot(['agent', 'gone', 'pc-b', '--path', join(data, '**'), '--json', ...options]);
+    // Nobody knows yet what it finds.
+    expect(await gone('--yes')).toMatchObject({ code: 1, stderr: expect.stringMatching(/finished scan/) });
+    await world.backup(fresh, [data]);
+    const paths = async (...options: string[]) =>
+      (await world.aliquot(['ls', '--json', ...options])).lines.map((line) => line['path']).toSorted();
+    expect(await paths()).toEqual([elsewhere, stays, went].toSorted());
+    const listed = await gone();
+    expect(listed.lines.filter((line) => line['event'] === 'file')).toMatchObject([{ path: went }]);
+    expect(listed.lines.at(-1)).toMatchObject({ event: 'gone', files: 1, recorded: false });
+    expect(await paths()).toHaveLength(3);
+    expect((await gone('--yes')).lines.at(-1)).toMatchObject({ event: 'gone', files: 1, recorded: true });
+    expect((await gone('--yes')).lines.at(-1)).toMatchObject({ event: 'gone', files: 0, recorded: false });
+    expect(await paths()).toEqual([elsewhere, stays].toSorted());
+    expect(await paths('--agent', 'pc')).toEqual([elsewhere, stays].toSorted());
+    expect(await paths('--at', before)).toEqual([elsewhere, stays, went].toSorted());
+    const [row] = (await world.aliquot(['agents', '--json'])).lines.filter((line) => line['agent'] === 'pc-b');
+    expect(row).toMatchObject({ files: 2 });
+    const to = join(world.folder, 'as it was');
+    await world.aliquot(['restore', '--kit', world.kit, '--agent', 'pc-b', '--at', before, '--to', to]);
+    expect(await readFile(join(to, went), 'utf8')).toBe('went');
+    expect((await world.aliquot(['versions', '--agent', 'pc-b', '--path', went, '--json'])).lines).toHaveLength(1);
+    // It comes back like any other.
+    await world.write('data/went', 'again');
+    await world.backup(fresh, [data]);
+    expect(await paths()).toHaveLength(3);
+    expect(await cat('pc-b', went)).toBe('again');
+    await world.unserve();
+    await rm(join(world.collectorData, 'catalog'), { recursive: true, force: true });
+    await world.serve();
+    expect(await paths()).toHaveLength(3);
+    expect(await paths('--at', before)).toHaveLength(3);
+    // Neither of an agent that replaces nobody, nor of one that was replaced.
+    await world.agent('alone');
+    for (const name of ['alone', 'pc']) {
+      const refused = await world.tryAliquot(['agent', 'gone', name, '--path', '**', '--yes']);
+      expect(refused.code === 1 || refused.stdout.includes('found all'), name).toBe(true);
+    }
+    await world.unserve();
+    await world.aliquot(['fsck', '--data', world.collectorData]);
+  }, 240_000);
+
   it('keeps its name: a bundle under it needs --replaces, and goes on with its files; each is found by its id too', async () => {
     const agent = await world.agent('pc');
     const file = await world.write('data/file', 'old');

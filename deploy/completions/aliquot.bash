@@ -3,7 +3,7 @@ _aliquot() {
   local place='aliquot' word words='' options=''
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$place $word" in
-      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
+      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot agent gone' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
     esac
   done
   case "$place" in
@@ -21,9 +21,10 @@ _aliquot() {
     'aliquot vault add') words='' options='--collector --generation --url --token-file --tls-ca --vault --kit --json --help' ;;
     'aliquot enroll') words='' options='--out --expires --no-self-restore --replaces --agent-url --url --token-file --tls-ca --vault --kit --json --help' ;;
     'aliquot agents') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
-    'aliquot agent') words='revoke acknowledge' options='--help' ;;
+    'aliquot agent') words='revoke acknowledge gone' options='--help' ;;
     'aliquot agent revoke') words='' options='--reason --url --token-file --tls-ca --vault --json --help' ;;
     'aliquot agent acknowledge') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot agent gone') words='' options='--path --yes --url --token-file --tls-ca --vault --kit --json --help' ;;
     'aliquot fork') words='list decide' options='--help' ;;
     'aliquot fork list') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
     'aliquot fork decide') words='' options='--restored --clone --url --token-file --tls-ca --vault --json --help' ;;

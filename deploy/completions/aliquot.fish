@@ -3,7 +3,7 @@ function __aliquot_at
   set -l place aliquot
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
+      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
         set place "$place $word"
     end
   end
@@ -100,6 +100,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l json -d 'one JSON obje
 complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot agent'" -f -a revoke -d 'End an agent for good'
 complete -c aliquot -n "__aliquot_at 'aliquot agent'" -f -a acknowledge -d 'Say that you have seen what cannot be mended'
+complete -c aliquot -n "__aliquot_at 'aliquot agent'" -f -a gone -d 'Say that files of a replaced PC, which the new one has not found, are gone'
 complete -c aliquot -n "__aliquot_at 'aliquot agent'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot agent revoke'" -l reason -d 'why, for the log'
 complete -c aliquot -n "__aliquot_at 'aliquot agent revoke'" -l url -d 'its base address'
@@ -114,6 +115,15 @@ complete -c aliquot -n "__aliquot_at 'aliquot agent acknowledge'" -l tls-ca -d '
 complete -c aliquot -n "__aliquot_at 'aliquot agent acknowledge'" -l vault -d 'the vault, if it holds several and no kit says which'
 complete -c aliquot -n "__aliquot_at 'aliquot agent acknowledge'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot agent acknowledge'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l path -d 'which'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l yes -d 'say it'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l url -d 'its base address'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l token-file -d 'the operator\'s token, such as admin'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l vault -d 'the vault, if it holds several and no kit says which'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l kit -d 'recovery kit, which a blind vault needs to open names here'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a list -d 'What is held apart until somebody decides, and the clones that were named'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a decide -d 'Say whose a history held apart is'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -l help -d 'print how it is used'

@@ -68,6 +68,9 @@ export const MAX_LOG_LEAF_BYTES = 128;
 /** An audit event: a few signed bodies. */
 export const MAX_EVENT_BYTES = 64 * KIB;
 
+/** Files of which one event may say that they are gone: half of `MAX_EVENT_BYTES`. */
+export const MAX_GONE_FILES = 1024;
+
 /** A name of a vault in characters (code points). */
 export const MAX_NAME_CHARS = 128;
 /** An agent's name: a file name on every platform, and never an option of a command. */

@@ -445,7 +445,9 @@ export type EventBody =
   /** An operator has seen what is wrong with an agent and cannot be mended: versions that are lost, clones. */
   | { readonly type: 'problemsAcknowledged'; readonly timeMs: number; readonly agentId: AgentId }
   /** The authority has said where the collector is (`CollectorAddressesBody`). */
-  | { readonly type: 'addressesSet'; readonly timeMs: number; readonly addresses: Signed };
+  | { readonly type: 'addressesSet'; readonly timeMs: number; readonly addresses: Signed }
+  /** An operator says of files that a replaced agent had, and its successor has not found, that they are gone. */
+  | { readonly type: 'filesGone'; readonly timeMs: number; readonly agentId: AgentId; readonly fileIds: readonly FileId[] };
 
 // ---- records at rest ---------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import { type AgentView, besides } from './agent-view.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { historyJson } from './fork.ts';
+import { registerGone } from './gone.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
 import { demandContinuation } from './witness.ts';
 
@@ -40,6 +41,7 @@ export function registerAgents(program: Command, context: CommandContext): void 
     await output.result({ event: 'revoked', agent: name, agentId: found.agentId }, text);
   });
   registerAcknowledge(agent, context);
+  registerGone(agent, context);
 }
 
 /** What nothing mends, and what therefore stays in `agents` until somebody says that it was seen. */

@@ -5,6 +5,7 @@ import {
   decodeSigned,
   decodeStateRecord,
   encodeSigned,
+  type FileId,
   type Signed,
   type StateRecord,
   type TreeHead,
@@ -172,6 +173,11 @@ export class VaultClient {
 
   async revokeAgent(agentId: string, reason: string): Promise<void> {
     await this.#post(leafAnswer, `/agents/${agentId}/revoke`, { reason });
+  }
+
+  /** Says of files of a replaced agent that they are gone; at most `MAX_GONE_FILES` at once. */
+  async filesGone(agentId: string, fileIds: readonly FileId[]): Promise<void> {
+    await this.#post(leafAnswer, `/agents/${agentId}/gone`, { fileIds: toBase64(Buffer.concat(fileIds)) });
   }
 
   async acknowledgeProblems(agentId: string): Promise<void> {

@@ -1,11 +1,11 @@
-import { decodeSigned, encodeSigned } from '@aliquot/proto';
+import { asFileId, decodeSigned, encodeSigned, HASH_BYTES } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import { agentOf, type RestContext } from './context.ts';
 import { historyInfoOf } from './forks.ts';
-import { type AgentInfo, type AgentList, expectAgentRequest, revokeRequest } from './messages.ts';
+import { type AgentInfo, type AgentList, expectAgentRequest, filesGoneRequest, revokeRequest } from './messages.ts';
 import { RestError } from './rest-error.ts';
 
 export function agentsAnswer(context: RestContext, vault: VaultStore): AgentList {
@@ -87,6 +87,20 @@ export async function acknowledgeProblems(context: RestContext, vault: VaultStor
   const agent = agentOf(vault, agentId);
   const answer = await vault.appendEvent({ type: 'problemsAcknowledged', timeMs: context.clock.nowMs(), agentId: agent.agentId });
   context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name }, 'problems acknowledged');
+  return answer;
+}
+
+/** Records an operator's word that files of a replaced agent are gone. The store judges whether it may be said of them. */
+export async function filesGone(context: RestContext, vault: VaultStore, agentId: string, body: unknown): Promise<{ leafIndex: number }> {
+  const agent = agentOf(vault, agentId);
+  const bytes = fromBase64(filesGoneRequest.parse(body).fileIds);
+  if (bytes.length === 0 || bytes.length % HASH_BYTES !== 0)
+    throw new RestError('REST_BAD_REQUEST', `the ids of files have ${HASH_BYTES} bytes each`);
+  const fileIds = Array.from({ length: bytes.length / HASH_BYTES }, (_none, at) =>
+    asFileId(bytes.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES)),
+  );
+  const answer = await vault.appendEvent({ type: 'filesGone', timeMs: context.clock.nowMs(), agentId: agent.agentId, fileIds });
+  context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name, files: fileIds.length }, 'files are gone, an operator says');
   return answer;
 }
 

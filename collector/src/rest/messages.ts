@@ -90,6 +90,9 @@ export type AgentList = z.infer<typeof agentList>;
 export const expectAgentRequest = z.strictObject({ enrolment: base64 });
 export const leafAnswer = z.object({ leafIndex: count });
 
+/** 32 bytes for each file. */
+export const filesGoneRequest = z.strictObject({ fileIds: base64 });
+
 export const revokeRequest = z.strictObject({ reason: z.string().max(500) });
 
 export const decideForkRequest = z.discriminatedUnion('decision', [

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { takePart } from '../carry/part.ts';
 import { carriedReceipts } from '../carry/receipts.ts';
 import { addressesAnswer, setAddresses } from './addresses.ts';
-import { acknowledgeProblems, agentsAnswer, expectAgent, revokeAgent } from './agents.ts';
+import { acknowledgeProblems, agentsAnswer, expectAgent, filesGone, revokeAgent } from './agents.ts';
 import { answerFrames, OCTETS } from './answer-frames.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
@@ -98,6 +98,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   );
   app.post('/vaults/:vault/agents/:agent/acknowledge', async (request) =>
     acknowledgeProblems(context, vault(request), agentPath.parse(request.params).agent),
+  );
+  app.post('/vaults/:vault/agents/:agent/gone', async (request) =>
+    filesGone(context, vault(request), agentPath.parse(request.params).agent, request.body),
   );
   app.post('/vaults/:vault/agents/:agent/fork', async (request) =>
     decideFork(context, vault(request), agentPath.parse(request.params).agent, request.body),

@@ -18,6 +18,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { HashNode } from '@aliquot/shared/log/merkle';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
+import { applyFilesGone } from './apply-gone.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type AgentRow, type HeadRow, NO_LINEAGE, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
@@ -253,6 +254,11 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
     }
     case 'problemsAcknowledged':
       return applyAcknowledged(change, event, leaf, registry);
+    case 'filesGone': {
+      const gone = await applyFilesGone(change, event, leaf, sums, registry);
+      change.put(keys.sums, values.sums(gone.sums));
+      return gone.effect;
+    }
     case 'addressesSet': {
       change.put(keys.addresses, Buffer.from(encodeSigned(event.addresses)));
       return (live) => {

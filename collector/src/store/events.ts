@@ -17,6 +17,7 @@ import {
   verifyEpochOpening,
 } from '@aliquot/shared/keys/certificates';
 import { verifyHead } from '@aliquot/shared/log/receipt';
+import { admitFilesGone } from './apply-gone.ts';
 import { ranges } from './catalog-keys.ts';
 import type { AgentRow } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
@@ -71,6 +72,8 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
     }
     case 'forkDecided':
       return admitDecision(core, event);
+    case 'filesGone':
+      return admitFilesGone(core, event);
     case 'addressesSet':
       return admitAddresses(core, descriptor, event);
     case 'gcEpochAnnounced':

@@ -105,13 +105,14 @@ async function* byCommit(core: VaultCore, leaves: Float64Array, slots: Float64Ar
   if (leaf !== undefined) yield await recordOf(core, leaf, of);
 }
 
-/** Every version of one file, oldest first; "gone" facts are versions too. */
+/** Every version of one file, oldest first; "gone" facts are versions too, unless an operator said so: that stands in no commit. */
 export async function* versionsOf(core: VaultCore, historyId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {
   const range: Range = ranges.versionsOfFile(historyId, fileId);
   let leaf: number | undefined;
   let slots: Slot[] = [];
-  for await (const [key] of core.catalog.scan(range)) {
+  for await (const [key, value] of core.catalog.scan(range)) {
     const version = readKey.version(key);
+    if (read.version(value).kind === 'gone' && (await isEvent(core, version.leafIndex))) continue;
     if (leaf !== undefined && version.leafIndex !== leaf) {
       yield await recordOf(core, leaf, slots);
       slots = [];
@@ -147,6 +148,11 @@ export async function* withoutFilesOf(
       versionTimesMs: record.versionTimesMs.filter((_, index) => kept[index] === true),
     };
   }
+}
+
+async function isEvent(core: VaultCore, leafIndex: number): Promise<boolean> {
+  const row = await core.catalog.get(keys.leaf(leafIndex));
+  return row !== undefined && read.leaf(row).type === 'event';
 }
 
 async function recordOf(core: VaultCore, leafIndex: number, slots: readonly Slot[]): Promise<StateRecord> {

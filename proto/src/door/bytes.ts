@@ -78,5 +78,7 @@ function run<T extends Uint8Array>(min: number, max: number): Field<readonly T[]
 
 /** Keys or Merkle nodes, each 32 bytes. */
 export const hashes = (min: number, max: number): Field<readonly Uint8Array[]> => run<Uint8Array>(min, max);
+/** Ids of files. */
+export const fileIds = (min: number, max: number): Field<readonly FileId[]> => run<FileId>(min, max);
 /** Ids of chunks and pages. */
 export const chunkIds = (min: number, max: number): Field<readonly ChunkId[]> => run<ChunkId>(min, max);

@@ -193,6 +193,12 @@ const upper: readonly (readonly [string, number, (n: number) => Uint8Array, (byt
     proto.decodeBundleContents,
   ],
   [
+    'files that are gone in one event',
+    proto.MAX_GONE_FILES,
+    (n) => proto.encodeEventBody({ type: 'filesGone', timeMs: 0, agentId: header.agentId, fileIds: times(n, proto.asFileId(filled(32))) }),
+    proto.decodeEventBody,
+  ],
+  [
     'addresses of a collector',
     proto.MAX_ADDRESSES,
     (n) => proto.encodeCollectorAddressesBody(addressesOf(...rising(n).map((number) => `https://c${number}.example`))),

@@ -1,7 +1,14 @@
 /** FORMAT.md, "ReceiptBody" to "EventBody", and "TreeHead". */
-import { MAX_AGENT_NAME_CHARS, MAX_EVENT_BYTES, MAX_LOG_LEAF_BYTES, MAX_LOST_HEADS, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
+import {
+  MAX_AGENT_NAME_CHARS,
+  MAX_EVENT_BYTES,
+  MAX_GONE_FILES,
+  MAX_LOG_LEAF_BYTES,
+  MAX_LOST_HEADS,
+  MAX_SIGNED_BODY_BYTES,
+} from '../limits.ts';
 import type { EpochOpeningBody, EventBody, ForkDecision, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
-import { agentId, chainId, collectorId, commitHash, hash, lineageId, vaultId } from './bytes.ts';
+import { agentId, chainId, collectorId, commitHash, fileIds, hash, lineageId, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';
 import { checked, list, object, refusal, union, version } from './field.ts';
@@ -89,6 +96,7 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
       gcEpochAnnounced: object('EventBody.GcEpochAnnounced', { timeMs, gcEpoch: positive }),
       problemsAcknowledged: object('EventBody.ProblemsAcknowledged', { timeMs, agentId }),
       addressesSet: object('EventBody.AddressesSet', { timeMs, addresses: signed }),
+      filesGone: object('EventBody.FilesGone', { timeMs, agentId, fileIds: fileIds(1, MAX_GONE_FILES) }),
       forkDecided: checked(
         object('EventBody.ForkDecided', {
           timeMs,

@@ -100,7 +100,7 @@ describe('the vectors', () => {
       expect(kinds).toContain(`ClientFrame.${kind}`);
     for (const kind of ['notice', 'gcEpoch', 'addresses']) expect(kinds).toContain(`ServerFrame.${kind}`);
     const events = ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked'];
-    for (const kind of [...events, 'gcEpochAnnounced', 'forkDecided', 'problemsAcknowledged', 'addressesSet']) {
+    for (const kind of [...events, 'gcEpochAnnounced', 'forkDecided', 'problemsAcknowledged', 'addressesSet', 'filesGone']) {
       expect(kinds).toContain(`EventBody.${kind}`);
     }
   });

@@ -189,6 +189,7 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('gcEpochAnnounced' as const), timeMs, gcEpoch: positive }),
   fc.record({ type: fc.constant('problemsAcknowledged' as const), timeMs, agentId }),
   fc.record({ type: fc.constant('addressesSet' as const), timeMs, addresses: signed }),
+  fc.record({ type: fc.constant('filesGone' as const), timeMs, agentId, fileIds: fc.array(fileId, { minLength: 1, maxLength: 4 }) }),
   fc
     .record({
       type: fc.constant('forkDecided' as const),

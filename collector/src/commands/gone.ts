@@ -1,0 +1,86 @@
+import { asFileId, type FileId, MAX_GONE_FILES } from '@aliquot/proto';
+import { formatBytes, formatCount, printable } from '@aliquot/shared/cli/format';
+import { globMatcher } from '@aliquot/shared/cli/glob';
+import { fromHex } from '@aliquot/shared/crypto/bytes';
+import type { Command } from 'commander';
+import type { AgentInfo } from '../rest/messages.ts';
+import { CommandError } from './command-error.ts';
+import { type CommandContext, outputOf } from './context.ts';
+import { nameSource } from './names.ts';
+import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
+import { pathJson, pathOf } from './paths.ts';
+
+interface GoneOptions extends CollectorOptions, KitOptions {
+  readonly path: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+export function registerGone(agent: Command, context: CommandContext): void {
+  const gone = agent
+    .command('gone')
+    .description('Say that files of a replaced PC, which the new one has not found, are gone.')
+    .argument('NAME', 'the agent that replaces it, or its id')
+    .requiredOption('--path <GLOB>', 'which: paths that match whole, or lie below a folder that matches')
+    .option('--yes', 'say it; without, they are only listed');
+  withJson(withKit(withCollector(gone), 'for blind vaults'));
+  withNotes(
+    gone,
+    'A PC that was enrolled anew in an empty folder does not know what the old one had, so it cannot notice that something is gone: it stays listed as present. Look at the list first: a folder that the new PC does not watch yet stands in it too.',
+    'Every version is kept, and can be restored as it was before. The log records it.',
+  );
+  withExample(gone, "aliquot agent gone hplc-1b --path '/data/2024/**'", "aliquot agent gone hplc-1b --path '/data/2024/**' --yes");
+  gone.action(async (name: string, options: GoneOptions) => goneCommand(context, name, options));
+}
+
+async function goneCommand(context: CommandContext, name: string, options: GoneOptions): Promise<void> {
+  const output = outputOf(context, options);
+  const matches = globMatcher(options.path);
+  const source = await nameSource(context, options);
+  const info = await source.vault.agent(name);
+  const enrolledAtMs = requireReplacement(info, name);
+  const found: FileId[] = [];
+  let files = 0;
+  let bytes = 0;
+  for await (const row of source.state(info, undefined)) {
+    if (row.receivedAtMs > enrolledAtMs || !matches(pathOf(row), row.platform)) continue;
+    found.push(asFileId(fromHex(row.fileId) ?? new Uint8Array(0)));
+    if (row.kind === 'file') files += 1;
+    bytes += row.size;
+    await output.result({ event: 'file', ...pathJson(row), kind: row.kind, size: row.size }, printable(pathOf(row)));
+  }
+  if (found.length > 0 && options.yes === true) {
+    requireScan(info);
+    for (let at = 0; at < found.length; at += MAX_GONE_FILES)
+      await source.vault.filesGone(info.agentId, found.slice(at, at + MAX_GONE_FILES));
+  }
+  const what = `${formatCount(files)} files (${formatBytes(bytes)}) that ${info.name} has not found`;
+  const said = `${what} are gone from now on; \`aliquot ls --agent ${info.name} --at TIME\` shows them as they were.`;
+  const way = `${what}. To say that they are gone, give --yes.`;
+  const nothing = `${info.name} has found all that matches, or nothing does.`;
+  await output.result(
+    {
+      event: 'gone',
+      agent: info.name,
+      agentId: info.agentId,
+      files,
+      entries: found.length,
+      recorded: found.length > 0 && options.yes === true,
+    },
+    found.length === 0 ? nothing : options.yes === true ? said : way,
+  );
+}
+
+function requireReplacement({ state, enrolledAtMs }: AgentInfo, name: string): number {
+  if (state === 'enrolled' && enrolledAtMs !== undefined) return enrolledAtMs;
+  throw new CommandError('COMMAND_AGENT', `agent ${name} is ${state}; name the enrolled agent that took the old PC's place`);
+}
+
+/** What it has not captured is not found only once it has looked, and has sent what it found. */
+function requireScan({ name, heartbeat }: AgentInfo): void {
+  if (heartbeat === undefined)
+    throw new CommandError('COMMAND_AGENT', `${name} has not told of a finished scan yet, so nobody knows what it finds; wait for it`);
+  const left = heartbeat.queuedEntries + heartbeat.pending;
+  if (left > 0)
+    throw new CommandError('COMMAND_AGENT', `${name} has ${formatCount(left)} results that are not here yet; wait until they are`);
+}

@@ -1,0 +1,73 @@
+import type { AgentId, EventBody, FileId } from '@aliquot/proto';
+import type { Effect, LeafPlace } from './apply.ts';
+import type { CatalogChange } from './catalog.ts';
+import { keys } from './catalog-keys.ts';
+import { type AgentRow, type HeadRow, NO_LINEAGE, read, type Sums, values } from './catalog-rows.ts';
+import type { VaultCore } from './core.ts';
+import { StoreError } from './errors.ts';
+import type { Registry } from './registry.ts';
+
+type FilesGone = Extract<EventBody, { type: 'filesGone' }>;
+
+/**
+ * Whether a file's newest version is of the time before a replacement's enrolment, and so of the PC that it replaced: what the new installation
+ * has found, it has captured itself.
+ */
+function isPredecessors({ kind, leafIndex }: HeadRow, { enrolledLeaf }: AgentRow): boolean {
+  return kind !== 'gone' && enrolledLeaf !== undefined && leafIndex < enrolledLeaf;
+}
+
+/** Throws unless an operator may say of every one of these files that it is gone. */
+export async function admitFilesGone(core: VaultCore, { agentId, fileIds }: FilesGone): Promise<undefined> {
+  const row = replacementOf(core, agentId);
+  const heads = await core.catalog.getMany(fileIds.map((fileId: FileId) => keys.head(row.lineageId, fileId)));
+  for (const bytes of heads) {
+    if (bytes !== undefined && isPredecessors(read.head(bytes), row)) continue;
+    throw new StoreError('STORE_BAD_EVENT', `${row.name} has found one of these files itself, or it is gone already: list them again`);
+  }
+  return undefined;
+}
+
+function replacementOf(core: VaultCore, agentId: AgentId): AgentRow {
+  const row = core.registry.row(agentId);
+  if (row === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
+  const replaces = core.registry.certificate(agentId)?.enrolment.replaces;
+  if (row.state === 'enrolled' && replaces !== undefined) return row;
+  throw new StoreError('STORE_BAD_EVENT', `${row.name} replaces no other agent now, so its own scans say what is gone`);
+}
+
+/** Enters the word of an operator as a version "gone" of each file, at the place of the event's leaf; every earlier version stays. */
+export async function applyFilesGone(
+  change: CatalogChange,
+  { agentId, fileIds }: FilesGone,
+  leaf: LeafPlace,
+  sums: Sums,
+  registry: Registry,
+): Promise<{ readonly sums: Sums; readonly effect: Effect }> {
+  const row = registry.row(agentId);
+  if (row === undefined) return { sums, effect: () => undefined };
+  const { lineageId } = row;
+  await change.prefetch(fileIds.map((fileId) => keys.head(lineageId, fileId)));
+  let files = 0;
+  let bytes = 0n;
+  for (const [slot, fileId] of fileIds.entries()) {
+    const headKey = keys.head(lineageId, fileId);
+    const stored = await change.get(headKey);
+    const before = stored === undefined ? undefined : read.head(stored);
+    if (before === undefined || !isPredecessors(before, row)) continue;
+    const head: HeadRow = { timeMs: Math.max(leaf.timeMs, before.timeMs), leafIndex: leaf.leafIndex, slot, kind: 'gone', size: 0 };
+    change.put(keys.fileVersion(lineageId, fileId, head), values.version('gone', 0));
+    change.put(headKey, values.head(head));
+    change.del(keys.live(lineageId, before.leafIndex, before.slot));
+    files += before.kind === 'file' ? 1 : 0;
+    bytes += BigInt(before.size);
+  }
+  const lineageBefore = await change.get(keys.lineage(lineageId));
+  const known = lineageBefore === undefined ? NO_LINEAGE : read.lineage(lineageBefore);
+  const lineage = { ...known, files: known.files - files, bytes: known.bytes - bytes };
+  change.put(keys.lineage(lineageId), values.lineage(lineage));
+  return {
+    sums: { ...sums, files: sums.files - files, liveBytes: sums.liveBytes - bytes },
+    effect: (live) => live.setLineage(lineageId, lineage),
+  };
+}
