@@ -55,7 +55,7 @@ async function served(of: Front): Promise<{ app: FastifyInstance; url: string }>
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  const server = buildServer({ store, sessions: of.hub, clock: of.clock, log: of.log, software: 'test' }, undefined);
+  const server = buildServer({ store, sessions: of.hub, clock: of.clock, log: of.log, timers: of.timers, software: 'test' }, undefined);
   return { app: server, url: await server.listen({ port: 0, host: '127.0.0.1' }) };
 }
 

@@ -58,7 +58,7 @@ async function serve(context: CommandContext, { data, tls, address, log, output 
     const hub = new SessionHub(clock);
     const connections = new ConnectionGate(log);
     const known = (end: Socket) => connections.proved(end);
-    const app = buildServer({ store, sessions: hub, clock, log, software: SOFTWARE, known }, tls);
+    const app = buildServer({ store, sessions: hub, clock, log, timers: systemTimers, software: SOFTWARE, known }, tls);
     const ingest = attachIngest(app.server, { store, hub, clock, random, timers: systemTimers, log }, new HandshakeGate(), connections);
     try {
       // Before anybody can know that we listen, so that no signal finds us unprepared.

@@ -10,6 +10,7 @@ import {
   type TreeHead,
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
+import type { ContentReads } from '../content-reads.ts';
 import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
 import type { AgentConduct } from './conduct.ts';
 import { IngestError } from './errors.ts';
@@ -37,6 +38,7 @@ export interface AgentSessionParts {
   readonly head: TreeHead;
   readonly rolledBack: boolean;
   readonly conduct: AgentConduct;
+  readonly reads: ContentReads;
 }
 
 /**
@@ -173,6 +175,7 @@ export class AgentSession {
   async #fetch(frame: Extract<ClientFrame, { type: 'fetch' }>): Promise<void> {
     const { store, agent, link } = this.#parts;
     if (await this.#selfRestoreIsOff(frame.requestId)) return;
+    this.#parts.reads.read(frame.ids.length);
     const own = await store.has(agent.lineageId, frame.ids);
     const missing: ChunkId[] = frame.ids.filter((_id, index) => own[index] !== true);
     let items: StoredItem[] = [];

@@ -4,6 +4,7 @@ import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
+import { ContentReads } from '../content-reads.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
@@ -42,6 +43,7 @@ interface Joined {
   readonly chainId: ChainId;
   readonly link: SecureLink;
   readonly session: AgentSession;
+  readonly reads: ContentReads;
   /** Of the collector addresses that the agent has. */
   readonly addressesRevision: number;
 }
@@ -56,6 +58,8 @@ export class Connection {
   #ended = false;
   #conduct: AgentConduct | undefined;
   #working = false;
+  /** Why this side ended the session. */
+  #because: string | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(parts: IngestParts, channel: Channel) {
@@ -84,6 +88,7 @@ export class Connection {
   /** Ends the session from this side, with a word to the agent, unless waiting for that would hold the memory of a large message. */
   end(reason: string): void {
     if (this.#ended) return;
+    this.#because = reason;
     if (this.#channel.unfinishedBytes() > LINGER_BYTES) {
       this.gone();
       this.#channel.terminate();
@@ -103,13 +108,18 @@ export class Connection {
       this.#log.warn({ code: 'INGEST_TIMEOUT' satisfies IngestErrorCode }, 'connection did not prove itself in time');
       this.#channel.terminate();
     });
-    let leaveHub: (() => void) | undefined;
+    let leave: (() => void) | undefined;
     try {
       const joined = await this.#join();
       late();
       if (joined === undefined) return;
       onProved();
-      leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, joined.chainId, this);
+      const leaveHub = this.#parts.hub.enter(joined.store.descriptor.vaultId, joined.agent.agentId, joined.chainId, this);
+      leave = () => {
+        leaveHub();
+        joined.reads.end();
+        this.#log.info(this.#because === undefined ? {} : { because: this.#because }, 'agent left');
+      };
       // Whoever was revoked or replaced while it was being let in was in no hub to be ended in.
       refuseEnded(joined.store, joined.agent);
       // From here on the hub tells of newer ones.
@@ -125,7 +135,7 @@ export class Connection {
       this.#fail(error);
     } finally {
       late();
-      leaveHub?.();
+      leave?.();
       this.#unsubscribe?.();
       this.#inbox.close();
     }
@@ -180,10 +190,11 @@ export class Connection {
     });
     await sent;
     this.#conduct = this.#parts.hub.conduct.of(store.descriptor.vaultId, agent.agentId);
-    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct: this.#conduct });
+    const reads = new ContentReads('the agent', this.#log, this.#parts.timers);
+    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct: this.#conduct, reads });
     await session.tellHistory();
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
-    return { store, agent, chainId, link, session, addressesRevision: frame.addressesRevision };
+    return { store, agent, chainId, link, session, reads, addressesRevision: frame.addressesRevision };
   }
 
   async #admit(
@@ -206,6 +217,7 @@ export class Connection {
   #fail(error: unknown): void {
     if (this.#ended) return;
     const { refusal, requestId, closeCode, code, message } = describe(error);
+    this.#because = code;
     // A disk that is full or fails is foreseen, and met at every attempt: its one line is enough. What is not foreseen needs its stack.
     const diskError = error instanceof StoreError && DISK_TROUBLE.has(error.code) ? { code, reason: error.message } : undefined;
     const ours = refusal === 'storage';

@@ -4,6 +4,7 @@ import { asAgentId, asVaultId } from '@aliquot/proto';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
+import type { Timers } from '../ingest/timers.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { RestError } from './rest-error.ts';
@@ -31,6 +32,7 @@ export interface RestContext {
   readonly sessions: LiveSessions;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly timers: Timers;
   /** Name and version of this program, as operators see it. */
   readonly software: string;
 }

@@ -28,12 +28,17 @@ export async function* versionRecords(vault: VaultStore, agentId: string, fileId
 }
 
 /** Sealed chunks and pages by id (32 bytes each in `body`). What is missing or damaged comes as a record that says so. */
-export async function* itemRecords(vault: VaultStore, body: Uint8Array): AsyncGenerator<Uint8Array | FramedRecords> {
+export async function* itemRecords(
+  vault: VaultStore,
+  body: Uint8Array,
+  onAsked: (items: number) => void,
+): AsyncGenerator<Uint8Array | FramedRecords> {
   if (body.length % ID_BYTES !== 0 || body.length > MAX_IDS * ID_BYTES) {
     throw new RestError('REST_BAD_REQUEST', `the body is a run of at most ${MAX_IDS} ids of ${ID_BYTES} bytes`);
   }
   const ids = [];
   for (let at = 0; at < body.length; at += ID_BYTES) ids.push(asChunkId(body.slice(at, at + ID_BYTES)));
+  onAsked(ids.length);
   for await (const run of vault.readRuns(ids)) yield* encodeRun(run);
 }
 

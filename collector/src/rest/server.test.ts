@@ -21,7 +21,7 @@ function serverOf(of: Front): FastifyInstance {
   const store = new Proxy(of.store, {
     get: (target, name) => (name === 'adminTokenHash' ? sha256(new Uint8Array(Buffer.from(TOKEN))) : bound(target, name)),
   });
-  return buildServer({ store, sessions: of.hub, clock: of.clock, log: of.log, software: 'test' }, undefined);
+  return buildServer({ store, sessions: of.hub, clock: of.clock, log: of.log, timers: of.timers, software: 'test' }, undefined);
 }
 
 function bound(target: object, name: string | symbol): unknown {
@@ -107,6 +107,13 @@ describe('the door for operators', () => {
         .sort(),
     ).toEqual(made.items.map((item) => hex(item.id)).sort());
     expect(items.filter((item) => item.type === 'missing').map((item) => hex(item.id))).toEqual([hex(foreign)]);
+    // Whoever reads is in the log, once however often he asks, and nothing of what he reads.
+    await operator('POST', `${vaultUrl()}/items`, body, OCTETS);
+    const reading = () => front.logged.map((line) => JSON.parse(line)).filter(({ msg }) => /operator.* content/.test(msg));
+    expect(reading()).toMatchObject([{ msg: 'an operator begins to read content' }]);
+    front.timers.elapse();
+    expect(reading()).toMatchObject([{}, { msg: 'an operator has read content', items: 2 * (made.items.length + 1) }]);
+    expect(front.logged.join('')).not.toContain('/data/a');
     const odd = await operator('POST', `${vaultUrl()}/items`, Buffer.alloc(33), OCTETS);
     await expect(records(odd.rawPayload)).rejects.toMatchObject({
       code: 'STREAM_FAILED',

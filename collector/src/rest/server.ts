@@ -1,8 +1,11 @@
 import { MAX_CARRIED_PART_BYTES } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { takePart } from '../carry/part.ts';
 import { carriedReceipts } from '../carry/receipts.ts';
+import { ContentReads } from '../content-reads.ts';
+import type { VaultStore } from '../store/vault-store.ts';
 import { addressesAnswer, setAddresses } from './addresses.ts';
 import { acknowledgeProblems, agentsAnswer, expectAgent, filesGone, revokeAgent } from './agents.ts';
 import { answerFrames, OCTETS } from './answer-frames.ts';
@@ -112,7 +115,23 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
     const { agent, file } = filePath.parse(request.params);
     return stream(reply, versionRecords(vault(request), agent, file));
   });
-  app.post('/vaults/:vault/items', async (request, reply) => stream(reply, itemRecords(vault(request), bytesOf(request))));
+  const reads = new Map<VaultStore, ContentReads>();
+  const readsOf = (store: VaultStore): ContentReads => {
+    const { log, timers } = context;
+    const known = reads.get(store) ?? new ContentReads('an operator', log.child({ vault: hex(store.descriptor.vaultId) }), timers);
+    reads.set(store, known);
+    return known;
+  };
+  app.addHook('onClose', () => {
+    for (const one of reads.values()) one.end();
+  });
+  app.post('/vaults/:vault/items', async (request, reply) => {
+    const store = vault(request);
+    return stream(
+      reply,
+      itemRecords(store, bytesOf(request), (items) => readsOf(store).read(items)),
+    );
+  });
   app.post('/vaults/:vault/names', async (request, reply) => stream(reply, nameRecords(vault(request), request.body)));
   app.post('/vaults/:vault/carry', { bodyLimit: MAX_CARRIED_PART_BYTES }, async (request) =>
     takePart(context, vault(request), bytesOf(request), carryQuery.parse(request.query)),
