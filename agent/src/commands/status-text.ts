@@ -89,7 +89,7 @@ function headline(status: Status, nowMs: number): string {
   if (service === 'running' && safeAsOf === null) {
     return total === 0
       ? 'Nothing has been looked at yet.'
-      : `The first look since the start is not done; ${formatCount(safe)} results are safe so far.`;
+      : `The first look since the start is not done; ${formatCount(safe)} ${safe === 1 ? 'result is' : 'results are'} safe so far.`;
   }
   if (total === 0) return 'Nothing has been backed up yet.';
   // Also while something that is no result waits to be sent, such as the news that a file has gone.

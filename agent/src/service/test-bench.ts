@@ -24,6 +24,7 @@ export interface Done {
 export interface ServiceBench {
   readonly bench: Bench;
   readonly agent: Agent;
+  readonly collector: TestCollector;
   /** A path in the watched folder. */
   at(name: string): string;
   perform(request: Request, changes?: Partial<Agent>): Promise<Done>;
@@ -70,6 +71,7 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
   return {
     bench,
     agent,
+    collector,
     at: (name) => join(bench.data, name),
     perform,
     backup: (offline = true, changes = {}) => perform({ op: 'backup', paths: [bench.data], exclude: [], offline, dryRun: false }, changes),

@@ -5,9 +5,12 @@ import {
   type ChunkId,
   type ClientFrame,
   decodeClientFrame,
+  decodeHeartbeatBody,
+  decodeSigned,
   encodeEventBody,
   encodeFrame,
   encodeServerFrame,
+  type HeartbeatBody,
   type ReceiptBody,
   type ServerFrame,
   type Signed,
@@ -43,6 +46,7 @@ export interface Joined {
 export class TestCollector {
   readonly vault: FixtureVault;
   readonly frames: ClientFrame[] = [];
+  readonly heartbeats: HeartbeatBody[] = [];
   key: SigningKey;
   certificate: Signed;
   creditBytes = 16 * 1024 * 1024;
@@ -288,6 +292,7 @@ export class TestCollector {
         this.learned.push({ chainId: session.chainId, gcEpoch: frame.gcEpoch });
         return proved;
       case 'heartbeat':
+        this.heartbeats.push(decodeHeartbeatBody(decodeSigned(body).body));
         reply({ type: 'heartbeatAck', requestId: frame.requestId });
         return proved;
       case 'commit':
