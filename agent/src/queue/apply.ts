@@ -17,7 +17,7 @@ import {
   type VersionHead,
 } from './payloads.ts';
 import { type CommitPlace, decodeCommitPlace, decodeUnsigned, encodeCommitPlace, encodeItemPlace, encodeUnsigned } from './places.ts';
-import type { RecordHeader } from './record.ts';
+import { fileOf, type RecordHeader, tagOf } from './record.ts';
 import type { Position } from './record-log.ts';
 
 /*
@@ -49,6 +49,7 @@ export async function applyRecord(
   version?: VersionHead,
 ): Promise<Applied> {
   const { state } = index;
+  state[fileOf(header.kind) === 'chain' ? 'lastChain' : 'lastSegment'] = { ...at, digest: tagOf(header) };
   switch (header.kind) {
     case 'chunk':
     case 'page':

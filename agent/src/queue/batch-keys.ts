@@ -64,17 +64,14 @@ export class BatchKeys {
     return this.#last.key;
   }
 
-  /** Erases every key below `limit`. Repeating is harmless. */
-  async eraseBelow(limit: number): Promise<void> {
-    if (this.#last !== undefined && this.#last.number < limit) {
+  /** Erases a key for good. Repeating is harmless. */
+  async erase(number: number): Promise<void> {
+    if (this.#last?.number === number) {
       this.#last.key.fill(0);
       this.#last = undefined;
     }
-    for (const number of [...this.#numbers]) {
-      if (number >= limit) continue;
-      await eraseDurably(this.#port, this.#path(number));
-      this.#numbers.delete(number);
-    }
+    await eraseDurably(this.#port, this.#path(number));
+    this.#numbers.delete(number);
   }
 
   #path(number: number): string {

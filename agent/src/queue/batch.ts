@@ -4,6 +4,7 @@ import { COMMIT_ROOM_BYTES, roomFor } from './commit-cut.ts';
 import type { QueueFiles } from './open-queue.ts';
 import { encodeVersionHead, type VersionHead } from './payloads.ts';
 import { decodeUnsigned } from './places.ts';
+import { type BatchedEntry, SentProof } from './sent-proof.ts';
 
 /** Versions under one key. */
 interface Batch {
@@ -21,6 +22,7 @@ interface Batch {
  */
 export class BatchSealer {
   #batch: Batch | undefined;
+  readonly #proof = new SentProof();
 
   /** The payload of a version record: its head in clear, then the draft under a batch key. */
   async seal(
@@ -33,6 +35,7 @@ export class BatchSealer {
     // The key is new in every process and for every 4096 versions; the counter never repeats under it.
     nonce.writeBigUInt64BE(BigInt(batch.used), 4);
     batch.used += 1;
+    this.#proof.sealed(batch.number);
     batch.room -= roomFor(draft.length);
     const head = { ...fields, batch: batch.number, nonce };
     const clear = encodeVersionHead(head);
@@ -47,13 +50,23 @@ export class BatchSealer {
   /** Starts with a new key, whatever this one sealed: after the files were opened again. */
   forget(): void {
     this.#batch = undefined;
+    this.#proof.forget();
   }
 
-  /** I-A3: erases every key below the first one that an unsigned version still needs. */
+  /** These versions stand in a durable record of the chain log: signed, or lost. */
+  settled(versions: readonly BatchedEntry[]): void {
+    this.#proof.settled(versions);
+  }
+
+  /**
+   * I-A3: erases every key below the first one that an unsigned version still needs. The index says which those are, and the
+   * logs have to prove it: the keys are the only copies.
+   */
   async eraseSent(files: QueueFiles): Promise<void> {
     let limit = this.#batch?.number ?? files.keys.highest + 1;
     for await (const [, value] of files.index.unsigned({ limit: 1 })) limit = Math.min(limit, decodeUnsigned(value).batch);
-    await files.keys.eraseBelow(limit);
+    for (const number of files.keys.numbers)
+      if (number < limit && (await this.#proof.isSettled(files, number))) await files.keys.erase(number);
   }
 
   async #current(files: QueueFiles, room: number): Promise<Batch> {

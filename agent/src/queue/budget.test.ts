@@ -272,7 +272,7 @@ describe('a disk that is full', () => {
             if (typeof value !== 'function') return value;
             return (...args: unknown[]): unknown =>
               name === 'batch' && full
-                ? Promise.reject(new Error('IO error: 000005.log: No space left on device'))
+                ? Promise.reject(Object.assign(new Error('IO error: 000005.log: No space left on device'), { code: 'LEVEL_IO_ERROR' }))
                 : Reflect.apply(value, target, args);
           },
         });

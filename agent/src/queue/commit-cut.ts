@@ -9,6 +9,7 @@ import { type ClassBytes, decodeSignedRecord, decodeVersion, encodeSignedRecord 
 import { decodeCommitPlace, decodeUnsigned, type UnsignedEntry } from './places.ts';
 import type { CommitSigner, QueuedCommit } from './queue.ts';
 import type { Recent, RecentDraft } from './recent.ts';
+import type { BatchedEntry } from './sent-proof.ts';
 
 /** What an entry may be larger than its draft: salts, tags, field headers. */
 const ENTRY_OVERHEAD_BYTES = 512;
@@ -27,7 +28,9 @@ export interface CutCommit {
   /** The payload of the `signed` record; undefined when nothing is queued. */
   readonly record: Uint8Array | undefined;
   /** Versions whose record or key is damaged: they can never be sent. */
-  readonly unreadable: readonly number[];
+  readonly unreadable: readonly BatchedEntry[];
+  /** Those that the commit covers. */
+  readonly taken: readonly BatchedEntry[];
 }
 
 interface TakenVersion extends UnsignedEntry {
@@ -46,7 +49,7 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
   const { index } = files;
   const chain = chainOf(index.state, initial);
   const taken: TakenVersion[] = [];
-  const unreadable: number[] = [];
+  const unreadable: BatchedEntry[] = [];
   let room = COMMIT_ROOM_BYTES;
   let waiting: number | undefined;
   for await (const [key, value] of index.unsigned()) {
@@ -55,7 +58,7 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
     if (waiting !== undefined || unreadable.length === MAX_COMMIT_ENTRIES) break;
     const opened = recent.draft(numberInKey(key)) ?? (await openDraft(files, place.at));
     if (opened === undefined) {
-      unreadable.push(numberInKey(key));
+      unreadable.push({ entry: numberInKey(key), batch: place.batch });
       continue;
     }
     room -= roomFor(opened.bytes);
@@ -73,7 +76,7 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
   const itemBytes = whole.reduce((sum, version) => sum + version.itemBytes, 0);
   const oldestMs = whole.reduce((least, { capturedAtMs }) => Math.min(least, capturedAtMs), Number.MAX_SAFE_INTEGER);
   const holdSegment = whole.reduce((least, version) => Math.min(least, version.holdSegment), Number.MAX_SAFE_INTEGER);
-  if (drafts.length === 0) return { record: undefined, unreadable };
+  if (drafts.length === 0) return { record: undefined, unreadable, taken: [] };
   const { chainId, forkedFrom } = chain;
   const head = headOf(index.state, initial);
   const sequence = (head?.sequence ?? 0) + 1;
@@ -91,7 +94,7 @@ export async function cutCommit(files: QueueFiles, initial: ChainId, signer: Com
     classes: classesOf(whole),
     commit: bytes,
   });
-  return { record, unreadable };
+  return { record, unreadable, taken: whole };
 }
 
 function classesOf(versions: readonly UnsignedEntry[]): ClassBytes[] {

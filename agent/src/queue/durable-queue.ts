@@ -13,6 +13,7 @@ import { growthIn, growthSlot } from './growth-slot.ts';
 import { Holds } from './holds.ts';
 import { numberKey, rawKey } from './index-keys.ts';
 import { Intake } from './intake.ts';
+import { namesOf } from './lost.ts';
 import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import { type OwnVersion, ownVersionsIn } from './own-versions.ts';
 import {
@@ -30,7 +31,7 @@ import { Recent } from './recent.ts';
 import type { RecordKind } from './record.ts';
 import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
 import { dropKeptSegments, keptBytesBelow, lowestHold } from './retention.ts';
-import { damagedFiles, entriesOf, knownBatchesIn, knownManyIn, lostIn, namesOf, oldestMsIn, problemsIn, seenThrough } from './views.ts';
+import { damagedFiles, entriesOf, knownBatchesIn, knownManyIn, lostIn, oldestMsIn, problemsIn, seenThrough } from './views.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
 
@@ -396,12 +397,13 @@ export class DurableQueue implements Q.Queue {
     await this.#core.flush();
     this.#batch.finish();
     for (;;) {
-      const { record, unreadable } = await cutCommit(this.#core.files, this.#options.chainId, signer, this.#recent);
-      if (unreadable.length > 0) await this.#recordLostEntries(unreadable);
+      const { record, unreadable, taken } = await cutCommit(this.#core.files, this.#options.chainId, signer, this.#recent);
+      if (unreadable.length > 0) await this.#recordLostEntries(unreadable.map(({ entry }) => entry));
       if (record !== undefined) await this.#appendChain('signed', record);
+      this.#batch.settled([...unreadable, ...taken]);
       // Nothing but damage as far as one cut goes: what is behind it must not wait for ever.
-      else if (unreadable.length > 0) continue;
-      else return false;
+      if (record === undefined && unreadable.length > 0) continue;
+      if (record === undefined) return false;
       this.#recent.signed(this.#index.state.signedEntry);
       await this.#batch.eraseSent(this.#core.files);
       return true;

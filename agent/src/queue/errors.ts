@@ -1,5 +1,6 @@
 import { AliquotError } from '@aliquot/proto';
 import { FileError } from '@aliquot/shared/durable/errors';
+import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 
 export type QueueErrorCode =
   /** A queue or chain record is not what its header, checksum or layout says. */
@@ -22,9 +23,9 @@ export type QueueErrorCode =
 /** What goes wrong in the agent's queue and chain log. */
 export class QueueError extends AliquotError<QueueErrorCode> {}
 
-/** Whether an error, or what caused it, is a full disk: by its code, or in LevelDB's words. */
+/** Whether an error, or what caused it, is a full disk. */
 export function isNoSpace(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof FileError && error.code === 'FILE_NO_SPACE') return true;
-  return /no space left|disk quota exceeded/i.test(error.message) || isNoSpace(error.cause);
+  return levelTrouble(error) === 'no-space' || isNoSpace(error.cause);
 }

@@ -3,13 +3,16 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, removeDurably } from '@aliquot/shared/durable/durable';
 import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 import type { Random } from '@aliquot/shared/ports';
 
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
-import { type Family, familyRange } from './index-keys.ts';
+import { type Family, familyRange, numberInKey } from './index-keys.ts';
+import { holds } from './index-proof.ts';
 import { IndexStore } from './index-store.ts';
-import { queuePaths, removeTree, replayBoth, SEGMENT_BYTES } from './open-queue.ts';
+import { nameLost } from './lost.ts';
+import { closeQueueFiles, openQueueFiles, type QueueFiles, queuePaths, removeTree, replayBoth, SEGMENT_BYTES } from './open-queue.ts';
 import { decodeItemPlace, decodeUnsigned } from './places.ts';
 import { type Position, RecordLog } from './record-log.ts';
 import { firstHeldSegment } from './retention.ts';
@@ -145,7 +148,7 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
   try {
     index = (await IndexStore.open(port, paths.index)).store;
   } catch (error) {
-    if (isLocked(error)) {
+    if (levelTrouble(error) === 'locked') {
       yield note(
         'FSCK_INDEX_BUSY',
         'the index was not looked at: the service is running',
@@ -155,10 +158,10 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
       return;
     }
     if (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') {
-      const what = 'a power failure took writes of the index that were not flushed';
-      yield note('FSCK_INDEX_BEHIND', what, paths.index, 'nothing to do: it is built anew when the queue is opened');
+      yield note('FSCK_INDEX_BEHIND', error.message, paths.index, 'nothing to do: it is built anew when the queue is opened');
       return;
     }
+    if (levelTrouble(error) === undefined) throw error;
     yield* rebuildLater(options, 'it cannot be opened');
     return;
   }
@@ -267,10 +270,38 @@ async function itemDifference(index: IndexStore, fresh: IndexStore): Promise<str
   return undefined;
 }
 
+/**
+ * What only the index knows goes into the chain log before it is removed: the names of versions whose records no segment gives any more. A
+ * chain log that is damaged takes nothing.
+ */
+async function nameUnreadable({ port, dataDir, random }: FsckOptions): Promise<void> {
+  let files: QueueFiles;
+  try {
+    files = await openQueueFiles({ port, dataDir, random });
+  } catch (error) {
+    if (error instanceof QueueError && (error.code === 'QUEUE_DAMAGED' || error.code === 'QUEUE_VERSION')) return;
+    throw error;
+  }
+  try {
+    const { index, segments, chain } = files;
+    const unreadable: number[] = [];
+    for await (const [key, value] of index.unsigned()) {
+      const entry = numberInKey(key);
+      if (!(await holds(segments, decodeUnsigned(value).at, entry))) unreadable.push(entry);
+    }
+    await nameLost(index, chain, unreadable);
+  } finally {
+    await closeQueueFiles(files);
+  }
+}
+
 /** The index is only derived: removing it makes the next start build it again. */
 async function* rebuildLater(options: FsckOptions, why: string): AsyncGenerator<QueueFinding, void, void> {
   const { index } = queuePaths(options.dataDir);
-  if (options.repair) await removeIfThere(options.port, index);
+  if (options.repair) {
+    await nameUnreadable(options);
+    await removeIfThere(options.port, index);
+  }
   const remedy = options.repair
     ? 'it was removed and is built again at the next start'
     : 'stop the service and run aliquot-agent fsck --repair';
@@ -280,11 +311,6 @@ async function* rebuildLater(options: FsckOptions, why: string): AsyncGenerator<
 async function removeIfThere(port: FilePort, path: string): Promise<void> {
   await ensureDirectory(port, path);
   await removeTree(port, path);
-}
-
-function isLocked(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  return ('code' in error && error.code === 'LEVEL_LOCKED') || isLocked(error.cause);
 }
 
 function problem(code: QueueFindingCode, what: string, where: string, remedy: string): QueueFinding {

@@ -1,5 +1,10 @@
 import type { Position } from './record-log.ts';
 
+/** A record, by its place and the first bytes of its digest. */
+export interface AppliedRecord extends Position {
+  readonly digest: string;
+}
+
 /** The queue's counters and how far the index has come; one JSON value under `m`, written with every batch. */
 export interface IndexState {
   version: 1;
@@ -8,6 +13,9 @@ export interface IndexState {
   /** Everything before these positions is applied. Undefined: nothing of that log yet. */
   segments: Position | undefined;
   chain: Position | undefined;
+  /** The newest record of each log that is applied: by them it is known that the index is of these logs. */
+  lastSegment: AppliedRecord | undefined;
+  lastChain: AppliedRecord | undefined;
   nextEntry: number;
   /** Entries up to here stand in signed commits. */
   signedEntry: number;
@@ -40,6 +48,8 @@ export function emptyState(): IndexState {
     layout: 2,
     segments: undefined,
     chain: undefined,
+    lastSegment: undefined,
+    lastChain: undefined,
     nextEntry: 1,
     signedEntry: 0,
     receiptedEntry: 0,

@@ -1,4 +1,5 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 import type { Level } from 'level';
 import { isNoSpace, QueueError } from './errors.ts';
 import { familyFrom, META_KEY } from './index-keys.ts';
@@ -28,8 +29,9 @@ export class IndexStore {
     this.state = state;
   }
 
-  /** `found` is false when the database holds no state of this release: replay everything. Throws what LevelDB throws, and `QUEUE_DAMAGED` when a write is missing among others. */
+  /** `found` is false when the database holds no state of this release: replay everything. Throws what LevelDB throws, and `QUEUE_DAMAGED` when a write is missing among others, or files are. */
   static async open(port: FilePort, path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
+    await requireWhole(port, path);
     const level = await port.openLevel<Uint8Array, Uint8Array>(path, {
       keyEncoding: 'view',
       valueEncoding: 'view',
@@ -138,6 +140,7 @@ export class IndexStore {
       await this.#level.batch([...batch, ...own], { sync });
       this.#witness.written(sync);
     } catch (cause) {
+      if (levelTrouble(cause) === undefined) throw cause;
       const full = isNoSpace(cause);
       const says = full ? 'free some space, and it goes on by itself' : 'mend the disk, then start again';
       throw new QueueError('QUEUE_STORAGE', `the queue index cannot be written; ${says}`, { cause, retryable: full });
@@ -148,6 +151,17 @@ export class IndexStore {
   close(): Promise<void> {
     return this.#level.close();
   }
+}
+
+/**
+ * LevelDB takes a folder without `CURRENT` for a new one: it makes an empty database, plays the logs that lie there into it, and
+ * removes the tables. What it then says of its writes is true of the last ones only.
+ */
+async function requireWhole(port: FilePort, path: string): Promise<void> {
+  const names: string[] = [];
+  for await (const { name } of port.list(path)) names.push(name.toString());
+  if (names.includes('CURRENT') || !names.some((name) => /^MANIFEST-|\.(ldb|sst|log)$/.test(name))) return;
+  throw new QueueError('QUEUE_DAMAGED', 'the queue index is corrupt: its file CURRENT is gone');
 }
 
 function nameOf(key: Uint8Array): string {

@@ -3,12 +3,15 @@ import type { ChainId } from '@aliquot/proto';
 import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type Applied, applyRecord } from './apply.ts';
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
 import { clearCaches } from './growth-slot.ts';
+import { isOfLogs, placesIn, survey } from './index-proof.ts';
 import { IndexStore } from './index-store.ts';
+import { forgetItems, nameLost } from './lost.ts';
 import type { QueueBudget } from './queue.ts';
 import { type Position, RecordLog } from './record-log.ts';
 import { settledReferences } from './references.ts';
@@ -38,6 +41,9 @@ export interface QueueOptions {
   /** Where segments and chain files rotate. 16 MiB unless told. */
   readonly segmentBytes?: number;
 }
+
+/** What opening the files needs. */
+export type FilesOptions = Pick<QueueOptions, 'port' | 'dataDir' | 'random' | 'budget' | 'segmentBytes'>;
 
 export interface QueueFiles {
   readonly segments: RecordLog;
@@ -69,7 +75,7 @@ export function queuePaths(dataDir: string) {
  * show until somebody removes them; sound records behind it are kept. In the chain log it stops the agent
  * (`QUEUE_DAMAGED`): going on could use a sequence twice, which the collector would have to take for a clone.
  */
-export async function openQueueFiles(options: QueueOptions): Promise<QueueFiles> {
+export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles> {
   const { port } = options;
   const paths = queuePaths(options.dataDir);
   const bytes = segmentBytesFor(options);
@@ -82,14 +88,25 @@ export async function openQueueFiles(options: QueueOptions): Promise<QueueFiles>
     const opened = await openIndex(port, paths.index);
     index = opened.store;
     let rebuilt = !opened.found;
-    if (opened.found && !covers(index, segments, chain)) {
-      await index.close();
+    const anew = async (old: IndexStore): Promise<IndexStore> => {
+      rebuilt = true;
+      await old.close();
       await removeTree(port, paths.index);
       await ensureDirectory(port, paths.index);
-      index = (await openIndex(port, paths.index)).store;
-      rebuilt = true;
+      return (await openIndex(port, paths.index)).store;
+    };
+    if (opened.found && !(await covers(index, segments, chain))) index = await anew(index);
+    const isShort = await forgetLostEnd(index, segments);
+    let unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
+    if (!rebuilt) {
+      const { whole, unreachable } = await survey(index, segments);
+      await nameLost(index, chain, unreachable);
+      if (isShort || unreachable.length > 0 || hasGap(segments)) await forgetItems(index, placesIn(segments));
+      if (!whole) {
+        index = await anew(index);
+        unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
+      }
     }
-    const unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
     return { segments, chain, index, keys, rebuilt, unreferenced };
   } catch (error) {
     await index?.close();
@@ -99,8 +116,30 @@ export async function openQueueFiles(options: QueueOptions): Promise<QueueFiles>
   }
 }
 
+/**
+ * When segments have lost their end, or are gone, since the index was written: it goes on at the end of what is there. What it knows
+ * beyond is what tells the names of the lost.
+ */
+async function forgetLostEnd(index: IndexStore, segments: RecordLog): Promise<boolean> {
+  const reached = index.state.segments;
+  const newest = segments.files().at(-1);
+  if (reached === undefined || reached.file < (newest?.number ?? 0)) return false;
+  if (newest?.number === reached.file && newest.size >= reached.offset) return false;
+  if (newest !== undefined)
+    for await (const item of segments.scanFile(newest.number)) if (item.type === 'damage' && item.torn) await segments.cut(item.at);
+  index.state.segments = newest === undefined ? undefined : segments.end();
+  index.state.lastSegment = undefined;
+  return true;
+}
+
+/** Whether a segment is missing between others: they are dropped oldest first. */
+function hasGap(segments: RecordLog): boolean {
+  const numbers = segments.files().map(({ number }) => number);
+  return numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1);
+}
+
 /** A segment counts as a whole as long as anything in it is needed, so it must be small beside the budget. */
-function segmentBytesFor({ segmentBytes, budget }: QueueOptions): number {
+function segmentBytesFor({ segmentBytes, budget }: FilesOptions): number {
   const wanted = segmentBytes ?? SEGMENT_BYTES;
   if (budget === undefined) return wanted;
   return Math.min(wanted, Math.max(LEAST_SEGMENT_BYTES, Math.floor(budget.maxBytes / SEGMENTS_IN_BUDGET)));
@@ -176,14 +215,16 @@ async function replay(
   await index.write({ sync: true });
 }
 
-/** Whether the index's checkpoint lies in files that exist; else it tells of another or a lost history. */
-function covers(index: IndexStore, segments: RecordLog, chain: RecordLog): boolean {
-  const reached = (at: Position | undefined, log: RecordLog): boolean =>
-    at === undefined || log.files().some(({ number, size }) => number === at.file && size >= at.offset);
-  if (!reached(index.state.chain, chain)) {
+/** Whether the index can go on from where it stands; else it tells of another folder, or of segments that were dropped since. */
+async function covers(index: IndexStore, segments: RecordLog, chain: RecordLog): Promise<boolean> {
+  const { segments: reached, chain: signed } = index.state;
+  if (!(await isOfLogs(index, segments, chain))) return false;
+  const there = chain.files().find(({ number }) => number === signed?.file);
+  if (signed !== undefined && (there === undefined || there.size < signed.offset)) {
     throw new QueueError('QUEUE_DAMAGED', `the chain log in ${chain.dir} is shorter than the queue's index says; run aliquot-agent fsck`);
   }
-  return reached(index.state.segments, segments);
+  const oldest = segments.files()[0]?.number;
+  return reached === undefined || oldest === undefined || reached.file >= oldest;
 }
 
 async function openIndex(port: FilePort, path: string): Promise<{ readonly store: IndexStore; readonly found: boolean }> {
@@ -191,7 +232,11 @@ async function openIndex(port: FilePort, path: string): Promise<{ readonly store
     return await IndexStore.open(port, path);
   } catch (error) {
     if (!isDamage(error)) {
-      throw new QueueError('QUEUE_STORAGE', `the queue index ${path} cannot be opened: ${says(error)}`, { cause: error, retryable: true });
+      if (levelTrouble(error) === undefined) throw error;
+      throw new QueueError('QUEUE_STORAGE', `the queue index ${path} cannot be opened: ${levelWords(error)}`, {
+        cause: error,
+        retryable: true,
+      });
     }
   }
   await removeTree(port, path);
@@ -199,15 +244,9 @@ async function openIndex(port: FilePort, path: string): Promise<{ readonly store
   return IndexStore.open(port, path);
 }
 
-function says(error: unknown): string {
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
-/** LevelDB's own words for files that are gone, cut or altered, as opposed to a lock or a full disk. */
-function isDamage(error: unknown): boolean {
-  const text = says(error);
-  return /corrupt|no such file|does not exist|missing files|bad record|checksum|CURRENT/i.test(text);
+/** Whether an index cannot be read, so that it is made again. */
+export function isDamage(error: unknown): boolean {
+  return (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') || levelTrouble(error) === 'damaged';
 }
 
 /** Removes a folder of files (not nested deeper than LevelDB nests). The index only: it can be made again. */

@@ -51,6 +51,16 @@ const KINDS_OF_FILE: Readonly<Record<FileKind, ReadonlySet<RecordKind>>> = {
   ]),
 };
 
+/** Which of the two files a kind of record stands in. */
+export function fileOf(kind: RecordKind): FileKind {
+  return KINDS_OF_FILE.chain.has(kind) ? 'chain' : 'segment';
+}
+
+/** What tells a record from any other at its place: the first bytes of its digest, in hexadecimal. */
+export function tagOf({ digest }: Pick<RecordHeader, 'digest'>): string {
+  return Buffer.from(digest.buffer, digest.byteOffset, 8).toString('hex');
+}
+
 export interface RecordHeader {
   readonly kind: RecordKind;
   readonly length: number;

@@ -74,18 +74,6 @@ export async function entriesOf(files: QueueFiles, sequence: number, slots: read
   return slots.map((slot) => commit?.entryNumbers[slot]).filter((entry) => entry !== undefined);
 }
 
-/** Paths of known files whose newest version is one of these. A rare question, so a pass over all of them may answer it. */
-export async function namesOf(index: IndexStore, entries: readonly number[]): Promise<ReadonlyMap<number, Uint8Array>> {
-  const wanted = new Set(entries);
-  const found = new Map<number, Uint8Array>();
-  if (wanted.size === 0) return found;
-  for await (const [, value] of index.iterate(familyRange('k'))) {
-    const { entry, stat } = decodeKnown(value);
-    if (wanted.has(entry)) found.set(entry, stat.path);
-  }
-  return found;
-}
-
 /** Files with damaged bytes that an opening set aside. */
 export async function damagedFiles(port: FilePort, dataDir: string): Promise<string[]> {
   const { damaged } = queuePaths(dataDir);

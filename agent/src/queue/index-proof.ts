@@ -1,0 +1,88 @@
+import { QueueError } from './errors.ts';
+import { familyFrom, familyRange, numberInKey, numberKey } from './index-keys.ts';
+import type { AppliedRecord } from './index-state.ts';
+import type { IndexStore } from './index-store.ts';
+import { decodeVersion } from './payloads.ts';
+import { decodeCommitPlace, decodeUnsigned } from './places.ts';
+import { parseRecordHeader, RECORD_HEADER_BYTES, tagOf } from './record.ts';
+import type { Position, RecordLog } from './record-log.ts';
+
+/*
+ * Whether an index may be believed. What follows from it cannot be taken back: segments are dropped, and versions are held to be sent.
+ */
+
+/** Unsigned versions that are looked at, when the newest record of the segments says nothing. */
+const SAMPLE = 16;
+
+/** Whether the index tells of these logs: one that was put in from another folder, or before they began anew, does not. */
+export async function isOfLogs(index: IndexStore, segments: RecordLog, chain: RecordLog): Promise<boolean> {
+  const { lastSegment, lastChain } = index.state;
+  const verdicts = [await compare(segments, lastSegment), await compare(chain, lastChain)];
+  if (verdicts.includes('same')) return true;
+  if (verdicts.every((verdict) => verdict === 'unknown')) return true;
+  // The one record that would prove it may be what has rotted.
+  for await (const [key, value] of index.iterate(familyRange('q'), { limit: SAMPLE })) {
+    if (await holds(segments, decodeUnsigned(value).at, numberInKey(key))) return true;
+  }
+  return false;
+}
+
+async function compare(log: RecordLog, applied: AppliedRecord | undefined): Promise<'same' | 'other' | 'unknown'> {
+  if (applied === undefined) return 'unknown';
+  const bytes = await log.readBytes(applied.file, applied.offset, RECORD_HEADER_BYTES);
+  if (bytes.length < RECORD_HEADER_BYTES) return 'unknown';
+  const header = parseRecordHeader(bytes, log.kind);
+  return header !== undefined && tagOf(header) === applied.digest ? 'same' : 'other';
+}
+
+/** Whether the record of this version stands there. */
+export async function holds(segments: RecordLog, at: Position, entry: number): Promise<boolean> {
+  try {
+    const { header, payload } = await segments.read(at);
+    return header.kind === 'version' && decodeVersion(payload).head.entry === entry;
+  } catch (error) {
+    if (!(error instanceof QueueError) || error.code !== 'QUEUE_DAMAGED') throw error;
+    return false;
+  }
+}
+
+export interface Survey {
+  /** Every version and commit that waits for its receipt is there, with its hold, as the counters say. */
+  readonly whole: boolean;
+  /** Unsigned versions whose records no segment holds. */
+  readonly unreachable: readonly number[];
+}
+
+/** Counts what waits for its receipt: LevelDB loses writes from among others without a word when bytes of its log have rotted. */
+export async function survey(index: IndexStore, segments: RecordLog): Promise<Survey> {
+  const { receiptedSequence, inheritedSequence, chainHead, pendingEntries } = index.state;
+  const isThere = placesIn(segments);
+  const unreachable: number[] = [];
+  let lowestHold = Number.MAX_SAFE_INTEGER;
+  let entries = 0;
+  let holding = 0;
+  for await (const [key, value] of index.unsigned()) {
+    const { at, holdSegment } = decodeUnsigned(value);
+    lowestHold = Math.min(lowestHold, holdSegment);
+    entries += 1;
+    holding += 1;
+    if (!isThere(at)) unreachable.push(numberInKey(key));
+  }
+  for (let sequence = Math.max(receiptedSequence, inheritedSequence) + 1; sequence <= (chainHead?.sequence ?? 0); sequence += 1) {
+    const value = await index.getWritten(numberKey('c', sequence));
+    if (value === undefined) return { whole: false, unreachable };
+    const commit = decodeCommitPlace(value);
+    lowestHold = Math.min(lowestHold, commit.holdSegment);
+    entries += commit.entries;
+    holding += 1;
+  }
+  let held = 0;
+  if (holding > 0) for await (const _ of index.iterate(familyFrom('h', lowestHold))) held += 1;
+  return { whole: entries === pendingEntries && held === holding, unreachable };
+}
+
+/** Whether a record may stand at a place: its file is there, and reaches so far. */
+export function placesIn(segments: RecordLog): (at: Position) => boolean {
+  const sizes = new Map(segments.files().map(({ number, size }) => [number, size]));
+  return ({ file, offset }) => offset + RECORD_HEADER_BYTES <= (sizes.get(file) ?? 0);
+}
