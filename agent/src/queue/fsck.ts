@@ -9,7 +9,7 @@ import type { Random } from '@aliquot/shared/ports';
 import { BatchKeys } from './batch-keys.ts';
 import { QueueError } from './errors.ts';
 import { type Family, familyRange, numberInKey } from './index-keys.ts';
-import { holds } from './index-proof.ts';
+import { holds, isOfLogs } from './index-proof.ts';
 import { IndexStore } from './index-store.ts';
 import { nameLost } from './lost.ts';
 import { closeQueueFiles, openQueueFiles, type QueueFiles, queuePaths, removeTree, replayBoth, SEGMENT_BYTES } from './open-queue.ts';
@@ -163,6 +163,12 @@ async function* checkIndex(options: FsckOptions, segments: RecordLog, chain: Rec
     }
     if (levelTrouble(error) === undefined) throw error;
     yield* rebuildLater(options, 'it cannot be opened');
+    return;
+  }
+  // Before anything is replayed into it, which would make it look like ours.
+  if (!(await isOfLogs(index, segments, chain))) {
+    await index.close();
+    yield* rebuildLater(options, 'it does not tell of these segments and this chain log');
     return;
   }
   const checkPath = join(dataDir, 'queue', CHECK_FOLDER);

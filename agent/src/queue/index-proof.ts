@@ -1,9 +1,10 @@
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { QueueError } from './errors.ts';
 import { familyFrom, familyRange, numberInKey, numberKey } from './index-keys.ts';
 import type { AppliedRecord } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import { decodeVersion } from './payloads.ts';
-import { decodeCommitPlace, decodeUnsigned } from './places.ts';
+import { decodeCommitPlace, decodeItemPlace, decodeUnsigned } from './places.ts';
 import { parseRecordHeader, RECORD_HEADER_BYTES, tagOf } from './record.ts';
 import type { Position, RecordLog } from './record-log.ts';
 
@@ -11,20 +12,25 @@ import type { Position, RecordLog } from './record-log.ts';
  * Whether an index may be believed. What follows from it cannot be taken back: segments are dropped, and versions are held to be sent.
  */
 
-/** Unsigned versions that are looked at, when the newest record of the segments says nothing. */
-const SAMPLE = 16;
+/** Items that are looked at, when the newest records say nothing. */
+const SAMPLE = 256;
 
 /** Whether the index tells of these logs: one that was put in from another folder, or before they began anew, does not. */
 export async function isOfLogs(index: IndexStore, segments: RecordLog, chain: RecordLog): Promise<boolean> {
   const { lastSegment, lastChain } = index.state;
   const verdicts = [await compare(segments, lastSegment), await compare(chain, lastChain)];
   if (verdicts.includes('same')) return true;
-  if (verdicts.every((verdict) => verdict === 'unknown')) return true;
-  // The one record that would prove it may be what has rotted.
-  for await (const [key, value] of index.iterate(familyRange('q'), { limit: SAMPLE })) {
-    if (await holds(segments, decodeUnsigned(value).at, numberInKey(key))) return true;
+  // The one record that would prove it may be what has rotted, or stood in a segment that is gone.
+  const isThere = placesIn(segments);
+  let looked = 0;
+  for await (const [key, value] of index.iterate(familyRange('i'), { limit: SAMPLE })) {
+    const at = decodeItemPlace(value);
+    if (!isThere(at)) continue;
+    const header = parseRecordHeader(await segments.readBytes(at.file, at.offset, RECORD_HEADER_BYTES), 'segment');
+    if (header !== undefined && equalBytes(header.digest, key.subarray(1))) return true;
+    looked += 1;
   }
-  return false;
+  return looked === 0 && verdicts.every((verdict) => verdict === 'unknown');
 }
 
 async function compare(log: RecordLog, applied: AppliedRecord | undefined): Promise<'same' | 'other' | 'unknown'> {
