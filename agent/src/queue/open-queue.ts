@@ -245,7 +245,7 @@ async function openIndex(port: FilePort, path: string): Promise<{ readonly store
 }
 
 /** Whether an index cannot be read, so that it is made again. */
-export function isDamage(error: unknown): boolean {
+function isDamage(error: unknown): boolean {
   return (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') || levelTrouble(error) === 'damaged';
 }
 
