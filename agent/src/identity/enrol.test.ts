@@ -2,11 +2,11 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type BundleContents, decodeEnrolRequest, encodeEnrolAnswer, type Signed } from '@aliquot/proto';
+import { type BundleContents, type ChainId, decodeEnrolRequest, encodeEnrolAnswer, type Signed } from '@aliquot/proto';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { sealBundle } from '@aliquot/shared/keys/bundle';
-import { bindingHashOf, issueEnrolAnswer, verifyAgent } from '@aliquot/shared/keys/certificates';
+import { bindingHashOf, issueAddresses, issueEnrolAnswer, issueEnrolment, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -14,6 +14,7 @@ import { temporaryFolder, vault } from '../queue/test-support.ts';
 import { fsckIdentity } from '../uplink/fsck.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { type EnrolOptions, enrol, type HttpAnswer, post } from './enrol.ts';
+import { IdentityError } from './errors.ts';
 import { loadIdentity } from './identity-file.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
@@ -24,10 +25,10 @@ beforeEach(() => {
 
 afterEach(() => folder.remove());
 
-function bundleFor(name = 'gcms-1', url = 'http://127.0.0.1:9'): { readonly text: string; readonly seed: Uint8Array } {
+function contentsFor(name: string, url = 'http://127.0.0.1:9'): BundleContents {
   const agent = fixtureAgent(vault, name);
   const { lineageId } = verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, agent.enrolment, agent.binding).enrolment;
-  const contents: BundleContents = {
+  return {
     version: 1,
     url,
     tlsCa: '',
@@ -40,7 +41,11 @@ function bundleFor(name = 'gcms-1', url = 'http://127.0.0.1:9'): { readonly text
     pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
     addresses: undefined,
   };
-  return { text: sealBundle(contents), seed: agent.enrolmentKey.seed };
+}
+
+function bundleFor(name = 'gcms-1', url?: string): { readonly text: string; readonly seed: Uint8Array } {
+  const contents = contentsFor(name, url);
+  return { text: sealBundle(contents), seed: contents.enrolmentSeed };
 }
 
 /** Answers like the collector of the fixture vault; remembers which keys each enrolment came with. */
@@ -204,6 +209,95 @@ describe('enrolling', () => {
     expect(String(failure)).not.toContain(seed);
     writeFileSync(path, text.slice(0, 100));
     await expect(loadIdentity(nodeFiles, folder.dir)).rejects.toMatchObject({ code: 'IDENTITY_DAMAGED' });
+  });
+});
+
+describe('enrolling a folder anew in place', () => {
+  const chain = new Uint8Array(16).fill(9) as ChainId;
+
+  /** A bundle for the agent that takes the place of `old`. */
+  function successorOf(old: string, name: string, changes: Partial<BundleContents> = {}): string {
+    const before = fixtureAgent(vault, old);
+    const key = newSigningKey(seededRandom(`successor ${name}`));
+    const replaced = verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, before.enrolment, before.binding).enrolment;
+    const enrolment = issueEnrolment(vault.authority, {
+      ...replaced,
+      agentId: seededRandom(`id of ${name}`).bytes(16) as typeof replaced.agentId,
+      replaces: replaced.agentId,
+      name,
+      enrolmentKey: key.publicKey,
+    });
+    return sealBundle({ ...contentsFor(old), enrolment, enrolmentSeed: key.seed, ...changes });
+  }
+
+  test('keeps the chunk cache’s secret and the chain that it goes on from; everything else is new', async () => {
+    const { answer } = desk();
+    const old = await enrol(options(bundleFor('pc').text, { post: answer }));
+    const made = await enrol(options(successorOf('pc', 'pc-b'), { post: answer, takesOver: chain, random: seededRandom('anew') }));
+    expect(made).toMatchObject({ takesOver: chain, cacheSecret: old.cacheSecret, pathKey: old.pathKey });
+    expect(made.signKey).not.toEqual(old.signKey);
+    expect(made.chainId).not.toEqual(old.chainId);
+    const loaded = await loadIdentity(nodeFiles, folder.dir);
+    expect(loaded.certificate.enrolment.name).toBe('pc-b');
+    expect(loaded.takesOver).toEqual(chain);
+  });
+
+  test('P1: broken off before or after the answer, the old identity stays until the same command ends it', async () => {
+    const { answer, requests } = desk();
+    await enrol(options(bundleFor('pc').text, { post: answer }));
+    const bundle = successorOf('pc', 'pc-b');
+    const cut: NonNullable<EnrolOptions['post']> = async (trust, path, body) => {
+      await answer(trust, path, body);
+      throw new IdentityError('ENROL_UNREACHABLE', 'cable pulled');
+    };
+    await expect(enrol(options(bundle, { post: cut, takesOver: chain }))).rejects.toMatchObject({ code: 'ENROL_UNREACHABLE' });
+    expect((await loadIdentity(nodeFiles, folder.dir)).certificate.enrolment.name).toBe('pc');
+    // Another bundle does not take the place of what was begun.
+    const another = options(successorOf('pc', 'pc-c'), { post: answer, takesOver: chain });
+    await expect(enrol(another)).rejects.toMatchObject({ code: 'ENROL_OTHER_BEGUN' });
+    const late = { nowMs: () => FIXTURE_TIME_MS + 10 * 86_400_000 };
+    await enrol(options(bundle, { post: answer, takesOver: chain, clock: late, random: seededRandom('again') }));
+    expect(requests[2]).toEqual(requests[1]);
+    expect((await loadIdentity(nodeFiles, folder.dir)).certificate.enrolment.name).toBe('pc-b');
+  });
+
+  test('is refused to a bundle for another agent’s successor, to an expired one, and without the word that the queue may be taken over', async () => {
+    const { answer, requests } = desk();
+    await enrol(options(bundleFor('pc').text, { post: answer }));
+    const elsewhere = options(successorOf('another', 'pc-b'), { post: answer, takesOver: chain });
+    await expect(enrol(elsewhere)).rejects.toMatchObject({ code: 'ENROL_ALREADY' });
+    const late = { nowMs: () => FIXTURE_TIME_MS + 10 * 86_400_000 };
+    const expired = options(successorOf('pc', 'pc-b'), { post: answer, takesOver: chain, clock: late });
+    await expect(enrol(expired)).rejects.toMatchObject({ code: 'BUNDLE_EXPIRED' });
+    await expect(enrol(options(successorOf('pc', 'pc-b'), { post: answer }))).rejects.toMatchObject({ code: 'ENROL_ALREADY' });
+    expect(requests).toHaveLength(1);
+    expect((await loadIdentity(nodeFiles, folder.dir)).certificate.enrolment.name).toBe('pc');
+  });
+
+  test('P6: the addresses of the bundle are tried in order, the signed ones first, and kept', async () => {
+    const { answer } = desk();
+    const addresses = issueAddresses(vault.authority, {
+      version: 1,
+      vaultId: vault.descriptor.vaultId,
+      revision: 3,
+      addresses: ['https://one.lab', 'https://two.lab'].map((url) => ({ url, tlsCa: '', tlsPins: [] })),
+    });
+    const tried: string[] = [];
+    const only =
+      (reached: string): NonNullable<EnrolOptions['post']> =>
+      async (trust, path, body) => {
+        tried.push(trust.url);
+        if (trust.url !== reached) throw new IdentityError('ENROL_UNREACHABLE', `nothing at ${trust.url}`);
+        return answer(trust, path, body);
+      };
+    const bundle = sealBundle({ ...contentsFor('pc'), addresses });
+    await expect(enrol(options(bundle, { post: only('nowhere') }))).rejects.toThrow('nothing at https://one.lab');
+    tried.splice(0);
+    const identity = await enrol(options(bundle, { post: only('http://127.0.0.1:9') }));
+    expect(tried).toEqual(['https://one.lab', 'https://two.lab', 'http://127.0.0.1:9']);
+    const trust = await TrustStore.open(nodeFiles, folder.dir, identity);
+    expect(trust.addresses.candidates().map(({ url }) => url)).toEqual(tried);
+    expect(trust.addresses.revision).toBe(3);
   });
 });
 

@@ -1,9 +1,13 @@
 import { readdirSync, rmSync } from 'node:fs';
-import { type ClientFrame, MAX_FRAME_BYTES, type ServerFrame } from '@aliquot/proto';
+import { type ClientFrame, MAX_FRAME_BYTES, type ServerFrame, type Signed } from '@aliquot/proto';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { issueAddresses } from '@aliquot/shared/keys/certificates';
+import { fixtureVault } from '@aliquot/shared/keys/fixtures';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { put, sample } from '../queue/test-support.ts';
-import { startAgent, type TestAgent, vault } from './test-agent.ts';
+import { startAgent, type TestAgent, testIdentity, vault } from './test-agent.ts';
 import { TestCollector } from './test-collector.ts';
+import { TrustStore } from './trust.ts';
 
 /*
  * A collector in bad hands, with all its true keys: what it may do to an agent that believes no more than was proved. Forged signatures,
@@ -240,5 +244,68 @@ describe('what it gives back', () => {
         for await (const _ of agent.uplink.fetch(ids));
       })(),
     ).rejects.toMatchObject({ code: 'UPLINK_PROTOCOL' });
+  });
+});
+
+describe('what it says of where it is', () => {
+  const addresses = (revision: number, url: string, by = vault) =>
+    issueAddresses(by.authority, { version: 1, vaultId: by.descriptor.vaultId, revision, addresses: [{ url, tlsCa: '', tlsPins: [] }] });
+
+  /** Lets the collector hand these out in place of every answer to a heartbeat. */
+  function handOut(signed: Signed): void {
+    bend('heartbeatAck', () => ({ type: 'addresses', addresses: signed }));
+  }
+
+  /** A heartbeat brings the frame; what it ends with does not matter. */
+  function ask(agent: TestAgent): void {
+    agent.uplink.heartbeat({ files: 0, bytes: 0, unprotected: 0, pending: 0, unsettled: 0, problems: [] }).catch(() => undefined);
+  }
+
+  const kept = async (agent: TestAgent) => (await TrustStore.open(nodeFiles, agent.dir, testIdentity(url))).addresses;
+
+  test('P5: addresses that the authority did not sign for this vault end the session, and nothing is kept', async () => {
+    const stranger = fixtureVault('a stranger');
+    const agent = await start();
+    await agent.until('ready');
+    const good = addresses(5, 'https://true.lab');
+    for (const forged of [
+      addresses(9, 'https://evil.lab', stranger),
+      { ...good, body: good.body.with(3, 0) },
+      vault.collectorCertificate,
+    ]) {
+      handOut(forged);
+      await agent.until('ready');
+      ask(agent);
+      expect((await agent.until('refused', 'offline')).problem?.code).toBe('UPLINK_PROTOCOL');
+      honest();
+      agent.uplink.nudge();
+    }
+    expect((await kept(agent)).revision).toBe(0);
+    expect((await kept(agent)).candidates().map((address) => address.url)).toEqual([url]);
+  });
+
+  test('P5 P6: newer ones are kept and tried from the next connection on, the old address beside them; a replay of older ones changes nothing', async () => {
+    const agent = await start();
+    await agent.until('ready');
+    for (const [revision, at] of [
+      [5, 'http://127.0.0.1:1'],
+      [4, 'http://127.0.0.1:2'],
+    ] as const) {
+      handOut(addresses(revision, at));
+      ask(agent);
+      for (;;) {
+        if ((await kept(agent)).revision === 5) break;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      expect(agent.uplink.status().state).toBe('ready');
+    }
+    honest();
+    const again = await agent.restart();
+    agents.splice(agents.indexOf(agent), 1, again);
+    await again.until('ready');
+    expect(again.uplink.status().url).toBe(url);
+    expect((await kept(again)).candidates().map((address) => address.url)).toEqual(['http://127.0.0.1:1', url]);
+    const [first] = collector.frames.filter((frame) => frame.type === 'auth').slice(-1);
+    expect(first).toMatchObject({ addressesRevision: 5 });
   });
 });

@@ -78,6 +78,17 @@ describe('TLS', () => {
     expect(await ask({ tlsCa: '', tlsPins: [pin] })).toBe(200);
   });
 
+  test('P6: of several pinned keys any is trusted, old and new side by side; so is a chain that verifies, whatever is pinned', async () => {
+    const other = new Uint8Array(32);
+    for (const trust of [
+      { tlsCa: '', tlsPins: [other, pin] },
+      { tlsCa: CERTIFICATE, tlsPins: [other] },
+    ]) {
+      expect(await dial(trust)).toBe('open');
+      expect(await ask(trust)).toBe(200);
+    }
+  });
+
   test('another key than the pinned one is refused', async () => {
     const other = new Uint8Array(32);
     expect(await dial({ tlsCa: '', tlsPins: [other] })).toBe('UPLINK_TLS');

@@ -63,6 +63,15 @@ export function sweepWaitsFor(core: VaultCore, epoch: number): SweepWait[] {
         reason: 'was known when the log lost its tail, and has committed nothing since',
       });
     }
+    // It may have taken over a queue whose versions rely on what its predecessor had uploaded.
+    if (trunk === undefined && state === 'enrolled' && registry.certificate(agentId)?.enrolment.replaces !== undefined) {
+      waits.push({
+        agent: name,
+        history: name,
+        chainId: undefined,
+        reason: 'took the place of another agent, and has committed nothing yet',
+      });
+    }
     if (trunk !== undefined) wait(name, { historyId: lineageId, row: trunk });
     for (const { historyId, line, ...apart } of lines.apart()) {
       wait(apart.state === 'clone' ? apart.name : heldName(name, historyId), { historyId, row: line });

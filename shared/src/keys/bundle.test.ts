@@ -4,7 +4,7 @@ import vectors from '../../vectors/bundle-1.json' with { type: 'json' };
 import { hex } from '../crypto/bytes.ts';
 import { armor } from './armor.ts';
 import { openBundle, sealBundle } from './bundle.ts';
-import { issueCollectorCertificate } from './certificates.ts';
+import { issueAddresses, issueCollectorCertificate } from './certificates.ts';
 import { pathKeyFor } from './derive.ts';
 import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from './fixtures.ts';
 
@@ -26,6 +26,13 @@ const contents: BundleContents = {
   addresses: undefined,
   pathKey: pathKeyFor(vault.kit.pathSecret, seededRandom('lineage').bytes(16) as Parameters<typeof pathKeyFor>[1]),
 };
+const addressesOf = ({ authority, descriptor }: typeof vault) =>
+  issueAddresses(authority, {
+    version: 1,
+    vaultId: descriptor.vaultId,
+    revision: 3,
+    addresses: [{ url: 'https://new.lab', tlsCa: '', tlsPins: [] }],
+  });
 const text = sealBundle(contents);
 const code = (value: string) => expect.objectContaining({ code: value, retryable: false });
 
@@ -45,6 +52,11 @@ describe('enrolment bundle', () => {
       contents.collectorCertificate,
       contents.enrolment,
     ]);
+  });
+
+  test('carries the signed addresses that the collector had', () => {
+    const signed = addressesOf(vault);
+    expect(openBundle(sealBundle({ ...contents, addresses: signed }), FIXTURE_TIME_MS).signedAddresses).toEqual(signed);
   });
 
   test('says in plain words that it is a secret even after expiry', () => {
@@ -106,6 +118,8 @@ describe('enrolment bundle', () => {
       { enrolmentSeed: stranger.enrolmentKey.seed },
       { descriptor: foreign.kit.descriptor },
       { dedupSecrets: [{ epoch: 2, secret: contents.pathKey }] },
+      { addresses: foreign.collectorCertificate },
+      { addresses: addressesOf(foreign) },
     ];
     for (const mix of mixes) {
       expect(() => openBundle(forged(mix), FIXTURE_TIME_MS), Object.keys(mix).join()).toThrowError(code('BUNDLE_FOREIGN'));

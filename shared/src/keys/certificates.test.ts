@@ -11,6 +11,7 @@ import { newSigningKey } from '../crypto/sign.ts';
 import {
   bindingHashOf,
   collectorIdOf,
+  issueAddresses,
   issueBinding,
   issueCollectorCertificate,
   issueDescriptor,
@@ -18,6 +19,7 @@ import {
   issueEnrolment,
   issueEpochOpening,
   vaultIdOf,
+  verifyAddresses,
   verifyAgent,
   verifyCollectorCertificate,
   verifyDescriptor,
@@ -41,6 +43,13 @@ const opening = issueEpochOpening(authority, {
   lost: [{ ...head, size: 9 }],
   approvedAtMs: FIXTURE_TIME_MS,
 });
+const addressesBody = {
+  version: 1 as const,
+  vaultId,
+  revision: 3,
+  addresses: [{ url: 'https://collector.lab', tlsCa: '', tlsPins: [] }],
+};
+const addresses = issueAddresses(authority, addressesBody);
 const collectorBody = decodeCollectorCertificateBody(vault.collectorCertificate.body);
 const enrolmentBody = decodeEnrolmentCertificateBody(agent.enrolment.body);
 const bindingBody = decodeAgentBindingBody(agent.binding.body);
@@ -65,6 +74,7 @@ const cases: readonly Case[] = [
   },
   { name: 'enrolment', signed: agent.enrolment, verify: (signed) => verifyEnrolment(authorityKey, vaultId, signed) },
   { name: 'binding', signed: agent.binding, verify: (signed) => verifyAgent(authorityKey, vaultId, agent.enrolment, signed) },
+  { name: 'collector addresses', signed: addresses, verify: (signed) => verifyAddresses(authorityKey, vaultId, signed) },
   { name: 'epoch opening', signed: opening, verify: (signed) => verifyEpochOpening(authorityKey, vaultId, signed) },
 ];
 
@@ -120,6 +130,9 @@ describe('each field of a genuine signature counts', () => {
     expect(() => verifyCollectorCertificate(authorityKey, vaultId, foreign.collectorCertificate)).toThrowError(code('CERT_SIGNATURE'));
     expect(() => verifyEnrolment(authorityKey, vaultId, stranger.enrolment)).toThrowError(code('CERT_SIGNATURE'));
     expect(() => verifyAgent(authorityKey, vaultId, stranger.enrolment, stranger.binding)).toThrowError(code('CERT_SIGNATURE'));
+    expect(() => verifyAddresses(authorityKey, vaultId, issueAddresses(foreign.authority, addressesBody))).toThrowError(
+      code('CERT_SIGNATURE'),
+    );
     const otherOpening = issueEpochOpening(foreign.authority, decodeEpochOpeningBody(opening.body));
     expect(() => verifyEpochOpening(authorityKey, vaultId, otherOpening)).toThrowError(code('CERT_SIGNATURE'));
   });
@@ -128,6 +141,8 @@ describe('each field of a genuine signature counts', () => {
     const elsewhere = random.bytes(16) as VaultId;
     const otherCollector = issueCollectorCertificate(authority, { ...collectorBody, vaultId: elsewhere });
     expect(() => verifyCollectorCertificate(authorityKey, vaultId, otherCollector)).toThrowError(code('CERT_OTHER_VAULT'));
+    const otherAddresses = issueAddresses(authority, { ...addressesBody, vaultId: elsewhere });
+    expect(() => verifyAddresses(authorityKey, vaultId, otherAddresses)).toThrowError(code('CERT_OTHER_VAULT'));
     const otherEnrolment = issueEnrolment(authority, { ...enrolmentBody, vaultId: elsewhere });
     expect(() => verifyEnrolment(authorityKey, vaultId, otherEnrolment)).toThrowError(code('CERT_OTHER_VAULT'));
     const otherBinding = issueBinding(agent.enrolmentKey, { ...bindingBody, vaultId: elsewhere });

@@ -1,0 +1,155 @@
+import { asFileId, decodeCollectorAddressesBody } from '@aliquot/proto';
+import { issueAddresses } from '@aliquot/shared/keys/certificates';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
+import { expect, onTestFinished, test } from 'vitest';
+import { JournalVault } from './journal-vault.ts';
+import { content, TestAgent, World } from './testing/world.ts';
+import type { VaultStore } from './vault-store.ts';
+
+/* What follows another: addresses after addresses, an agent after the one that it replaces. */
+
+async function opened(world = new World()) {
+  const dir = temporaryFolder();
+  let store = await JournalVault.open(dir, world.identity, world.ports());
+  onTestFinished(() => store.close());
+  await store.appendEvent(world.vaultAdded());
+  return {
+    world,
+    store: () => store,
+    again: async () => {
+      await store.close();
+      store = await JournalVault.open(dir, world.identity, world.ports());
+      return store;
+    },
+  };
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'accepted',
+    (error: { code?: string }) => error.code,
+  );
+
+const addressesOf = (world: World, revision: number, authority = world.authority, vaultId = world.descriptor.vaultId) =>
+  issueAddresses(authority, { version: 1, vaultId, revision, addresses: [{ url: `https://c${revision}.lab`, tlsCa: '', tlsPins: [] }] });
+
+const liveFiles = async (store: VaultStore, agent: TestAgent, atMs?: number): Promise<number> => {
+  let files = 0;
+  for await (const { live } of store.state(agent.lineageId, atMs)) files += live.length;
+  return files;
+};
+
+test('P5: addresses are recorded only as the authority signed them for this vault, and only newer ones; a catalog made anew knows them', async () => {
+  const { world, store, again } = await opened();
+  const set = (addresses: ReturnType<typeof addressesOf>) => codeOf(store().appendEvent({ type: 'addressesSet', timeMs: 1, addresses }));
+  expect(store().addresses()).toBeUndefined();
+  const foreign = new World('elsewhere');
+  const good = addressesOf(world, 5);
+  expect(await set(addressesOf(world, 9, foreign.authority))).toBe('STORE_BAD_EVENT');
+  expect(await set(addressesOf(world, 9, world.authority, foreign.descriptor.vaultId))).toBe('STORE_BAD_EVENT');
+  expect(await set({ ...good, body: good.body.with(good.body.length - 1, 0x7a) })).toBe('STORE_BAD_EVENT');
+  expect(store().addresses()).toBeUndefined();
+  expect(await set(good)).toBe('accepted');
+  const size = store().treeHead().size;
+  for (const revision of [5, 4, 1]) expect(await set(addressesOf(world, revision))).toBe('STORE_BAD_EVENT');
+  expect(store().treeHead().size).toBe(size);
+  expect(await set(addressesOf(world, 6))).toBe('accepted');
+  const known = (await again()).addresses();
+  expect(known && decodeCollectorAddressesBody(known.body).revision).toBe(6);
+});
+
+test('P1: a successor that took its folder over goes on from its predecessor’s newest commit, in one history', async () => {
+  const { world, store, again } = await opened();
+  const old = await world.agent(store(), 'pc');
+  await old.back(store(), [old.file('/d/a', [content('a')])]);
+  const fresh = await world.agent(store(), 'pc-b', { replaces: old });
+  Object.assign(fresh, { sequence: old.sequence, headHash: old.headHash, forkedFrom: old.head });
+  await fresh.back(store(), [fresh.file('/d/b', [content('b')])]);
+  await fresh.back(store(), [fresh.gone('/d/a')]);
+  expect(store().agentById(fresh.agentId)).toMatchObject({ files: 1, histories: [] });
+  expect((await again()).agentById(fresh.agentId)).toMatchObject({ files: 1, histories: [] });
+});
+
+test('P5: who claims to go on from a commit that its predecessor never made, or from that of an agent it does not replace, is held apart', async () => {
+  const { world, store } = await opened();
+  const [old, other] = [await world.agent(store(), 'pc'), await world.agent(store(), 'other')];
+  await old.back(store(), [old.directory('/d')]);
+  await other.back(store(), [other.directory('/o')]);
+  for (const [name, from] of [
+    ['pc-b', { ...old.head, hash: other.head.hash }],
+    ['pc-c', other.head],
+  ] as const) {
+    const fresh = await world.agent(store(), name, { replaces: old });
+    Object.assign(fresh, { sequence: from.sequence, headHash: from.hash, forkedFrom: from });
+    await fresh.back(store(), [fresh.directory('/e')]);
+    expect(store().agentById(fresh.agentId), name).toMatchObject({ histories: [{ state: 'held' }] });
+  }
+});
+
+test('I-C11: nothing is swept before a successor has committed, for it may have taken a queue over', async () => {
+  const { world, store } = await opened();
+  const old = await world.agent(store(), 'pc');
+  await old.back(store(), [old.directory('/d')]);
+  const fresh = await world.agent(store(), 'pc-b', { replaces: old });
+  const epoch = await store().announceGcEpoch(world.clock.now);
+  expect(store().sweepWaitsFor(epoch)).toMatchObject([{ agent: 'pc-b' }]);
+  await fresh.back(store(), [fresh.directory('/e')]);
+  store().gcLearned(fresh.agentId, fresh.chainId, epoch);
+  expect(store().sweepWaitsFor(epoch)).toEqual([]);
+});
+
+test('P6: an operator says of what a replaced agent had that it is gone, of nothing else, and never of what the successor has found', async () => {
+  const { world, store, again } = await opened();
+  const old = await world.agent(store(), 'pc');
+  await old.back(store(), [old.file('/d/found', [content('1')]), old.file('/d/went', [content('22')]), old.directory('/d')]);
+  const say = (agent: TestAgent, ...paths: string[]) =>
+    codeOf(
+      store().appendEvent({
+        type: 'filesGone',
+        timeMs: world.clock.now,
+        agentId: agent.agentId,
+        fileIds: paths.map((path) => agent.fileId(path)),
+      }),
+    );
+  expect(await say(old, '/d/went')).toBe('STORE_BAD_EVENT');
+  const fresh = await world.agent(store(), 'pc-b', { replaces: old });
+  world.clock.now += 1000;
+  const before = world.clock.now;
+  await fresh.back(store(), [fresh.file('/d/found', [content('1')])]);
+  world.clock.now += 1000;
+  expect(await say(fresh, '/d/went', '/d/found')).toBe('STORE_BAD_EVENT');
+  expect(await say(fresh, '/d/never')).toBe('STORE_BAD_EVENT');
+  const stranger = new TestAgent(world, 'stranger');
+  expect(await say(stranger, '/d/went')).toBe('STORE_UNKNOWN_AGENT');
+  expect(await liveFiles(store(), fresh)).toBe(3);
+  expect(await say(fresh, '/d/went')).toBe('accepted');
+  expect(await say(fresh, '/d/went')).toBe('STORE_BAD_EVENT');
+  for (const reopen of [false, true]) {
+    const now = reopen ? await again() : store();
+    expect(now.agentById(fresh.agentId)).toMatchObject({ files: 1 });
+    expect(now.stats()).toMatchObject({ files: 1 });
+    expect(await liveFiles(now, fresh)).toBe(2);
+    expect(await liveFiles(now, fresh, before)).toBe(3);
+    let kept = 0;
+    for await (const { live } of now.versions(fresh.lineageId, asFileId(fresh.fileId('/d/went')))) kept += live.length;
+    expect(kept).toBe(1);
+  }
+  await fresh.back(store(), [fresh.file('/d/went', [content('22')])]);
+  expect(store().agentById(fresh.agentId)).toMatchObject({ files: 2 });
+  await store().appendEvent({ type: 'agentRevoked', timeMs: 1, agentId: fresh.agentId, reason: 'over' });
+  expect(await say(fresh, '/d')).toBe('STORE_BAD_EVENT');
+});
+
+test('a name stays with the lineage that bore it, also after revocation', async () => {
+  const { world, store } = await opened();
+  const old = await world.agent(store(), 'pc');
+  await store().appendEvent({ type: 'agentRevoked', timeMs: 1, agentId: old.agentId, reason: 'over' });
+  const expected = (agent: TestAgent) => codeOf(store().appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: agent.enrolment }));
+  expect(await expected(new TestAgent(world, 'pc'))).toBe('STORE_NAME_TAKEN');
+  const fresh = await world.agent(store(), 'pc', { replaces: old });
+  expect(store().agentByName('pc')?.agentId).toEqual(fresh.agentId);
+  // A bundle that was never used bore nothing.
+  const unused = await world.agent(store(), 'unused', { enrol: false });
+  await store().appendEvent({ type: 'agentRevoked', timeMs: 1, agentId: unused.agentId, reason: 'not used' });
+  expect(await expected(new TestAgent(world, 'unused'))).toBe('accepted');
+});
