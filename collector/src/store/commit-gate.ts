@@ -10,9 +10,10 @@ import {
   type RefusalCode,
   type Signed,
   type TreeHead,
+  type VaultDescriptorBody,
   type VaultId,
 } from '@aliquot/proto';
-import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import { type CommitRecipient, type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
@@ -56,9 +57,10 @@ export function refusalOf(row: AgentRow | undefined, { acceptEnded = false }: Co
 }
 
 /** Everything about a commit that needs no store: signature, header, entries, wraps. Whether entries may be missing is judged later. */
-export function verifySubmission(bytes: Uint8Array, vaultId: VaultId, agent: AgentCertificate): VerifiedCommit | Refused {
+export function verifySubmission(bytes: Uint8Array, vault: VaultDescriptorBody, agent: AgentCertificate): VerifiedCommit | Refused {
+  const recipients = recipientsDemandedBy(vault);
   try {
-    return verifyCommit(bytes, { vaultId, agent, firstSubmission: true, mayLackEntries: true });
+    return verifyCommit(bytes, { vaultId: vault.vaultId, agent, firstSubmission: true, mayLackEntries: true, recipients });
   } catch (error) {
     if (error instanceof CommitError) {
       const code = error.code === 'COMMIT_SIGNATURE' ? 'bad-signature' : 'bad-commit';
@@ -67,6 +69,12 @@ export function verifySubmission(bytes: Uint8Array, vaultId: VaultId, agent: Age
     if (error instanceof FormatError) return refused(error.code === 'FORMAT_LIMIT' ? 'limit' : 'bad-commit', error.message);
     throw error;
   }
+}
+
+/** Who must find all their wraps: without the vault's, no kit could restore a commit; without the catalog's, no listing names its files. */
+function recipientsDemandedBy({ vaultKey, catalogKey, blind }: VaultDescriptorBody): CommitRecipient[] {
+  const vault: CommitRecipient = { recipient: 'vault', key: vaultKey };
+  return blind ? [vault] : [vault, { recipient: 'catalog', key: catalogKey }];
 }
 
 /** A heartbeat that is the agent's own, or why it is none. */

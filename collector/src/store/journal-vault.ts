@@ -153,7 +153,7 @@ export class JournalVault implements VaultStore {
     const early = refusalOf(registry.row(agentId), options);
     const agent = registry.certificate(agentId);
     if (early !== undefined || agent === undefined) return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
-    const verified = verifySubmission(commitBytes, this.descriptor.vaultId, agent);
+    const verified = verifySubmission(commitBytes, this.descriptor, agent);
     if ('type' in verified) return verified;
     const { outcome, generation } = await this.#do(async (core) => {
       const judged = await judgeCommit(this.#gate(core), verified, commitBytes, nowMs, options);

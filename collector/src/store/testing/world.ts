@@ -21,7 +21,7 @@ import {
   type TreeHead,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
-import { type BuiltCommit, buildCommit, NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
+import { type BuiltCommit, buildCommit, type CommitRecipient, NO_PREDECESSOR } from '@aliquot/shared/commit/commit';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
@@ -145,6 +145,7 @@ export interface CommitOverrides {
   readonly predecessor?: CommitHash;
   readonly chainId?: ChainId;
   readonly forkedFrom?: ChainPoint;
+  readonly recipients?: readonly CommitRecipient[];
 }
 
 /** An agent that seals, signs and keeps its chain, like the real one. */
@@ -245,7 +246,7 @@ export class TestAgent {
         encoderVersion: 1,
         forkedFrom: overrides.forkedFrom ?? this.forkedFrom,
         drafts,
-        recipients: [
+        recipients: overrides.recipients ?? [
           { recipient: 'vault', key: descriptor.vaultKey },
           { recipient: 'catalog', key: descriptor.catalogKey },
         ],
