@@ -5,13 +5,12 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { standardError } from '@aliquot/shared/log-lines/line-target';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
-import { restoreFiles } from '@aliquot/shared/restore/restore-files';
+import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
 import type { CommandContext } from '../../collector/src/commands/context.ts';
 import { fetchItems } from '../../collector/src/commands/fetch-items.ts';
 import { openVault } from '../../collector/src/commands/open-vault.ts';
 import { pathCandidates } from '../../collector/src/commands/paths.ts';
 import { proofTarget } from '../../collector/src/commands/proof-target.ts';
-import { toRestoreItem } from '../../collector/src/commands/restore-item.ts';
 import { certifiedAgent, openVersions } from '../../collector/src/commands/verified.ts';
 import type { Pc, Plant } from './plant.ts';
 import type { Record } from './record.ts';
@@ -54,7 +53,9 @@ export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Prom
   for (const path of record.paths.filter((one) => one.startsWith(join(pc.source, '/')))) {
     const restored: string[] = [];
     for (const candidate of pathCandidates(path)) {
-      const all = openVersions(vault.versions(info.agentId, fileIdFor(pathKey, candidate)), kit, collector, agent);
+      const all = openVersions(vault.versions(info.agentId, fileIdFor(pathKey, candidate)), kit, collector, agent, {
+        onUnopened: ({ sequence, message }) => wrong.push(`${path}: commit ${sequence} does not open: ${message}`),
+      });
       for await (const version of all) {
         if (version.entry.kind !== 'file') continue;
         const hash = createHash('sha256');

@@ -1,6 +1,7 @@
-import { openCommitKeys, verifyCommit } from '@aliquot/shared/commit/commit';
-import { openList, openRead } from '@aliquot/shared/commit/entry';
-import type { RestoreItem } from '@aliquot/shared/restore/restore-files';
+import type { Entry } from '@aliquot/proto';
+import { verifyCommit } from '@aliquot/shared/commit/commit';
+import { type Named, openNames, type Unopened } from '@aliquot/shared/commit/open-names';
+import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/restore-files';
 import { type BytePath, bytePath, isWithin } from '../capture/paths.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import type { Uplink } from '../uplink/uplink.ts';
@@ -21,38 +22,41 @@ interface Wanted {
  *
  * The answer is read to its end before the first file is given out: it shares the connection with the chunks that the files
  * need, and a half-read answer would hold those back for ever. What is kept meanwhile are the bytes of the commits that hold
- * wanted files. Errors: `UplinkError`, `CommitError` for a commit that is not what this agent signed.
+ * wanted files. What does not open is told to `onUnopened`, once for each commit, and costs its own files only. Errors: `UplinkError`, `CommitError` for a commit that is not what this agent signed.
  */
 export async function* ownFiles(
   uplink: Uplink,
   identity: AgentIdentity,
   atMs: number,
   paths: readonly BytePath[],
+  onUnopened: (sequence: number, unopened: Unopened) => void,
 ): AsyncGenerator<OwnFile, void, void> {
   const wanted: Wanted[] = [];
   for await (const { commit, live } of uplink.state(atMs)) {
-    const slots = [...openSlots(identity, commit, live)]
+    const slots = [...openSlots(identity, commit, live, onUnopened)]
       .filter(({ path }) => paths.some((folder) => isWithin(path, folder)))
       .map(({ slot }) => slot);
     if (slots.length > 0) wanted.push({ commit, slots });
   }
-  for (const { commit, slots } of wanted) yield* openSlots(identity, commit, slots);
+  for (const { commit, slots } of wanted) {
+    for (const { path, ...named } of openSlots(identity, commit, slots)) yield { ...toRestoreItem(named), path };
+  }
 }
 
 function* openSlots(
   identity: AgentIdentity,
   bytes: Uint8Array,
-  slots: readonly number[],
-): Generator<OwnFile & { readonly slot: number }, void, void> {
+  live: readonly number[],
+  onUnopened: (sequence: number, unopened: Unopened) => void = () => undefined,
+): Generator<Named & { readonly entry: Entry; readonly path: BytePath; readonly slot: number }, void, void> {
   const commit = verifyCommit(bytes, { vaultId: identity.descriptor.vaultId, agent: identity.certificate });
-  const { listKey, readKey } = openCommitKeys(commit.wraps, identity.boxKey, 'agent', commit.header);
-  if (listKey === undefined) return;
-  for (const index of slots) {
-    const slot = commit.slots[index];
-    if (slot === undefined || slot.type !== 'entry' || slot.entry.kind === 'gone') continue;
-    const { entry } = slot;
-    const list = openList(entry, listKey);
-    const read = entry.kind === 'file' && readKey !== undefined ? openRead(entry, readKey) : undefined;
-    yield { entry, list, read, path: bytePath(list.path), slot: index };
+  const wanted = live.flatMap((slot) => {
+    const stored = commit.slots[slot];
+    return stored?.type === 'entry' && stored.entry.kind !== 'gone' ? [{ slot, entry: stored.entry }] : [];
+  });
+  const opening = { wraps: commit.wraps, place: commit.header };
+  const tell = (unopened: Unopened) => onUnopened(commit.header.sequence, unopened);
+  for (const named of openNames(opening, wanted, { key: identity.boxKey, recipient: 'agent' }, tell)) {
+    yield { ...named, path: bytePath(named.list.path) };
   }
 }

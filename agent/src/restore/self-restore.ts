@@ -1,6 +1,7 @@
 import type { ChunkId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
+import type { Unopened } from '@aliquot/shared/commit/open-names';
 import { exists, joinRaw } from '@aliquot/shared/durable/durable';
 import type { FetchedItem, RestoreSummary } from '@aliquot/shared/restore/restore-files';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
@@ -32,8 +33,9 @@ export async function selfRestore(agent: Agent, request: RestoreRequest, emit: E
   const wanted = await Promise.all(request.paths.map((text) => namesOf(agent, fromText(text, '/'))));
   const total = { files: 0, bytes: 0, directories: 0, links: 0, same: 0, growing: 0, failed: 0 };
   const found = new Set<BytePath>();
+  const unopened = new Map<number, Unopened>();
   const run = async (paths: readonly BytePath[], place: (unit: BytePath) => Promise<Place>) => {
-    const files = ownFiles(uplink, identity, request.atMs, paths);
+    const files = ownFiles(uplink, identity, request.atMs, paths, (sequence, what) => unopened.set(sequence, what));
     add(total, await restoreOne(agent, files, paths, place, found, emit, signal));
   };
   const { to } = request;
@@ -46,6 +48,11 @@ export async function selfRestore(agent: Agent, request: RestoreRequest, emit: E
   for (const [path = ''] of missing) {
     total.failed += 1;
     await emit({ event: 'problem', path: pathText(pathBytes(path)), code: 'AGENT_NOT_BACKED_UP', message: notBackedUp(request.atMs) });
+  }
+  for (const [sequence, { versions, error }] of unopened) {
+    total.failed += versions;
+    const message = `holds ${versions} ${versions === 1 ? 'version' : 'versions'} that this PC cannot open: ${error.message}; central IT may, with the kit`;
+    await emit({ event: 'problem', path: `commit ${sequence}`, code: error.code, message });
   }
   await emit({ event: 'summary', ...total, seconds: Math.max(0, clock.nowMs() - startedMs) / 1000 });
   if (found.size === 0)

@@ -1,7 +1,8 @@
 import { printable } from '@aliquot/shared/cli/format';
+import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
-import { restoreFiles } from '@aliquot/shared/restore/restore-files';
+import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
@@ -11,7 +12,7 @@ import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withKit } from './options.ts';
 import { instantText } from './paths.ts';
 import { proofTarget } from './proof-target.ts';
-import { toRestoreItem } from './restore-item.ts';
+import { UnopenedList } from './unopened.ts';
 import { certifiedAgent, type OpenVersion } from './verified.ts';
 
 interface CatOptions extends CollectorOptions, KitOptions {
@@ -38,7 +39,8 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
   const output = outputOf(context, {}, 'reads');
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const open = await openVault(context, options);
-  const version = await versionAt(open, options, atMs);
+  const unopened = new UnopenedList();
+  const version = await versionAt(open, options, atMs, unopened, output);
   let failure: Error | undefined;
   const opener = new OpenPool();
   await restoreFiles({
@@ -58,10 +60,17 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
   }
 }
 
-async function versionAt(open: OpenVault, options: CatOptions, atMs: number | undefined): Promise<OpenVersion> {
+async function versionAt(
+  open: OpenVault,
+  options: CatOptions,
+  atMs: number | undefined,
+  unopened: UnopenedList,
+  output: Output,
+): Promise<OpenVersion> {
   const info = await open.vault.history(options.agent);
   const agent = certifiedAgent(open.kit, info);
-  const newest = await newestOf(open, info.agentId, agent, options.path, atMs);
+  const newest = await newestOf(open, info.agentId, agent, options.path, atMs, unopened);
+  await unopened.tell(output);
   const name = printable(options.path);
   const see = `see \`aliquot versions --agent ${agent.name} --path PATH\``;
   if (newest === undefined) throw new CommandError('COMMAND_NO_SUCH_FILE', `agent ${agent.name} had no file ${name} then; ${see}`);

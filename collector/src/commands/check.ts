@@ -1,10 +1,9 @@
-import type { CommitHeader, ReceiptBody } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, pathText } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Random } from '@aliquot/shared/ports';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
-import { restoreFiles } from '@aliquot/shared/restore/restore-files';
+import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
 import type { Command } from 'commander';
 import { type AgentView, everyHistory } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
@@ -13,8 +12,8 @@ import { fetchItems } from './fetch-items.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
 import { proofTarget } from './proof-target.ts';
-import { toRestoreItem } from './restore-item.ts';
-import { certifiedAgent, openVersions } from './verified.ts';
+import { UnopenedList } from './unopened.ts';
+import { certifiedAgent, openVersions, type VersionWatch } from './verified.ts';
 import { HeadCollection } from './witness-heads.ts';
 
 interface CheckOptions extends CollectorOptions, KitOptions {
@@ -62,12 +61,13 @@ async function checkVault(context: CommandContext, options: CheckOptions, { open
   const totals = share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
   const all = { files: 0, bytes: 0, failed: 0, growing: 0 };
   const heads = new HeadCollection();
+  const unopened = new UnopenedList();
   try {
     for (const agent of agents) {
       const failures: { path: string; code: string; message: string }[] = [];
       const done = await restoreFiles({
         vaultId: open.kit.descriptor.vaultId,
-        items: drawn(open, agent, share, context.random, heads),
+        items: drawn(open, agent, share, context.random, { heads, unopened }),
         fetchChunks: (ids) => fetchItems(open.vault, ids),
         writer: proofTarget(async () => undefined),
         opener,
@@ -102,19 +102,29 @@ async function checkVault(context: CommandContext, options: CheckOptions, { open
       `${all.failed} files do not come back as they were captured; each is named above; run \`aliquot fsck\` on the collector`,
     );
   }
+  await unopened.tell(output);
 }
 
 function growingText(growing: number): string {
   return growing === 0 ? '' : ` (${growing} captured while growing, which have no hash of the whole: each piece by itself)`;
 }
 
+/** What is noted on the way beside files that fail. */
+interface Noted {
+  readonly heads: HeadCollection;
+  readonly unopened: UnopenedList;
+}
+
 /** Every so many files from a random one on: as many as asked, and never none of an agent that has files. */
-async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentView, share: number, random: Random, heads: HeadCollection) {
+async function* drawn({ kit, vault, collector }: OpenVault, agent: AgentView, share: number, random: Random, { heads, unopened }: Noted) {
   const step = Math.max(share, 1 / Math.max(agent.files, 1));
   let due = fraction(random);
   const records = vault.state(agent.agentId, undefined);
-  const noteHeads = (header: CommitHeader, receipt: ReceiptBody) => heads.note(agent.name, header, receipt);
-  for await (const version of openVersions(records, kit, collector, certifiedAgent(kit, agent), noteHeads)) {
+  const watch: VersionWatch = {
+    onCommit: (header, receipt) => heads.note(agent.name, header, receipt),
+    onUnopened: (commit) => unopened.onUnopened(commit),
+  };
+  for await (const version of openVersions(records, kit, collector, certifiedAgent(kit, agent), watch)) {
     if (version.entry.kind !== 'file') continue;
     due += step;
     if (due < 1) continue;

@@ -8,6 +8,7 @@ import { rowJson } from './list.ts';
 import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
 import { pathOf } from './paths.ts';
+import { UnopenedList } from './unopened.ts';
 
 interface DiffOptions extends CollectorOptions, KitOptions {
   readonly agent: string;
@@ -35,13 +36,15 @@ export function registerDiff(program: Command, context: CommandContext): void {
     const matches = options.path === undefined ? () => true : globMatcher(options.path);
     const fromMs = parseTime(options.from, nowMs, '--from', output.note);
     const toMs = parseTime(options.to, nowMs, '--to', output.note);
-    const source = await nameSource(context, options);
+    const unopened = new UnopenedList();
+    const source = await nameSource(context, options, unopened);
     const agent = await source.vault.history(options.agent);
     const changes = differences(source.state(agent, fromMs), source.state(agent, toMs));
     for await (const { change, row } of changes) {
       const path = pathOf(row);
       if (matches(path, row.platform)) await output.result({ change, ...rowJson(row) }, `${change}  ${printable(path)}`);
     }
+    await unopened.tell(output);
   });
 }
 

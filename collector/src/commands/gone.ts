@@ -9,6 +9,7 @@ import { type CommandContext, outputOf } from './context.ts';
 import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
 import { pathJson, pathOf } from './paths.ts';
+import { UnopenedList } from './unopened.ts';
 
 interface GoneOptions extends CollectorOptions, KitOptions {
   readonly path: string;
@@ -36,7 +37,8 @@ export function registerGone(agent: Command, context: CommandContext): void {
 async function goneCommand(context: CommandContext, name: string, options: GoneOptions): Promise<void> {
   const output = outputOf(context, options);
   const matches = globMatcher(options.path);
-  const source = await nameSource(context, options);
+  const unopened = new UnopenedList();
+  const source = await nameSource(context, options, unopened);
   const info = await source.vault.agent(name);
   const enrolledAtMs = requireReplacement(info, name);
   const found: FileId[] = [];
@@ -69,6 +71,7 @@ async function goneCommand(context: CommandContext, name: string, options: GoneO
     },
     found.length === 0 ? nothing : options.yes === true ? said : way,
   );
+  await unopened.tell(output);
 }
 
 function requireReplacement({ state, enrolledAtMs }: AgentInfo, name: string): number {

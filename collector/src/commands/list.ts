@@ -9,6 +9,7 @@ import { type CommandContext, outputOf } from './context.ts';
 import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
 import { instantText, mtimeMs, pathJson, pathOf } from './paths.ts';
+import { UnopenedList } from './unopened.ts';
 
 interface ListOptions extends CollectorOptions, KitOptions {
   readonly agent?: string;
@@ -51,7 +52,8 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
   const output = outputOf(context, options, 'reads');
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
-  const source = await nameSource(context, options);
+  const unopened = new UnopenedList();
+  const source = await nameSource(context, options, unopened);
   const agents =
     options.agent === undefined ? everyHistory((await source.vault.agents()).agents) : [await source.vault.history(options.agent)];
   for (const agent of agents) {
@@ -60,17 +62,20 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
       if (matches === undefined || matches(pathOf(row), row.platform)) await output.result(rowJson(row), rowText(row));
     }
   }
+  await unopened.tell(output);
 }
 
 async function listVersions(context: CommandContext, options: VersionsOptions): Promise<void> {
   const output = outputOf(context, options, 'reads');
-  const source = await nameSource(context, options);
+  const unopened = new UnopenedList();
+  const source = await nameSource(context, options, unopened);
   const agent = await source.vault.history(options.agent);
   let found = 0;
   for await (const row of source.versions(agent, options.path)) {
     found++;
     await output.result(rowJson(row), versionText(row));
   }
+  await unopened.tell(output);
   if (found === 0) {
     throw new CommandError(
       'COMMAND_NO_SUCH_FILE',

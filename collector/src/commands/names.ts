@@ -1,12 +1,13 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
-import type { NameRow } from '../rest/messages.ts';
+import type { NameRecord, NameRow } from '../rest/messages.ts';
 import type { AgentView } from './agent-view.ts';
 import type { CommandContext } from './context.ts';
 import { inspectKitFile, kitPath, openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import { pathCandidates } from './paths.ts';
+import type { UnopenedList } from './unopened.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent, openVersions } from './verified.ts';
 import { demandContinuation } from './witness.ts';
@@ -24,46 +25,57 @@ export interface NameSource {
  * The source for a listing. A kit given by `--kit` is used; one from the environment only where the vault is blind, so that
  * everyday listings ask for no passphrase.
  */
-export async function nameSource(context: CommandContext, options: CollectorOptions & KitOptions): Promise<NameSource> {
+export async function nameSource(
+  context: CommandContext,
+  options: CollectorOptions & KitOptions,
+  unopened: UnopenedList,
+): Promise<NameSource> {
   const known = kitPath(context, options) === undefined ? undefined : await inspectKitFile(context, options);
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   const usesKit = known !== undefined && (options.kit !== undefined || options.vault === undefined);
   const vault = collector.vault(usesKit ? { vaultId: known.vaultId } : { name: options.vault });
   await demandContinuation(context, vault);
-  if (options.kit === undefined && !vault.info.blind) return serverNames(vault);
+  if (options.kit === undefined && !vault.info.blind) return serverNames(vault, unopened);
   if (known === undefined) {
     throw new UsageError(
       'USAGE_MISSING',
       `vault ${vault.info.name} is blind: its names open only on this machine; give its recovery kit with --kit`,
     );
   }
-  return kitNames(vault, await openKitFile(context, options));
+  return kitNames(vault, await openKitFile(context, options), unopened);
 }
 
-function serverNames(vault: VaultClient): NameSource {
+function serverNames(vault: VaultClient, unopened: UnopenedList): NameSource {
   return {
     vault,
-    state: (agent, atMs) => vault.names({ agentId: agent.agentId, atMs }),
+    state: (agent, atMs) => rowsOf(vault.names({ agentId: agent.agentId, atMs }), unopened),
     async *versions(agent, path) {
-      for (const versionsOf of pathCandidates(path)) yield* vault.names({ agentId: agent.agentId, versionsOf });
+      for (const versionsOf of pathCandidates(path)) yield* rowsOf(vault.names({ agentId: agent.agentId, versionsOf }), unopened);
     },
   };
 }
 
-function kitNames(vault: VaultClient, kit: OpenKit): NameSource {
+async function* rowsOf(records: AsyncIterable<NameRecord>, unopened: UnopenedList): AsyncGenerator<NameRow> {
+  for await (const record of records) {
+    if ('unopened' in record) unopened.onUnopened(record.unopened);
+    else yield record;
+  }
+}
+
+function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): NameSource {
   const collector = vault.certificate(kit.authority.publicKey);
   return {
     vault,
     async *state(agent, atMs) {
       const certified = certifiedAgent(kit, agent);
-      for await (const { row } of openVersions(vault.state(agent.agentId, atMs), kit, collector, certified)) yield row;
+      for await (const { row } of openVersions(vault.state(agent.agentId, atMs), kit, collector, certified, unopened)) yield row;
     },
     async *versions(agent, path) {
       const certified = certifiedAgent(kit, agent);
       const pathKey = pathKeyFor(kit.pathSecret, certified.lineageId);
       for (const bytes of pathCandidates(path)) {
         const records = vault.versions(agent.agentId, fileIdFor(pathKey, bytes));
-        for await (const { row } of openVersions(records, kit, collector, certified)) yield row;
+        for await (const { row } of openVersions(records, kit, collector, certified, unopened)) yield row;
       }
     },
   };

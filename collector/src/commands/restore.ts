@@ -5,7 +5,7 @@ import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { RestoreError } from '@aliquot/shared/restore/errors';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
-import { restoreFiles } from '@aliquot/shared/restore/restore-files';
+import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-files';
 import { RestoreWriter } from '@aliquot/shared/restore/writer';
 import type { Command } from 'commander';
 import type { AgentView } from './agent-view.ts';
@@ -15,7 +15,7 @@ import { fetchItems } from './fetch-items.ts';
 import { newestOf } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
-import { toRestoreItem } from './restore-item.ts';
+import { UnopenedList } from './unopened.ts';
 import { certifiedAgent, type OpenVersion, openVersions } from './verified.ts';
 
 interface RestoreOptions extends CollectorOptions, KitOptions {
@@ -69,10 +69,12 @@ async function restoreFrom(
   { open, opener, atMs, matches, output }: Restoring,
 ): Promise<void> {
   const agent = await open.vault.history(options.agent);
-  const one = options.path === undefined ? undefined : await oneFile(open, agent, options.path, atMs);
-  const wanted = () => (one === undefined ? selected(open, agent, atMs, matches) : single(one));
+  const unopened = new UnopenedList();
+  const one = options.path === undefined ? undefined : await oneFile(open, agent, options.path, atMs, unopened);
+  const wanted = () => (one === undefined ? selected(open, agent, atMs, matches, unopened) : single(one));
   const totals = await totalsOf(context, agent, atMs === undefined && matches === undefined, wanted);
   if (totals.none) {
+    await unopened.tell(output);
     const what = options.path === undefined ? `agent ${agent.name} had no files` : `nothing of agent ${agent.name} matches ${options.path}`;
     throw new CommandError('COMMAND_NO_SUCH_FILE', `${what} at ${options.at ?? 'latest'}; see \`aliquot ls --agent ${agent.name}\``);
   }
@@ -98,15 +100,22 @@ async function restoreFrom(
   }).finally(() => progress.done());
   for (const { code, message } of agent.problems) if (code === 'versions-lost') output.note(`not restored, because it is lost: ${message}`);
   await tell(output, summary, failures, options.to);
+  await unopened.tell(output);
 }
 
 /**
  * The file that a path means by itself. To find it takes its own commits, not a walk over all names. Not on Windows, where the same path in other
  * letters may be meant as well.
  */
-async function oneFile(open: OpenVault, agent: AgentView, path: string, atMs: number | undefined): Promise<OpenVersion | undefined> {
+async function oneFile(
+  open: OpenVault,
+  agent: AgentView,
+  path: string,
+  atMs: number | undefined,
+  unopened: UnopenedList,
+): Promise<OpenVersion | undefined> {
   if (!isOnePath(path)) return undefined;
-  const newest = await newestOf(open, agent.agentId, certifiedAgent(open.kit, agent), path, atMs);
+  const newest = await newestOf(open, agent.agentId, certifiedAgent(open.kit, agent), path, atMs, unopened);
   return newest?.entry.kind === 'file' && newest.list.platform === 'posix' ? newest : undefined;
 }
 
@@ -120,8 +129,9 @@ async function* selected(
   agent: AgentView,
   atMs: number | undefined,
   matches: ReturnType<typeof globMatcher> | undefined,
+  unopened: UnopenedList,
 ): AsyncGenerator<OpenVersion> {
-  for await (const version of openVersions(vault.state(agent.agentId, atMs), kit, collector, certifiedAgent(kit, agent))) {
+  for await (const version of openVersions(vault.state(agent.agentId, atMs), kit, collector, certifiedAgent(kit, agent), unopened)) {
     if (matches === undefined || matches(pathText(version.list.path), version.list.platform)) yield version;
   }
 }

@@ -29,8 +29,8 @@ import {
   leafAnswer,
   logInfo,
   logProofs,
-  type NameRow,
-  nameRow,
+  type NameRecord,
+  nameRecord,
   type StatsAnswer,
   stats,
   type VaultInfo,
@@ -224,11 +224,11 @@ export class VaultClient {
   }
 
   /** Names that the collector opened itself; only where the vault is not blind. */
-  async *names(request: { agentId?: string | undefined; atMs?: number | undefined; versionsOf?: Uint8Array }): AsyncGenerator<NameRow> {
+  async *names(request: { agentId?: string | undefined; atMs?: number | undefined; versionsOf?: Uint8Array }): AsyncGenerator<NameRecord> {
     const atMs = request.atMs && Math.max(0, Math.floor(request.atMs));
     const body = { agentId: request.agentId, atMs, versionsOf: request.versionsOf && toBase64(request.versionsOf) };
     for await (const record of this.#stream(post(`${this.#base}/names`, body))) {
-      yield understood(this.collector.endpoint, nameRow, JSON.parse(Buffer.from(record).toString('utf8')));
+      yield understood(this.collector.endpoint, nameRecord, JSON.parse(Buffer.from(record).toString('utf8')));
     }
   }
 

@@ -8,30 +8,33 @@ import {
   type EnrolmentCertificateBody,
   type Entry,
   type LineageId,
-  type ListPart,
-  type ReadPart,
   type ReceiptBody,
   type StateRecord,
 } from '@aliquot/proto';
-import { openCommitKeys, verifyCommit } from '@aliquot/shared/commit/commit';
-import { openList, openRead } from '@aliquot/shared/commit/entry';
+import { type VerifiedCommit, verifyCommit } from '@aliquot/shared/commit/commit';
+import { type Named, openNames, type Unopened } from '@aliquot/shared/commit/open-names';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyAgent, verifyEnrolment } from '@aliquot/shared/keys/certificates';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
 import { fromBase64 } from '../rest/base64.ts';
-import type { NameRow } from '../rest/messages.ts';
-import { rowOf } from '../rest/name-rows.ts';
+import type { NameRow, UnopenedCommit } from '../rest/messages.ts';
+import { rowOf, unopenedCommit } from '../rest/name-rows.ts';
 import type { AgentView } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 
 /** A version whose whole chain of evidence was checked and whose names are open. */
-export interface OpenVersion {
+export interface OpenVersion extends Named {
   readonly row: NameRow;
   readonly entry: Entry;
-  readonly list: ListPart;
-  /** Opens hash and content keys; `undefined` unless it is a file. */
-  read(): ReadPart | undefined;
+}
+
+/** Who hears what there is to know beside the versions. */
+export interface VersionWatch {
+  /** Each commit and its receipt, for what they say about the log. */
+  onCommit?(header: CommitHeader, receipt: ReceiptBody): void;
+  /** What a commit holds and does not open: it costs its own files, not the others. */
+  onUnopened(unopened: UnopenedCommit): void;
 }
 
 /** Whom a kit's holder asked about, as the authority certified it: not as the collector says. */
@@ -52,17 +55,16 @@ export function certifiedAgent(kit: OpenKit, info: AgentView): CertifiedAgent {
 
 /**
  * Verifies records of one lineage and opens them with the kit: authority → enrolment → binding → commit signature → entries
- * root; the receipt by the certified collector; the lineage that was asked for. Content is not touched here. `onCommit` is told
- * of each commit and its receipt, for what they say about the log.
+ * root; the receipt by the certified collector; the lineage that was asked for. Content is not touched here.
  */
 export async function* openVersions(
   records: AsyncIterable<StateRecord>,
   kit: OpenKit,
   collector: CollectorCertificateBody,
   agent: CertifiedAgent,
-  onCommit: (header: CommitHeader, receipt: ReceiptBody) => void = () => undefined,
+  watch: VersionWatch,
 ): AsyncGenerator<OpenVersion> {
-  for await (const record of records) yield* openRecord(record, kit, collector, agent, onCommit);
+  for await (const record of records) yield* openRecord(record, kit, collector, agent, watch);
 }
 
 function* openRecord(
@@ -70,7 +72,7 @@ function* openRecord(
   kit: OpenKit,
   collector: CollectorCertificateBody,
   agent: CertifiedAgent,
-  onCommit: (header: CommitHeader, receipt: ReceiptBody) => void,
+  watch: VersionWatch,
 ): Generator<OpenVersion> {
   const { commit, receivedAtMs } = evidence(() => {
     const certificate = verifyAgent(kit.authority.publicKey, kit.descriptor.vaultId, record.enrolment, record.binding);
@@ -78,27 +80,31 @@ function* openRecord(
     const verified = verifyCommit(record.commit, { vaultId: kit.descriptor.vaultId, agent: certificate });
     const receipt = verifyReceipt(record.receipt, collector);
     requireReceiptFor(receipt, verified.header, verified.hash);
-    onCommit(verified.header, receipt);
+    watch.onCommit?.(verified.header, receipt);
     return { commit: verified, receivedAtMs: receipt.receivedAtMs };
   });
-  const keys = openCommitKeys(commit.wraps, kit.vaultKey, 'vault', commit.header);
-  for (const [index, slot] of record.live.entries()) {
+  const place = { agent: agent.name, hash: commit.hash, receivedAtMs };
+  const wanted = slotsOf(record, commit, receivedAtMs);
+  const opening = { wraps: commit.wraps, place: commit.header };
+  const unopened = (what: Unopened) => watch.onUnopened(unopenedCommit(what, { ...place, sequence: commit.header.sequence }));
+  for (const { entry, slot, versionTimeMs, list, read } of openNames(
+    opening,
+    wanted,
+    { key: kit.vaultKey, recipient: 'vault' },
+    unopened,
+  )) {
+    yield { row: rowOf(entry, list, { ...place, slot, versionTimeMs }), entry, list, read };
+  }
+}
+
+/** The entries of a commit that were asked for; those that were purged by a logged event are no versions any more. */
+function* slotsOf({ live, versionTimesMs }: StateRecord, commit: VerifiedCommit, receivedAtMs: number) {
+  for (const [index, slot] of live.entries()) {
     const stored = commit.slots[slot];
-    const versionTimeMs = record.versionTimesMs[index];
+    const versionTimeMs = versionTimesMs[index];
     if (stored === undefined || versionTimeMs === undefined || versionTimeMs > receivedAtMs)
       throw unverified('the collector names an entry that is not in the commit');
-    if (stored.type === 'purged') continue;
-    const { listKey, readKey } = keys;
-    if (listKey === undefined || readKey === undefined)
-      throw unverified(`commit ${commit.header.sequence} of ${agent.name} has no key for this kit`);
-    const { entry } = stored;
-    const list = openList(entry, listKey);
-    yield {
-      row: rowOf(entry, list, { agent: agent.name, hash: commit.hash, slot, versionTimeMs, receivedAtMs }),
-      entry,
-      list,
-      read: () => (entry.kind === 'file' ? openRead(entry, readKey) : undefined),
-    };
+    if (stored.type === 'entry') yield { slot, entry: stored.entry, versionTimeMs };
   }
 }
 

@@ -1,58 +1,80 @@
-import { decodeCommitHeader, decodeEntry, decodeSignedCommit, type FileId, type LineageId, type StateRecord } from '@aliquot/proto';
-import { openCommitKeys } from '@aliquot/shared/commit/commit';
-import { openList } from '@aliquot/shared/commit/entry';
+import { decodeCommitHeader, decodeEntry, decodeReceiptBody, decodeSignedCommit, type FileId } from '@aliquot/proto';
+import { commitHash } from '@aliquot/shared/commit/commit';
+import { openNames } from '@aliquot/shared/commit/open-names';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { VaultStore } from '../store/vault-store.ts';
+import type { LeafRecord, VaultStore } from '../store/vault-store.ts';
 import type { HistoryOf } from './forks.ts';
+import type { NameRecord, UnopenedCommit } from './messages.ts';
+import { openRows, unopenedCommit } from './name-rows.ts';
 
 /**
  * Every version of the file with exactly this path. A file id follows from the path only with the lineage's path key, which
  * the collector must not have, so the id is looked for by opening names: among the live files first, then (the file may be
- * deleted) through the log from its newest leaf back.
+ * deleted) through the log from its newest leaf back. When it is nowhere, the answer is what did not open: it may be there.
  */
-export async function findVersions(
+export async function* findVersions(
   vault: VaultStore,
-  { agent, historyId }: HistoryOf,
+  history: HistoryOf,
   catalogKey: BoxKey,
   path: Uint8Array,
-): Promise<AsyncIterable<StateRecord>> {
+): AsyncGenerator<NameRecord> {
+  const search = new Search(vault, history, catalogKey, path);
+  const fileId = (await search.amongLive()) ?? (await search.throughLog());
   // A path has one id in all histories of a lineage: the path key is the lineage's.
-  const fileId = (await amongLive(vault, historyId, catalogKey, path)) ?? (await throughLog(vault, agent.lineageId, catalogKey, path));
-  return fileId === undefined ? nothing() : vault.versions(historyId, fileId);
+  if (fileId !== undefined) yield* openRows(vault.versions(history.historyId, fileId), history.name, catalogKey);
+  else for (const unopened of search.unopened.values()) yield { unopened };
 }
 
-async function amongLive(vault: VaultStore, historyId: LineageId, catalogKey: BoxKey, path: Uint8Array): Promise<FileId | undefined> {
-  for await (const record of vault.state(historyId, undefined)) {
-    const found = inCommit(record.commit, catalogKey, path);
-    if (found !== undefined) return found;
+class Search {
+  /** By the commit's name: the log holds again what was among the live files. */
+  readonly unopened = new Map<string, UnopenedCommit>();
+  readonly #vault: VaultStore;
+  readonly #history: HistoryOf;
+  readonly #catalogKey: BoxKey;
+  readonly #path: Uint8Array;
+
+  constructor(vault: VaultStore, history: HistoryOf, catalogKey: BoxKey, path: Uint8Array) {
+    this.#vault = vault;
+    this.#history = history;
+    this.#catalogKey = catalogKey;
+    this.#path = path;
   }
-  return undefined;
-}
 
-async function throughLog(vault: VaultStore, lineageId: LineageId, catalogKey: BoxKey, path: Uint8Array): Promise<FileId | undefined> {
-  for (let index = vault.treeHead().size - 1; index >= 0; index--) {
-    const { record } = await vault.leafAt(index);
-    if (record.type !== 'commit') continue;
-    const header = decodeCommitHeader(decodeSignedCommit(record.commit).header);
-    const agent = vault.agentById(header.agentId);
-    if (agent === undefined || !equalBytes(agent.lineageId, lineageId)) continue;
-    const found = inCommit(record.commit, catalogKey, path);
-    if (found !== undefined) return found;
+  async amongLive(): Promise<FileId | undefined> {
+    for await (const { commit, receipt } of this.#vault.state(this.#history.historyId, undefined)) {
+      const found = this.#inCommit(commit, decodeReceiptBody(receipt.body).receivedAtMs);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
-  return undefined;
-}
 
-function inCommit(bytes: Uint8Array, catalogKey: BoxKey, path: Uint8Array): FileId | undefined {
-  const commit = decodeSignedCommit(bytes);
-  const { listKey } = openCommitKeys(commit.wraps, catalogKey, 'catalog', decodeCommitHeader(commit.header));
-  if (listKey === undefined) return undefined;
-  for (const slot of commit.slots) {
-    if (slot.type !== 'entry') continue;
-    const entry = decodeEntry(slot.bytes);
-    if (equalBytes(openList(entry, listKey).path, path)) return entry.fileId;
+  async throughLog(): Promise<FileId | undefined> {
+    for (let index = this.#vault.treeHead().size - 1; index >= 0; index--) {
+      const { record } = await this.#vault.leafAt(index);
+      if (record.type !== 'commit' || !this.#isOurs(record)) continue;
+      const found = this.#inCommit(record.commit, decodeReceiptBody(record.receipt.body).receivedAtMs);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
-  return undefined;
-}
 
-async function* nothing(): AsyncGenerator<StateRecord> {}
+  #isOurs({ commit }: Extract<LeafRecord['record'], { type: 'commit' }>): boolean {
+    const agent = this.#vault.agentById(decodeCommitHeader(decodeSignedCommit(commit).header).agentId);
+    return agent !== undefined && equalBytes(agent.lineageId, this.#history.agent.lineageId);
+  }
+
+  #inCommit(bytes: Uint8Array, receivedAtMs: number): FileId | undefined {
+    const commit = decodeSignedCommit(bytes);
+    const header = decodeCommitHeader(commit.header);
+    const entries = commit.slots.flatMap((slot) => (slot.type === 'entry' ? [{ entry: decodeEntry(slot.bytes) }] : []));
+    const opening = { wraps: commit.wraps, place: header };
+    const named = openNames(opening, entries, { key: this.#catalogKey, recipient: 'catalog' }, (what) => {
+      const place = { agent: this.#history.name, hash: commitHash(commit.header), receivedAtMs, sequence: header.sequence };
+      const unopened = unopenedCommit(what, place);
+      this.unopened.set(unopened.commit, unopened);
+    });
+    for (const { entry, list } of named) if (equalBytes(list.path, this.#path)) return entry.fileId;
+    return undefined;
+  }
+}

@@ -58,9 +58,9 @@ export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGener
   for (const history of request.agentId === undefined ? allHistories(vault) : [historyOf(vault, request.agentId)]) {
     const records =
       request.versionsOf === undefined
-        ? vault.state(history.historyId, request.atMs)
-        : await findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
-    for await (const row of openRows(records, history.name, catalogKey)) yield Buffer.from(JSON.stringify(row));
+        ? openRows(vault.state(history.historyId, request.atMs), history.name, catalogKey)
+        : findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
+    for await (const record of records) yield Buffer.from(JSON.stringify(record));
   }
 }
 

@@ -113,7 +113,7 @@ export const namesRequest = z.strictObject({
 });
 
 /** One version of one file, with its name opened. */
-export const nameRow = z.object({
+const nameRow = z.object({
   agent: z.string(),
   path: base64,
   platform: z.enum(['posix', 'windows']),
@@ -132,6 +132,23 @@ export const nameRow = z.object({
   version: z.string(),
 });
 export type NameRow = z.infer<typeof nameRow>;
+
+/** Versions that are kept and do not open, because whoever made their commit sealed it wrongly: what can be said of them. */
+const unopenedCommit = z.object({
+  agent: z.string(),
+  /** The first 16 digits of the commit, as versions are named. */
+  commit: z.string().regex(/^[0-9a-f]{16}$/),
+  sequence: count,
+  receivedAtMs: timeMs,
+  versions: count,
+  code: z.string(),
+  message: z.string(),
+});
+export type UnopenedCommit = z.infer<typeof unopenedCommit>;
+
+/** One record of a listing. */
+export const nameRecord = z.union([nameRow, z.object({ unopened: unopenedCommit })]);
+export type NameRecord = z.infer<typeof nameRecord>;
 
 export const stats = z.object({
   rawBytes: count,

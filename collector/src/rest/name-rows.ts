@@ -6,18 +6,19 @@ import {
   decodeSignedCommit,
   type Entry,
   type ListPart,
+  type SignedCommit,
   type StateRecord,
 } from '@aliquot/proto';
-import { commitHash, openCommitKeys } from '@aliquot/shared/commit/commit';
-import { openList } from '@aliquot/shared/commit/entry';
+import { commitHash } from '@aliquot/shared/commit/commit';
+import { openNames, type Unopened } from '@aliquot/shared/commit/open-names';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { toBase64 } from './base64.ts';
-import type { NameRow } from './messages.ts';
+import type { NameRecord, NameRow, UnopenedCommit } from './messages.ts';
 
-/** 16 hexadecimal digits of the commit's hash and the entry's place in it: names one version for people and scripts. */
-function versionName(hash: CommitHash, slot: number): string {
-  return `${hex(hash).slice(0, 16)}.${slot}`;
+/** The first 16 hexadecimal digits of a commit's hash: names it for people and scripts. */
+function commitName(hash: CommitHash): string {
+  return hex(hash).slice(0, 16);
 }
 
 /** What a row says beside the entry and its list part. */
@@ -45,29 +46,39 @@ export function rowOf(entry: Entry, list: ListPart, place: RowPlace): NameRow {
     versionTimeMs: place.versionTimeMs,
     receivedAtMs: place.receivedAtMs,
     fileId: hex(entry.fileId),
-    version: versionName(place.hash, place.slot),
+    version: `${commitName(place.hash)}.${place.slot}`,
   };
 }
 
+/** What a listing says of a commit that does not open. */
+export function unopenedCommit(
+  { versions, error }: Unopened,
+  place: Pick<RowPlace, 'agent' | 'hash' | 'receivedAtMs'> & { readonly sequence: number },
+): UnopenedCommit {
+  const { agent, hash, sequence, receivedAtMs } = place;
+  return { agent, commit: commitName(hash), sequence, receivedAtMs, versions, code: error.code, message: error.message };
+}
+
 /** Opens the names of records with the catalog key. The store is trusted here: this runs where the store is. */
-export async function* openRows(records: AsyncIterable<StateRecord>, agent: string, catalogKey: BoxKey): AsyncGenerator<NameRow> {
+export async function* openRows(records: AsyncIterable<StateRecord>, agent: string, catalogKey: BoxKey): AsyncGenerator<NameRecord> {
   for await (const record of records) {
     const commit = decodeSignedCommit(record.commit);
-    const { listKey } = openCommitKeys(commit.wraps, catalogKey, 'catalog', decodeCommitHeader(commit.header));
-    if (listKey === undefined) continue;
-    const hash = commitHash(commit.header);
+    const header = decodeCommitHeader(commit.header);
     const { receivedAtMs } = decodeReceiptBody(record.receipt.body);
-    for (const [index, slot] of record.live.entries()) {
-      const stored = commit.slots[slot];
-      if (stored?.type !== 'entry') continue;
-      const entry = decodeEntry(stored.bytes);
-      yield rowOf(entry, openList(entry, listKey), {
-        agent,
-        hash,
-        slot,
-        versionTimeMs: record.versionTimesMs[index] ?? receivedAtMs,
-        receivedAtMs,
-      });
-    }
+    const place = { agent, hash: commitHash(commit.header), receivedAtMs };
+    const unopened: Unopened[] = [];
+    const wanted = slotsOf(record, commit, receivedAtMs);
+    const opening = { wraps: commit.wraps, place: header };
+    const named = openNames(opening, wanted, { key: catalogKey, recipient: 'catalog' }, (what) => unopened.push(what));
+    for (const { entry, slot, versionTimeMs, list } of named) yield rowOf(entry, list, { ...place, slot, versionTimeMs });
+    for (const what of unopened) yield { unopened: unopenedCommit(what, { ...place, sequence: header.sequence }) };
+  }
+}
+
+function* slotsOf({ live, versionTimesMs }: StateRecord, commit: SignedCommit, receivedAtMs: number) {
+  for (const [index, slot] of live.entries()) {
+    const stored = commit.slots[slot];
+    if (stored?.type !== 'entry') continue;
+    yield { slot, entry: decodeEntry(stored.bytes), versionTimeMs: versionTimesMs[index] ?? receivedAtMs };
   }
 }

@@ -28,6 +28,7 @@ import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/
 import { systemRandom } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
+import { type Spoilt, spoiled } from './spoiled.ts';
 import type { Wire } from './wire.ts';
 
 type ReadyFrame = Extract<ServerFrame, { type: 'ready' }>;
@@ -202,7 +203,16 @@ export class TestAgent {
 
   /** Uploads what is missing, commits, and returns the receipt; the chain moves on. */
   async backUp(files: readonly TestFile[], selfRestore = true): Promise<Extract<ServerFrame, { type: 'receipt' }>> {
-    const made = this.commitOf(files, selfRestore);
+    return this.#send(this.commitOf(files, selfRestore));
+  }
+
+  /** The same with a commit that is signed, accepted, and does not open: as an agent with a fault, or a stolen one, makes it. */
+  async backUpSpoiled(files: readonly TestFile[], what: Spoilt): Promise<void> {
+    const made = this.commitOf(files);
+    await this.#send({ ...made, ...spoiled(made.bytes, what, this.signKey) });
+  }
+
+  async #send(made: MadeCommit): Promise<Extract<ServerFrame, { type: 'receipt' }>> {
     await this.upload(made.items);
     const answer = await this.ask((requestId) => ({ type: 'commit', requestId }), made.bytes);
     if (answer.type !== 'receipt') throw new Error(`${answer.type} instead of a receipt: ${JSON.stringify(answer)}`);

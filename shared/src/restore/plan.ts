@@ -29,7 +29,7 @@ export type Work =
   | { readonly type: 'begin'; readonly job: Job }
   | { readonly type: 'piece'; readonly job: Job; readonly ref: Ref; readonly key: Uint8Array }
   | { readonly type: 'end'; readonly job: Job }
-  /** The list of its chunks could not be read to the end. */
+  /** Its keys do not open, or the list of its chunks could not be read to the end. */
   | { readonly type: 'broken'; readonly job: Job; readonly error: unknown };
 
 export interface Batch {
@@ -54,8 +54,12 @@ export async function* planWork(
   for await (const item of items) {
     const job: Job = { item, failed: false, open: false };
     if (item.entry.kind === 'gone') continue;
+    if (item.entry.kind === 'file' && item.read === undefined) {
+      yield { type: 'broken', job, error: notOpened(job) };
+      continue;
+    }
     yield { type: 'begin', job };
-    if (item.entry.kind !== 'file' || item.read === undefined) continue;
+    if (item.read === undefined) continue;
     const fetchPage = async (ref: Ref) => {
       const page = (await fetch([ref.id])).get(idKey(ref.id));
       if (page === undefined) throw notDelivered(job, 'page', ref.id);
@@ -83,6 +87,12 @@ export function notDelivered(job: Job, what: 'chunk' | 'page', id: ChunkId): Res
   const short = Buffer.from(id).toString('hex', 0, 8);
   const says = `${jobText(job)} was not restored: ${what} ${short} was not delivered; run aliquot fsck on the collector`;
   return new RestoreError('RESTORE_MISSING_CHUNK', says);
+}
+
+function notOpened(job: Job): RestoreError {
+  const cause = job.item.unopened;
+  const why = cause === undefined ? '' : ` (${cause.code})`;
+  return new RestoreError('RESTORE_DAMAGED', `${jobText(job)} was not restored: its hash and keys do not open${why}`, { cause });
 }
 
 export function jobText(job: Job): string {

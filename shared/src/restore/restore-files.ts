@@ -1,4 +1,5 @@
 import type { ChunkId, Entry, ListPart, ReadPart, VaultId } from '@aliquot/proto';
+import { isOpeningError, type Named, type OpeningError } from '../commit/open-names.ts';
 import { release } from '../crypto/release.ts';
 import { RestoreError } from './errors.ts';
 import { type ChunkOpener, hereOpener } from './opener.ts';
@@ -9,8 +10,20 @@ import type { FileSink, RestoreTarget } from './writer.ts';
 export interface RestoreItem {
   readonly entry: Pick<Entry, 'kind' | 'size' | 'content'>;
   readonly list: ListPart;
-  /** Present exactly when the entry's kind is file. */
+  /** Present exactly when the entry's kind is file, unless it did not open. */
   readonly read: ReadPart | undefined;
+  /** Why the hash and keys of a file did not open: it is told as one that cannot be given back. */
+  readonly unopened?: OpeningError | undefined;
+}
+
+/** An entry with its name open, as the restore takes it: its content keys open only now. */
+export function toRestoreItem({ entry, list, read }: Named & { readonly entry: RestoreItem['entry'] }): RestoreItem {
+  try {
+    return { entry, list, read: read() };
+  } catch (unopened) {
+    if (!isOpeningError(unopened)) throw unopened;
+    return { entry, list, read: undefined, unopened };
+  }
 }
 
 /** A stored chunk or page as it came back; in any order, missing ones left out. */
