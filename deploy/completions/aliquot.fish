@@ -92,6 +92,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot enroll'" -l vault -d 'the vault, i
 complete -c aliquot -n "__aliquot_at 'aliquot enroll'" -l kit -d 'recovery kit of the vault'
 complete -c aliquot -n "__aliquot_at 'aliquot enroll'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot enroll'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l problems -d 'only what is wrong, like problems together'
 complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l url -d 'its base address'
 complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l token-file -d 'the operator\'s token, such as admin'
 complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'

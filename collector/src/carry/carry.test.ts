@@ -55,7 +55,10 @@ async function served(of: Front): Promise<{ app: FastifyInstance; url: string }>
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  const server = buildServer({ store, sessions: of.hub, clock: of.clock, log: of.log, timers: of.timers, software: 'test' }, undefined);
+  const server = buildServer(
+    { store, sessions: of.hub, health: of.health, clock: of.clock, log: of.log, timers: of.timers, software: 'test' },
+    undefined,
+  );
   return { app: server, url: await server.listen({ port: 0, host: '127.0.0.1' }) };
 }
 

@@ -1,24 +1,30 @@
-import { formatBytes, formatInstant, formatTable, formatTime } from '@aliquot/shared/cli/format';
+import { formatAge, formatBytes, formatCount, formatInstant, formatTable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
-import type { AgentInfo } from '../rest/messages.ts';
-import { problemsOf } from './agent-problems.ts';
+import type { AgentInfo, AgentList } from '../rest/messages.ts';
 import { type AgentView, besides } from './agent-view.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
+import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { historyJson } from './fork.ts';
 import { registerGone } from './gone.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
+import { type ProblemOf, problemList } from './problem-list.ts';
 import { demandContinuation } from './witness.ts';
 
 interface AgentsOptions extends CollectorOptions, KitOptions {
+  readonly problems?: boolean;
   readonly json?: boolean;
 }
+
+/** How the collector is named among those who have problems. */
+const COLLECTOR = 'the collector';
 
 export function registerAgents(program: Command, context: CommandContext): void {
   const agents = program
     .command('agents')
-    .description('Every agent: state, last seen, last commit, protected files and bytes, queue, what is wrong.');
+    .description('Every agent: state, last seen, last backup, protected files and bytes, queue, what is wrong.')
+    .option('--problems', 'only what is wrong, like problems together; exit code 1 if there is anything');
   withJson(withCollector(agents));
   withExample(agents, 'aliquot agents --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
   agents.action(async (options: AgentsOptions) => listAgents(context, options));
@@ -73,35 +79,50 @@ function registerAcknowledge(agent: Command, context: CommandContext): void {
 async function listAgents(context: CommandContext, options: AgentsOptions): Promise<void> {
   const output = outputOf(context, options, 'reads');
   const vault = await chosenVault(context, options);
-  const { agents, timeMs } = await vault.agents();
-  await tellAgents(output, agents, timeMs);
+  const list = await vault.agents();
+  const problems = problemsOf(list);
+  if (output.json) await tellJson(output, list, options.problems === true);
+  else await output.result({}, options.problems === true ? problemList(problems) || 'Nothing is wrong.' : overview(list, problems));
   // Last: what a collector that was put back says of its agents is worth seeing all the same.
   await demandContinuation(context, vault);
+  if (options.problems === true && problems.length > 0) {
+    const names = new Set(problems.map(({ name }) => name)).size;
+    throw new CommandError('COMMAND_PROBLEMS', `${counted(problems.length, 'problem')} at ${counted(names, 'place')}; each is named above`);
+  }
 }
 
-async function tellAgents(output: Output, agents: readonly AgentInfo[], timeMs: number): Promise<void> {
-  if (output.json) {
-    for (const agent of agents) await output.result(agentJson(agent, timeMs));
-    return;
-  }
+/** The collector's own problems first: while its disk is full, no agent's matter. */
+function problemsOf({ agents, collectorProblems }: AgentList): ProblemOf[] {
+  return [
+    ...collectorProblems.map((problem) => ({ name: COLLECTOR, problem })),
+    ...agents.flatMap(({ name, problems }) => problems.map((problem) => ({ name, problem }))),
+  ];
+}
+
+async function tellJson(output: Output, { agents, collectorProblems }: AgentList, onlyProblems: boolean): Promise<void> {
+  if (collectorProblems.length > 0) await output.result({ event: 'collector', problems: collectorProblems.map(problemJson) });
+  for (const agent of agents) if (!onlyProblems || agent.problems.length > 0) await output.result(agentJson(agent));
+}
+
+/** One line an agent, and below what is wrong. Its name is last, for it may be long and is there to be pasted. */
+function overview({ agents, timeMs }: AgentList, problems: readonly ProblemOf[]): string {
+  const none = 'No agents yet; make a bundle with `aliquot enroll NAME --kit KIT --out BUNDLE`.';
+  const wrong = problems.length === 0 ? [] : ['', problemList(problems)];
+  if (agents.length === 0) return [none, ...wrong].join('\n');
+  const age = (ms: number | undefined) => (ms === undefined ? 'never' : formatAge(timeMs - ms));
   const rows = agents
     .flatMap((agent): AgentView[] => [agent, ...besides(agent)])
     .map((agent) => [
-      agent.name,
       stateText(agent),
-      agent.lastSeenMs === undefined ? 'never' : formatTime(agent.lastSeenMs),
-      agent.lastCommitMs === undefined ? 'never' : formatTime(agent.lastCommitMs),
-      agent.files,
+      age(agent.lastSeenMs),
+      age(agent.lastCommitMs),
+      formatCount(agent.files),
       formatBytes(agent.bytes),
-      agent.heartbeat?.queuedEntries ?? 0,
-      agent.beside === undefined
-        ? problemsOf(agent, timeMs)
-            .map((problem) => problem.message)
-            .join('; ') || 'nothing'
-        : `see ${agent.enrolledAs}`,
+      formatCount(agent.heartbeat?.queuedEntries ?? 0),
+      agent.problems.length === 0 ? '-' : String(agent.problems.length),
+      agent.name,
     ]);
-  const table = formatTable(['AGENT', 'STATE', 'LAST SEEN', 'LAST COMMIT', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG'], rows);
-  await output.result({}, agents.length === 0 ? 'No agents yet; make a bundle with `aliquot enroll NAME --kit KIT --out BUNDLE`.' : table);
+  return [formatTable(['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'AGENT'], rows), ...wrong].join('\n');
 }
 
 function stateText(agent: AgentView): string {
@@ -110,9 +131,8 @@ function stateText(agent: AgentView): string {
   return agent.connected ? 'connected' : agent.state;
 }
 
-function agentJson(agent: AgentInfo, nowMs: number): object {
+function agentJson(agent: AgentInfo): object {
   const { name, agentId, lineageId, state, connected, files, bytes } = agent;
-  const problems = problemsOf(agent, nowMs);
   return {
     agent: name,
     agentId,
@@ -124,12 +144,24 @@ function agentJson(agent: AgentInfo, nowMs: number): object {
     files,
     bytes,
     queued: agent.heartbeat?.queuedEntries ?? 0,
+    pending: agent.heartbeat?.pending ?? 0,
     unprotected: agent.heartbeat?.unprotected ?? 0,
+    unsettled: agent.heartbeat?.unsettled ?? 0,
+    silentAfterSeconds: Math.round(agent.silenceLimitMs / 1000),
     enrolled: instantOrNull(agent.enrolledAtMs),
+    ...(agent.endedAtMs === undefined ? {} : { ended: formatInstant(agent.endedAtMs), endReason: agent.endReason ?? '' }),
     ...(agent.state === 'expected' ? { bundleExpires: formatInstant(agent.expiresAtMs) } : {}),
     ...(agent.histories.length > 0 ? { histories: agent.histories.map(historyJson) } : {}),
-    problems,
+    problems: agent.problems.map(problemJson),
   };
+}
+
+function problemJson({ code, sinceMs, message, count }: ProblemOf['problem']): object {
+  return { code, since: formatInstant(sinceMs), message, ...(count === undefined ? {} : { count }) };
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function instantOrNull(ms: number | undefined): string | null {

@@ -9,6 +9,7 @@ import { openLog, type ServiceLog } from '@aliquot/shared/log-lines/log';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { HashPool } from '../hashing/hash-pool.ts';
+import { Health, strangersTo } from '../health/health.ts';
 import { HandshakeGate } from '../ingest/handshake-gate.ts';
 import { SessionHub } from '../ingest/hub.ts';
 import { systemTimers } from '../ingest/timers.ts';
@@ -58,8 +59,11 @@ async function serve(context: CommandContext, { data, tls, address, log, output 
     const hub = new SessionHub(clock);
     const connections = new ConnectionGate(log);
     const known = (end: Socket) => connections.proved(end);
-    const app = buildServer({ store, sessions: hub, clock, log, timers: systemTimers, software: SOFTWARE, known }, tls);
-    const ingest = attachIngest(app.server, { store, hub, clock, random, timers: systemTimers, log }, new HandshakeGate(), connections);
+    const health = new Health({ files, store, clock, certificate: tls?.cert, strangers: () => strangersTo(store, hub) });
+    const app = buildServer({ store, sessions: hub, health, clock, log, timers: systemTimers, software: SOFTWARE, known }, tls);
+    const cameBy = (host: string | undefined) => health.cameBy(host);
+    const parts = { store, hub, clock, random, timers: systemTimers, log, cameBy };
+    const ingest = attachIngest(app.server, parts, new HandshakeGate(), connections);
     try {
       // Before anybody can know that we listen, so that no signal finds us unprepared.
       const stopRequested = context.stopRequested();

@@ -124,12 +124,13 @@ export class AgentSession {
     }
     const nowMs = clock.nowMs();
     const outcome = await store.commit(agent.agentId, body, nowMs);
-    store.seen(agent.agentId, nowMs);
     if (outcome.type === 'missing') return link.send({ type: 'commitMissing', requestId, ids: outcome.ids });
     if (outcome.type === 'refused') {
+      this.#parts.conduct.refused(outcome.code, outcome.message);
       if (FORGED.has(outcome.code)) this.#parts.conduct.violated(outcome.code, outcome.message);
       return link.send({ type: 'refused', requestId, code: outcome.code, message: outcome.message });
     }
+    this.#parts.conduct.accepted();
     this.#parts.conduct.committed(outcome.addedBytes);
     // An answer given before the chain had a commit of its own counts from its first commit on.
     const learned = this.#learned;
@@ -150,7 +151,8 @@ export class AgentSession {
     const { store, agent, link, clock } = this.#parts;
     const nowMs = clock.nowMs();
     const refusal = await store.heartbeat(agent.agentId, decodeSigned(body), nowMs);
-    store.seen(agent.agentId, nowMs);
+    if (refusal === undefined) this.#parts.conduct.accepted();
+    else this.#parts.conduct.refused(refusal.code, refusal.message);
     await link.send(refusal === undefined ? { type: 'heartbeatAck', requestId } : { type: 'refused', requestId, ...refusal });
   }
 

@@ -9,8 +9,8 @@ it('P6 an agent that breaks the protocol is named for a day after the last time'
   let nowMs = 1000;
   const conduct = new Conduct({ nowMs: () => nowMs });
   expect(conduct.problems(vaultId, agentId)).toEqual([]);
-  conduct.of(vaultId, agentId).violated('INGEST_PROTOCOL', 'the session is authenticated already');
-  conduct.of(vaultId, agentId).violated('FORMAT_LIMIT', 'too many ids');
+  conduct.of(vaultId, agentId, 'hplc-1').violated('INGEST_PROTOCOL', 'the session is authenticated already');
+  conduct.of(vaultId, agentId, 'hplc-1').violated('FORMAT_LIMIT', 'too many ids');
   expect(conduct.problems(vaultId, agentId)).toMatchObject([
     { code: 'broke-protocol', sinceMs: 1000, message: expect.stringMatching(/2 times.*too many ids \(FORMAT_LIMIT\)/) },
   ]);
@@ -20,7 +20,7 @@ it('P6 an agent that breaks the protocol is named for a day after the last time'
 
 it('P6 content that no commit ever names is told; what a commit names is not held against it', () => {
   const conduct = new Conduct({ nowMs: () => 1000 }, 40_000);
-  const noted = conduct.of(vaultId, agentId);
+  const noted = conduct.of(vaultId, agentId, 'hplc-1');
   noted.uploaded(30_017);
   noted.committed(30_000);
   noted.uploaded(39_000);
@@ -33,4 +33,24 @@ it('P6 content that no commit ever names is told; what a commit names is not hel
   noted.committed(30_000);
   noted.uploaded(30_000);
   expect(conduct.problems(vaultId, agentId)).toHaveLength(1);
+});
+
+it('P6 an agent that is refused is told with the reason until something of it is accepted, or for a day', () => {
+  let nowMs = 1000;
+  const conduct = new Conduct({ nowMs: () => nowMs });
+  const noted = conduct.of(vaultId, agentId, 'hplc-1');
+  noted.refused('revoked', 'agent hplc-1 was revoked');
+  nowMs += 1000;
+  noted.refused('revoked', 'agent hplc-1 was revoked');
+  expect(noted.isRefused).toBe(true);
+  expect(conduct.problems(vaultId, agentId)).toEqual([
+    { code: 'refused', sinceMs: 1000, message: 'was refused 2 times, last: agent hplc-1 was revoked (revoked)' },
+  ]);
+  expect(conduct.refused()).toMatchObject([{ name: 'hplc-1', agentId: '02'.repeat(16), vaultId: '01'.repeat(16) }]);
+  noted.accepted();
+  expect(conduct.of(vaultId, agentId, 'hplc-1').isRefused).toBe(false);
+  expect([conduct.problems(vaultId, agentId), conduct.refused()]).toEqual([[], []]);
+  noted.refused('bad-commit', 'no');
+  nowMs += 24 * 3600 * 1000;
+  expect([conduct.problems(vaultId, agentId), conduct.refused()]).toEqual([[], []]);
 });

@@ -3,29 +3,41 @@ import { formatBytes } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 
-/** What `aliquot agents` says of an agent whose program behaves as none of ours does. */
+/** What `aliquot agents` says of an agent that is refused, or whose program behaves as none of ours does. */
 export interface Misconduct {
-  readonly code: 'broke-protocol' | 'uncommitted-uploads';
+  readonly code: 'refused' | 'broke-protocol' | 'uncommitted-uploads';
   readonly sinceMs: number;
   readonly message: string;
 }
 
+/** A certified agent that was turned away: told where no vault knows it, so that it stands in no list of agents. */
+export interface Stranger {
+  readonly vaultId: string;
+  readonly agentId: string;
+  readonly name: string;
+  readonly sinceMs: number;
+  readonly why: string;
+}
+
 /** How long a violation is told after the last one. */
 const TOLD_MS = 24 * 3600 * 1000;
+const VAULT_DIGITS = 32;
 /** Content waits for its commit while a file is sent, and files may be large; this is beyond what instruments write into one commit. */
 const UNCOMMITTED_ALARM_BYTES = 64 * 1024 ** 3;
 
 interface Record {
+  readonly name: string;
   violations: number;
   lastViolationMs: number;
   lastViolation: string;
   uncommittedBytes: number;
   uncommittedSinceMs: number;
+  refusal: { readonly sinceMs: number; lastMs: number; times: number; why: string } | undefined;
 }
 
 /**
- * What agents do that honest ones do not, since this collector started: in memory, because whoever misbehaves must not be able to
- * make us write. One record for each enrolled agent at most.
+ * What agents were refused for and what they do that honest ones do not, since this collector started: in memory, because whoever
+ * misbehaves must not be able to make us write. One record for each agent that the authority certified at most.
  */
 export class Conduct {
   readonly #clock: Clock;
@@ -38,13 +50,32 @@ export class Conduct {
   }
 
   /** Notes what one authenticated agent does. */
-  of(vaultId: VaultId, agentId: AgentId): AgentConduct {
+  of(vaultId: VaultId, agentId: AgentId, name: string): AgentConduct {
     const key = hex(vaultId) + hex(agentId);
     const known = this.#records.get(key);
-    const fresh = { violations: 0, lastViolationMs: 0, lastViolation: '', uncommittedBytes: 0, uncommittedSinceMs: 0 };
+    const fresh = {
+      name,
+      violations: 0,
+      lastViolationMs: 0,
+      lastViolation: '',
+      uncommittedBytes: 0,
+      uncommittedSinceMs: 0,
+      refusal: undefined,
+    };
     const record: Record = known ?? fresh;
     this.#records.set(key, record);
     return {
+      refused: (code, message) => {
+        const nowMs = this.#clock.nowMs();
+        const { sinceMs, times } = record.refusal ?? { sinceMs: nowMs, times: 0 };
+        record.refusal = { sinceMs, lastMs: nowMs, times: times + 1, why: `${message} (${code})` };
+      },
+      accepted: () => {
+        record.refusal = undefined;
+      },
+      get isRefused() {
+        return record.refusal !== undefined;
+      },
       violated: (code, message) => {
         record.violations += 1;
         record.lastViolationMs = this.#clock.nowMs();
@@ -62,10 +93,24 @@ export class Conduct {
     };
   }
 
+  /** Everybody who is turned away lately. */
+  refused(): Stranger[] {
+    return [...this.#records].flatMap(([key, { name, refusal }]) =>
+      refusal !== undefined && this.#clock.nowMs() - refusal.lastMs < TOLD_MS
+        ? [{ vaultId: key.slice(0, VAULT_DIGITS), agentId: key.slice(VAULT_DIGITS), name, sinceMs: refusal.sinceMs, why: refusal.why }]
+        : [],
+    );
+  }
+
   problems(vaultId: VaultId, agentId: AgentId): Misconduct[] {
     const record = this.#records.get(hex(vaultId) + hex(agentId));
     if (record === undefined) return [];
     const found: Misconduct[] = [];
+    const { refusal } = record;
+    if (refusal !== undefined && this.#clock.nowMs() - refusal.lastMs < TOLD_MS) {
+      const times = refusal.times === 1 ? 'once' : `${refusal.times} times`;
+      found.push({ code: 'refused', sinceMs: refusal.sinceMs, message: `was refused ${times}, last: ${refusal.why}` });
+    }
     if (record.violations > 0 && this.#clock.nowMs() - record.lastViolationMs < TOLD_MS) {
       const times = record.violations === 1 ? 'once' : `${record.violations} times`;
       const says = `broke the protocol ${times} since this collector started, last: ${record.lastViolation}`;
@@ -82,6 +127,11 @@ export class Conduct {
 }
 
 export interface AgentConduct {
+  /** It was turned away, or something that it sent was: until something is accepted it does not count as heard. */
+  refused(code: string, message: string): void;
+  /** A commit or a heartbeat was taken. */
+  accepted(): void;
+  readonly isRefused: boolean;
   /** The session was ended because of what the agent sent. */
   violated(code: string, message: string): void;
   /** Sealed bytes were taken. */

@@ -34,6 +34,8 @@ export interface IngestParts {
   readonly random: Random;
   readonly timers: Timers;
   readonly log: Logger;
+  /** Told of the `Host` by which an agent came that has proved itself. */
+  readonly cameBy?: (host: string | undefined) => void;
 }
 
 /** A session that has proved itself. */
@@ -169,7 +171,8 @@ export class Connection {
     const nowMs = clock.nowMs();
     const agent = await this.#admit(store, handshake.verifyAuth(frame), frame, nowMs);
     const { head, signedHead, consistency, openings, rolledBack } = await standing(store, agent, frame, nowMs);
-    store.seen(agent.agentId, nowMs);
+    const conduct = this.#parts.hub.conduct.of(store.descriptor.vaultId, agent.agentId, agent.name);
+    if (!conduct.isRefused) store.seen(agent.agentId, nowMs);
     const { chainId } = frame;
     const chainHead = await store.chainHead(agent.agentId, chainId);
     const sent = link.send({
@@ -189,9 +192,8 @@ export class Connection {
       if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(() => undefined); // gone: the next ready tells it
     });
     await sent;
-    this.#conduct = this.#parts.hub.conduct.of(store.descriptor.vaultId, agent.agentId);
     const reads = new ContentReads('the agent', this.#log, this.#parts.timers);
-    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct: this.#conduct, reads });
+    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct, reads });
     await session.tellHistory();
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
     return { store, agent, chainId, link, session, reads, addressesRevision: frame.addressesRevision };
@@ -204,6 +206,8 @@ export class Connection {
     nowMs: number,
   ): Promise<AgentRecord> {
     this.#log = this.#log.child({ vault: hex(store.descriptor.vaultId), agent: certificate.enrolment.name });
+    // Certified by the authority, so there are not endlessly many; from here on it is told who was turned away, and why.
+    this.#conduct = this.#parts.hub.conduct.of(store.descriptor.vaultId, certificate.enrolment.agentId, certificate.enrolment.name);
     const { agent, readmitted } = await admit(store, certificate, frame, nowMs);
     if (readmitted) {
       this.#log.warn('the log had lost the enrolment of this agent: recorded again from its certificates');
@@ -223,6 +227,7 @@ export class Connection {
     const ours = refusal === 'storage';
     // What did not come out of its seal may be the network's doing; it is refused without a word.
     if (refusal === 'protocol') this.#conduct?.violated(code, message);
+    if (refusal !== undefined) this.#conduct?.refused(refusal, message);
     this.#log[ours ? 'error' : 'warn'](diskError ?? (ours ? { code, err: error } : { code }), `session ended: ${message}`);
     // Whoever altered a message would alter the answer too, or learn from it; closing says enough, and the agent comes again.
     const told = refusal === undefined ? undefined : this.#link?.send({ type: 'refused', requestId, code: refusal, message });

@@ -61,7 +61,12 @@ export function attachIngest(
       return reject(stream, 503);
     }
     stream.once('close', leave);
-    sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, stream, leave, () => connections.proved(request.socket)));
+    sockets.handleUpgrade(request, stream, head, (socket) =>
+      serve(socket, stream, leave, () => {
+        connections.proved(request.socket);
+        parts.cameBy?.(request.headers.host);
+      }),
+    );
   };
 
   const serve = (socket: WebSocket, stream: Duplex, leave: () => void, known: () => void): void => {

@@ -2,18 +2,22 @@ import { asFileId, decodeSigned, encodeSigned, HASH_BYTES } from '@aliquot/proto
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { problemsOf } from './agent-problems.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import { agentOf, type RestContext } from './context.ts';
 import { historyInfoOf } from './forks.ts';
 import { type AgentInfo, type AgentList, expectAgentRequest, filesGoneRequest, revokeRequest } from './messages.ts';
 import { RestError } from './rest-error.ts';
 
-export function agentsAnswer(context: RestContext, vault: VaultStore): AgentList {
-  return { timeMs: context.clock.nowMs(), agents: vault.agents().map((agent) => agentInfoOf(context, vault, agent)) };
+export async function agentsAnswer(context: RestContext, vault: VaultStore, host: string | undefined): Promise<AgentList> {
+  const collectorProblems = await context.health.problems(host);
+  return { timeMs: context.clock.nowMs(), collectorProblems, agents: vault.agents().map((agent) => agentInfoOf(context, vault, agent)) };
 }
 
 function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo {
   const beat = agent.heartbeat;
+  const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
+  const facts = { connected, problems: sessionProblems(context, vault, agent) };
   return {
     name: agent.name,
     agentId: hex(agent.agentId),
@@ -26,8 +30,9 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
     enrolledAtMs: agent.enrolledAtMs,
     endedAtMs: agent.endedAtMs,
     endReason: agent.endReason,
-    connected: context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId),
+    connected,
     lastSeenMs: agent.lastSeenMs,
+    silenceLimitMs: agent.silenceLimitMs,
     lastCommitMs: agent.lastCommitMs,
     files: agent.files,
     bytes: agent.bytes,
@@ -42,12 +47,12 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
       problems: beat.problems.map((problem) => ({ ...problem })),
     },
     histories: agent.histories.map(historyInfoOf),
-    problems: [
-      ...agent.problems.map((problem) => ({ ...problem })),
-      ...context.sessions.misconduct(vault.descriptor.vaultId, agent.agentId),
-      ...rivals(context, vault, agent),
-    ],
+    problems: problemsOf(agent, facts, context.clock.nowMs()),
   };
+}
+
+function sessionProblems(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo['problems'] {
+  return [...context.sessions.misconduct(vault.descriptor.vaultId, agent.agentId), ...rivals(context, vault, agent)];
 }
 
 /** A connection that broke is taken over now and then; again and again means two programs that end each other. */

@@ -4,6 +4,7 @@ import { asAgentId, asVaultId } from '@aliquot/proto';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
+import type { Health } from '../health/health.ts';
 import type { Timers } from '../ingest/timers.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
@@ -30,6 +31,7 @@ export interface RestContext {
   readonly known?: (end: Socket) => void;
   readonly store: CollectorStore;
   readonly sessions: LiveSessions;
+  readonly health: Health;
   readonly clock: Clock;
   readonly log: Logger;
   readonly timers: Timers;

@@ -49,6 +49,15 @@ const historyInfo = z.object({
 });
 export type HistoryInfo = z.infer<typeof historyInfo>;
 
+/** What somebody should look at; `message` says it whole, `count` or `brief` say how much of it there is, for lists of many agents. */
+const problem = z.object({
+  code: z.string(),
+  sinceMs: timeMs,
+  message: z.string(),
+  count: count.optional(),
+  brief: z.string().optional(),
+});
+
 const agentInfo = z.object({
   name: z.string(),
   agentId: id16,
@@ -63,6 +72,8 @@ const agentInfo = z.object({
   endReason: z.string().optional(),
   connected: z.boolean(),
   lastSeenMs: timeMs.optional(),
+  /** After which silence somebody should look: learnt from its own rhythm. */
+  silenceLimitMs: timeMs,
   lastCommitMs: timeMs.optional(),
   files: count,
   bytes: count,
@@ -80,11 +91,15 @@ const agentInfo = z.object({
     })
     .optional(),
   histories: z.array(historyInfo),
-  problems: z.array(z.object({ code: z.string(), sinceMs: timeMs, message: z.string() })),
+  problems: z.array(problem),
 });
 export type AgentInfo = z.infer<typeof agentInfo>;
 
-export const agentList = z.object({ timeMs, agents: z.array(agentInfo) });
+/** What is wrong with the collector itself. */
+const collectorProblem = z.object({ code: z.string(), sinceMs: timeMs, message: z.string() });
+export type CollectorProblem = z.infer<typeof collectorProblem>;
+
+export const agentList = z.object({ timeMs, collectorProblems: z.array(collectorProblem), agents: z.array(agentInfo) });
 export type AgentList = z.infer<typeof agentList>;
 
 export const expectAgentRequest = z.strictObject({ enrolment: base64 });
@@ -166,6 +181,11 @@ export const stats = z.object({
   compressionRatio: count,
   damaged: count,
   agents: count,
+  /** Of the disk that all vaults share. */
+  freeBytes: count,
+  /** Of all vaults together, by the last two weeks; absent while that is not known. */
+  growthPerDay: count.optional(),
+  daysLeft: count.optional(),
 });
 export type StatsAnswer = z.infer<typeof stats>;
 

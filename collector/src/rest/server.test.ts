@@ -21,7 +21,10 @@ function serverOf(of: Front): FastifyInstance {
   const store = new Proxy(of.store, {
     get: (target, name) => (name === 'adminTokenHash' ? sha256(new Uint8Array(Buffer.from(TOKEN))) : bound(target, name)),
   });
-  return buildServer({ store, sessions: of.hub, clock: of.clock, log: of.log, timers: of.timers, software: 'test' }, undefined);
+  return buildServer(
+    { store, sessions: of.hub, health: of.health, clock: of.clock, log: of.log, timers: of.timers, software: 'test' },
+    undefined,
+  );
 }
 
 function bound(target: object, name: string | symbol): unknown {

@@ -66,7 +66,10 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
     context.log.debug({ method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms }, 'request');
     done();
   });
-  app.get('/healthz', async () => ({ status: 'ok', software: context.software }));
+  app.get('/healthz', async (request, reply) => {
+    const codes = [...new Set((await context.health.problems(request.headers.host)).map(({ code }) => code))];
+    return reply.code(codes.length === 0 ? 200 : 503).send({ status: codes.length === 0 ? 'ok' : 'degraded', codes });
+  });
   app.post('/v1/enrol', { bodyLimit: ENROL_BODY_LIMIT }, async (request, reply) => {
     const answer = await enrol(context, bytesOf(request));
     return reply.type(OCTETS).send(Buffer.from(answer));
@@ -80,6 +83,7 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.addHook('onRequest', async (request) => {
     if (gate.admits(request.headers.authorization)) {
       context.known?.(request.raw.socket);
+      context.health.cameBy(request.headers.host);
       return;
     }
     throw new RestError('REST_TOKEN', 'the operator token is not the one of this collector: see admin.token in its data folder');
@@ -93,8 +97,8 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
 
   app.get('/collector', async () => collectorAnswer(context));
   app.post('/vaults', async (request) => addVault(context, request.body));
-  app.get('/vaults/:vault/stats', async (request) => statsAnswer(vault(request)));
-  app.get('/vaults/:vault/agents', async (request) => agentsAnswer(context, vault(request)));
+  app.get('/vaults/:vault/stats', async (request) => statsAnswer(context, vault(request)));
+  app.get('/vaults/:vault/agents', async (request) => agentsAnswer(context, vault(request), request.headers.host));
   app.post('/vaults/:vault/agents', async (request) => expectAgent(context, vault(request), request.body));
   app.post('/vaults/:vault/agents/:agent/revoke', async (request) =>
     revokeAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),

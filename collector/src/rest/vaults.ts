@@ -40,6 +40,10 @@ export async function addVault(context: RestContext, body: unknown): Promise<Vau
   return vaultInfoOf(vault);
 }
 
-export function statsAnswer(vault: VaultStore): StatsAnswer {
-  return { ...vault.stats(), agents: vault.agents().filter((agent) => agent.state === 'enrolled').length };
+export async function statsAnswer(context: RestContext, vault: VaultStore): Promise<StatsAnswer> {
+  return {
+    ...vault.stats(),
+    ...(await context.health.disk()),
+    agents: vault.agents().filter((agent) => agent.state === 'enrolled').length,
+  };
 }

@@ -43,6 +43,8 @@ import { RowReader, RowWriter } from './row.ts';
  * | `g` history, leaf u64, slot u16 | version time u64: live versions, grouped by commit |
  * | `~s` agent id | last contact u64 |
  * | `~b` agent id | time u64, newest signed heartbeat |
+ * | `~r` agent id | `Rhythm`: began u64, weeks u8, each week u32 and longest gap u64 |
+ * | `~p` day u32 (since 1970) | bytes of all packs u64 on that day |
  * | `~d` chunk id | (empty) known to be damaged |
  * | `~c` | position: how far the packs were durable, whatever becomes of the rows |
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
@@ -83,6 +85,8 @@ export const keys = {
   live: (lineage: LineageId, leafIndex: number, slot: number) => letter('g').fixed(lineage).u64(leafIndex).u16(slot).finish(),
   seen: (agent: AgentId) => letter('~s').fixed(agent).finish(),
   heartbeat: (agent: AgentId) => letter('~b').fixed(agent).finish(),
+  rhythm: (agent: AgentId) => letter('~r').fixed(agent).finish(),
+  packBytes: (day: number) => letter('~p').u32(day).finish(),
   damaged: (id: Uint8Array) => letter('~d').fixed(id).finish(),
   durable: letter('~c').finish(),
   gcLearned: (agent: AgentId, chain: ChainId) => letter('~g').fixed(agent).fixed(chain).finish(),
@@ -116,6 +120,8 @@ export const ranges = {
   reported: under(Buffer.from('r')),
   seen: under(Buffer.from('~s')),
   heartbeats: under(Buffer.from('~b')),
+  rhythms: under(Buffer.from('~r')),
+  packBytes: under(Buffer.from('~p')),
   damaged: under(Buffer.from('~d')),
   gcLearned: under(Buffer.from('~g')),
   items: under(Buffer.from('k')),
@@ -140,6 +146,7 @@ export const readKey = {
   },
   item: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(1))),
   damaged: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(2))),
+  noteDay: (key: Uint8Array): number => new RowReader(key.subarray(2)).u32(),
   noteAgent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(2, 18))),
   agent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(1, 17))),
   /** Behind an agent's id. */

@@ -13,6 +13,7 @@ import {
 } from '@aliquot/proto';
 import { StoreError } from './errors.ts';
 import type { Position } from './position.ts';
+import type { Rhythm } from './rhythm.ts';
 import { RowReader, RowWriter } from './row.ts';
 
 /** Which version: its time, the leaf of its commit, its slot in there. */
@@ -254,6 +255,8 @@ export const values = {
   lost: (row: LostRow) => new RowWriter().u64(row.sequence).u64(row.versions).u64(row.timeMs).finish(),
   head: (row: HeadRow) => new RowWriter().u64(row.timeMs).u64(row.leafIndex).u16(row.slot).u8(kindNumbers[row.kind]).u64(row.size).finish(),
   version: (kind: EntryKind, size: number) => new RowWriter().u8(kindNumbers[kind]).u64(size).finish(),
+  rhythm: ({ beganMs, weeks }: Rhythm) =>
+    weeks.reduce((row, { week, longestMs }) => row.u32(week).u64(longestMs), new RowWriter().u64(beganMs).u8(weeks.length)).finish(),
   heartbeat: (timeMs: number, signed: Signed) => new RowWriter().u64(timeMs).blob(signed.body).blob(signed.signature).finish(),
 };
 
@@ -345,6 +348,11 @@ export const read = {
   version: (bytes: Uint8Array) => {
     const row = new RowReader(bytes);
     return { kind: entryKindOf(row.u8()), size: row.u64() };
+  },
+  rhythm: (bytes: Uint8Array): Rhythm => {
+    const row = new RowReader(bytes);
+    const beganMs = row.u64();
+    return { beganMs, weeks: Array.from({ length: row.u8() }, () => ({ week: row.u32(), longestMs: row.u64() })) };
   },
   heartbeat: (bytes: Uint8Array) => {
     const row = new RowReader(bytes);

@@ -171,9 +171,9 @@ export class JournalVault implements VaultStore {
     if (early !== undefined || agent === undefined) return early ?? refused('not-enrolled', 'this agent has not completed its enrolment');
     const judged = judgeHeartbeat(signed, { vaultId: this.descriptor.vaultId, agent });
     if ('code' in judged) return judged;
+    this.#noteSeen(core, agentId, nowMs);
     core.registry.setHeartbeat(agentId, judged, nowMs);
     core.catalog.note(keys.heartbeat(agentId), values.heartbeat(nowMs, signed));
-    this.#noteSeen(core, agentId, nowMs);
     return undefined;
   }
 
@@ -323,6 +323,11 @@ export class JournalVault implements VaultStore {
     return statsOf(this.#live());
   }
 
+  growthPerDay(nowMs: number): number | undefined {
+    const core = this.#live();
+    return core.registry.growth.perDay(nowMs, core.journal.bytes);
+  }
+
   flush(): Promise<void> {
     return this.#do((core) => this.#syncNow(core, 'flush'));
   }
@@ -431,7 +436,12 @@ export class JournalVault implements VaultStore {
   }
 
   #noteSeen(core: VaultCore, agentId: AgentId, nowMs: number): void {
-    core.registry.seen(agentId, nowMs);
-    core.catalog.note(keys.seen(agentId), values.u64(nowMs));
+    const { registry, catalog, journal } = core;
+    const rhythm = registry.learnRhythm(agentId, nowMs);
+    if (rhythm !== undefined) catalog.note(keys.rhythm(agentId), values.rhythm(rhythm));
+    registry.seen(agentId, nowMs);
+    catalog.note(keys.seen(agentId), values.u64(nowMs));
+    for (const { day, bytes } of registry.growth.note(nowMs, journal.bytes))
+      catalog.note(keys.packBytes(day), bytes === undefined ? undefined : values.u64(bytes));
   }
 }

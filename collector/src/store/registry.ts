@@ -18,7 +18,9 @@ import { problemsOf } from './agent-problems.ts';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import { type AgentRow, type LearnedRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
+import { Growth } from './growth.ts';
 import { heldName } from './history-id.ts';
+import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
 import type { AgentRecord, ReportedHead } from './vault-store.ts';
 
 interface Known {
@@ -27,7 +29,8 @@ interface Known {
   bindingBody: AgentBindingBody | undefined;
   readonly lines: AgentLines;
   lastSeenMs: number | undefined;
-  heartbeat: HeartbeatBody | undefined;
+  rhythm: Rhythm | undefined;
+  heartbeat: { readonly body: HeartbeatBody; readonly receivedAtMs: number } | undefined;
   /** By chain id: what it answered to the sweep. */
   readonly learned: Map<string, LearnedRow>;
   /** Commits that came back after a rollback without some of their versions. */
@@ -48,6 +51,7 @@ export class Registry {
   gcEpoch = 0;
   /** The newest addresses of the collector that the authority signed. */
   addresses: Signed | undefined;
+  readonly growth = new Growth();
 
   /** Reads all rows. `reportedHead` fetches what a leaf reports. */
   static async load(catalog: Catalog, reportedHead: (leafIndex: number) => Promise<ReportedHead>): Promise<Registry> {
@@ -84,6 +88,11 @@ export class Registry {
       registry.addReported(leafIndex, await reportedHead(leafIndex));
     }
     for await (const [key, value] of catalog.scan(ranges.seen)) registry.seen(readKey.noteAgent(key), read.u64(value));
+    for await (const [key, value] of catalog.scan(ranges.rhythms)) {
+      const known = registry.#agents.get(hex(readKey.noteAgent(key)));
+      if (known !== undefined) known.rhythm = read.rhythm(value);
+    }
+    for await (const [key, value] of catalog.scan(ranges.packBytes)) registry.growth.set(readKey.noteDay(key), read.u64(value));
     for await (const [key, value] of catalog.scan(ranges.heartbeats)) {
       const { timeMs, signed } = read.heartbeat(value);
       registry.setHeartbeat(readKey.noteAgent(key), decodeHeartbeatBody(signed.body), timeMs);
@@ -136,8 +145,9 @@ export class Registry {
       return;
     }
     const enrolmentBody = decodeEnrolmentCertificateBody(row.enrolment.body);
-    const rest = { lines: new AgentLines(row.lineageId), lastSeenMs: undefined, heartbeat: undefined, learned: new Map(), lost: [] };
-    this.#agents.set(name, { row, enrolmentBody, bindingBody, ...rest });
+    const unheard = { lastSeenMs: undefined, rhythm: undefined, heartbeat: undefined };
+    const rest = { lines: new AgentLines(row.lineageId), learned: new Map(), lost: [] };
+    this.#agents.set(name, { row, enrolmentBody, bindingBody, ...unheard, ...rest });
   }
 
   setLineage(lineageId: LineageId, row: LineageRow): void {
@@ -172,6 +182,16 @@ export class Registry {
     return [...this.#reported];
   }
 
+  /** Learns from a sign of life that `seen` is about to enter. Returns the rhythm where that taught something. */
+  learnRhythm(agentId: AgentId, nowMs: number): Rhythm | undefined {
+    const known = this.#agents.get(hex(agentId));
+    if (known === undefined) return undefined;
+    const rhythm = learn(known.rhythm, known.lastSeenMs, nowMs);
+    if (rhythm === known.rhythm) return undefined;
+    known.rhythm = rhythm;
+    return rhythm;
+  }
+
   seen(agentId: AgentId, nowMs: number): void {
     const known = this.#agents.get(hex(agentId));
     if (known !== undefined) known.lastSeenMs = Math.max(known.lastSeenMs ?? 0, nowMs);
@@ -180,7 +200,7 @@ export class Registry {
   setHeartbeat(agentId: AgentId, heartbeat: HeartbeatBody, nowMs: number): void {
     const known = this.#agents.get(hex(agentId));
     if (known === undefined) return;
-    known.heartbeat = heartbeat;
+    known.heartbeat = { body: heartbeat, receivedAtMs: nowMs };
     this.seen(agentId, nowMs);
   }
 
@@ -221,7 +241,9 @@ export class Registry {
       lastCommitMs: trunk?.receivedAtMs,
       lastReceipt: trunk?.receipt,
       chainHead: trunk?.head,
-      heartbeat: known.heartbeat,
+      heartbeat: known.heartbeat?.body,
+      heartbeatAtMs: known.heartbeat?.receivedAtMs,
+      silenceLimitMs: silenceLimitMs(known.rhythm, known.lastSeenMs),
       files: lineage?.files ?? 0,
       bytes: Number(lineage?.bytes ?? 0n),
       histories: lines.apart().map(({ historyId, state, at, name, openedAtMs, line }) => ({

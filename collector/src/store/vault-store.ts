@@ -84,7 +84,7 @@ export interface VaultStore {
   /** Keeps the agent's newest heartbeat; `undefined` when fine. Kept through a restart, but not journalled. */
   heartbeat(agentId: AgentId, signed: Signed, nowMs: number): Promise<{ code: RefusalCode; message: string } | undefined>;
 
-  /** Notes that the agent was heard from (authenticated). Cheap; kept through an orderly restart. */
+  /** Notes that the agent was heard from (authenticated, and not refused). Cheap; kept through an orderly restart. */
   seen(agentId: AgentId, nowMs: number): void;
 
   // ---- registry and events -----------------------------------------------------------------------------------------
@@ -167,6 +167,8 @@ export interface VaultStore {
   /** Every version of one file, "gone" included, oldest first. */
   versions(historyId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
   stats(): VaultStats;
+  /** Bytes a day that the packs have grown by lately; `undefined` while that is not known. Kept as notes, which may be lost. */
+  growthPerDay(nowMs: number): number | undefined;
 }
 
 export interface PutItem {
@@ -254,6 +256,10 @@ export interface AgentRecord {
   readonly lastReceipt: Signed | undefined;
   readonly chainHead: ChainPoint | undefined;
   readonly heartbeat: HeartbeatBody | undefined;
+  /** When that heartbeat arrived, by this collector's clock. */
+  readonly heartbeatAtMs: number | undefined;
+  /** After which silence somebody should look: by this agent's own rhythm. */
+  readonly silenceLimitMs: number;
   /** Live files (directories and links not counted) of the lineage's trunk, and their bytes. */
   readonly files: number;
   readonly bytes: number;

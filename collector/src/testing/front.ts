@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { asAgentId, asLineageId, type KitContents } from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { newSigningKey, signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
-import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { type OpenBundle, openBundle, sealBundle } from '@aliquot/shared/keys/bundle';
 import { issueCollectorCertificate, issueEnrolment, verifyDescriptor } from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import { createKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { type Logger, pino } from 'pino';
+import { Health, strangersTo } from '../health/health.ts';
 import { Connection, type IngestParts } from '../ingest/connection.ts';
 import { SessionHub } from '../ingest/hub.ts';
 import type { Timers } from '../ingest/timers.ts';
@@ -50,6 +51,8 @@ export class Front {
   readonly logged: string[] = [];
   readonly log: Logger;
   nowMs = START_MS;
+  /** What the collector's health looks at; its store works on the real ones. */
+  files: FilePort = { ...nodeFiles, freeBytes: async () => 2 ** 40 };
   store: CollectorStore;
 
   private constructor(dir: string, store: CollectorStore, kit: KitContents) {
@@ -69,6 +72,17 @@ export class Front {
     front = new Front(dir, store, kit);
     await front.addVault();
     return front;
+  }
+
+  /** Of the collector itself; no TLS. */
+  get health(): Health {
+    return new Health({
+      files: this.files,
+      store: this.store,
+      clock: this.clock,
+      certificate: undefined,
+      strangers: () => strangersTo(this.store, this.hub),
+    });
   }
 
   get clock() {

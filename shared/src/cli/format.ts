@@ -29,6 +29,14 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
 }
 
+/** `12s`, `3m`, `5h`, `12d`: whole units, rounded down; a TIME of the command line is an age like these. */
+export function formatAge(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
+  return seconds < 2 * 86_400 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
+}
+
 /** `2026-11-21 20:15:03.123 UTC`: for tables; JSON carries `formatInstant`. `parseTime` reads it back to the millisecond. */
 export function formatTime(ms: number): string {
   return formatInstant(ms).replace('T', ' ').replace('Z', ' UTC');

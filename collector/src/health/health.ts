@@ -1,0 +1,91 @@
+import { formatDuration } from '@aliquot/shared/cli/format';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import type { Clock } from '@aliquot/shared/ports';
+import type { Conduct, Stranger } from '../ingest/conduct.ts';
+import { CLOCK_TOLERANCE_MS } from '../rest/agent-problems.ts';
+import type { CollectorProblem } from '../rest/messages.ts';
+import type { CollectorStore } from '../store/collector-store.ts';
+import { certificateProblems, hostOf } from './certificate.ts';
+import { type DiskSpace, diskProblems, diskSpace } from './disk.ts';
+
+/** How many names are remembered by which agents and operators came. */
+const MAX_HOSTS = 16;
+/** Fewer clocks than this are no witness against the collector's own. */
+const WITNESSES = 2;
+const FRESH_MS = 24 * 3_600_000;
+
+export interface HealthParts {
+  readonly files: FilePort;
+  readonly store: CollectorStore;
+  readonly clock: Clock;
+  /** PEM of the certificate that is served; `undefined` without TLS. */
+  readonly certificate: string | Buffer | undefined;
+  /** Agents that the authority certified and that are turned away because no vault here knows them. */
+  readonly strangers: () => readonly Stranger[];
+}
+
+/** What is wrong with the collector itself, as far as it can see (P6). Asked for by operators and monitors; nothing runs by itself. */
+export class Health {
+  readonly #parts: HealthParts;
+  readonly #hosts = new Set<string>();
+
+  constructor(parts: HealthParts) {
+    this.#parts = parts;
+  }
+
+  /** Told of the `Host` by which somebody came who has proved himself: strangers must not be able to raise an alarm. */
+  cameBy(host: string | undefined): void {
+    const name = hostOf(host);
+    if (name === undefined || this.#parts.certificate === undefined) return;
+    this.#hosts.delete(name);
+    this.#hosts.add(name);
+    for (const oldest of this.#hosts) if (this.#hosts.size > MAX_HOSTS) this.#hosts.delete(oldest);
+  }
+
+  disk(): Promise<DiskSpace> {
+    const { files, store, clock } = this.#parts;
+    return diskSpace(files, store, clock.nowMs());
+  }
+
+  /** Everything that is wrong, worst first. `host`: by which the one who asks reached us. */
+  async problems(host?: string): Promise<CollectorProblem[]> {
+    const { files, store, clock, certificate, strangers } = this.#parts;
+    const nowMs = clock.nowMs();
+    const asked = hostOf(host);
+    const hosts = [...this.#hosts, ...(asked === undefined ? [] : [asked])];
+    return [
+      ...(await diskProblems(files, store, nowMs)),
+      ...(certificate === undefined ? [] : certificateProblems(certificate, hosts, nowMs)),
+      ...clockProblems(store, nowMs),
+      ...strangers().map(({ name, sinceMs, why }) => ({ code: 'unknown-agent', sinceMs, message: `${name} was refused: ${why}` })),
+    ];
+  }
+}
+
+/** Who is turned away and stands in no vault's list of agents. */
+export function strangersTo(store: CollectorStore, hub: { readonly conduct: Conduct }): Stranger[] {
+  const known = new Set(
+    store.vaults().flatMap((vault) => vault.agents().map(({ agentId }) => hex(vault.descriptor.vaultId) + hex(agentId))),
+  );
+  return hub.conduct.refused().filter(({ vaultId, agentId }) => !known.has(vaultId + agentId));
+}
+
+/** Where most agents' clocks agree with each other against this one, this one is wrong. */
+function clockProblems(store: CollectorStore, nowMs: number): CollectorProblem[] {
+  const aheadMs = store
+    .vaults()
+    .flatMap((vault) => vault.agents())
+    .flatMap(({ heartbeat, heartbeatAtMs = 0 }) =>
+      heartbeat !== undefined && nowMs - heartbeatAtMs < FRESH_MS ? [heartbeatAtMs - heartbeat.timeMs] : [],
+    )
+    .sort((a, b) => a - b);
+  const median = aheadMs[Math.floor((aheadMs.length - 1) / 2)];
+  const other = aheadMs[Math.ceil((aheadMs.length - 1) / 2)];
+  if (median === undefined || other === undefined || aheadMs.length < WITNESSES) return [];
+  const least = Math.sign(median) === Math.sign(other) ? Math.min(Math.abs(median), Math.abs(other)) : 0;
+  if (least <= CLOCK_TOLERANCE_MS) return [];
+  const off = `${formatDuration(least)} ${median > 0 ? 'ahead' : 'behind'}`;
+  const message = `this collector's clock is ${off} of most agents': set it by time servers (NTP)`;
+  return [{ code: 'clock-off', sinceMs: nowMs, message }];
+}
