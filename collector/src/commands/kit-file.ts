@@ -3,7 +3,7 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { readPassphrase } from '@aliquot/shared/cli/passphrase';
 import { inspectKit, KitError, type OpenKit, openKit } from '@aliquot/shared/keys/kit';
 import type { CommandContext } from './context.ts';
-import { type KitOptions, readText } from './options.ts';
+import { type KitOptions, readSecretFile, readText } from './options.ts';
 
 /** The armour adds a third and a few lines of text. */
 const MAX_KIT_TEXT_BYTES = 2 * MAX_KEY_FILE_BYTES;
@@ -28,8 +28,14 @@ export async function openKitFile(context: CommandContext, options: KitOptions):
   return naming(path, async () => {
     // A file that is no kit is named before anybody types a passphrase.
     const { vaultName } = inspectKit(text);
-    return openKit(text, await readPassphrase({ purpose: `recovery kit of vault ${vaultName}` }));
+    const fromFile = await passphraseFile(context, options);
+    return openKit(text, await readPassphrase({ purpose: `recovery kit of vault ${vaultName}`, fromFile }));
   });
+}
+
+/** The passphrase in the file that was named for it, if one was. */
+export async function passphraseFile(context: CommandContext, { passphraseFile: file }: KitOptions): Promise<string | undefined> {
+  return file === undefined ? undefined : readSecretFile(context, file, 'passphrase');
 }
 
 /** Which vault the kit is of, without its passphrase. */

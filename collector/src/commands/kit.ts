@@ -1,3 +1,5 @@
+import { dirname, join, resolve } from 'node:path';
+import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatInstant } from '@aliquot/shared/cli/format';
 import { readPassphrase } from '@aliquot/shared/cli/passphrase';
 import { hex } from '@aliquot/shared/crypto/bytes';
@@ -7,13 +9,16 @@ import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import type { Command } from 'commander';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
-import { openKitFile } from './kit-file.ts';
-import { type KitOptions, withExample, withJson, withKit } from './options.ts';
+import { openKitFile, passphraseFile } from './kit-file.ts';
+import { type KitOptions, withExample, withJson, withKit, withNotes, withPassphraseFile } from './options.ts';
+import { LEAST_CHARACTERS, refuseWeak } from './weak-passphrase.ts';
 
 interface CreateOptions {
   readonly out: string;
   readonly vault: string;
   readonly blind?: boolean;
+  readonly weakPassphrase?: boolean;
+  readonly passphraseFile?: string;
   readonly json?: boolean;
 }
 
@@ -28,8 +33,13 @@ export function registerKit(program: Command, context: CommandContext): void {
     )
     .requiredOption('--out <FILE>', 'the kit to write; an existing file is never overwritten')
     .option('--vault <NAME>', "the vault's name, as people will see it", 'default')
-    .option('--blind', 'the collector shall not be able to open names; listings then need the kit');
-  withJson(create);
+    .option('--blind', 'the collector shall not be able to open names; listings then need the kit')
+    .option('--weak-passphrase', 'take a passphrase that is easy to guess: only where nothing is at stake');
+  withJson(withPassphraseFile(create));
+  withNotes(
+    create,
+    `The passphrase needs ${LEAST_CHARACTERS} characters or more and must not be easy to guess: four words that do not belong together are good.`,
+  );
   withExample(create, "aliquot kit create --out /media/stick/lab.kit --vault 'Analytics lab'");
   create.action(async (options: CreateOptions) => createCommand(context, options));
 
@@ -42,9 +52,14 @@ export function registerKit(program: Command, context: CommandContext): void {
 async function createCommand(context: CommandContext, options: CreateOptions): Promise<void> {
   const output = outputOf(context, options);
   await refuseExisting(context, options.out);
+  await refuseWorkTree(context, options.out);
   const contents = createKit({ name: options.vault, blind: options.blind === true, nowMs: context.clock.nowMs() }, context.random);
   const descriptor = verifyDescriptor(contents.descriptor);
-  const passphrase = await readPassphrase({ purpose: `new recovery kit of vault ${options.vault}`, confirm: true });
+  const passphrase = await readPassphrase({
+    purpose: `new recovery kit of vault ${options.vault}`,
+    fromFile: await passphraseFile(context, options),
+    judge: async (text) => (options.weakPassphrase === true ? undefined : refuseWeak(text, options.vault)),
+  });
   const text = sealKit(contents, passphrase, context.random);
   await writeFileDurably(context.files, options.out, Buffer.from(text), { mode: 0o600, createOnly: true });
   await output.result(
@@ -80,6 +95,23 @@ async function verifyCommand(context: CommandContext, options: KitOptions & { js
       `opens        ${opens.join('; ')}`,
     ].join('\n'),
   );
+}
+
+/** A kit in a work tree of git is one careless commit away from everybody who has the repository, and stays in its history. */
+async function refuseWorkTree(context: CommandContext, file: string): Promise<void> {
+  const { files } = context;
+  const beside = dirname(resolve(file));
+  // Where it really is: a link may lead into a work tree. A folder that is not there yet is said when the kit is written.
+  let folder = (await exists(files, beside)) ? (await files.realpath(beside)).toString() : beside;
+  for (;;) {
+    if (await exists(files, join(folder, '.git')))
+      throw new UsageError(
+        'USAGE_INVALID',
+        `${file} would lie in ${folder}, a work tree of git; keep kits where nobody commits them by mistake`,
+      );
+    if (dirname(folder) === folder) return;
+    folder = dirname(folder);
+  }
 }
 
 /** Refuses early, before anybody types a passphrase; writing refuses again, for the time in between. */

@@ -1,5 +1,6 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { NeededOption, withShared } from '@aliquot/shared/cli/help';
+import { secretFrom } from '@aliquot/shared/cli/secret';
 import { readWholeFile } from '@aliquot/shared/durable/durable';
 import { errnoOf } from '@aliquot/shared/durable/errors';
 import { type Command, Option } from 'commander';
@@ -18,9 +19,10 @@ export interface CollectorOptions {
 /** Options of every command that takes a recovery kit. */
 export interface KitOptions {
   readonly kit?: string;
+  readonly passphraseFile?: string;
 }
 
-const MAX_TOKEN_FILE_BYTES = 4096;
+const MAX_SECRET_FILE_BYTES = 4096;
 const MAX_PEM_FILE_BYTES = 64 * 1024;
 
 /** The house's helpers for every command, here so that a command takes all its options from one place. */
@@ -40,9 +42,16 @@ export function withCollector(command: Command): Command {
 
 /** Adds the recovery kit. A command that cannot do without shows it in its synopsis. */
 export function withKit(command: Command, needed: 'needed' | 'for blind vaults'): Command {
-  return needed === 'needed'
-    ? command.addOption(new NeededOption('--kit <FILE>', 'recovery kit of the vault (or ALIQUOT_KIT)'))
-    : command.option('--kit <FILE>', 'recovery kit, which a blind vault needs to open names here (or ALIQUOT_KIT)');
+  return withPassphraseFile(
+    needed === 'needed'
+      ? command.addOption(new NeededOption('--kit <FILE>', 'recovery kit of the vault (or ALIQUOT_KIT)'))
+      : command.option('--kit <FILE>', 'recovery kit, which a blind vault needs to open names here (or ALIQUOT_KIT)'),
+  );
+}
+
+/** Where the kit's passphrase may come from instead of the question. */
+export function withPassphraseFile(command: Command): Command {
+  return command.option('--passphrase-file <FILE>', "file with the kit's passphrase (or ALIQUOT_PASSPHRASE: itself)");
 }
 
 /** Address, token and trust from options and environment; each missing one is named with the way to get it. */
@@ -50,11 +59,9 @@ export async function endpointOf(context: CommandContext, options: CollectorOpti
   const { environment, files } = context;
   const caFile = options.tlsCa ?? environment.tlsCa;
   const url = baseUrl(options.url ?? environment.url);
-  const token =
-    options.tokenFile === undefined
-      ? environment.token
-      : (await readText(context, options.tokenFile, 'operator token', MAX_TOKEN_FILE_BYTES)).trim();
-  if (token === undefined || token === '') {
+  const fromVariable = environment.token === undefined ? undefined : secretFrom(environment.token, 'the operator’s token in ALIQUOT_TOKEN');
+  const token = options.tokenFile === undefined ? fromVariable : await readSecretFile(context, options.tokenFile, 'operator’s token');
+  if (token === undefined) {
     throw new UsageError(
       'USAGE_MISSING',
       "no operator token; give --token-file with admin.token of the collector's folder, or set ALIQUOT_TOKEN",
@@ -94,10 +101,19 @@ function baseUrl(text: string | undefined): string {
   return url.href.replace(/\/+$/, '');
 }
 
+/** A secret in a file that an option names, as a person would type it; see `secretFrom`. */
+export async function readSecretFile(context: CommandContext, file: string, what: string): Promise<string> {
+  return secretFrom(await readNamed(context, file, what, MAX_SECRET_FILE_BYTES), `the ${what} in ${file}`);
+}
+
 /** A small text file that an option names. */
 export async function readText(context: CommandContext, file: string, what: string, limit: number): Promise<string> {
+  return (await readNamed(context, file, what, limit)).toString('utf8');
+}
+
+async function readNamed(context: CommandContext, file: string, what: string, limit: number): Promise<Buffer> {
   try {
-    return (await readWholeFile(context.files, file, limit)).toString('utf8');
+    return await readWholeFile(context.files, file, limit);
   } catch (error) {
     const missing = errnoOf(error) === 'ENOENT' || (error instanceof Error && 'code' in error && error.code === 'FILE_MISSING');
     if (missing) throw new UsageError('USAGE_INVALID', `the ${what} ${file} is not there; check the path`, { cause: error });

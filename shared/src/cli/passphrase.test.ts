@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
+import { UsageError } from './errors.ts';
 import { readPassphrase } from './passphrase.ts';
 
 class Terminal extends EventEmitter {
@@ -32,10 +33,10 @@ class Terminal extends EventEmitter {
   };
 }
 
-const ask = (terminal: Terminal, confirm = false) =>
+const ask = (terminal: Terminal, isNew = false) =>
   readPassphrase({
     purpose: 'recovery kit lab.kit',
-    confirm,
+    ...(isNew ? { judge: async (text: string) => expect(text).not.toContain('weak') } : {}),
     input: terminal as never,
     output: terminal as never,
     fromEnvironment: undefined,
@@ -44,6 +45,31 @@ const ask = (terminal: Terminal, confirm = false) =>
 describe('the passphrase', () => {
   it('comes from the environment when it is there', async () => {
     expect(await readPassphrase({ purpose: 'kit', fromEnvironment: 'from there' })).toBe('from there');
+    await expect(readPassphrase({ purpose: 'kit', fromEnvironment: 'from there ' })).rejects.toThrow(
+      'in ALIQUOT_PASSPHRASE begins or ends',
+    );
+  });
+
+  it('comes from a file that was named before anything else', async () => {
+    expect(await readPassphrase({ purpose: 'kit', fromFile: 'from a file', fromEnvironment: 'from there' })).toBe('from a file');
+  });
+
+  it('is judged when it is new, wherever it comes from, and on a terminal before it is typed again', async () => {
+    const judge = async () => {
+      throw new UsageError('USAGE_INVALID', 'too weak');
+    };
+    await expect(readPassphrase({ purpose: 'kit', fromFile: 'x', judge })).rejects.toThrow('too weak');
+    await expect(readPassphrase({ purpose: 'kit', fromEnvironment: 'x', judge })).rejects.toThrow('too weak');
+    const terminal = new Terminal(['x\r', 'x\r']);
+    const options = { purpose: 'kit', judge, input: terminal as never, output: terminal as never, fromEnvironment: undefined };
+    await expect(readPassphrase(options)).rejects.toThrow('too weak');
+    expect(terminal.shown).not.toContain('again');
+  });
+
+  it('typed with what nobody sees (an arrow key, a tab, a blank at the end) is refused, not changed', async () => {
+    await expect(ask(new Terminal(['correct\u001b[D horse\r']))).rejects.toThrow('control character');
+    await expect(ask(new Terminal(['correct\thorse\r']))).rejects.toThrow('control character');
+    await expect(ask(new Terminal(['correct horse \r']))).rejects.toThrow('begins or ends with a blank');
   });
 
   it('is asked for without being shown', async () => {

@@ -1,12 +1,15 @@
 import type { ReadStream, WriteStream } from 'node:tty';
 import { passphraseFromEnvironment } from './environment.ts';
 import { UsageError } from './errors.ts';
+import { secretFrom } from './secret.ts';
 
 export interface PassphraseOptions {
   /** What the passphrase is for, as in "recovery kit lab.kit". */
   readonly purpose: string;
-  /** Ask twice: for a new passphrase. */
-  readonly confirm?: boolean;
+  /** For a new passphrase: throws what is wrong with it; on a terminal it is then asked for twice. */
+  readonly judge?: (passphrase: string) => Promise<void>;
+  /** From a file that was named, already read as a secret. */
+  readonly fromFile?: string | undefined;
   readonly input?: Pick<ReadStream, 'isTTY' | 'setRawMode' | 'on' | 'off' | 'resume' | 'pause'>;
   readonly output?: Pick<WriteStream, 'write'>;
   /** What `ALIQUOT_PASSPHRASE` says; read from the environment unless given. */
@@ -14,28 +17,35 @@ export interface PassphraseOptions {
 }
 
 /**
- * The passphrase: from `ALIQUOT_PASSPHRASE`, else asked for on the terminal without showing it; the same text in any
- * Unicode spelling gives the same passphrase (NFC). Errors: `USAGE_MISSING` without a terminal, `USAGE_INVALID` when
- * empty, when the two do not agree, or when interrupted.
+ * The passphrase: from a file, else from `ALIQUOT_PASSPHRASE`, else asked for on the terminal without showing it; the same text in any
+ * Unicode spelling gives the same passphrase (NFC). Errors: `USAGE_MISSING` without a terminal, `USAGE_INVALID` when it is none
+ * (`secretFrom`), when the two do not agree, or when interrupted.
  */
 export async function readPassphrase(options: PassphraseOptions): Promise<string> {
-  const given = 'fromEnvironment' in options ? options.fromEnvironment : passphraseFromEnvironment();
-  if (given !== undefined) return given.normalize('NFC');
+  const { fromFile, judge } = options;
+  const variable = 'fromEnvironment' in options ? options.fromEnvironment : passphraseFromEnvironment();
+  const given = fromFile ?? (variable === undefined ? undefined : secretFrom(variable, 'the passphrase in ALIQUOT_PASSPHRASE'));
+  const passphrase = (given ?? (await ask(options))).normalize('NFC');
+  if (given !== undefined) await judge?.(passphrase);
+  return passphrase;
+}
+
+async function ask(options: PassphraseOptions): Promise<string> {
   const input = options.input ?? process.stdin;
   const output = options.output ?? process.stderr;
   if (input.isTTY !== true) {
     throw new UsageError(
       'USAGE_MISSING',
-      `a passphrase for the ${options.purpose} is needed; set ALIQUOT_PASSPHRASE or run this on a terminal`,
+      `a passphrase for the ${options.purpose} is needed; give --passphrase-file, set ALIQUOT_PASSPHRASE, or run this on a terminal`,
     );
   }
-  const first = await askHidden(input, output, `Passphrase for the ${options.purpose}: `);
-  if (first === '') throw new UsageError('USAGE_INVALID', 'the passphrase is empty; choose one of several words');
-  if (options.confirm === true) {
+  const first = secretFrom(await askHidden(input, output, `Passphrase for the ${options.purpose}: `), 'the passphrase');
+  if (options.judge !== undefined) {
+    await options.judge(first.normalize('NFC')); // before it is typed again
     const second = await askHidden(input, output, 'The same again: ');
     if (first !== second) throw new UsageError('USAGE_INVALID', 'the two passphrases differ; start again');
   }
-  return first.normalize('NFC');
+  return first;
 }
 
 type Input = NonNullable<PassphraseOptions['input']>;
@@ -58,7 +68,7 @@ function askHidden(input: Input, output: Pick<WriteStream, 'write'>, question: s
         if (character === '\u0003') return end(() => reject(new UsageError('USAGE_INVALID', 'interrupted')));
         if (character === '\u007f' || character === '\b') text = [...text].slice(0, -1).join('');
         else if (character === '\u0015') text = '';
-        else if (character >= ' ') text += character;
+        else text += character; // an arrow key, a tab: refused at the end, for it would not be seen
       }
     };
     input.setRawMode(true);
