@@ -24,8 +24,7 @@ describe('the README', () => {
         .replaceAll('/var/lib/aliquot-agent', `${folder}/agent`)
         .replaceAll('/data/hplc', `${folder}/data/hplc`)
         .replaceAll('/tmp/restored', `${folder}/restored`)
-        .replaceAll('core.kit', `${folder}/core.kit`)
-        .replaceAll('hplc-1.bundle', `${folder}/hplc-1.bundle`)
+        .replaceAll('~/aliquot-keys', `${folder}/keys`)
         .replaceAll('8480', String(await freePort()))
         // "Run the next one when it is ready": what a person does by looking at the terminal.
         .replace(
