@@ -1,7 +1,6 @@
 import { asChainId, asCommitHash, type ChainId, type ChainPoint } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { ForkRecord } from './chain-payloads.ts';
-import { QueueError } from './errors.ts';
 import type { IndexState } from './index-state.ts';
 import type { Chain, ChainFork } from './queue.ts';
 
@@ -24,22 +23,6 @@ export function headOf(state: IndexState, initial: ChainId): ChainPoint | undefi
 export function forkOf(state: IndexState, initial: ChainId, { chainId, named }: ChainFork): ForkRecord | undefined {
   if (equalBytes(chainOf(state, initial).chainId, chainId)) return undefined;
   return { chainId, from: headOf(state, initial) ?? named, inherited: false };
-}
-
-/**
- * The record by which another agent goes on with the queue under a chain of its own. Undefined when it does already, or when nothing was
- * signed: then the chain is free. Throws `QUEUE_REFUSED` while commits wait that only the earlier agent can send.
- */
-export function inheritanceOf(state: IndexState, initial: ChainId, chainId: ChainId): ForkRecord | undefined {
-  const head = headOf(state, initial);
-  if (head === undefined || !equalBytes(chainOf(state, initial).chainId, initial)) return undefined;
-  if (state.receiptedSequence < head.sequence) {
-    throw new QueueError(
-      'QUEUE_REFUSED',
-      `commit ${state.receiptedSequence + 1} has no receipt yet, and only the agent that signed it can send it`,
-    );
-  }
-  return { chainId, from: head, inherited: true };
 }
 
 function pointOf(at: { readonly chainId?: string; readonly sequence: number; readonly hash: string }, initial: ChainId): ChainPoint {

@@ -3,7 +3,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { BatchSealer } from './batch.ts';
 import { BudgetMeter, usedBytes } from './budget.ts';
 import { decodeCached } from './cache-codec.ts';
-import { chainOf, forkOf, headOf, inheritanceOf } from './chain.ts';
+import { chainOf, forkOf, headOf } from './chain.ts';
 import { encodeFork, encodeLostReference } from './chain-payloads.ts';
 import { cutCommit, readSigned } from './commit-cut.ts';
 import { QueueCore } from './core.ts';
@@ -12,6 +12,7 @@ import { GcGate } from './gc-gate.ts';
 import { growthIn, growthSlot } from './growth-slot.ts';
 import { Holds } from './holds.ts';
 import { numberKey, rawKey } from './index-keys.ts';
+import { captureAgain, inheritanceOf } from './inheritance.ts';
 import { Intake } from './intake.ts';
 import { namesOf } from './lost.ts';
 import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
@@ -285,6 +286,7 @@ export class DurableQueue implements Q.Queue {
   unreceipt(asked: number): Promise<void> {
     return this.#core.change(async () => {
       const sequence = Math.max(asked, this.#index.state.inheritedSequence);
+      if (asked < sequence) await captureAgain(this.#core, asked);
       if (sequence >= this.#index.state.receiptedSequence) return;
       await this.#appendChain('unreceipted', encodeCounter(sequence));
       await this.#findHolds();

@@ -60,6 +60,44 @@ export function queueChainConformance(queue: () => Queue, reopen: () => Promise<
     expect(queue().chain().forkedFrom).toMatchObject({ chainId: third, sequence: 2 });
   });
 
+  test('P1: another agent takes the queue over: what waits goes under its chain, behind what the earlier one signed', async () => {
+    const [a, b] = [sample('/data/a'), sample('/data/b')];
+    await put(queue(), a);
+    await queue().nextCommit(testSigner());
+    await expect(queue().inheritChain(NEW_CHAIN)).rejects.toMatchObject({ code: 'QUEUE_REFUSED' });
+    await receipt(queue());
+    const before = queue().chainHead();
+    await put(queue(), b);
+    await queue().inheritChain(NEW_CHAIN);
+    await queue().inheritChain(NEW_CHAIN);
+    await reopen();
+    expect(queue().chain()).toEqual({ chainId: NEW_CHAIN, forkedFrom: before, inherited: true });
+    expect(queue().pending()).toMatchObject({ entries: 1 });
+    expect(headerOf(await receipt(queue()))).toMatchObject({
+      chainId: NEW_CHAIN,
+      sequence: 2,
+      predecessor: before?.hash,
+      forkedFrom: before,
+    });
+    expect(await queue().known(a.known.path)).toBeDefined();
+    // The collector lost everything: what this agent signed goes again, what the earlier one did is captured again.
+    await queue().unreceipt(0);
+    await reopen();
+    expect(queue().receiptedSequence()).toBe(1);
+    expect(await queue().known(a.known.path)).toBeUndefined();
+    expect(await queue().known(b.known.path)).toBeDefined();
+    expect((await queue().nextCommit(testSigner()))?.sequence).toBe(2);
+  });
+
+  test('a queue of which nothing was signed needs no record to be taken over', async () => {
+    await put(queue(), sample('/data/a'));
+    const { chainId } = queue().chain();
+    await queue().inheritChain(NEW_CHAIN);
+    await reopen();
+    expect(queue().chain()).toEqual({ chainId, forkedFrom: undefined, inherited: false });
+    expect(headerOf(await receipt(queue()))).toMatchObject({ sequence: 1, forkedFrom: undefined });
+  });
+
   test('I-A4: everything queued can be signed at once; receipts then come in the order of the commits', async () => {
     const first = sample('/data/a');
     for (let count = 0; count < 4100; count += 1) await queue().capture().putVersion(first.draft, first.known);
