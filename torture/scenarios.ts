@@ -8,6 +8,7 @@ import { collectorScenarios } from '../collector/src/store/testing/collector-sce
 import { sharedScenarios } from '../shared/src/testing/shared-scenarios.ts';
 import { fuzzScenarios } from './scenarios/fuzz.ts';
 import { killScenarios } from './scenarios/kill-at-random.ts';
+import { logScenarios } from './scenarios/logs-lost.ts';
 import { networkScenarios } from './scenarios/network.ts';
 import { networkCableScenarios } from './scenarios/network-cable.ts';
 import { oddityScenarios } from './scenarios/oddities.ts';
@@ -37,6 +38,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...outsideDiskScenarios,
   ...outsideClockScenarios,
   ...oddityScenarios.map((scenario) => ({ leastSeconds: LEAST_SECONDS_OF_HUGE_TREES, ...scenario })),
+  ...logScenarios,
   ...killScenarios,
   ...soakScenarios,
 ];
