@@ -109,7 +109,12 @@ function flushSummary(event: AgentEvent): string {
   if (queued > 0) missing.push(`${count(queued, 'version')} still queued, not yet safe`);
   if (unprotected > 0) missing.push(`${count(unprotected, 'path')} not protected, see aliquot-agent status`);
   if (pending > 0) missing.push(`${count(pending, 'result')} not yet captured`);
-  return [...missing, queued > 0 ? done : `${done}; nothing is queued: everything captured is safe`].join('; ');
+  const since = number(event, 'capturedMeanwhile');
+  const fate =
+    since > 0
+      ? `all that was queued is safe; ${count(since, 'version')} captured meanwhile`
+      : 'nothing is queued: everything captured is safe';
+  return [...missing, queued > 0 ? done : `${done}; ${fate}`].join('; ');
 }
 
 function restoreSummary(event: AgentEvent): string {

@@ -16,7 +16,7 @@ import { AgentError } from './errors.ts';
 import { type Met, tellCentral } from './heartbeat.ts';
 import type { BackupRequest, Emit } from './protocol.ts';
 import { waitingProblems } from './queue-view.ts';
-import { connected, unreachable } from './reach.ts';
+import { connected, stillQueued, unreachable } from './reach.ts';
 import { findRoots, type Root } from './roots.ts';
 import { interrupted, sendAndFill } from './sending.ts';
 import type { ServiceView } from './stock.ts';
@@ -72,7 +72,8 @@ export async function backup(
     await nameWaiting(agent, roots, named);
     const { files, newFiles, bytes, failed, changed, unchanged, gone, folders, links } = tally;
     const heartbeat = goes && !signal.aborted && (await tellCentral(agent, view, { files, bytes, problems: unlisted }));
-    const { entries: queued } = agent.queue.pending();
+    const wentOut = goes && !signal.aborted && sending.error === undefined && sending.gaveUp === undefined;
+    const { queued, capturedMeanwhile } = stillQueued(agent, wentOut);
     await emit({
       event: 'summary',
       files,
@@ -80,6 +81,7 @@ export async function backup(
       bytes,
       sentBytes: agent.uplink.status().sentBytes - sentBefore,
       queued,
+      ...capturedMeanwhile,
       failed,
       changed,
       unchanged,

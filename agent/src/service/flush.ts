@@ -3,7 +3,7 @@ import type { Agent } from './agent.ts';
 import type { AgentError } from './errors.ts';
 import { tellCentral } from './heartbeat.ts';
 import type { Emit } from './protocol.ts';
-import { sendAll, unreachable } from './reach.ts';
+import { sendAll, stillQueued, unreachable } from './reach.ts';
 import { pendingResults, type ServiceView } from './stock.ts';
 
 /**
@@ -35,7 +35,7 @@ export async function flush(agent: Agent, view: ServiceView | undefined, emit: E
     unsubscribe();
   }
   const heartbeat = !signal.aborted && (await tellCentral(agent, view, undefined));
-  const { entries: queued, bytes: queuedBytes } = queue.pending();
+  const { queued, queuedBytes, capturedMeanwhile } = stillQueued(agent, error === undefined && gaveUp === undefined);
   // What a flush cannot send, for it is not captured: nobody should take the end of a flush for the end of all worries.
   const unprotected = agent.problems.size + agent.references.files;
   const pending = pendingResults(agent, view);
@@ -48,6 +48,7 @@ export async function flush(agent: Agent, view: ServiceView | undefined, emit: E
     sentBytes,
     queued,
     queuedBytes,
+    ...capturedMeanwhile,
     failed: 0,
     unprotected,
     pending,

@@ -1,6 +1,7 @@
 import { carryTurn } from '../carry/turn.ts';
 import { UplinkError, type UplinkErrorCode } from '../uplink/errors.ts';
 import type { Uplink } from '../uplink/uplink.ts';
+import type { Agent } from './agent.ts';
 import { AgentError } from './errors.ts';
 
 /** A command gives up after this many failed attempts in a row; the service goes on trying for ever. */
@@ -44,6 +45,19 @@ export function sendAll(uplink: Uplink, signal: AbortSignal): Promise<AgentError
     uplink.nudge();
     await uplink.drained(both);
   });
+}
+
+/**
+ * What a command that sends leaves behind. Once all that was queued has its receipt (`wentOut`), what is queued now was captured since, by the service: that
+ * is no failure of the command's, and it is told apart.
+ */
+export function stillQueued(
+  agent: Agent,
+  wentOut: boolean,
+): { readonly queued: number; readonly queuedBytes: number; readonly capturedMeanwhile: { readonly capturedMeanwhile?: number } } {
+  const { entries, bytes } = agent.queue.pending();
+  if (!wentOut) return { queued: entries, queuedBytes: bytes, capturedMeanwhile: {} };
+  return { queued: 0, queuedBytes: 0, capturedMeanwhile: entries === 0 ? {} : { capturedMeanwhile: entries } };
 }
 
 /** Waits for a session. Rejects with `AGENT_UNREACHABLE`, or the reason that waiting does not mend. */
