@@ -132,7 +132,7 @@ describe('a full queue', () => {
       const picture = await pictureOf(folder);
       service = new Service('aliquot-agent', ['run', '--data', agent.data]);
       await service.event('running');
-      const full = await until(agent, (status) => results(status)['problem'] === 4);
+      const full = await until(agent, (status) => results(status)['problem'] === 4 && results(status)['queued'] === 2);
       expect(full).toMatchObject({ queue: { full: true, waiting: { files: 4, bytes: 4_000_000 } }, results: { total: 6, queued: 2 } });
       const text = (await mustRun('aliquot-agent', ['status', '--data', agent.data])).stdout;
       expect(text).toMatch(/ALARM: the queue is full .* 4 complete result files are only at the source/);

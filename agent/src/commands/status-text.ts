@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatLocalTime, printable } from '@aliquot/shared/cli/format';
 import { z } from 'zod';
 import type { AgentEvent } from '../service/protocol.ts';
+import { fullBecause } from '../service/queue-view.ts';
 import { clock } from './path-text.ts';
 
 const problem = z.object({ code: z.string(), message: z.string() });
@@ -23,6 +24,7 @@ const schema = z.object({
     oldest: z.string().optional(),
     freeBytes: z.number(),
     maxBytes: z.number().optional(),
+    minFreeBytes: z.number().optional(),
     full: z.boolean(),
     waiting: z.object({ files: z.number(), bytes: z.number() }),
   }),
@@ -123,9 +125,10 @@ function troubles(status: Status): string[] {
   }
   if (queue.full) {
     const { files, bytes } = queue.waiting;
-    const limit = queue.maxBytes === undefined ? '' : ` of ${formatBytes(queue.maxBytes)}`;
+    const because = fullBecause({ ...queue, maxBytes: queue.maxBytes ?? 0, minFreeBytes: queue.minFreeBytes ?? 0 });
+    const [what, them] = files === 1 ? ['result file is', 'it'] : ['result files are', 'them'];
     lines.push(
-      `ALARM: the queue is full (its limit${limit}, or its disk with ${formatBytes(queue.freeBytes)} free): ${formatCount(files)} complete ${files === 1 ? 'result file is' : 'result files are'} only at the source, ${formatBytes(bytes)}. Do not delete ${files === 1 ? 'it' : 'them'}; what to do is named below.`,
+      `ALARM: the queue is full (${because}): ${formatCount(files)} complete ${what} only at the source, ${formatBytes(bytes)}. Do not delete ${them}; what to do is named below.`,
     );
   }
   const bare = problems - unsettled;

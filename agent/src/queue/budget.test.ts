@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
 import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { passingBytes } from './budget.ts';
 import type { DurableQueue } from './durable-queue.ts';
 import { type QueueOptions, queuePaths } from './open-queue.ts';
 import type { QueueBudget, QueueEvent } from './queue.ts';
@@ -204,6 +205,40 @@ describe('the floor of free disk', () => {
     free = floor + above;
     await put(queue, sample('/data/new', 1, 1000));
     expect(free).toBeGreaterThan(floor + above);
+  });
+
+  test('I-A10: below the floor, while the collector takes what is queued, a part of what is free is let through, again and again', async () => {
+    free = floor / 2;
+    await open({ port, segmentBytes: 4096, budget: budget(1 << 30, { minFreeBytes: floor }) });
+    await expect(put(queue, sample('/data/offline', 1, 1000))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await queue.putReference(reference('/data/offline', 1000));
+    await queue.sync();
+    const heard = listen();
+    queue.drains(true);
+    await queue.sync();
+    expect(heard).toContain('room');
+    expect(await queue.room()).toEqual({ bytes: floor / 4, why: undefined });
+    for (let round = 0; round < 3; round += 1) {
+      await put(queue, sample(`/data/${round}`, 2, 100_000));
+      await expect(put(queue, sample(`/data/large ${round}`, 3, 100_000))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+      await drainAll(queue);
+    }
+    // What has passed does not stay on such a disk to be sent again.
+    expect((await queue.usage()).keptBytes).toBe(0);
+    queue.drains(false);
+    await expect(put(queue, sample('/data/offline again', 1, 1000))).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    expect(queue.pending().entries).toBe(0);
+  });
+
+  test('I-A10: what passes below the floor is never more than the budget, its class, or a gibibyte allow', async () => {
+    free = floor / 2;
+    await open({ port, budget: budget(50_000, { minFreeBytes: floor, classes: { small: 0.1 } }) });
+    queue.drains(true);
+    expect((await queue.room()).bytes).toBe(50_000);
+    expect((await queue.room('small')).bytes).toBe(5000);
+    expect(passingBytes(100 * 2 ** 30, 0)).toBe(2 ** 30);
+    expect(passingBytes(300_000, 100_000)).toBe(200_000);
+    expect(passingBytes(0, 0)).toBe(0);
   });
 
   test('I-A10: under the floor, what is queued is still signed and receipted', async () => {

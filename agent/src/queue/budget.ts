@@ -11,6 +11,15 @@ const FREE_BELIEVED_BYTES = 16 * 1024 * 1024;
 /** Nearer to the floor than this, the disk is asked every time. */
 const NEAR_FLOOR_BYTES = 64 * 1024 * 1024;
 
+/** Below the floor no more than this share of what the disk has is on its way to a collector that takes it, and no more than so much. */
+const PASSING_SHARE = 0.5;
+const MOST_PASSING_BYTES = 2 ** 30;
+
+/** How much may be on its way through the queue at a time while the disk is below its floor. */
+export function passingBytes(freeBytes: number, usedBytes: number): number {
+  return Math.min(Math.floor((freeBytes + usedBytes) * PASSING_SHARE), MOST_PASSING_BYTES);
+}
+
 /** What the meter measures: the queue as it stands. */
 export interface Metered {
   readonly files: QueueFiles;
@@ -43,6 +52,11 @@ export class BudgetMeter {
   readonly #clock: Clock;
   #free: { readonly bytes: number; readonly atMs: number; used: number } | undefined;
   readonly #refused = new Map<string, Refused>();
+  /**
+   * The collector takes what is queued now. Then the floor of the disk is no reason to leave results at their source: what is let in
+   * below it soon leaves again, a small part at a time.
+   */
+  draining = false;
 
   constructor(options: QueueOptions) {
     this.#options = options;
@@ -68,24 +82,28 @@ export class BudgetMeter {
   async require(metered: Metered, className: string, payloadBytes: number, makeRoom: () => Promise<boolean>): Promise<void> {
     if (this.#options.budget === undefined) return;
     const bytes = payloadBytes + RECORD_HEADER_BYTES;
-    let room = await this.#roomNow(metered, className, false);
+    let room = await this.#roomNow(metered, className, { withKept: false, passing: false });
     while (room.bytes < bytes && room.limit === 'disk' && (await makeRoom())) {
       this.#free = undefined;
-      room = await this.#roomNow(metered, className, false);
+      room = await this.#roomNow(metered, className, { withKept: false, passing: false });
     }
+    if (room.bytes < bytes && this.draining) room = await this.#roomNow(metered, className, { withKept: false, passing: true });
     if (room.bytes >= bytes) {
       if (this.#free !== undefined) this.#free.used += bytes;
       return;
     }
+    const { minFreeBytes } = this.#options.budget;
     const why =
-      room.limit === 'disk' ? 'the disk of the queue is near its floor' : `the budget of the queue is used up for class ${className}`;
+      room.limit === 'disk'
+        ? `the disk of the queue is near its floor (queue.minFreeBytes: ${minFreeBytes})`
+        : `the budget of the queue is used up for class ${className}`;
     throw new QueueError('QUEUE_FULL', `${why}; it goes on when receipts or the disk give room`, { retryable: true });
   }
 
   /** What a capture of a class may add, counting kept segments as free because they go first. */
   async room(metered: Metered, className: string): Promise<Room> {
     this.#free = undefined;
-    const { bytes, limit } = await this.#roomNow(metered, className, true);
+    const { bytes, limit } = await this.#roomNow(metered, className, { withKept: true, passing: this.draining });
     return { bytes, why: bytes > 0 ? undefined : limit };
   }
 
@@ -118,11 +136,15 @@ export class BudgetMeter {
     return any;
   }
 
-  async #roomNow(metered: Metered, className: string, withKept: boolean): Promise<Limited> {
+  async #roomNow(
+    metered: Metered,
+    className: string,
+    { withKept, passing }: { readonly withKept: boolean; readonly passing: boolean },
+  ): Promise<Limited> {
     const { budget } = this.#options;
     if (budget === undefined) return { bytes: Number.MAX_SAFE_INTEGER, limit: 'budget' };
     const kept = withKept ? keptBytesBelow(metered.files, metered.heldFrom) : 0;
-    return roomOf(budget, metered, className, (this.#believed(budget) ?? (await this.#askFree())) + kept);
+    return roomOf(budget, metered, className, (this.#believed(budget) ?? (await this.#askFree())) + kept, passing);
   }
 
   /** Free space as it was a moment ago, less what was appended since; undefined when the disk has to be asked. */
@@ -142,12 +164,13 @@ export class BudgetMeter {
   }
 }
 
-/** What a class may add when the disk has so many bytes free. */
-function roomOf(budget: QueueBudget, { files, heldFrom, openBytes }: Metered, className: string, free: number): Limited {
-  const all = budget.maxBytes - usedBytes(files, heldFrom);
+/** What a class may add when the disk has so many bytes free; `passing`: or what may pass below its floor. */
+function roomOf(budget: QueueBudget, { files, heldFrom, openBytes }: Metered, className: string, free: number, passing = false): Limited {
+  const used = usedBytes(files, heldFrom);
+  const all = budget.maxBytes - used;
   const share = Math.floor(budget.maxBytes * (budget.classes[className] ?? 1));
   const ofClass = share - (files.index.state.classBytes[className] ?? 0) - openBytes(className);
-  const disk = free - budget.minFreeBytes;
+  const disk = Math.max(free - budget.minFreeBytes, passing ? passingBytes(free, used) - used : 0);
   const allowed = Math.min(all, ofClass);
   return { bytes: Math.max(0, Math.min(allowed, disk)), limit: disk < allowed ? 'disk' : 'budget' };
 }

@@ -1,4 +1,13 @@
-import { type ChainId, type ChainPoint, type ChunkId, encodeSigned, type FileId, type ReceiptBody, type Signed } from '@aliquot/proto';
+import {
+  AliquotError,
+  type ChainId,
+  type ChainPoint,
+  type ChunkId,
+  encodeSigned,
+  type FileId,
+  type ReceiptBody,
+  type Signed,
+} from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { BatchSealer } from './batch.ts';
 import { BudgetMeter, usedBytes } from './budget.ts';
@@ -166,6 +175,19 @@ export class DurableQueue implements Q.Queue {
     const room = await this.#meter.room(this.#intake.metered(), className);
     if (await this.#meter.relieved(this.#intake.metered())) this.#tell({ type: 'room' });
     return room;
+  }
+
+  drains(isDraining: boolean): void {
+    if (this.#meter.draining === isDraining) return;
+    this.#meter.draining = isDraining;
+    if (!isDraining) return;
+    const tell = async (): Promise<void> => {
+      if (this.#meter.refusedBefore() || this.#index.state.referenceFiles > 0) this.#tell({ type: 'room' });
+    };
+    // In its turn, for while it starts again after a full disk nothing can be asked; whoever waits asks again by himself.
+    this.#core.change(tell).catch((error: unknown) => {
+      if (!(error instanceof AliquotError)) throw error;
+    });
   }
 
   async usage(): Promise<Q.QueueUsage> {
@@ -422,12 +444,14 @@ export class DurableQueue implements Q.Queue {
     await this.#holds.find(this.#index, await lowestHold(this.#index, oldest));
   }
 
-  /** Kept segments stay within their own budget, and never take what the queue's budget has left for the rest. */
+  /** Kept segments stay within their own budget, and never take what the queue's budget, or the disk's floor, has left for the rest. */
   async #dropKept(): Promise<void> {
     const { keptBytes = DEFAULT_KEPT_BYTES, budget } = this.#options;
     const { files } = this.#core;
     const from = this.#holds.from();
-    const left = budget === undefined ? keptBytes : Math.max(0, budget.maxBytes - usedBytes(files, from));
+    let left = budget === undefined ? keptBytes : Math.max(0, budget.maxBytes - usedBytes(files, from));
+    // What passes below the floor does not stay there.
+    if (budget !== undefined && (await freeBytesFor(this.#options)) < budget.minFreeBytes) left = 0;
     await dropKeptSegments(files, from, Math.min(keptBytes, left));
   }
 

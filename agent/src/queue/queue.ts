@@ -70,6 +70,11 @@ export interface Queue {
   pending(): PendingCounts;
   /** What a capture of this class may still add, right now; asks the disk. Tells `room` if it had been full. */
   room(className?: string): Promise<Room>;
+  /**
+   * Whether the collector takes what is queued, just now. While it does, a disk below `minFreeBytes` does not stop captures: a part of
+   * what is free is let through. Tells `room` when something waits for that.
+   */
+  drains(isDraining: boolean): void;
   /** What the queue takes on the disk, for people. */
   usage(): Promise<QueueUsage>;
 

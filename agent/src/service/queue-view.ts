@@ -1,5 +1,6 @@
 import { formatBytes, formatInstant } from '@aliquot/shared/cli/format';
-import type { FileProblem, FileReference, Queue, Room } from '../queue/queue.ts';
+import { passingBytes } from '../queue/budget.ts';
+import type { FileProblem, FileReference, Queue, QueueUsage, Room } from '../queue/queue.ts';
 
 /** The queue in a `status` event. */
 export async function queueView(queue: Queue): Promise<object> {
@@ -20,18 +21,24 @@ export async function queueView(queue: Queue): Promise<object> {
   };
 }
 
+/** Why the queue takes nothing more, with the number and the setting that say so. */
+export function fullBecause(usage: { readonly freeBytes: number; readonly maxBytes: number; readonly minFreeBytes: number }): string {
+  const { freeBytes, maxBytes, minFreeBytes } = usage;
+  if (freeBytes < minFreeBytes) return `queue.minFreeBytes: ${minFreeBytes}, ${formatBytes(freeBytes)} free`;
+  return `queue.maxBytes: ${maxBytes}, which is ${formatBytes(maxBytes)}`;
+}
+
 /** What waits at its source for room, each as a problem with what to do: not protected, and shown until it is (P6). */
 export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem, void, void> {
   if (queue.referenceTotals().files === 0) return;
-  const { budget } = await queue.usage();
+  const usage = await queue.usage();
   const rooms = new Map<string, Room>();
   const messages = new Map<string, string>();
   for await (const reference of queue.references()) {
     const { class: name, path, settledAtMs } = reference;
     const room = rooms.get(name) ?? (await queue.room(name));
     rooms.set(name, room);
-    const maxBytes = budget === undefined ? undefined : budget.maxBytes * (budget.classes[name] ?? 1);
-    const says = waitsBecause(reference, room, maxBytes);
+    const says = waitsBecause(reference, room, usage);
     // One text for all: there may be many.
     const message = messages.get(says) ?? says;
     messages.set(says, message);
@@ -39,14 +46,22 @@ export async function* waitingProblems(queue: Queue): AsyncGenerator<FileProblem
   }
 }
 
-/** One line: why a result waits, and what ends that. `maxBytes` is what its class may fill. */
-function waitsBecause({ size }: Pick<FileReference, 'size'>, room: Room, maxBytes: number | undefined): string {
-  const limit = maxBytes === undefined ? '' : ` (${formatBytes(maxBytes)})`;
-  if (maxBytes !== undefined && size > maxBytes)
-    return `is only at its source: it may be larger than all that the queue can hold${limit}; raise queue.maxBytes in agent.yaml`;
-  if (room.why === 'disk')
-    return 'is only at its source: the disk of the agent’s folder is nearly full; free some space, and it is captured by itself';
+/** One line: why a result waits, and what ends that. */
+function waitsBecause({ size, class: name }: FileReference, room: Room, { budget, freeBytes, usedBytes }: QueueUsage): string {
+  const here = 'is only at its source';
+  if (budget === undefined) return `${here}: the queue was full; it is captured next`;
+  const { minFreeBytes } = budget;
+  const maxBytes = budget.maxBytes * (budget.classes[name] ?? 1);
+  if (size > maxBytes)
+    return `${here}: it may be larger than all that the queue can hold (${formatBytes(maxBytes)}); raise queue.maxBytes in agent.yaml`;
+  if (room.why === 'disk' || freeBytes < minFreeBytes) {
+    const full = `${here}: the disk of the agent’s folder is nearly full (${fullBecause({ ...budget, freeBytes })})`;
+    const most = passingBytes(freeBytes, usedBytes);
+    return size > most
+      ? `${full}; free some space, for it may be larger than what is let through meanwhile (${formatBytes(most)})`
+      : `${full}; it is sent through in its turn while the collector answers, or free some space`;
+  }
   if (room.why === 'budget' || room.bytes < size)
-    return `is only at its source: the queue is full${limit}; it is captured by itself when the collector has taken some of it`;
-  return 'is only at its source: the queue was full; it is captured next';
+    return `${here}: the queue is full (${formatBytes(maxBytes)}); it is captured by itself when the collector has taken some of it`;
+  return `${here}: the queue was full; it is captured next`;
 }

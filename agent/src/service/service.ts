@@ -18,6 +18,8 @@ import { backup } from './backup.ts';
 import { flush } from './flush.ts';
 import { pathStatus } from './path-status.ts';
 import { type Emit, endsWithItsCommand, type Operation, type Request } from './protocol.ts';
+import { defaultQueueBudget } from './queue-budget.ts';
+import { fullBecause } from './queue-view.ts';
 import { Reporter } from './reporter.ts';
 import type { SocketPlace } from './socket-path.ts';
 import { type LocalSocket, listenLocally } from './socket-server.ts';
@@ -248,8 +250,15 @@ export class Service {
     const { files } = agent.references;
     if (files > 0 === this.#toldWaiting) return;
     this.#toldWaiting = files > 0;
-    if (files > 0) log.error({ files }, 'the queue is full; complete results are only at their source until there is room');
+    if (files > 0) void this.#tellFull(files);
     else log.info('the queue has room again; nothing waits at its source any more');
+  }
+
+  async #tellFull(files: number): Promise<void> {
+    const { agent, log } = this.#parts;
+    const { budget = defaultQueueBudget, freeBytes } = await agent.queue.usage();
+    const because = fullBecause({ ...budget, freeBytes });
+    log.error({ files, because }, 'the queue is full; complete results are only at their source until there is room');
   }
 
   /** Says that the agent holds back; a pause that lasts for long is a named problem of every source, here and at the collector (P6). */

@@ -415,6 +415,7 @@ export class WebSocketUplink implements Uplink {
 
   #change(state: UplinkState, failure: { readonly code: string; readonly message: string } | undefined, keepProblem = false): void {
     this.#state = state;
+    this.#options.queue.drains(state === 'ready');
     if (!keepProblem) {
       this.#failure = failure instanceof UplinkError ? failure : undefined;
       const same = failure !== undefined && this.#problem?.code === failure.code;
