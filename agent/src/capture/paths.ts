@@ -38,3 +38,9 @@ export function isWithin(path: BytePath, folder: BytePath): boolean {
 export function nameOf(path: BytePath): BytePath {
   return path.slice(path.lastIndexOf(separator) + 1);
 }
+
+/** The folder that a path lies in; a root lies in itself. */
+export function parentOf(path: BytePath): BytePath {
+  const at = path.lastIndexOf(separator);
+  return path.slice(0, path.indexOf(separator) === at ? at + 1 : at);
+}

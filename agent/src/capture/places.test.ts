@@ -12,7 +12,13 @@ beforeEach(() => {
 afterEach(() => folder.remove());
 
 const open = () => PlaceBook.open(nodeFiles, folder.dir);
-const identity: PlaceIdentity = { fileSystem: 'nfs4 nas:/export /', mount: true, ino: 2n ** 63n + 1n, bornNs: 1_700_000_000_123_456_789n };
+const identity: PlaceIdentity = {
+  fileSystem: 'nfs4 nas:/export /',
+  mount: true,
+  isFolder: true,
+  ino: 2n ** 63n + 1n,
+  bornNs: 1_700_000_000_123_456_789n,
+};
 
 test('places and links are there again after a restart, names of any bytes and numbers of any size', async () => {
   const book = await open();
@@ -45,7 +51,10 @@ for (const [what, text] of [
   ['no JSON', '{'],
   ['another version', '{"version":2,"places":[],"links":[]}'],
   ['an unknown field', '{"version":1,"places":[],"links":[],"x":1}'],
-  ['no number', '{"version":1,"places":[{"path":"/a","identity":{"fileSystem":"","mount":false,"ino":"x","bornNs":"0"}}],"links":[]}'],
+  [
+    'no number',
+    '{"version":1,"places":[{"path":"/a","identity":{"fileSystem":"","mount":false,"isFolder":true,"ino":"x","bornNs":"0"}}],"links":[]}',
+  ],
 ] as const) {
   test(`a file with ${what} is as good as none`, async () => {
     writeFileSync(join(folder.dir, 'places.json'), text);

@@ -14,6 +14,8 @@ export interface PlaceIdentity {
   /** Whether it is a mount point itself. */
   readonly mount: boolean;
   readonly ino: bigint;
+  /** Whether it is a folder: a root may be a symbolic link or a file. */
+  readonly isFolder: boolean;
   /** When the folder was made (ns since 1970), 0 where the file system does not keep that. */
   readonly bornNs: bigint;
 }
@@ -29,7 +31,13 @@ export interface Place {
   readonly heldAtEntry: number | undefined;
 }
 
-const identitySchema = z.strictObject({ fileSystem: z.string(), mount: z.boolean(), ino: z.string(), bornNs: z.string() });
+const identitySchema = z.strictObject({
+  fileSystem: z.string(),
+  mount: z.boolean(),
+  isFolder: z.boolean(),
+  ino: z.string(),
+  bornNs: z.string(),
+});
 const schema = z.strictObject({
   version: z.literal(1),
   /** Paths as binary strings. */
@@ -167,7 +175,7 @@ export class PlaceBook {
 
 /** Whether a folder is the one that it was. */
 export function sameIdentity(a: PlaceIdentity, b: PlaceIdentity): boolean {
-  return a.fileSystem === b.fileSystem && a.mount === b.mount && a.ino === b.ino && a.bornNs === b.bornNs;
+  return a.fileSystem === b.fileSystem && a.mount === b.mount && a.isFolder === b.isFolder && a.ino === b.ino && a.bornNs === b.bornNs;
 }
 
 function samePlace(a: Place | undefined, b: Place): boolean {

@@ -3,9 +3,9 @@ import type { KnownFile, Queue } from '../queue/queue.ts';
 import type { CaptureHost, Seen } from './host.ts';
 import { knownAt } from './known.ts';
 import { type Mounts, mountOf, mountsNow } from './mounts.ts';
-import { type BytePath, bytePath, isWithin, pathBytes } from './paths.ts';
+import { type BytePath, bytePath, isWithin, parentOf, pathBytes } from './paths.ts';
 import { type PlaceBook, type PlaceIdentity, sameIdentity } from './places.ts';
-import type { Problem } from './problem.ts';
+import { type Problem, shellName } from './problem.ts';
 
 export interface PresenceParts {
   readonly host: CaptureHost;
@@ -142,6 +142,8 @@ export class Presence {
     const state: State = { identity: now, held: undefined, confirmed: false, absent: 0, blind: false };
     if (this.#accepts(path)) return state;
     if (now === undefined) return { ...state, held: this.#problem(path, 'missing', undefined) };
+    // What is captured as a link or file holds nothing: what was in a folder of that name is not to be found by it.
+    if (!now.isFolder) return { ...state, held: this.#problem(path, 'replaced', now) };
     const row = place?.identity === undefined ? await queue.known(pathBytes(path)) : undefined;
     const isSame =
       place?.identity === undefined ? !now.mount && (row === undefined || row.ino === now.ino) : sameIdentity(place.identity, now);
@@ -225,11 +227,13 @@ export class Presence {
   async #identityOf(path: BytePath, mounts = this.#mounts): Promise<PlaceIdentity | undefined> {
     const seen = await this.#parts.host.look(path);
     if (typeof seen === 'string') return undefined;
-    return mounts === undefined ? this.#byDevice(path, seen) : byMount(mounts, path, seen);
+    return mounts === undefined ? await this.#byDevice(path, seen) : byMount(mounts, path, seen);
   }
 
-  #byDevice(path: BytePath, { dev, ino, bornNs }: Seen): PlaceIdentity {
-    return { fileSystem: `${dev}`, mount: path !== this.#scope.root, ino, bornNs };
+  async #byDevice(path: BytePath, { kind, dev, ino, bornNs }: Seen): Promise<PlaceIdentity> {
+    const above = await this.#parts.host.look(parentOf(path));
+    const mount = typeof above !== 'string' && above.dev !== dev;
+    return { fileSystem: `${dev}`, mount, isFolder: kind === 'directory', ino, bornNs };
   }
 
   #problem(path: BytePath, why: 'missing' | 'replaced' | 'all-gone', now: PlaceIdentity | undefined): Problem {
@@ -253,11 +257,6 @@ function said(code: Problem['code'], message: string): Problem {
   return { code, message: message.slice(0, 500) };
 }
 
-function byMount(mounts: Mounts, path: BytePath, { ino, bornNs }: Seen): PlaceIdentity {
-  return { fileSystem: mountOf(mounts, path), mount: mounts.has(path), ino, bornNs };
-}
-
-/** The path as a person can paste it. */
-function shellName(name: string): string {
-  return /^[\w./:\\+@-]+$/.test(name) ? name : `"${name}"`;
+function byMount(mounts: Mounts, path: BytePath, { kind, ino, bornNs }: Seen): PlaceIdentity {
+  return { fileSystem: mountOf(mounts, path), mount: mounts.has(path), isFolder: kind === 'directory', ino, bornNs };
 }

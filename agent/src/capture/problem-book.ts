@@ -2,7 +2,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { Queue } from '../queue/queue.ts';
 import { claimedMs } from './claim.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from './paths.ts';
-import { hidesBelow, type Problem } from './problem.ts';
+import { hidesBelow, isAboutRoot, type Problem } from './problem.ts';
 
 /** A scan's view of the problems it might find solved. */
 export interface Sweep {
@@ -12,6 +12,11 @@ export interface Sweep {
   finish(): Promise<void>;
 }
 
+/** A problem as it is kept. */
+interface Since extends Problem {
+  readonly sinceMs: number;
+}
+
 /**
  * The named reasons why paths are not protected (P6): kept in the queue, mirrored here so that meeting the same problem at
  * every scan writes nothing and its `since` stays. Problems end when a scan no longer meets them.
@@ -19,21 +24,21 @@ export interface Sweep {
 export class ProblemBook {
   readonly #queue: Queue;
   readonly #clock: Clock;
-  readonly #known: Map<BytePath, Problem>;
+  readonly #known: Map<BytePath, Since>;
   #changes = 0;
   readonly #sweeps = new Set<{ stale: Set<BytePath>; shadows: BytePath[] }>();
 
-  private constructor(queue: Queue, clock: Clock, known: Map<BytePath, Problem>) {
+  private constructor(queue: Queue, clock: Clock, known: Map<BytePath, Since>) {
     this.#queue = queue;
     this.#clock = clock;
     this.#known = known;
   }
 
   static async load(queue: Queue, clock: Clock): Promise<ProblemBook> {
-    const known = new Map<BytePath, Problem>();
-    for await (const { path, code, message } of queue.problems()) {
+    const known = new Map<BytePath, Since>();
+    for await (const { path, code, message, sinceMs } of queue.problems()) {
       // Damage of the queue's own files is not a scan's to clear.
-      if (code !== 'queue-damage') known.set(bytePath(path), { code: code as Problem['code'], message });
+      if (code !== 'queue-damage') known.set(bytePath(path), { code: code as Problem['code'], message, sinceMs });
     }
     return new ProblemBook(queue, clock, known);
   }
@@ -46,14 +51,19 @@ export class ProblemBook {
     }
     const before = this.#known.get(path);
     if (before?.code === problem.code && before.message === problem.message) return;
-    this.#known.set(path, problem);
+    const since = { ...problem, sinceMs: claimedMs(sinceMs) };
+    this.#known.set(path, since);
     this.#changes += 1;
-    await this.#queue.setProblem(pathBytes(path), { ...problem, sinceMs: claimedMs(sinceMs) });
+    await this.#queue.setProblem(pathBytes(path), since);
   }
 
-  /** A version of the path was captured: the queue forgets its problem with that. */
-  captured(path: BytePath): void {
-    if (this.#known.delete(path)) this.#changes += 1;
+  /** A version of the path was captured: the queue forgets its problem with that, which is right unless the problem is about all below it. */
+  async captured(path: BytePath): Promise<void> {
+    const known = this.#known.get(path);
+    if (known === undefined) return;
+    if (isAboutRoot(known.code)) return this.#queue.setProblem(pathBytes(path), known);
+    this.#known.delete(path);
+    this.#changes += 1;
   }
 
   /** Ends the problem of a path; with `code`, only one of that kind. */
@@ -88,7 +98,10 @@ export class ProblemBook {
       },
       finish: async () => {
         this.#sweeps.delete(open);
+        const before = this.#changes;
         for (const path of stale) if (!open.shadows.some((folder) => isWithin(path, folder))) await this.clear(path);
+        // What ended must not be shown until something else happens to be written.
+        if (this.#changes !== before) await this.#queue.sync();
       },
     };
   }

@@ -8,6 +8,8 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `special`: a fifo, socket or device, which has no content that could be kept
  * - `unlistable`: a folder whose names cannot be read; what lies below is unknown
  * - `root-missing`: a watched folder is not there (an unplugged drive?)
+ * - `root-file`: a watched folder is a file; it is captured, and nothing beside it
+ * - `link-moved`: a watched folder is a symbolic link that leads elsewhere than before; both are watched until a person says that it is right
  * - `mount-missing`: what was mounted at a folder is not any more; what is known of it is not called gone
  * - `replaced`: a watched folder, or a mount point, is another folder, drive or share than before, and nothing known is there
  * - `all-gone`: everything that was known of a watched folder, mount, or path given to `backup` is gone at once: for a person to acknowledge
@@ -24,6 +26,8 @@ export type ProblemCode =
   | 'special'
   | 'unlistable'
   | 'root-missing'
+  | 'root-file'
+  | 'link-moved'
   | 'mount-missing'
   | 'replaced'
   | 'all-gone'
@@ -40,6 +44,13 @@ export function hidesBelow(code: ProblemCode): boolean {
 }
 
 const hiding: ReadonlySet<ProblemCode> = new Set(['unlistable', 'root-missing', 'mount-missing', 'replaced', 'all-gone']);
+
+/** Whether a problem is about a watched folder as a whole: that the folder itself was captured does not end it. */
+export function isAboutRoot(code: ProblemCode): boolean {
+  return aboutRoot.has(code);
+}
+
+const aboutRoot: ReadonlySet<ProblemCode> = new Set([...hiding, 'root-file', 'link-moved', 'all-excluded', 'paused', 'configuration']);
 
 /** One thing that is not protected, and why. */
 export interface Problem {
@@ -67,6 +78,28 @@ export function problemOf(error: unknown, what: 'file' | 'folder'): Problem {
     code: what === 'file' ? 'unreadable' : 'unlistable',
     message: `cannot be read (${code}): ${advice[code] ?? 'see the system’s error'}`,
   };
+}
+
+/** The problem of a watched folder that is a symbolic link to nothing. */
+export function brokenLinkProblem(why: string): Problem {
+  return { code: 'root-missing', message: `is a symbolic link, and ${why}; mend the link, or connect the drive`.slice(0, 500) };
+}
+
+/** The problem of a watched folder that is a file. */
+export function rootFileProblem(): Problem {
+  return { code: 'root-file', message: 'is a file, not a folder: it is captured, and nothing beside it; name its folder in agent.yaml' };
+}
+
+/** The problem of a watched folder whose link leads elsewhere than before. */
+export function movedLinkProblem(link: string, before: readonly string[], now: string | undefined): Problem {
+  const leads = now === undefined ? 'is no link any more' : `leads to ${now} now`;
+  const wayOut = `if that is right, say so: aliquot-agent backup ${shellName(link)} --accept-gone`;
+  return { code: 'link-moved', message: `${leads}; it led to ${before.join(', ')}, which is watched as well; ${wayOut}`.slice(0, 500) };
+}
+
+/** A path as a person can paste it. */
+export function shellName(name: string): string {
+  return /^[\w./:\\+@-]+$/.test(name) ? name : `"${name}"`;
 }
 
 /** The problem that a special file is. */

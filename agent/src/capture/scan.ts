@@ -44,6 +44,7 @@ export async function* scanBatches(look: Look): AsyncGenerator<readonly Change[]
   const isMissing = seen === 'ENOENT' || seen === 'ENOTDIR';
   if (isMissing && (at !== source.root || scope.acceptGone)) yield* whatWasAt(look, presence);
   else yield* whatIsAt(look, presence);
+  if (at === source.root && source.trouble !== undefined) yield [{ type: 'problem', path: at, problem: source.trouble }];
   const held = await presence.finish();
   if (held.length > 0) yield held.map(({ path, problem }): Change => ({ type: 'problem', path, problem }));
 }

@@ -3,6 +3,7 @@ import { sourceIdFor } from '@aliquot/shared/keys/derive';
 import type { Patience } from '../watch/patience.ts';
 import type { CompletionProof } from '../watch/proof.ts';
 import { type BytePath, pathBytes } from './paths.ts';
+import type { Problem } from './problem.ts';
 import type { WalkRules } from './rules.ts';
 
 /** A watched folder, or a path that a person named, with how its files are treated. */
@@ -16,6 +17,10 @@ export interface Source {
   readonly proof: CompletionProof | undefined;
   /** What happens to what never comes to rest; undefined: nothing, for nothing waits. */
   readonly patience?: Patience;
+  /** The root is a symbolic link: itself is captured, and nothing is watched by its name. What it leads to is a source of its own. */
+  readonly isLink?: boolean;
+  /** What is wrong with the root itself, found when it was looked where it leads. */
+  readonly trouble?: Problem | undefined;
 }
 
 /** The class of files for which nobody chose one. */

@@ -39,7 +39,7 @@ async function refusePlace({ ownFolders, sources, port }: Agent, file: string): 
     const own = ownFolders.find((own) => isWithin(place, own));
     if (own !== undefined)
       throw new UsageError('USAGE_INVALID', `${file} lies in the agent’s own folder; choose another, such as a stick’s`);
-    const source = sources.find(({ root }) => isWithin(place, root));
+    const source = sources.now.find(({ root }) => isWithin(place, root));
     if (source === undefined) continue;
     const root = pathText(pathBytes(source.root));
     throw new UsageError('USAGE_INVALID', `${file} lies in ${root}, which is backed up and never written to; choose another folder`);

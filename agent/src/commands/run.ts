@@ -89,7 +89,7 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
       log,
     });
     const schedule = scanSchedule === undefined ? undefined : scanAt(scanSchedule, () => service.scanSoon());
-    const sources = agent.sources.map(({ root }) => pathText(pathBytes(root)));
+    const sources = agent.sources.now.map(({ root }) => pathText(pathBytes(root)));
     // A line of JSON in any case: what starts the service waits for it.
     const ready = { event: 'running', pid: process.pid, data: dataDir, socket: service.socketPath, sources };
     if (first) await output.result(ready, JSON.stringify(ready));

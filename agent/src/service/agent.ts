@@ -3,12 +3,11 @@ import { type DataFolder, openDataFolder } from '@aliquot/shared/durable/data-fo
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import type { CaptureHost } from '../capture/host.ts';
-import { type BytePath, bytePath, fromText, isWithin } from '../capture/paths.ts';
+import { type BytePath, bytePath, fromText } from '../capture/paths.ts';
 import { PlaceBook } from '../capture/places.ts';
 import { ProblemBook } from '../capture/problem-book.ts';
 import { recoverFrom } from '../capture/recover.ts';
 import { ReferenceBook } from '../capture/references.ts';
-import { type Source, sourceOf } from '../capture/source.ts';
 import { UnderWay } from '../capture/under-way.ts';
 import { WorkerHost } from '../capture/worker-host.ts';
 import { courteousHost } from '../courtesy/courteous-host.ts';
@@ -19,10 +18,9 @@ import { loadIdentity } from '../identity/identity-file.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Uplink } from '../uplink/uplink.ts';
-import { patienceOf } from '../watch/patience.ts';
-import { quietTime } from '../watch/proof.ts';
 import type { AgentConfig } from './config.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
+import { ConfiguredSources, fixedSources, type SourceSet } from './source-set.ts';
 
 /** An open data folder with everything that works on it. One per folder and process. */
 export interface Agent {
@@ -42,7 +40,7 @@ export interface Agent {
   /** When work may be done; `host` and `uplink` ask it by themselves. */
   readonly courtesy: Courtesy;
   /** The configured sources; none without a configuration. */
-  readonly sources: readonly Source[];
+  readonly sources: SourceSet;
   readonly port: FilePort;
   readonly clock: Clock;
   readonly random: Random;
@@ -119,6 +117,7 @@ async function openWith(
     const courtesy = systemCourtesy(config?.courtesy, clock);
     const host = courteousHost(threads, courtesy);
     const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host) });
+    const places = await PlaceBook.open(port, dataDir);
     const problems = await ProblemBook.load(queue, clock);
     return {
       dataDir,
@@ -130,9 +129,12 @@ async function openWith(
       problems,
       references: new ReferenceBook(queue, clock),
       underWay: new UnderWay(),
-      places: await PlaceBook.open(port, dataDir),
+      places,
       courtesy,
-      sources: config === undefined ? [] : sourcesOf(config, identity.pathKey, ownFolders),
+      sources:
+        config === undefined
+          ? fixedSources([])
+          : new ConfiguredSources(config.sources, { host, port, places, pathKey: identity.pathKey, ownFolders }),
       port,
       clock,
       random,
@@ -148,24 +150,4 @@ async function openWith(
     await queue.close();
     throw error;
   }
-}
-
-/** The sources of a configuration. One inside another captures its own part; the outer one leaves that out. */
-function sourcesOf(config: AgentConfig, pathKey: Uint8Array, ownFolders: readonly BytePath[]): Source[] {
-  const roots = config.sources.map(({ path }) => fromText(path, '/'));
-  return config.sources.map((source, at) => {
-    const root = roots[at] ?? fromText(source.path, '/');
-    const inner = roots.filter((other) => other !== root && isWithin(other, root));
-    return sourceOf(pathKey, {
-      root,
-      class: source.class,
-      rules: {
-        exclude: source.exclude.map((glob) => ({ glob, below: root })),
-        folderResults: source.folderResults,
-        leaveOut: [...ownFolders, ...inner],
-      },
-      proof: quietTime(source.quietPeriodSeconds),
-      patience: patienceOf(source.quietPeriodSeconds, source.maxUnsettledSeconds),
-    });
-  });
 }

@@ -169,7 +169,7 @@ async function captureAll(
   const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
     if (outcome.type === 'vanished') vanished.add(outcome.path);
     countOutcome(tally, outcome);
-    if (outcome.type === 'version') problems.captured(outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path);
+    if (outcome.type === 'version') await problems.captured(outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path);
     if (outcome.type === 'full') tally.failed -= 1; // named at the end, if it still waits then
     if (outcome.type === 'problem') {
       tally.failed -= 1; // counted by `named`

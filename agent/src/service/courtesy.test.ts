@@ -10,6 +10,7 @@ import { TestPc } from '../courtesy/test-support.ts';
 import type { Agent } from './agent.ts';
 import type { AgentEvent } from './protocol.ts';
 import { Service } from './service.ts';
+import { fixedSources } from './source-set.ts';
 import { find, openServiceBench, type ServiceBench } from './test-bench.ts';
 
 let lab: ServiceBench;
@@ -24,7 +25,7 @@ const busy = { pauseWhile: [{ process: 'acquire' }] };
 
 function withCourtesy(settings: object): Agent {
   const courtesy = pc.courtesy(settings);
-  return { ...lab.agent, courtesy, host: courteousHost(lab.bench.host, courtesy), sources: [lab.bench.source] };
+  return { ...lab.agent, courtesy, host: courteousHost(lab.bench.host, courtesy), sources: fixedSources([lab.bench.source]) };
 }
 
 function serve(agent: Agent): Promise<Service> {

@@ -6,6 +6,7 @@ import { type Bench, pathKey } from '../capture/test-support.ts';
 import { noise } from '../queue/test-support.ts';
 import type { Agent } from './agent.ts';
 import type { Request } from './protocol.ts';
+import { fixedSources } from './source-set.ts';
 import { type Done, find, openServiceBench, type ServiceBench } from './test-bench.ts';
 import { captureWaiting } from './waiting.ts';
 
@@ -146,7 +147,7 @@ test('a known file that waits in a new state and goes is a gone fact too', async
 test('a class that has used its share leaves the rest to the others', async () => {
   const source = (name: string, className: string): Source =>
     sourceOf(pathKey, { ...bench.source, root: fromText(at(name), '/'), class: className });
-  agent = { ...agent, sources: [source('s1', 'small'), source('s2', 'small'), source('big', 'default')] };
+  agent = { ...agent, sources: fixedSources([source('s1', 'small'), source('s2', 'small'), source('big', 'default')]) };
   for (const name of ['s1', 's2']) write(name, 0.2 * part);
   write('big', 1.5 * part);
   const done = await backup();
@@ -174,7 +175,7 @@ test('what is excluded or in no source any more does not wait', async () => {
   for (const name of ['a', 'b', 'c']) write(name);
   await backup();
   const source = sourceOf(pathKey, { ...bench.source, rules: { ...bench.source.rules, exclude: [{ glob: 'c', below: bench.root }] } });
-  agent = { ...agent, sources: [source] };
+  agent = { ...agent, sources: fixedSources([source]) };
   await captureWaiting(agent, { where: () => true, all: true, onChanged: undefined }, signal);
   await bench.queue.sync();
   expect(await waiting()).toEqual([]);

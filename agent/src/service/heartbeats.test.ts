@@ -10,6 +10,7 @@ import { noise, temporaryFolder } from '../queue/test-support.ts';
 import { quietTime } from '../watch/proof.ts';
 import type { Agent } from './agent.ts';
 import { Service } from './service.ts';
+import { fixedSources } from './source-set.ts';
 import { openServiceBench, type ServiceBench } from './test-bench.ts';
 
 let lab: ServiceBench;
@@ -104,7 +105,7 @@ test('the service tells of what a scan met as soon as there is a session, and of
   lock('locked');
   const source = { ...lab.bench.source, proof: quietTime(1) };
   await lab.agent.problems.set(fromText(lab.at('gone long ago'), '/'), { code: 'changing', message: 'changed' });
-  const service = await serve({ ...lab.agent, host: lab.bench.host, sources: [source] });
+  const service = await serve({ ...lab.agent, host: lab.bench.host, sources: fixedSources([source]) });
   try {
     await expect.poll(() => service.view.lastScan, { timeout: 20_000 }).toBeDefined();
     await expect.poll(() => told().problems, { timeout: 20_000 }).toEqual(['1 unreadable']);

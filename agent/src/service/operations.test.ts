@@ -27,6 +27,7 @@ import { WebSocketUplink } from '../uplink/ws-uplink.ts';
 import type { Agent } from './agent.ts';
 import type { AgentEvent, Request } from './protocol.ts';
 import { operate } from './service.ts';
+import { fixedSources } from './source-set.ts';
 
 let bench: Bench;
 let collector: TestCollector;
@@ -53,7 +54,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     random: systemRandom,
     port: nodeFiles,
   };
-  return { ...parts, host: bench.host, sources: [], close: () => uplink.stop() };
+  return { ...parts, host: bench.host, sources: fixedSources([]), close: () => uplink.stop() };
 };
 
 beforeEach(async () => {

@@ -130,7 +130,7 @@ async function absent(agent: Agent, path: BytePath): Promise<Told> {
     return { state: 'gone', kept, ...(newest.kind === 'gone' ? { goneSince: formatInstant(newest.capturedAtMs) } : {}), versions };
   }
   const there = typeof (await agent.host.look(path)) !== 'string';
-  const source = sourceFor(agent.sources, path);
+  const source = sourceFor(agent.sources.now, path);
   if (!there) return { state: 'unknown', versions: [] };
   if (source === undefined) return { state: 'not-watched', versions: [] };
   const excluded = excludedFrom(compileRules(source.rules), path, source.root);

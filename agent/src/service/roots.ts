@@ -2,12 +2,13 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { excludeMistake } from '../capture/excludes.ts';
 import { knownAt } from '../capture/known.ts';
-import { type BytePath, bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
+import { type BytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
 import type { Problem } from '../capture/problem.ts';
 import { defaultFolderResults } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
 import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
 import type { Agent } from './agent.ts';
+import { acceptLead, leadOf } from './leads.ts';
 import type { BackupRequest } from './protocol.ts';
 
 /** One thing to scan: a path, and the source whose rules and class it comes under. */
@@ -29,12 +30,15 @@ export async function findRoots(
   missing: (path: BytePath, problem: Problem) => Promise<void>,
 ): Promise<Root[]> {
   const paths = new Set<BytePath>();
+  const troubles = new Map<BytePath, Problem>();
+  const acceptGone = request.acceptGone === true;
+  await agent.sources.refresh();
   for (const text of request.paths) {
     const path = fromText(text, '/');
     const seen = await agent.host.look(path);
     if (typeof seen === 'string') {
       const isKnown = seen === 'ENOENT' && (await isAnythingKnown(agent, path));
-      if (isKnown && request.acceptGone === true) paths.add(path);
+      if (isKnown && acceptGone) paths.add(path);
       else await missing(path, { code: 'vanished', message: vanishedMessage(seen, isKnown) });
       continue;
     }
@@ -43,18 +47,27 @@ export async function findRoots(
       continue;
     }
     paths.add(path);
-    if (seen.kind !== 'symlink') continue;
-    const target = await agent.port.realpath(pathBytes(path)).then(bytePath, () => undefined);
-    if (target !== undefined) paths.add(target);
+    const { targets, trouble } = await leadOf(agent, path);
+    for (const target of targets)
+      if (typeof (await agent.host.look(target)) !== 'string' || (await isAnythingKnown(agent, target))) paths.add(target);
+    if (trouble !== undefined && !(acceptGone && trouble.code === 'link-moved')) troubles.set(path, trouble);
   }
   refuseUseless(request.exclude, [...paths]);
   // A configured source inside a named folder keeps its own class and rules.
-  for (const { root } of agent.sources) if ([...paths].some((path) => path !== root && isWithin(root, path))) paths.add(root);
+  for (const { root } of agent.sources.now) if ([...paths].some((path) => path !== root && isWithin(root, path))) paths.add(root);
   const tops = [...paths].filter((path) => {
     const above = [...paths].filter((other) => other !== path && isWithin(path, other));
-    return above.every((other) => sourceFor(agent.sources, other) !== sourceFor(agent.sources, path));
+    return above.every((other) => sourceFor(agent.sources.now, other) !== sourceFor(agent.sources.now, path));
   });
-  return tops.map((at) => ({ at, source: sourceAt(agent, request, at), acceptGone: request.acceptGone === true }));
+  const roots = tops.map((at) => ({ at, source: sourceAt(agent, request, at), acceptGone }));
+  if (!request.dryRun) {
+    // Only now: where a link led before has its source until then.
+    if (acceptGone) for (const at of tops) await acceptLead(agent, at);
+    await agent.sources.refresh();
+    await agent.places.save();
+  }
+  for (const { root, trouble } of agent.sources.now) if (trouble !== undefined) troubles.set(root, trouble);
+  return roots.map((root) => ({ ...root, source: { ...root.source, trouble: troubles.get(root.at) } }));
 }
 
 async function isAnythingKnown({ queue }: Agent, path: BytePath): Promise<boolean> {
@@ -77,13 +90,13 @@ function refuseUseless(globs: readonly string[], paths: readonly BytePath[]): vo
 }
 
 function sourceAt(agent: Agent, request: BackupRequest, at: BytePath): Source {
-  const configured = sourceFor(agent.sources, at);
+  const configured = sourceFor(agent.sources.now, at);
   const exclude = request.exclude.map((glob) => ({ glob, below: at }));
   if (configured !== undefined) {
     const rules = { ...configured.rules, exclude: [...configured.rules.exclude, ...exclude] };
     return { ...configured, rules, proof: undefined };
   }
-  const inner = agent.sources.map(({ root }) => root).filter((root) => isWithin(root, at));
+  const inner = agent.sources.now.map(({ root }) => root).filter((root) => isWithin(root, at));
   const rules = { exclude, folderResults: defaultFolderResults, leaveOut: [...agent.ownFolders, ...inner] };
   return sourceOf(agent.identity.pathKey, { root: at, class: defaultClass, rules, proof: undefined });
 }

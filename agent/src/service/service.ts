@@ -78,7 +78,7 @@ async function logged(log: Logger, request: Request, work: () => Promise<void>):
 /** The running service: watches, sends, answers commands. Made by `startService`, ended by `stop`. */
 export class Service {
   readonly #parts: ServiceParts;
-  readonly #watches: readonly SourceWatch[];
+  #watches: readonly SourceWatch[];
   readonly #loop: WatchLoop;
   readonly #eventsMissing = new Map<BytePath, string>();
   #socket: LocalSocket | undefined;
@@ -105,10 +105,19 @@ export class Service {
       clock,
       trustStamps: process.platform !== 'win32',
     };
-    this.#watches = agent.sources.map((source) => new SourceWatch(source, shared));
+    this.#watches = agent.sources.now.map((source) => new SourceWatch(source, shared));
+    const renew = async (): Promise<void> => {
+      const before = new Map(this.#watches.map((watch) => [watch.source.root, watch]));
+      this.#watches = (await agent.sources.refresh()).map((source) => {
+        const watch = before.get(source.root);
+        watch?.update(source);
+        return watch ?? new SourceWatch(source, shared);
+      });
+    };
     this.#reporter = new Reporter(agent, () => this.view, parts.log);
     this.#loop = new WatchLoop({
-      watches: this.#watches,
+      watches: () => this.#watches,
+      renew,
       events,
       clock,
       scanIntervalMs: scanIntervalSeconds * 1000,
@@ -273,7 +282,7 @@ export class Service {
   async #namePause(event: CourtesyEvent): Promise<void> {
     if (event.type === 'paused') return;
     const { agent } = this.#parts;
-    for (const { root } of agent.sources) {
+    for (const { root } of agent.sources.now) {
       if (event.type === 'pausedLong') await agent.problems.set(root, pausedProblem(event.pause.because));
       else await agent.problems.clear(root, 'paused');
     }

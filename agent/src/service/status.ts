@@ -139,6 +139,6 @@ function head(agent: Agent, view: ServiceView | undefined): object {
     lastScan: view?.lastScan === undefined ? null : formatInstant(view.lastScan.endedMs),
     scanning: view?.scanning ?? false,
     ...(view?.trouble === undefined ? {} : { trouble: view.trouble }),
-    sources: (view?.sources ?? agent.sources).map(sourceShown),
+    sources: (view?.sources ?? agent.sources.now).map(sourceShown),
   };
 }

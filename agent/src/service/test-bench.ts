@@ -14,6 +14,7 @@ import { WebSocketUplink } from '../uplink/ws-uplink.ts';
 import type { Agent } from './agent.ts';
 import type { AgentEvent, Request } from './protocol.ts';
 import { operate } from './service.ts';
+import { fixedSources } from './source-set.ts';
 
 /** How an operation ended. */
 export interface Done {
@@ -54,7 +55,7 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
     random: systemRandom,
     port,
     host: bench.host,
-    sources: [],
+    sources: fixedSources([]),
     close: () => uplink.stop(),
   };
   const perform = async (request: Request, changes: Partial<Agent> = {}): Promise<Done> => {

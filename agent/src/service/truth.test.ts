@@ -10,6 +10,7 @@ import type { EventPort } from '../watch/watcher.ts';
 import type { Agent } from './agent.ts';
 import type { AgentEvent } from './protocol.ts';
 import { operate, Service } from './service.ts';
+import { fixedSources } from './source-set.ts';
 import type { ServiceView } from './stock.ts';
 import { openServiceBench, type ServiceBench } from './test-bench.ts';
 
@@ -37,7 +38,7 @@ const noEvents: EventPort = {
 
 /** The service over a folder whose files are complete at once; `host` may hold them up. */
 async function serve(host: CaptureHost, events = allEvents): Promise<Agent> {
-  const agent = { ...lab.agent, host, sources: [{ ...lab.bench.source, proof: quietTime(0) }] };
+  const agent = { ...lab.agent, host, sources: fixedSources([{ ...lab.bench.source, proof: quietTime(0) }]) };
   const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder().dir, uid: process.getuid?.() };
   const askPlace = { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined };
   service = await Service.start({ agent, events, scanIntervalSeconds: 300, place, askPlace, log: pino({ level: 'silent' }) });

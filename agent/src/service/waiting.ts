@@ -23,7 +23,7 @@ export function captureWaiting(agent: Agent, request: WaitingRequest, signal: Ab
 /** The source that watches the path; for a file that a person once named, one of its own. Undefined when it is excluded now. */
 function sourceOfWaiting(agent: Agent, path: BytePath, className: string): Source | undefined {
   if (agent.ownFolders.some((own) => isWithin(path, own))) return undefined;
-  const configured = sourceFor(agent.sources, path);
+  const configured = sourceFor(agent.sources.now, path);
   if (configured !== undefined) return excludedFrom(compileRules(configured.rules), path, configured.root) ? undefined : configured;
   const rules = { exclude: [], folderResults: defaultFolderResults, leaveOut: agent.ownFolders };
   return sourceOf(agent.identity.pathKey, { root: path, class: className, rules, proof: undefined });

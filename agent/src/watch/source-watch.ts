@@ -41,9 +41,9 @@ export interface Looked {
 
 /** One watched folder: what is in the making there, and the looks that decide what is captured. Knows no timers and no events. */
 export class SourceWatch {
-  readonly source: Source;
   readonly #parts: SourceWatchParts;
-  readonly #rules: CompiledRules;
+  #source: Source;
+  #rules: CompiledRules;
   readonly #settler: Settler;
   /** Folder results that a look found complete, and whose members it has not taken up yet. */
   readonly #ready = new Set<BytePath>();
@@ -51,14 +51,26 @@ export class SourceWatch {
   excluded: Excluded | undefined;
 
   constructor(source: Source, parts: SourceWatchParts) {
-    this.source = source;
+    this.#source = source;
     this.#parts = parts;
     this.#rules = compileRules(source.rules);
     this.#settler = new Settler(source.proof ?? quietTime(0), source.patience);
   }
 
+  get source(): Source {
+    return this.#source;
+  }
+
+  /** The same root, seen anew: with other rules, or another trouble. */
+  update(source: Source): void {
+    this.#source = source;
+    this.#rules = compileRules(source.rules);
+  }
+
   /** Something happened at a path, an event says. */
   touch(path: BytePath): void {
+    // By the name of a link only the link itself is captured.
+    if (this.source.isLink === true && path !== this.source.root) return;
     if (!isWithin(path, this.source.root) || excludedFrom(this.#rules, path, this.source.root)) return;
     // Taking the path for a folder costs nothing if it is a file: its own name is its result either way.
     const result = this.#rules.resultOf(path, this.source.root, true) ?? path;
@@ -132,7 +144,7 @@ export class SourceWatch {
     const capturer = new Capturer({ host, queue, references, underWay, pathKey, clock }, async (outcome) => {
       // It moved between the look and the read: look again soon.
       if (outcome.type === 'vanished') this.touch(outcome.path);
-      if (outcome.type === 'version') problems.captured(pathOf(outcome.task));
+      if (outcome.type === 'version') await problems.captured(pathOf(outcome.task));
       if (outcome.type === 'problem') {
         // What is still being written may well be locked as long: that is a problem when it should have been done.
         if (isGrowing(outcome.task) && !unsettled.has(resultOf(outcome.task))) return;

@@ -28,7 +28,10 @@ export interface WaitingForRoom {
 }
 
 export interface WatchLoopParts {
-  readonly watches: readonly SourceWatch[];
+  /** The watches as they are now. */
+  readonly watches: () => readonly SourceWatch[];
+  /** Looks before each whole scan what there is to watch: links may lead elsewhere than before. */
+  readonly renew: () => Promise<void>;
   readonly events: EventPort;
   readonly clock: Clock;
   readonly scanIntervalMs: number;
@@ -119,9 +122,11 @@ export class WatchLoop {
     const { watches, clock, listener } = this.#parts;
     this.scanning = true;
     try {
+      await this.#parts.renew();
+      for (const watch of this.#subscriptions.keys()) if (!watches().includes(watch)) await this.#unsubscribe(watch);
       const beganMs = clock.nowMs();
       const total = newTally();
-      for (const watch of watches) {
+      for (const watch of watches()) {
         // Before the scan, so that nothing can change unseen between the two.
         await this.#subscribe(watch);
         const tally = await watch.scanAll(this.#stop.signal);
@@ -139,7 +144,7 @@ export class WatchLoop {
 
   async #lookDue(): Promise<void> {
     const { watches, clock, listener } = this.#parts;
-    for (const watch of watches) {
+    for (const watch of watches()) {
       if (this.#stop.signal.aborted) return;
       const { tally, looked, rescan } = await watch.lookDue(this.#stop.signal);
       if (rescan) this.#scanAtMs = clock.nowMs();
@@ -171,7 +176,9 @@ export class WatchLoop {
   }
 
   async #subscribe(watch: SourceWatch): Promise<void> {
-    const { root, rules } = watch.source;
+    const { root, rules, isLink } = watch.source;
+    // What the link leads to is watched under its own name.
+    if (isLink === true) return this.#unsubscribe(watch);
     const { listener, clock } = this.#parts;
     const identity = await watch.rootIdentity();
     if (identity !== undefined && this.#subscriptions.get(watch)?.identity === identity) return;
@@ -211,7 +218,7 @@ export class WatchLoop {
     if (this.#stop.signal.aborted) return;
     const now = this.#parts.clock.nowMs();
     let next = this.#scanAtMs;
-    for (const watch of this.#parts.watches) next = Math.min(next, watch.nextMs() ?? Number.POSITIVE_INFINITY);
+    for (const watch of this.#parts.watches()) next = Math.min(next, watch.nextMs() ?? Number.POSITIVE_INFINITY);
     if (this.#roomAgain && this.#parts.waiting.files > 0) next = Math.min(next, this.#passAtMs);
     const sleepMs = Math.min(Math.max(next - now, 0), longestSleepMs);
     this.#wakeAtMs = now + sleepMs;
