@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { type BundleContents, decodeEnrolRequest, encodeEnrolAnswer } from '@aliquot/proto';
+import { type BundleContents, type ChainId, decodeEnrolRequest, encodeEnrolAnswer } from '@aliquot/proto';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { sealBundle } from '@aliquot/shared/keys/bundle';
-import { bindingHashOf, issueEnrolAnswer, verifyAgent } from '@aliquot/shared/keys/certificates';
+import { bindingHashOf, issueAddresses, issueEnrolAnswer, issueEnrolment, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { pathKeyFor } from '@aliquot/shared/keys/derive';
 import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault } from '@aliquot/shared/keys/fixtures';
 import { signHead, verifyHead } from '@aliquot/shared/log/receipt';
@@ -14,9 +14,18 @@ import { loadIdentity } from '../identity-file.ts';
 
 const vault = fixtureVault('enumeration of enrolments');
 
-function bundleFor(name: string): string {
+const KEPT: ReadonlySet<string> = new Set(['identity.json', 'addresses.json']);
+const CHAIN = new Uint8Array(16).fill(9) as ChainId;
+
+/** `replaces`: the bundle is for the successor of that agent. */
+function bundleFor(name: string, replaces?: string): string {
   const agent = fixtureAgent(vault, name);
-  const { lineageId } = verifyAgent(vault.descriptor.authorityKey, vault.descriptor.vaultId, agent.enrolment, agent.binding).enrolment;
+  const { authorityKey, vaultId } = vault.descriptor;
+  const bodyOf = ({ enrolment, binding }: typeof agent) => verifyAgent(authorityKey, vaultId, enrolment, binding).enrolment;
+  const old = replaces === undefined ? undefined : bodyOf(fixtureAgent(vault, replaces));
+  const { lineageId } = old ?? bodyOf(agent);
+  const enrolment =
+    old === undefined ? agent.enrolment : issueEnrolment(vault.authority, { ...bodyOf(agent), lineageId, replaces: old.agentId });
   const contents: BundleContents = {
     version: 1,
     url: 'http://127.0.0.1:9',
@@ -24,7 +33,7 @@ function bundleFor(name: string): string {
     tlsPins: [],
     descriptor: vault.kit.descriptor,
     collectorCertificate: vault.collectorCertificate,
-    enrolment: agent.enrolment,
+    enrolment,
     enrolmentSeed: agent.enrolmentKey.seed,
     dedupSecrets: vault.kit.dedupSecrets,
     pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
@@ -67,14 +76,16 @@ async function namesIn(files: FilePort, folder: string): Promise<string[]> {
 export const enrolment: CrashScenario = {
   name: 'agent-enrolment',
   about:
-    'every file call of an enrolment, of a refused one before it, and of remembering heads and problems fails, is cut short or is the last: the same command goes on with the same keys, none are left behind, no remembered head is forgotten',
+    'every file call of an enrolment, of a refused one before it, of remembering heads, problems and addresses, and of enrolling anew in place fails, is cut short or is the last: the same command goes on with the same keys, none are left behind, no remembered head or address is forgotten',
   proves: ['P1', 'P5'],
   begin: async (root, random): Promise<Life<FilePort>> => {
     const { post, bound } = desk();
     const clock = { nowMs: () => FIXTURE_TIME_MS + 1000 };
-    const [refused, right] = [bundleFor('nobody'), bundleFor('gcms-1')];
+    const [refused, right, successor] = [bundleFor('nobody'), bundleFor('gcms-1'), bundleFor('gcms-2', 'gcms-1')];
     let enrolled = false;
     let told = 0;
+    let anew = false;
+    let revision = 0;
     let problem: string | undefined;
     const trustOf = async (files: FilePort) => TrustStore.open(files, root, await loadIdentity(files, root));
     const remember = (size: number) => async (files: FilePort) => {
@@ -94,6 +105,16 @@ export const enrolment: CrashScenario = {
       problem = undefined;
       await (await trustOf(files)).setProblem(code === undefined ? undefined : { code, message: 'told', sinceMs: 1 });
       problem = code;
+    };
+    const learn = (next: number) => async (files: FilePort) => {
+      const addresses = issueAddresses(vault.authority, {
+        version: 1,
+        vaultId: vault.descriptor.vaultId,
+        revision: next,
+        addresses: [{ url: `https://c${next}.lab`, tlsCa: '', tlsPins: [] }],
+      });
+      await (await trustOf(files)).addresses.learn(addresses);
+      revision = next;
     };
     return {
       open: async (files) => files,
@@ -119,17 +140,31 @@ export const enrolment: CrashScenario = {
         { name: 'a problem', run: setProblem('log-rolled-back') },
         { name: 'a later head', run: remember(3) },
         { name: 'the problem is over', run: setProblem(undefined) },
+        { name: 'addresses', run: learn(5) },
+        { name: 'newer addresses', run: learn(6) },
+        {
+          name: 'enrol anew in place',
+          run: async (files) => {
+            await enrol({ bundle: successor, dataDir: root, port: files, clock, random, post, takesOver: CHAIN });
+            anew = true;
+          },
+        },
       ],
       close: async () => undefined,
       judge: async (files, { whole }) => {
         if (!enrolled) return;
         const identity = await loadIdentity(files, root);
         const keys = Buffer.from(identity.binding.body).toString('hex');
-        if (bound.get('gcms-1') !== keys) throw new Error('P1: the keys of the folder are not those that are bound');
-        const left = (await namesIn(files, join(root, 'identity'))).filter((name) => name !== 'identity.json' && !name.endsWith('.part'));
-        if (left.length > 0) throw new Error(`${left} is left of the enrolment`);
+        const { name } = identity.certificate.enrolment;
+        if (anew && name !== 'gcms-2') throw new Error('P1: the folder is not enrolled anew');
+        if (bound.get(name) !== keys) throw new Error('P1: the keys of the folder are not those that are bound');
+        const left = (await namesIn(files, join(root, 'identity'))).filter((name) => !KEPT.has(name) && !name.endsWith('.part'));
+        // What was begun anew and broken off stays, for the same command to go on with.
+        const begun = !anew && !whole && left.join() === 'enrolling.json';
+        if (left.length > 0 && !begun) throw new Error(`${left} is left of the enrolment`);
         if (told === 0) return;
         const trust = await trustOf(files);
+        if (trust.addresses.revision < revision) throw new Error(`P5: addresses of revision ${revision} are forgotten`);
         if ((trust.verified?.head.size ?? 0) < told) throw new Error(`P5: head ${told} is forgotten`);
         if (problem !== undefined && trust.problem?.code !== problem) throw new Error(`P6: the problem ${problem} is forgotten`);
         if (whole && trust.problem !== undefined) throw new Error('a problem that was over is back');
