@@ -1,5 +1,4 @@
-import { type ChainPoint, type ChunkId, type CollectorAddress, encodeSigned, type Signed } from '@aliquot/proto';
-import { signHeartbeat } from '@aliquot/shared/commit/heartbeat';
+import type { ChainPoint, ChunkId, CollectorAddress, Signed } from '@aliquot/proto';
 import { FileError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
@@ -9,8 +8,10 @@ import type { OnCarried } from '../carry/parts.ts';
 import { IdentityError } from '../identity/errors.ts';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
+import { beat } from './beat.ts';
 import { Drain } from './drain.ts';
-import { refusalError, UplinkError } from './errors.ts';
+import { UplinkError } from './errors.ts';
+import { everyAddress } from './every-address.ts';
 import type { Probe } from './lookout.ts';
 import { askItems, askState } from './own-history.ts';
 import { Retry } from './retry.ts';
@@ -158,24 +159,7 @@ export class WebSocketUplink implements Uplink {
   }
 
   async heartbeat(counts: HeartbeatCounts): Promise<void> {
-    const { identity, queue, trust, clock } = this.#options;
-    const session = this.#readySession();
-    const { vaultId, agentId } = identity.certificate.binding;
-    const head = queue.chainHead();
-    const signed = signHeartbeat(identity.signKey, {
-      version: 1,
-      vaultId,
-      agentId,
-      chainId: queue.chain().chainId,
-      timeMs: Math.max(0, Math.trunc(clock.nowMs())),
-      ...counts,
-      queuedEntries: queue.pending().entries,
-      chainHead: head,
-      treeHead: trust.verified?.head,
-    });
-    const answer = await session.request((requestId) => ({ type: 'heartbeat', requestId }), encodeSigned(signed));
-    if (answer.type === 'refused') throw refusalError(answer.code, answer.message);
-    if (answer.type !== 'heartbeatAck') throw new UplinkError('UPLINK_PROTOCOL', `the collector answers a heartbeat with ${answer.type}`);
+    await beat(this.#readySession(), this.#options, counts);
     this.#useful = true;
   }
 
@@ -219,7 +203,12 @@ export class WebSocketUplink implements Uplink {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
-      const failure = await this.#runSessions();
+      const failure = await everyAddress(this.#options.trust.addresses.candidates(), async (address) => {
+        this.#address = address;
+        const ended = await this.#runSession(address);
+        this.#address = undefined;
+        return { failure: ended, final: this.#stopping || this.#session?.proved === true };
+      });
       this.#session = undefined;
       this.#drain = undefined;
       this.#connectedSinceMs = undefined;
@@ -240,24 +229,6 @@ export class WebSocketUplink implements Uplink {
   get #url(): string {
     const { identity, trust } = this.#options;
     return (this.#address ?? trust.addresses.candidates()[0] ?? identity.server).url;
-  }
-
-  /**
-   * Tries the addresses in their order until a collector of the vault has proved itself at one: old and new ones serve side by side. The
-   * answer is why that session ended; when there was none, what may pass counts before what does not, and the first address before the others.
-   */
-  async #runSessions(): Promise<UplinkError> {
-    const failures: UplinkError[] = [];
-    for (const address of this.#options.trust.addresses.candidates()) {
-      this.#address = address;
-      const failure = await this.#runSession(address);
-      const proved = this.#session?.proved === true;
-      this.#address = undefined;
-      if (this.#stopping || proved) return failure;
-      failures.push(failure);
-    }
-    const [first] = failures;
-    return failures.find(({ retryable }) => retryable) ?? first ?? new UplinkError('UPLINK_OFFLINE', 'no address to try');
   }
 
   /** One session from connect to end; the answer is why it ended. */

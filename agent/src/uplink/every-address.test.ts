@@ -1,0 +1,35 @@
+import type { CollectorAddress } from '@aliquot/proto';
+import { describe, expect, test } from 'vitest';
+import { UplinkError, type UplinkErrorCode } from './errors.ts';
+import { everyAddress } from './every-address.ts';
+
+const at = (url: string): CollectorAddress => ({ url, tlsCa: '', tlsPins: [] });
+const addresses = ['https://new.lab', 'https://worked.lab', 'https://bundle.lab'].map(at);
+
+/** Tries them all; by URL how it ends there, and where a collector proved itself. */
+async function trying(ends: Readonly<Record<string, UplinkErrorCode>>, proved?: string) {
+  const tried: string[] = [];
+  const failure = await everyAddress(addresses, async ({ url }) => {
+    tried.push(url);
+    return { failure: new UplinkError(ends[url] ?? 'UPLINK_UNREACHABLE', `${url} failed; trying again`), final: url === proved };
+  });
+  return { tried: tried.length, code: failure.code, message: failure.message };
+}
+
+describe('the addresses of a collector', () => {
+  test('are tried in their order, up to the one where a collector of the vault proves itself', async () => {
+    expect(await trying({ 'https://worked.lab': 'UPLINK_REVOKED' }, 'https://worked.lab')).toMatchObject({
+      tried: 2,
+      code: 'UPLINK_REVOKED',
+    });
+    expect(await trying({}, 'https://new.lab')).toMatchObject({ tried: 1 });
+  });
+
+  test('P6: where none leads to it, each is named, and what may pass decides how soon it is tried again', async () => {
+    const mixed = await trying({ 'https://new.lab': 'UPLINK_TLS', 'https://bundle.lab': 'UPLINK_FOREIGN_COLLECTOR' });
+    expect(mixed).toMatchObject({ tried: 3, code: 'UPLINK_UNREACHABLE' });
+    for (const { url } of addresses) expect(mixed.message).toContain(url);
+    const ends = { 'https://new.lab': 'UPLINK_TLS', 'https://worked.lab': 'UPLINK_TLS', 'https://bundle.lab': 'UPLINK_TLS' } as const;
+    expect(await trying(ends)).toMatchObject({ tried: 3, code: 'UPLINK_TLS' });
+  });
+});

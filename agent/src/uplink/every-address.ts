@@ -1,0 +1,31 @@
+import type { CollectorAddress } from '@aliquot/proto';
+import { UplinkError } from './errors.ts';
+
+/** How an attempt at one address ended. */
+export interface Attempt {
+  readonly failure: UplinkError;
+  /** Whether a collector of the vault proved itself there, or nobody wants to go on: then no other address is tried. */
+  readonly final: boolean;
+}
+
+/**
+ * Tries addresses in their order until a collector of the vault has proved itself at one: old and new ones serve side by side. The
+ * answer is why that session ended; when there was none, what may pass counts before what does not, and the first address before the others.
+ */
+export async function everyAddress(
+  addresses: readonly CollectorAddress[],
+  attempt: (address: CollectorAddress) => Promise<Attempt>,
+): Promise<UplinkError> {
+  const failures: UplinkError[] = [];
+  for (const address of addresses) {
+    const { failure, final } = await attempt(address);
+    if (final) return failure;
+    failures.push(failure);
+  }
+  const told = failures.find(({ retryable }) => retryable) ?? failures[0];
+  if (told === undefined) return new UplinkError('UPLINK_OFFLINE', 'no address of the collector is known; enrol this PC again');
+  if (failures.length === 1) return told;
+  // Which of several it was decides what to do, so each is named.
+  const others = failures.filter((failure) => failure !== told).map(({ message }) => message.replace(/; (trying|connecting) again$/, ''));
+  return new UplinkError(told.code, `${told.message}; also tried: ${others.join('; ')}`, told.cause);
+}
