@@ -85,6 +85,7 @@ function backupSummary(event: AgentEvent): string {
   if (event['interrupted'] === true) missing.push('ENDED EARLY, before everything was captured');
   if (failed > 0) missing.push(`${count(failed, 'path')} NOT PROTECTED`);
   if (queued > 0) missing.push(`${count(queued, 'version')} queued, not yet safe`);
+  if (number(event, 'lost') > 0) missing.push(`${count(number(event, 'lost'), 'version')} LOST, see aliquot-agent status`);
   const met = `${count(files, 'file')}, ${formatBytes(number(event, 'bytes'))}: ${number(event, 'newFiles')} new, ${number(event, 'changed')} changed, ${number(event, 'unchanged')} unchanged, ${number(event, 'gone')} gone`;
   const isEmpty = files + number(event, 'folders') + number(event, 'links') + number(event, 'gone') === 0;
   if (event['dryRun'] === true) return [...missing, `would back up ${met}`].join('; ');
@@ -109,12 +110,14 @@ function flushSummary(event: AgentEvent): string {
   if (queued > 0) missing.push(`${count(queued, 'version')} still queued, not yet safe`);
   if (unprotected > 0) missing.push(`${count(unprotected, 'path')} not protected, see aliquot-agent status`);
   if (pending > 0) missing.push(`${count(pending, 'result')} not yet captured`);
+  const lost = number(event, 'lost');
+  if (lost > 0) missing.push(`${count(lost, 'version')} lost, see aliquot-agent status`);
   const since = number(event, 'capturedMeanwhile');
   const fate =
     since > 0
       ? `all that was queued is safe; ${count(since, 'version')} captured meanwhile`
       : 'nothing is queued: everything captured is safe';
-  return [...missing, queued > 0 ? done : `${done}; ${fate}`].join('; ');
+  return [...missing, queued > 0 || lost > 0 ? done : `${done}; ${fate}`].join('; ');
 }
 
 function restoreSummary(event: AgentEvent): string {

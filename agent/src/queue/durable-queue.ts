@@ -14,7 +14,7 @@ import { BudgetMeter, usedBytes } from './budget.ts';
 import { decodeCached } from './cache-codec.ts';
 import { chainOf, forkOf, headOf } from './chain.ts';
 import { encodeFork, encodeLostReference } from './chain-payloads.ts';
-import { cutCommit, readSigned } from './commit-cut.ts';
+import { readSigned } from './commit-cut.ts';
 import { QueueCore } from './core.ts';
 import { QueueError } from './errors.ts';
 import { GcGate } from './gc-gate.ts';
@@ -41,6 +41,7 @@ import { Recent } from './recent.ts';
 import type { RecordKind } from './record.ts';
 import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
 import { dropKeptSegments, keptBytesBelow, lowestHold } from './retention.ts';
+import { Signing } from './signing.ts';
 import { damagedFiles, entriesOf, knownBatchesIn, knownManyIn, lostIn, oldestMsIn, problemsIn, seenThrough } from './views.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
@@ -56,6 +57,8 @@ export class DurableQueue implements Q.Queue {
   readonly #listeners = new Set<(event: Q.QueueEvent) => void>();
   readonly #intake: Intake;
   readonly #gate = new GcGate();
+  readonly #signing: Signing;
+  #untoldLost: number;
   readonly #recent = new Recent(() => this.#tell({ type: 'fresh' }));
   readonly #damage: readonly string[];
   readonly #rebuilt: boolean;
@@ -74,10 +77,17 @@ export class DurableQueue implements Q.Queue {
       },
       reopened: () => this.#begin(),
     });
+    this.#untoldLost = files.lost;
+    this.#signing = new Signing({
+      ...{ core: this.#core, batch: this.#batch, recent: this.#recent, clock: options.clock, chainId: options.chainId },
+      appendChain: (kind, payload) => this.#appendChain(kind, payload),
+      recordLost: (entries, names) => this.#recordLostEntries(entries, names),
+    });
     this.#intake = new Intake({
       ...{ core: this.#core, holds: this.#holds, batch: this.#batch, meter: this.#meter, references: this.#references, gate: this.#gate },
       recent: this.#recent,
-      onVersion: (capturedAtMs) => {
+      onVersion: (entry, capturedAtMs) => {
+        this.#signing.put(entry);
         this.#oldestMs = Math.min(this.#oldestMs ?? capturedAtMs, capturedAtMs);
       },
       // What fails here is told again with the next receipt.
@@ -233,18 +243,21 @@ export class DurableQueue implements Q.Queue {
     return { files: referenceFiles, bytes: referenceBytes };
   }
 
-  nextCommit(signer: Q.CommitSigner): Promise<Q.QueuedCommit | undefined> {
+  async nextCommit(signer: Q.CommitSigner): Promise<Q.QueuedCommit | undefined> {
+    const isSigned = (): boolean => (this.#index.state.chainHead?.sequence ?? 0) > this.#index.state.receiptedSequence;
+    if (!(await this.#core.change(async () => isSigned()))) await this.#signing.prove();
     return this.#core.change(async () => {
-      const { state } = this.#index;
-      if ((state.chainHead?.sequence ?? 0) <= state.receiptedSequence && !(await this.#sign(signer))) return undefined;
+      if (!isSigned() && !(await this.#signing.sign(signer))) return undefined;
       return readSigned(this.#core.files, this.#index.state.receiptedSequence + 1);
     });
   }
 
   async signAll(signer: Q.CommitSigner): Promise<number> {
     const through = await this.#core.change(async () => this.#index.state.nextEntry - 1);
-    const more = (): Promise<boolean> =>
-      this.#core.change(async () => this.#index.state.signedEntry < through && (await this.#sign(signer)));
+    const more = async (): Promise<boolean> => {
+      await this.#signing.prove();
+      return this.#core.change(async () => this.#index.state.signedEntry < through && (await this.#signing.sign(signer)));
+    };
     for (let count = 0; ; count += 1) if (!(await more())) return count;
   }
 
@@ -373,6 +386,12 @@ export class DurableQueue implements Q.Queue {
     yield* lostIn(this.#index);
   }
 
+  takeUntoldLost(): number {
+    const untold = this.#untoldLost;
+    this.#untoldLost = 0;
+    return untold;
+  }
+
   acknowledgeLost(seen: readonly number[]): Promise<void> {
     return this.#core.change(async () => {
       const through = await seenThrough(this.#index, seen);
@@ -400,6 +419,7 @@ export class DurableQueue implements Q.Queue {
     this.#intake.endAll();
     this.#recent.clear();
     this.#batch.forget();
+    this.#signing.forget();
     this.#gate.learn([], this.#index.state.nextEntry - 1);
     await this.#batch.eraseSent(this.#core.files);
     await this.#findHolds();
@@ -414,24 +434,6 @@ export class DurableQueue implements Q.Queue {
       step();
       if (this.#references.size >= MAX_STAGED_REFERENCES) await this.#core.flush();
     });
-  }
-
-  /** Signs the oldest versions; false when there are none. */
-  async #sign(signer: Q.CommitSigner): Promise<boolean> {
-    await this.#core.flush();
-    this.#batch.finish();
-    for (;;) {
-      const { record, unreadable, taken } = await cutCommit(this.#core.files, this.#options.chainId, signer, this.#recent);
-      if (unreadable.length > 0) await this.#recordLostEntries(unreadable.map(({ entry }) => entry));
-      if (record !== undefined) await this.#appendChain('signed', record);
-      this.#batch.settled([...unreadable, ...taken]);
-      // Nothing but damage as far as one cut goes: what is behind it must not wait for ever.
-      if (record === undefined && unreadable.length > 0) continue;
-      if (record === undefined) return false;
-      this.#recent.signed(this.#index.state.signedEntry);
-      await this.#batch.eraseSent(this.#core.files);
-      return true;
-    }
   }
 
   async #appendChain(kind: RecordKind, payload: Uint8Array): Promise<void> {
@@ -455,8 +457,11 @@ export class DurableQueue implements Q.Queue {
     await dropKeptSegments(files, from, Math.min(keptBytes, left));
   }
 
-  async #recordLostEntries(entries: readonly number[]): Promise<void> {
-    for (const record of lostRecords(entries, await namesOf(this.#index, entries))) await this.#appendChain('lost', record);
+  async #recordLostEntries(entries: readonly number[], known: ReadonlyMap<number, Uint8Array> = new Map()): Promise<void> {
+    const unknown = entries.filter((entry) => !known.has(entry));
+    const names = new Map([...known, ...(await namesOf(this.#index, unknown))]);
+    for (const record of lostRecords(entries, names)) await this.#appendChain('lost', record);
+    this.#untoldLost += entries.length;
     if (entries.length > 0) this.#tell({ type: 'lost' });
   }
 

@@ -26,7 +26,7 @@ export interface IntakeParts {
   readonly gate: GcGate;
   readonly recent: Recent;
   /** A version was appended. */
-  readonly onVersion: (capturedAtMs: number) => void;
+  readonly onVersion: (entry: number, capturedAtMs: number) => void;
   /** The last capture ended that was open when the newest epoch was learnt. */
   readonly onStaleEnded: () => void;
 }
@@ -172,7 +172,7 @@ export class Intake implements CaptureHost {
       }
       references.replaced(path, unreferenced !== undefined);
       gate.version(entry);
-      this.#parts.onVersion(capturedAtMs);
+      this.#parts.onVersion(entry, capturedAtMs);
     };
     await core.append('version', payload, undefined, applied, head);
     // Behind the version, which protects what they name; and in portions, for a file of 100 GB has some 400,000.

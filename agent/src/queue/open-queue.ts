@@ -52,6 +52,8 @@ export interface QueueFiles {
   readonly keys: BatchKeys;
   /** True when the index was missing or damaged and everything was replayed. */
   readonly rebuilt: boolean;
+  /** Versions that this opening named as lost, because their segments do not hold them any more. */
+  readonly lost: number;
   /** Paths whose reference a version has replaced, while a crash kept the chain log from saying so. */
   readonly unreferenced: readonly Uint8Array[];
 }
@@ -98,16 +100,18 @@ export async function openQueueFiles(options: FilesOptions): Promise<QueueFiles>
     if (opened.found && !(await covers(index, segments, chain))) index = await anew(index);
     const isShort = await forgetLostEnd(index, segments);
     let unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
+    let lost = 0;
     if (!rebuilt) {
       const { whole, unreachable } = await survey(index, segments);
       await nameLost(index, chain, unreachable);
+      lost = unreachable.length;
       if (isShort || unreachable.length > 0 || hasGap(segments)) await forgetItems(index, placesIn(segments));
       if (!whole) {
         index = await anew(index);
         unreferenced = await replayBoth(port, index, segments, chain, paths.damaged);
       }
     }
-    return { segments, chain, index, keys, rebuilt, unreferenced };
+    return { segments, chain, index, keys, rebuilt, unreferenced, lost };
   } catch (error) {
     await index?.close();
     await segments.close();

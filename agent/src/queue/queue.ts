@@ -161,6 +161,8 @@ export interface Queue {
   /** Durably lists versions that a rolled-back collector lost and nobody can give again; forgets their files. */
   recordLost(sequence: number, slots: readonly number[]): Promise<void>;
   lost(): AsyncIterable<LostVersion>;
+  /** How many versions were named as lost since this was last asked, or since (and by) the opening: for a command's exit code. */
+  takeUntoldLost(): number;
   /** A person has seen these of the list, by `entry`. Never takes away what is not among them; of these some may stay for another time. */
   acknowledgeLost(seen: readonly number[]): Promise<void>;
   /** Paths of known files whose newest version is one of these slots of a commit: what `recover` should read again. */

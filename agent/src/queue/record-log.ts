@@ -4,6 +4,7 @@ import { AppendFile } from '@aliquot/shared/durable/append-file';
 import { ensureDirectory, readFully, removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort, OpenFile } from '@aliquot/shared/durable/file-port';
 import { QueueError } from './errors.ts';
+import { ReadWindow } from './read-window.ts';
 import {
   checkFileHeader,
   digestOf,
@@ -73,7 +74,7 @@ export class RecordLog {
   readonly #smallBytes: number;
   /** Least recently used first. */
   readonly #readers = new Map<number, Reader>();
-  #ahead: { readonly file: number; readonly window: Window } | undefined;
+  #ahead: { readonly file: number; readonly window: ReadWindow } | undefined;
   /** Records that have their place in the active file but are not written yet, in order. */
   #gathered: Buffer | undefined;
   #gatheredBytes = 0;
@@ -211,7 +212,7 @@ export class RecordLog {
    */
   async read(at: Position): Promise<{ readonly header: RecordHeader; readonly payload: Uint8Array }> {
     if (this.#ahead?.file !== at.file) {
-      this.#ahead = { file: at.file, window: new Window(AHEAD_BYTES, (from, length) => this.readBytes(at.file, from, length)) };
+      this.#ahead = { file: at.file, window: new ReadWindow(AHEAD_BYTES, (from, length) => this.readBytes(at.file, from, length)) };
     }
     const { window } = this.#ahead;
     const header = parseRecordHeader(await window.take(at.offset, RECORD_HEADER_BYTES), this.kind);
@@ -255,8 +256,9 @@ export class RecordLog {
       if (fileHeader.length > 0) yield { type: 'damage', at: { file: number, offset: 0 }, next: { file: number, offset: 0 }, torn: true };
       return;
     }
-    checkFileHeader(fileHeader, this.kind, number, this.path(number));
-    const window = new Window(SCAN_WINDOW_BYTES, (from, length) => this.readBytes(number, from, length));
+    if (!(await this.#passesHeader(fileHeader, number)) && offset <= FILE_HEADER_BYTES)
+      yield { type: 'damage', at: { file: number, offset: 0 }, next: { file: number, offset: FILE_HEADER_BYTES }, torn: false };
+    const window = new ReadWindow(SCAN_WINDOW_BYTES, (from, length) => this.readBytes(number, from, length));
     while (at < (this.#sizes.get(number) ?? 0)) {
       const header = parseRecordHeader(await window.take(at, RECORD_HEADER_BYTES), this.kind);
       const payload = header === undefined ? undefined : await window.take(at + RECORD_HEADER_BYTES, header.length);
@@ -270,6 +272,22 @@ export class RecordLog {
       const next = resume < 0 ? (this.#sizes.get(number) ?? 0) : resume;
       yield { type: 'damage', at: { file: number, offset: at }, next: { file: number, offset: next }, torn: newest && resume < 0 };
       at = next;
+    }
+  }
+
+  /**
+   * Whether a file's header is whole. A segment can do without: each record says and proves what it is; one of another release has none
+   * that this one knows. The chain log cannot: throws `QUEUE_DAMAGED` or `QUEUE_VERSION`.
+   */
+  async #passesHeader(bytes: Uint8Array, number: number): Promise<boolean> {
+    try {
+      checkFileHeader(bytes, this.kind, number, this.path(number));
+      return true;
+    } catch (error) {
+      if (!(error instanceof QueueError) || this.kind === 'chain') throw error;
+      const first = await this.readBytes(number, FILE_HEADER_BYTES, RECORD_HEADER_BYTES);
+      if (error.code === 'QUEUE_VERSION' && parseRecordHeader(first, this.kind) === undefined) throw error;
+      return false;
     }
   }
 
@@ -377,32 +395,5 @@ export class RecordLog {
     const reader = this.#readers.get(number);
     this.#readers.delete(number);
     if (reader !== undefined) await (await reader.file).close();
-  }
-}
-
-/** Reads ahead, so that a scan over small records costs one read for many. */
-class Window {
-  readonly #size: number;
-  readonly #read: (from: number, length: number) => Promise<Uint8Array>;
-  #start = 0;
-  #bytes: Uint8Array = new Uint8Array();
-
-  constructor(size: number, read: (from: number, length: number) => Promise<Uint8Array>) {
-    this.#size = size;
-    this.#read = read;
-  }
-
-  /** A copy of the bytes, fewer at the end of the file. */
-  async take(from: number, length: number): Promise<Uint8Array> {
-    const start = this.#start;
-    const bytes = this.#bytes;
-    if (from >= start && from + length <= start + bytes.length) return bytes.slice(from - start, from - start + length);
-    // A large record is read for itself: nobody reads it twice.
-    if (length > this.#size) return this.#read(from, length);
-    const read = await this.#read(from, this.#size);
-    const fresh = new Uint8Array(read.buffer, read.byteOffset, read.byteLength); // not a Buffer, whose slices are no copies
-    this.#bytes = fresh;
-    this.#start = from;
-    return fresh.slice(0, length);
   }
 }

@@ -14,6 +14,7 @@ import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts
 import type { Agent } from './agent.ts';
 import { AgentError } from './errors.ts';
 import { type Met, tellCentral } from './heartbeat.ts';
+import { type Losses, listedLosses, untoldLosses } from './losses.ts';
 import type { BackupRequest, Emit } from './protocol.ts';
 import { waitingProblems } from './queue-view.ts';
 import { connected, stillQueued, unreachable } from './reach.ts';
@@ -74,6 +75,7 @@ export async function backup(
     const heartbeat = goes && !signal.aborted && (await tellCentral(agent, view, { files, bytes, problems: unlisted }));
     const wentOut = goes && !signal.aborted && sending.error === undefined && sending.gaveUp === undefined;
     const { queued, capturedMeanwhile } = stillQueued(agent, wentOut);
+    const losses = untoldLosses(agent.queue);
     await emit({
       event: 'summary',
       files,
@@ -91,28 +93,38 @@ export async function backup(
       readBytes,
       commits,
       heartbeat,
+      lost: await listedLosses(agent.queue),
       ...(signal.aborted ? { interrupted: true } : {}),
       ...(sending.gaveUp === undefined ? {} : { unreached: true }),
       seconds: Math.max(0, agent.clock.nowMs() - startedMs) / 1000,
     });
     if (sending.error !== undefined) throw sending.error;
-    judge(agent, request, tally, queued, sending.gaveUp);
+    judge(agent, request, tally, queued, sending.gaveUp, losses);
   } finally {
     unsubscribe();
   }
 }
 
 /** What the command ends with when not everything is safe. */
-function judge(agent: Agent, request: BackupRequest, tally: Tally, queued: number, gaveUp: AgentError | undefined): void {
+function judge(
+  agent: Agent,
+  request: BackupRequest,
+  tally: Tally,
+  queued: number,
+  gaveUp: AgentError | undefined,
+  losses: Losses | undefined,
+): void {
   const { failed } = tally;
-  const failures = failed === 0 ? '' : `${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`;
+  const unprotected = failed === 0 ? [] : [`${failed} ${failed === 1 ? 'path' : 'paths'} could not be protected, each named above`];
+  const failures = [...unprotected, ...(losses === undefined ? [] : [losses.says])].join('; ');
   if (!request.offline && queued > 0) {
     const { message } = gaveUp ?? unreachable(agent.uplink);
     const waiting = `${queued} ${queued === 1 ? 'version is' : 'versions are'} queued, not yet safe: ${message}`;
     throw new PartialError(failures === '' ? waiting : `${failures}; ${waiting}`);
   }
   if (failures === '') return;
-  if (tally.files + tally.folders + tally.links === 0) throw new AgentError('AGENT_NOTHING_PROTECTED', `nothing was captured: ${failures}`);
+  if (losses === undefined && tally.files + tally.folders + tally.links === 0)
+    throw new AgentError('AGENT_NOTHING_PROTECTED', `nothing was captured: ${failures}`);
   throw new PartialError(failures);
 }
 

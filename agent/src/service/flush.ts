@@ -2,14 +2,15 @@ import { PartialError } from '@aliquot/shared/cli/errors';
 import type { Agent } from './agent.ts';
 import type { AgentError } from './errors.ts';
 import { tellCentral } from './heartbeat.ts';
+import { listedLosses, untoldLosses } from './losses.ts';
 import type { Emit } from './protocol.ts';
 import { sendAll, stillQueued, unreachable } from './reach.ts';
 import { pendingResults, type ServiceView } from './stock.ts';
 
 /**
  * `flush`: sends what is queued and waits for the receipts. With nothing queued it still connects, for only then is a collector found
- * out that lost what it had confirmed. Ends with one `summary`. Throws `PartialError` while something
- * stays queued because the collector cannot be reached, and the uplink's error when it refuses for good.
+ * out that lost what it had confirmed. Ends with one `summary`, whose `failed` counts versions that were lost since a command last said so, and `lost` all that nobody has acknowledged. Throws `PartialError` for
+ * those, and while something stays queued because the collector cannot be reached, and the uplink's error when it refuses for good.
  */
 export async function flush(agent: Agent, view: ServiceView | undefined, emit: Emit, signal: AbortSignal): Promise<void> {
   const { queue, uplink, clock } = agent;
@@ -39,6 +40,7 @@ export async function flush(agent: Agent, view: ServiceView | undefined, emit: E
   // What a flush cannot send, for it is not captured: nobody should take the end of a flush for the end of all worries.
   const unprotected = agent.problems.size + agent.references.files;
   const pending = pendingResults(agent, view);
+  const losses = untoldLosses(queue);
   const sentBytes = uplink.status().sentBytes - sentBefore;
   const seconds = Math.max(0, clock.nowMs() - startedMs) / 1000;
   await emit({
@@ -49,13 +51,15 @@ export async function flush(agent: Agent, view: ServiceView | undefined, emit: E
     queued,
     queuedBytes,
     ...capturedMeanwhile,
-    failed: 0,
+    failed: losses?.lost ?? 0,
+    lost: await listedLosses(queue),
     unprotected,
     pending,
     heartbeat,
     seconds,
   });
   if (error !== undefined) throw error;
+  if (losses !== undefined) throw new PartialError(losses.says);
   if (queued > 0) {
     const { message } = gaveUp ?? unreachable(uplink);
     throw new PartialError(`${queued} ${queued === 1 ? 'version is' : 'versions are'} still queued, not yet safe: ${message}`);

@@ -67,6 +67,7 @@ async function problemCounts(queue: Queue, unlisted: readonly Problem[], nowMs: 
   };
   for await (const { code, sinceMs } of queue.problems()) count(code, sinceMs);
   for await (const { settledAtMs } of queue.references()) count('queue-full', settledAtMs);
+  for await (const _ of queue.lost()) count('lost', 0);
   for (const { code } of unlisted) count(code, Math.max(0, Math.trunc(nowMs)));
   // By code units, which is the order of the bytes: codes are ASCII.
   return [...byCode].map(([code, rest]) => ({ code, ...rest })).sort((a, b) => (a.code < b.code ? -1 : 1));
