@@ -68,7 +68,7 @@ async function recordsOf(kind: string): Promise<readonly { readonly at: number; 
   return found.map(({ at, header }) => ({ at: at.offset, length: header.length }));
 }
 
-describe('I-A11 one wrong bit of the queue costs the versions that need it, names them, and holds up nothing else', () => {
+describe('I-A12 one wrong bit of the queue costs the versions that need it, names them, and holds up nothing else', () => {
   test('anywhere in a segment', async () => {
     const size = readFileSync(segment(dir)).length;
     let harmed = 0;

@@ -35,7 +35,7 @@ interface Unsound extends BatchedEntry {
 
 /**
  * The way out: what a commit will cover is proved to be readable first, then signed. A signed commit that lacks a chunk can never be
- * taken, and everything behind it waits; an unreadable version that is named and left out costs itself alone (I-A11).
+ * taken, and everything behind it waits; an unreadable version that is named and left out costs itself alone (I-A12).
  */
 export class Signing {
   readonly #parts: SigningParts;
