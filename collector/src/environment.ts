@@ -14,6 +14,8 @@ export interface Environment {
   readonly logLevel: string | undefined;
   /** `ALIQUOT_STATE`, or the platform's usual place: where this user's witness of the log is kept. Undefined where there is no home. */
   readonly stateFolder: string | undefined;
+  /** `PAGER`: what shows long lists on a terminal; less unless set. */
+  readonly pager?: string | undefined;
 }
 
 /** Empty variables count as unset. */
@@ -25,6 +27,7 @@ export function readEnvironment(): Environment {
     tlsCa: process.env['ALIQUOT_TLS_CA'] || undefined,
     logLevel: process.env['ALIQUOT_LOG_LEVEL'] || undefined,
     stateFolder: process.env['ALIQUOT_STATE'] || usualStateFolder(process.platform, process.env),
+    pager: process.env['PAGER'] || undefined,
   };
 }
 

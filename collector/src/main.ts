@@ -14,6 +14,7 @@ const [
   { systemClock, systemRandom },
   { buildProgram },
   { readEnvironment },
+  { openPager },
 ] = await Promise.all([
   import('@aliquot/shared/cli/run-main'),
   import('@aliquot/shared/cli/standard-output'),
@@ -23,17 +24,20 @@ const [
   import('@aliquot/shared/ports'),
   import('./commands/program.ts'),
   import('./environment.ts'),
+  import('./commands/pager.ts'),
 ]);
 
 const [, , command] = process.argv;
+const environment = readEnvironment();
 const context: CommandContext = {
-  environment: readEnvironment(),
+  environment,
   files: nodeFiles,
   clock: systemClock,
   random: systemRandom,
   stdout: processOutput(),
   stderr: process.stderr,
   log: () => ({ target: standardError(), journal: isJournal(journalStream()) }),
+  pager: () => openPager(environment.pager),
   stopRequested: () =>
     new Promise((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));

@@ -3,7 +3,7 @@ function __aliquot_at
   set -l place aliquot
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
+      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
         set place "$place $word"
     end
   end
@@ -18,6 +18,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a enroll -d 'Make the enrolm
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a agents -d 'Every agent'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a agent -d 'One agent'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a fork -d 'Two histories under one identity'
+complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a find -d 'Find files by name among every kept version of all agents, deleted files too'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a ls -d 'List the files as they were at a time'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a versions -d 'List every kept version of one file, oldest first'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a restore -d 'Fetch files, prove and open them with the kit on this machine, and write them below DIR with their whole paths'
@@ -149,10 +150,23 @@ complete -c aliquot -n "__aliquot_at 'aliquot fork decide'" -l tls-ca -d 'PEM of
 complete -c aliquot -n "__aliquot_at 'aliquot fork decide'" -l vault -d 'the vault, if it holds several and no kit says which'
 complete -c aliquot -n "__aliquot_at 'aliquot fork decide'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot fork decide'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l agent -d 'one agent'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l sort -d 'name, size'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l limit -d 'at most so many'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l url -d 'its base address'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l token-file -d 'the operator\'s token, such as admin'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l vault -d 'the vault, if it holds several and no kit says which'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l kit -d 'recovery kit, which a blind vault needs to open names here'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l passphrase-file -d 'file with the kit\'s passphrase'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot find'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l agent -d 'one agent'
 complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l path -d 'only paths that match whole, or lie below a folder that matches'
 complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l at -d 'such as "2026-11-21 14'
 complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l folders -d 'list folders too'
+complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l sort -d 'name, size'
+complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l limit -d 'at most so many'
 complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l url -d 'its base address'
 complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l token-file -d 'the operator\'s token, such as admin'
 complete -c aliquot -n "__aliquot_at 'aliquot ls'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'

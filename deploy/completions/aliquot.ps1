@@ -2,7 +2,7 @@
 Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
-    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'fork', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
+    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
     'aliquot init' = @(@(), @('--data', '--name', '--json', '--help'))
     'aliquot serve' = @(@(), @('--data', '--listen', '--tls-cert', '--tls-key', '--help'))
     'aliquot collector' = @(@('address'), @('--help'))
@@ -23,7 +23,8 @@ Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
     'aliquot fork' = @(@('list', 'decide'), @('--help'))
     'aliquot fork list' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot fork decide' = @(@(), @('--restored', '--clone', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
-    'aliquot ls' = @(@(), @('--agent', '--path', '--at', '--folders', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
+    'aliquot find' = @(@(), @('--agent', '--sort', '--limit', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
+    'aliquot ls' = @(@(), @('--agent', '--path', '--at', '--folders', '--sort', '--limit', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot versions' = @(@(), @('--agent', '--path', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot restore' = @(@(), @('--agent', '--path', '--at', '--to', '--overwrite', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot cat' = @(@(), @('--agent', '--path', '--at', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--help'))

@@ -1,6 +1,7 @@
 import { isAbsolute, normalize, sep } from 'node:path';
 import { formatBytes } from '@aliquot/shared/cli/format';
 import { globMatcher } from '@aliquot/shared/cli/glob';
+import { nearest } from '@aliquot/shared/cli/nearest';
 import { parseSize, SIZE_FORMS } from '@aliquot/shared/cli/size';
 import { z } from 'zod';
 import { excludeMistake, takesWhole } from '../capture/excludes.ts';
@@ -176,11 +177,8 @@ export function readConfig(text: string): { readonly config: AgentConfig } | { r
 
 function unknownKey(key: string, path: readonly PropertyKey[]): string {
   const accepted = acceptedAt(path);
-  const near = accepted.map((name) => ({ name, away: distance(key.toLowerCase(), name.toLowerCase()) })).sort((a, b) => a.away - b.away)[0];
-  const hint =
-    near !== undefined && near.away <= Math.max(2, near.name.length / 3)
-      ? `did you mean "${near.name}"?`
-      : `accepted are ${accepted.join(', ')}`;
+  const near = nearest(key, accepted);
+  const hint = near === undefined ? `accepted are ${accepted.join(', ')}` : `did you mean "${near}"?`;
   return `"${key}" is not a setting; ${hint}`;
 }
 
@@ -211,17 +209,4 @@ function isGlob(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Levenshtein distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

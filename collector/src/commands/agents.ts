@@ -9,6 +9,7 @@ import { type CommandContext, outputOf } from './context.ts';
 import { historyJson } from './fork.ts';
 import { registerGone } from './gone.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
+import { paged } from './pager.ts';
 import { type ProblemOf, problemList } from './problem-list.ts';
 import { demandContinuation } from './witness.ts';
 
@@ -27,7 +28,7 @@ export function registerAgents(program: Command, context: CommandContext): void 
     .option('--problems', 'only what is wrong, like problems together; exit code 1 if there is anything');
   withJson(withCollector(agents));
   withExample(agents, 'aliquot agents --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
-  agents.action(async (options: AgentsOptions) => listAgents(context, options));
+  agents.action((options: AgentsOptions) => paged(context, options, (output) => listAgents(context, output, options)));
 
   const agent = program.command('agent').description('One agent.');
   withExample(agent, 'aliquot agent acknowledge hplc-1');
@@ -76,8 +77,7 @@ function registerAcknowledge(agent: Command, context: CommandContext): void {
   });
 }
 
-async function listAgents(context: CommandContext, options: AgentsOptions): Promise<void> {
-  const output = outputOf(context, options, 'reads');
+async function listAgents(context: CommandContext, output: Output, options: AgentsOptions): Promise<void> {
   const vault = await chosenVault(context, options);
   const list = await vault.agents();
   const problems = problemsOf(list);

@@ -4,6 +4,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { LogOptions } from '@aliquot/shared/log-lines/log';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import type { Environment } from '../environment.ts';
+import type { Pager } from './pager.ts';
 
 /** What every command gets from `main.ts`; tests pass their own. */
 export interface CommandContext {
@@ -15,6 +16,8 @@ export interface CommandContext {
   readonly stderr: TextSink;
   /** Where the log of `serve` goes; nothing else is written there. */
   readonly log: () => Pick<LogOptions, 'target' | 'journal'>;
+  /** What shows long lists page by page; only where a person looks at a terminal. */
+  readonly pager?: () => Promise<Pager | undefined>;
   /** Resolves when the process is asked to stop; only `serve` waits for it. */
   readonly stopRequested: () => Promise<string>;
 }

@@ -1,17 +1,22 @@
-import { formatTime, printable } from '@aliquot/shared/cli/format';
-import { globMatcher } from '@aliquot/shared/cli/glob';
+import { formatBytes, formatTime, printable } from '@aliquot/shared/cli/format';
+import { globMatcher, isOnePath } from '@aliquot/shared/cli/glob';
+import { didYouMean } from '@aliquot/shared/cli/nearest';
+import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
 import type { NameRow } from '../rest/messages.ts';
 import { everyHistory } from './agent-view.ts';
+import { type ArrangeOptions, arranged, withArrange } from './arrange.ts';
 import { CommandError } from './command-error.ts';
-import { type CommandContext, outputOf } from './context.ts';
+import type { CommandContext } from './context.ts';
 import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
+import { paged } from './pager.ts';
+import { PathGuess } from './path-guess.ts';
 import { instantText, mtimeMs, pathJson, pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
 
-interface ListOptions extends CollectorOptions, KitOptions {
+interface ListOptions extends CollectorOptions, KitOptions, ArrangeOptions {
   readonly agent?: string;
   readonly path?: string;
   readonly at?: string;
@@ -33,10 +38,11 @@ export function registerList(program: Command, context: CommandContext): void {
     .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches')
     .option('--at <TIME>', timeHelp, 'latest')
     .option('--folders', 'list folders too');
+  withArrange(ls);
   withJson(withKit(withCollector(ls), 'for blind vaults'));
   withNotes(ls, 'The version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.');
   withExample(ls, "aliquot ls --agent hplc-1 --path '/data/**/*.csv' --at 2026-11-20");
-  ls.action(async (options: ListOptions) => list(context, options));
+  ls.action((options: ListOptions) => paged(context, options, (output) => list(context, output, options)));
 
   const versions = program
     .command('versions')
@@ -45,28 +51,43 @@ export function registerList(program: Command, context: CommandContext): void {
     .requiredOption('--path <PATH>', "the file's whole path as on its PC");
   withJson(withKit(withCollector(versions), 'for blind vaults'));
   withExample(versions, 'aliquot versions --agent hplc-1 --path /data/run1/signal.csv');
-  versions.action(async (options: VersionsOptions) => listVersions(context, options));
+  versions.action((options: VersionsOptions) => paged(context, options, (output) => listVersions(context, output, options)));
 }
 
-async function list(context: CommandContext, options: ListOptions): Promise<void> {
-  const output = outputOf(context, options, 'reads');
+async function list(context: CommandContext, output: Output, options: ListOptions): Promise<void> {
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
   const matches = options.path === undefined ? undefined : globMatcher(options.path);
   const unopened = new UnopenedList();
   const source = await nameSource(context, options, unopened);
   const agents =
     options.agent === undefined ? everyHistory((await source.vault.agents()).agents) : [await source.vault.history(options.agent)];
-  for (const agent of agents) {
-    for await (const row of source.state(agent, atMs)) {
-      if (row.kind === 'directory' && options.folders !== true) continue;
-      if (matches === undefined || matches(pathOf(row), row.platform)) await output.result(rowJson(row), rowText(row));
+  const width = Math.max(0, ...agents.map(({ name }) => name.length));
+  const guess = options.path !== undefined && isOnePath(options.path) ? new PathGuess(options.path) : undefined;
+  let met = false;
+  async function* matching(): AsyncGenerator<NameRow> {
+    for (const agent of agents) {
+      for await (const row of source.state(agent, atMs)) {
+        const path = pathOf(row);
+        if (matches?.(path, row.platform) === false) {
+          if (!met) guess?.consider(path);
+          continue;
+        }
+        met = true;
+        if (row.kind !== 'directory' || options.folders === true) yield row;
+      }
     }
   }
+  const rows = arranged(matching(), options, (row) => ({ name: pathOf(row), size: row.size, timeMs: mtimeMs(row) }));
+  for await (const row of rows) await output.result(rowJson(row), rowText(row, width));
   await unopened.tell(output);
+  if (options.path === undefined || met) return;
+  const when = atMs === undefined ? '' : ` at ${instantText(atMs)}`;
+  const who = options.agent === undefined ? 'any agent' : `agent ${options.agent}`;
+  const hint = didYouMean(guess?.best) || '; `aliquot find` looks among deleted files and older versions too';
+  throw new CommandError('COMMAND_NO_SUCH_FILE', `no path of ${who} matches ${options.path}${when}${hint}`);
 }
 
-async function listVersions(context: CommandContext, options: VersionsOptions): Promise<void> {
-  const output = outputOf(context, options, 'reads');
+async function listVersions(context: CommandContext, output: Output, options: VersionsOptions): Promise<void> {
   const unopened = new UnopenedList();
   const source = await nameSource(context, options, unopened);
   const agent = await source.vault.history(options.agent);
@@ -76,12 +97,11 @@ async function listVersions(context: CommandContext, options: VersionsOptions): 
     await output.result(rowJson(row), versionText(row));
   }
   await unopened.tell(output);
-  if (found === 0) {
-    throw new CommandError(
-      'COMMAND_NO_SUCH_FILE',
-      `no version of ${options.path} by agent ${options.agent}; give the whole path as \`aliquot ls --agent ${options.agent}\` lists it`,
-    );
-  }
+  if (found > 0) return;
+  const guess = new PathGuess(options.path);
+  for await (const row of source.state(agent, undefined)) guess.consider(pathOf(row));
+  const hint = didYouMean(guess.best) || `; give the whole path as \`aliquot ls --agent ${options.agent}\` lists it`;
+  throw new CommandError('COMMAND_NO_SUCH_FILE', `no version of ${options.path} by agent ${options.agent}${hint}`);
 }
 
 /** One version as scripts see it. Times are RFC 3339; `time` is the version's, by which `--at` selects. */
@@ -105,14 +125,14 @@ export function rowJson(row: NameRow): object {
   };
 }
 
-function rowText(row: NameRow): string {
+function rowText(row: NameRow, width: number): string {
   const name = pathOf(row) + (row.kind === 'directory' ? '/' : '');
   const target = row.kind === 'symlink' ? ` -> ${Buffer.from(row.linkTarget, 'base64').toString('utf8')}` : '';
-  return `${row.agent}  ${String(row.size).padStart(13)}  ${timeText(mtimeMs(row))}  ${row.version.padEnd(21)}  ${printable(name + target)}`;
+  return `${row.agent.padEnd(width)}  ${formatBytes(row.size).padStart(8)}  ${timeText(mtimeMs(row))}  ${row.version.padEnd(18)}  ${printable(name + target)}`;
 }
 
 function versionText(row: NameRow): string {
-  const what = row.kind === 'gone' ? 'deleted'.padStart(13) : String(row.size).padStart(13);
+  const what = (row.kind === 'gone' ? 'deleted' : formatBytes(row.size)).padStart(8);
   const growing = row.completion === 'growing' ? '  (captured while growing)' : '';
   return `${timeText(row.versionTimeMs)}  ${what}  ${timeText(mtimeMs(row))}  ${row.version}${growing}`;
 }

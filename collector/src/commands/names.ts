@@ -19,6 +19,8 @@ export interface NameSource {
   state(agent: AgentView, atMs: number | undefined): AsyncIterable<NameRow>;
   /** Every kept version of one file, oldest first, "gone" included. */
   versions(agent: AgentView, path: string): AsyncIterable<NameRow>;
+  /** Every kept version of every file, newest commit first, "gone" included. */
+  everyVersion(agent: AgentView): AsyncIterable<NameRow>;
 }
 
 /**
@@ -49,6 +51,7 @@ function serverNames(vault: VaultClient, unopened: UnopenedList): NameSource {
   return {
     vault,
     state: (agent, atMs) => rowsOf(vault.names({ agentId: agent.agentId, atMs }), unopened),
+    everyVersion: (agent) => rowsOf(vault.names({ agentId: agent.agentId, every: true }), unopened),
     async *versions(agent, path) {
       for (const versionsOf of pathCandidates(path)) yield* rowsOf(vault.names({ agentId: agent.agentId, versionsOf }), unopened);
     },
@@ -69,6 +72,10 @@ function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): Nam
     async *state(agent, atMs) {
       const certified = certifiedAgent(kit, agent);
       for await (const { row } of openVersions(vault.state(agent.agentId, atMs), kit, collector, certified, unopened)) yield row;
+    },
+    async *everyVersion(agent) {
+      const certified = certifiedAgent(kit, agent);
+      for await (const { row } of openVersions(vault.everyVersion(agent.agentId), kit, collector, certified, unopened)) yield row;
     },
     async *versions(agent, path) {
       const certified = certifiedAgent(kit, agent);

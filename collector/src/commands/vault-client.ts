@@ -11,6 +11,7 @@ import {
   type TreeHead,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
+import { didYouMean, nearest } from '@aliquot/shared/cli/nearest';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyCollectorCertificate, verifyDescriptor } from '@aliquot/shared/keys/certificates';
@@ -37,7 +38,7 @@ import {
   vaultInfo,
 } from '../rest/messages.ts';
 import { readRecords } from '../rest/record-stream.ts';
-import type { AgentView } from './agent-view.ts';
+import { type AgentView, everyHistory } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { agentCalled, historyCalled, ownerCalled } from './find-agent.ts';
 import { type Endpoint, type HttpRequest, send, sendJson } from './http-client.ts';
@@ -144,7 +145,7 @@ export class VaultClient {
     const { agents } = await this.agents();
     const found = agentCalled(agents, name);
     if (found !== undefined) return found;
-    throw new CommandError('COMMAND_AGENT', `vault ${this.info.name} has no agent ${name}; \`aliquot agents\` lists them`);
+    throw new CommandError('COMMAND_AGENT', noAgent(this.info.name, name, agents, '`aliquot agents` lists them'));
   }
 
   /** Whose files a name or an id means; see `historyCalled`. */
@@ -153,7 +154,7 @@ export class VaultClient {
     const found = historyCalled(agents, name);
     if (found !== undefined) return found;
     const where = name.includes('~') ? '`aliquot fork list` shows what is held apart' : '`aliquot agents` lists them';
-    throw new CommandError('COMMAND_AGENT', `vault ${this.info.name} has no agent ${name}; ${where}`);
+    throw new CommandError('COMMAND_AGENT', noAgent(this.info.name, name, agents, where));
   }
 
   /** Says whose a history (`AGENT~xxxxxxxx`) is; saying the same again is answered. Returns the agent that it was held apart from. */
@@ -223,10 +224,20 @@ export class VaultClient {
     for await (const record of this.#stream({ method: 'GET', path })) yield decodeStateRecord(record);
   }
 
+  async *everyVersion(agentId: string): AsyncGenerator<StateRecord> {
+    const path = `${this.#base}/agents/${agentId}/versions`;
+    for await (const record of this.#stream({ method: 'GET', path })) yield decodeStateRecord(record);
+  }
+
   /** Names that the collector opened itself; only where the vault is not blind. */
-  async *names(request: { agentId?: string | undefined; atMs?: number | undefined; versionsOf?: Uint8Array }): AsyncGenerator<NameRecord> {
+  async *names(request: {
+    agentId?: string | undefined;
+    atMs?: number | undefined;
+    versionsOf?: Uint8Array;
+    every?: true;
+  }): AsyncGenerator<NameRecord> {
     const atMs = request.atMs && Math.max(0, Math.floor(request.atMs));
-    const body = { agentId: request.agentId, atMs, versionsOf: request.versionsOf && toBase64(request.versionsOf) };
+    const body = { agentId: request.agentId, atMs, versionsOf: request.versionsOf && toBase64(request.versionsOf), every: request.every };
     for await (const record of this.#stream(post(`${this.#base}/names`, body))) {
       yield understood(this.collector.endpoint, nameRecord, JSON.parse(Buffer.from(record).toString('utf8')));
     }
@@ -255,6 +266,12 @@ export class VaultClient {
   #post<Schema extends z.ZodType>(schema: Schema, path: string, body: unknown) {
     return ask(this.collector.endpoint, schema, post(this.#base + path, body));
   }
+}
+
+/** Says which agent was probably meant. */
+function noAgent(vault: string, name: string, agents: readonly AgentInfo[], where: string): string {
+  const names = everyHistory(agents).map((agent) => agent.name);
+  return `vault ${vault} has no agent ${name}${didYouMean(nearest(name, names)) || `; ${where}`}`;
 }
 
 function post(path: string, body: unknown): HttpRequest {

@@ -133,6 +133,50 @@ describe('from nothing to a file that came back', () => {
     expect(await readFile(join(to, 'data/run2/new.csv'), 'utf8')).toBe('something else');
   });
 
+  it('ls of what is not there is an error that says what was probably meant', async () => {
+    const typo = await tried('ls', '--agent', 'hplc-1', '--path', '/data/run1/signl.csv');
+    expect(typo).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('did you mean /data/run1/signal.csv?') });
+    expect(await tried('ls', '--path', '/data/rum1')).toMatchObject({ code: 1, stderr: expect.stringContaining('mean /data/run') });
+    expect(await tried('ls', '--path', '*.xyz', '--json')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('COMMAND_NO_SUCH_FILE'),
+    });
+    for (const command of ['ls', 'versions', 'diff'])
+      expect(
+        await tried(command, '--agent', 'hplc1', '--path', '/data/x', ...(command === 'diff' ? ['--from', '1d', '--to', 'latest'] : [])),
+      ).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('did you mean hplc-1? [COMMAND_AGENT]'),
+      });
+    const version = await tried('versions', '--agent', 'hplc-1', '--path', '/data/run1/sgnal.csv');
+    expect(version).toMatchObject({ code: 1, stderr: expect.stringContaining('did you mean /data/run1/signal.csv?') });
+  });
+
+  it.each([[[]], [['--kit']]])('finds every version of every agent by a part of a name, deleted files too (with %j)', async (extra) => {
+    const options = extra.length === 0 ? [] : ['--kit', kit()];
+    const found = (await ok('find', 'SIGNAL', '--json', ...options)).lines;
+    expect(found.map((line) => [line['path'], line['goneSince']])).toEqual([
+      ['/data/run1/signal.csv', null],
+      ['/data/run1/signal.csv', null],
+    ]);
+    expect(found[0]?.['version']).not.toBe(found[1]?.['version']);
+    const [gone] = (await ok('find', '/data/run1/empty', '--json', ...options)).lines;
+    expect(gone).toMatchObject({ agent: 'hplc-1', path: '/data/run1/empty', size: 0, goneSince: expect.stringMatching(/^20.*Z$/) });
+    expect((await ok('find', 'empty', ...options)).stdout).toMatch(/\/data\/run1\/empty {2}\(deleted, seen .* UTC\)\n$/);
+    expect(await tried('find', 'nowhere', ...options)).toMatchObject({ code: 1, stderr: expect.stringContaining('COMMAND_NO_SUCH_FILE') });
+  });
+
+  it('sorts and limits lists', async () => {
+    const largest = (await ok('ls', '--sort', 'size', '--limit', '1', '--json')).lines;
+    const all = (await ok('ls', '--json')).lines;
+    expect(largest).toHaveLength(1);
+    expect(largest[0]?.['size']).toBe(Math.max(...all.map((line) => Number(line['size']))));
+    expect((await ok('find', 'signal', '--sort', 'time', '--limit', '1', '--json')).lines).toHaveLength(1);
+    expect(await tried('ls', '--limit', 'ten')).toMatchObject({ code: 2, stderr: expect.stringContaining('--limit cannot be "ten"') });
+    expect(await tried('ls', '--sort', 'color')).toMatchObject({ code: 2 });
+  });
+
   it.each([[[]], [['--kit']]])('lists the files of now and of then (with %j)', async (extra) => {
     const options = extra.length === 0 ? [] : ['--kit', kit()];
     const now = await ok('ls', '--agent', 'hplc-1', '--json', ...options);

@@ -1,12 +1,13 @@
 import { asChunkId, asFileId, encodeStateRecord } from '@aliquot/proto';
-import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
+import { type BoxKey, boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
+import type { z } from 'zod';
 import type { VaultStore } from '../store/vault-store.ts';
 import { fromBase64 } from './base64.ts';
 import { findVersions } from './find-versions.ts';
 import { type HistoryOf, historyOf } from './forks.ts';
 import { encodeRun } from './item-record.ts';
-import { namesRequest } from './messages.ts';
+import { type NameRecord, namesRequest } from './messages.ts';
 import { openRows } from './name-rows.ts';
 import type { FramedRecords } from './record-stream.ts';
 import { RestError } from './rest-error.ts';
@@ -18,6 +19,11 @@ const MAX_IDS = 4096;
 /** The commits that hold a history's live files at `atMs` (now when absent), each with what verifies it. */
 export async function* stateRecords(vault: VaultStore, agentId: string, atMs: number | undefined): AsyncGenerator<Uint8Array> {
   for await (const record of vault.state(historyOf(vault, agentId).historyId, atMs)) yield encodeStateRecord(record);
+}
+
+/** The commits of a history with every version in them, newest first. */
+export async function* everyVersionRecords(vault: VaultStore, agentId: string): AsyncGenerator<Uint8Array> {
+  for await (const record of vault.everyVersion(historyOf(vault, agentId).historyId)) yield encodeStateRecord(record);
 }
 
 /** The commits that hold versions of one file, named by its file id. */
@@ -56,12 +62,19 @@ export async function* nameRecords(vault: VaultStore, body: unknown): AsyncGener
   }
   const catalogKey = boxKeyFromSecret(vault.catalogSecretKey);
   for (const history of request.agentId === undefined ? allHistories(vault) : [historyOf(vault, request.agentId)]) {
-    const records =
-      request.versionsOf === undefined
-        ? openRows(vault.state(history.historyId, request.atMs), history.name, catalogKey)
-        : findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
-    for await (const record of records) yield Buffer.from(JSON.stringify(record));
+    for await (const record of asked(vault, history, catalogKey, request)) yield Buffer.from(JSON.stringify(record));
   }
+}
+
+function asked(
+  vault: VaultStore,
+  history: HistoryOf,
+  catalogKey: BoxKey,
+  request: z.infer<typeof namesRequest>,
+): AsyncIterable<NameRecord> {
+  if (request.versionsOf !== undefined) return findVersions(vault, history, catalogKey, fromBase64(request.versionsOf));
+  const { historyId, name } = history;
+  return openRows(request.every === true ? vault.everyVersion(historyId) : vault.state(historyId, request.atMs), name, catalogKey);
 }
 
 /** Each lineage once, under the name that its newest agent bears, and what is held apart beside it. */

@@ -125,6 +125,8 @@ export const namesRequest = z.strictObject({
   atMs: timeMs.optional(),
   /** Exact path bytes: every kept version of that one file instead of the state. */
   versionsOf: base64.optional(),
+  /** Every kept version of every file instead, newest commit first. */
+  every: z.literal(true).optional(),
 });
 
 /** One version of one file, with its name opened. */

@@ -12,7 +12,7 @@ import { answerFrames, OCTETS } from './answer-frames.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
 import { decideFork } from './forks.ts';
-import { itemRecords, nameRecords, stateRecords, versionRecords } from './history.ts';
+import { everyVersionRecords, itemRecords, nameRecords, stateRecords, versionRecords } from './history.ts';
 import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
 import { OperatorGate } from './operator-token.ts';
@@ -114,6 +114,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   );
   app.get('/vaults/:vault/agents/:agent/state', async (request, reply) =>
     stream(reply, stateRecords(vault(request), agentPath.parse(request.params).agent, atQuery.parse(request.query).at)),
+  );
+  app.get('/vaults/:vault/agents/:agent/versions', async (request, reply) =>
+    stream(reply, everyVersionRecords(vault(request), agentPath.parse(request.params).agent)),
   );
   app.get('/vaults/:vault/agents/:agent/versions/:file', async (request, reply) => {
     const { agent, file } = filePath.parse(request.params);

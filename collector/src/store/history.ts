@@ -85,16 +85,42 @@ export async function* liveAt(core: VaultCore, historyId: LineageId, atMs: numbe
     newest = { leafIndex, slot, timeMs, gone: read.version(value).kind === 'gone' };
   }
   keep();
-  yield* byCommit(core, leaves.values, slots.values, times.values);
+  yield* byCommit(core, { leaves: leaves.values, slots: slots.values, times: times.values }, 'oldest first');
 }
 
-async function* byCommit(core: VaultCore, leaves: Float64Array, slots: Float64Array, times: Float64Array): AsyncGenerator<StateRecord> {
+/** Every version of every file of the history, "gone" facts too, the newest commit first. 24 bytes a version. */
+export async function* everyVersion(core: VaultCore, historyId: LineageId): AsyncGenerator<StateRecord> {
+  const leaves = new Column();
+  const slots = new Column();
+  const times = new Column();
+  for await (const [key] of core.catalog.scan(ranges.versionsOf(historyId))) {
+    const { leafIndex, slot, timeMs } = readKey.version(key);
+    leaves.push(leafIndex);
+    slots.push(slot);
+    times.push(timeMs);
+  }
+  yield* byCommit(core, { leaves: leaves.values, slots: slots.values, times: times.values }, 'newest first');
+}
+
+/** Places of versions, a column for each part. */
+interface Places {
+  readonly leaves: Float64Array;
+  readonly slots: Float64Array;
+  readonly times: Float64Array;
+}
+
+async function* byCommit(
+  core: VaultCore,
+  { leaves, slots, times }: Places,
+  order: 'oldest first' | 'newest first',
+): AsyncGenerator<StateRecord> {
   const at = (column: Float64Array, row: number): number => column[row] ?? 0;
-  const order = new Uint32Array(leaves.length).map((_, index) => index);
-  order.sort((a, b) => at(leaves, a) - at(leaves, b) || at(slots, a) - at(slots, b));
+  const sign = order === 'oldest first' ? 1 : -1;
+  const rows = new Uint32Array(leaves.length).map((_, index) => index);
+  rows.sort((a, b) => sign * (at(leaves, a) - at(leaves, b)) || at(slots, a) - at(slots, b));
   let leaf: number | undefined;
   let of: Slot[] = [];
-  for (const row of order) {
+  for (const row of rows) {
     if (leaf !== undefined && at(leaves, row) !== leaf) {
       yield await recordOf(core, leaf, of);
       of = [];

@@ -25,7 +25,7 @@ import { VaultCore } from './core.ts';
 import { leavesDoubt, StoreError } from './errors.ts';
 import { admitEvent, refuseNewly } from './events.ts';
 import { nextGcEpoch, noteLearned, sweepWaitsFor } from './gc-epochs.ts';
-import { liveAt, liveNow, versionsOf, withoutFilesOf } from './history.ts';
+import { everyVersion, liveAt, liveNow, versionsOf, withoutFilesOf } from './history.ts';
 import type { JournalPorts } from './journal.ts';
 import { judgeHead } from './judge-head.ts';
 import { STORE_LIMITS, type StoreLimits } from './limits.ts';
@@ -313,6 +313,10 @@ export class JournalVault implements VaultStore {
 
   async *stateWithout(historyId: LineageId, beside: LineageId, atMs: number | undefined): AsyncGenerator<StateRecord> {
     yield* withoutFilesOf(await this.#settled(), beside, this.state(historyId, atMs));
+  }
+
+  async *everyVersion(historyId: LineageId): AsyncGenerator<StateRecord> {
+    yield* everyVersion(await this.#settled(), historyId);
   }
 
   async *versions(historyId: LineageId, fileId: FileId): AsyncGenerator<StateRecord> {

@@ -166,6 +166,8 @@ export interface VaultStore {
   stateWithout(historyId: LineageId, beside: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
   /** Every version of one file, "gone" included, oldest first. */
   versions(historyId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
+  /** Every version of every file of a history, "gone" included, grouped by commit, newest commit first. 24 bytes a version. */
+  everyVersion(historyId: LineageId): AsyncIterable<StateRecord>;
   stats(): VaultStats;
   /** Bytes a day that the packs have grown by lately; `undefined` while that is not known. Kept as notes, which may be lost. */
   growthPerDay(nowMs: number): number | undefined;

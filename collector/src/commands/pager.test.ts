@@ -1,0 +1,20 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
+import { expect, it } from 'vitest';
+import { openPager } from './pager.ts';
+
+it('what is written goes through the person’s pager, however it is spelled', async () => {
+  const shown = join(temporaryFolder(), 'shown');
+  const pager = await openPager(`cat > '${shown}'`);
+  await pager?.output.write('one\ntwo\n');
+  await pager?.end();
+  expect(await readFile(shown, 'utf8')).toBe('one\ntwo\n');
+});
+
+it('a pager that is left early is noticed, and ends', async () => {
+  const pager = await openPager('exit 0');
+  for (let at = 0; at < 10_000 && pager?.output.lost === undefined; at += 1) await pager?.output.write('x'.repeat(4096));
+  expect(pager?.output.readerGone).toBe(true);
+  await pager?.end();
+});

@@ -1,0 +1,62 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { createOutput, type Output, OutputClosed } from '@aliquot/shared/cli/output';
+import { StandardOutput } from '@aliquot/shared/cli/standard-output';
+import { type CommandContext, outputOf } from './context.ts';
+
+/** A program that shows text page by page on the terminal. */
+export interface Pager {
+  readonly output: StandardOutput;
+  /** No more text; resolves when the person has left it. */
+  end(): Promise<void>;
+}
+
+/**
+ * The pager that the person likes (`PAGER`, read by a shell as git does), else `less`, which ends by itself when all fits on one screen.
+ * `undefined` where there is none, as on Windows without `PAGER`.
+ */
+export async function openPager(wanted: string | undefined): Promise<Pager | undefined> {
+  if (wanted === undefined && process.platform === 'win32') return undefined;
+  const child: ChildProcessByStdio<Writable, null, null> =
+    wanted === undefined
+      ? spawn('less', ['-FRX'], { stdio: ['pipe', 'inherit', 'inherit'] })
+      : spawn(wanted, { stdio: ['pipe', 'inherit', 'inherit'], shell: true });
+  const ended = once(child, 'close');
+  ended.catch(() => undefined); // `error` comes first, where there is no such program
+  try {
+    await once(child, 'spawn');
+  } catch {
+    return undefined;
+  }
+  // Ctrl-C is the pager's: what it shows must not be taken away under it.
+  const ignore = () => undefined;
+  process.on('SIGINT', ignore);
+  return {
+    output: new StandardOutput(child.stdin),
+    async end() {
+      child.stdin.end();
+      await ended;
+      process.off('SIGINT', ignore);
+    },
+  };
+}
+
+/** Runs a command that lists things, through a pager where a person looks at a terminal. */
+export async function paged(
+  context: CommandContext,
+  options: { readonly json?: boolean | undefined },
+  work: (output: Output) => Promise<void>,
+): Promise<void> {
+  const { stderr, clock } = context;
+  const pager = options.json === true || !context.stdout.isTTY ? undefined : await context.pager?.();
+  if (pager === undefined) return work(outputOf(context, options, 'reads'));
+  try {
+    await work(createOutput({ json: false, stdout: pager.output, stderr, clock, reads: true }));
+  } catch (error) {
+    // Whoever leaves a pager has seen enough.
+    if (!(error instanceof OutputClosed)) throw error;
+  } finally {
+    await pager.end();
+  }
+}
