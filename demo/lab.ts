@@ -87,13 +87,13 @@ export class Lab {
     const { lines } = await mustRun('aliquot-agent', ['status', '--data', pc.data, '--json']);
     const line = lines.find((one) => one['event'] === 'status');
     if (!line) throw new Error(`the agent of ${pc.name} gave no status`);
-    const results = line['results'] as Record<'total' | 'safe' | 'queued' | 'settling' | 'problem', number>;
+    const results = line['results'] as Record<'total' | 'safe' | 'queued' | 'capturing' | 'settling' | 'problem', number>;
     return {
       connection: String(line['connection']),
       total: results.total,
       safe: results.safe,
       queued: Math.max(results.queued, (line['queue'] as { entries: number }).entries),
-      settling: results.settling,
+      settling: results.settling + results.capturing,
       problems: results.problem,
       lastScanMs: typeof line['lastScan'] === 'string' ? Date.parse(line['lastScan']) : 0,
     };

@@ -16,7 +16,9 @@ export async function exportToFile(agent: Agent, file: string, emit: Emit, signa
   await refusePlace(agent, file);
   const { uplink } = agent;
   const summary = await carryTurn(uplink).carry(() => uplink.exportQueue(file, progressTo(emit), signal), signal);
-  await emit({ event: 'exported', file, ...summary });
+  // What is not captured is in no queue, and does not go with it.
+  const unprotected = agent.problems.size + agent.references.files;
+  await emit({ event: 'exported', file, ...summary, unprotected });
 }
 
 /** `queue import`: a `notice` event for each thing that the collector says, one `imported` at the end. Errors: those of `importReceipts`. */

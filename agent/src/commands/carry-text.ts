@@ -9,11 +9,14 @@ export function carryText(event: AgentEvent): string {
 function exportText(event: AgentEvent): string {
   const [file, bytes, left] = [String(event['file']), count(event, 'bytes'), count(event, 'left')];
   const next = 'At a machine that reaches the collector: aliquot queue import FILE --out RECEIPTS; then bring RECEIPTS back here.';
+  const unprotected = count(event, 'unprotected');
+  const missing =
+    unprotected === 0 ? '' : `NOT IN IT: ${plural(unprotected, 'path')} that could not be captured; see aliquot-agent status.\n`;
   if (count(event, 'commits') === 0)
-    return `Nothing waits to be sent. ${file} (${formatBytes(bytes)}) only asks the collector for news.\n${next}`;
+    return `${missing}Nothing waits to be sent. ${file} (${formatBytes(bytes)}) only asks the collector for news.\n${next}`;
   const more = left > 0 ? `\n${plural(left, 'commit')} more did not fit; export again when these receipts are back.` : '';
   const what = `${plural(count(event, 'versions'), 'version')} in ${plural(count(event, 'commits'), 'commit')}`;
-  return `${file}: ${what}, ${formatBytes(bytes)}, sealed. They stay queued until their receipts are here.${more}\n${next}`;
+  return `${missing}${file}: ${what}, ${formatBytes(bytes)}, sealed. They stay queued until their receipts are here.${more}\n${next}`;
 }
 
 function importText(event: AgentEvent): string {

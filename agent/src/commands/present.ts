@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount, printable, wrapped } from '@aliquot/shared/cli/format';
 import type { Output, Progress } from '@aliquot/shared/cli/output';
 import { type Clock, systemClock } from '@aliquot/shared/ports';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
@@ -9,14 +9,20 @@ import { excludedText, statusText } from './status-text.ts';
 /** Shows events to a person, or passes them on as JSON lines. Progress and remarks go to standard error in both cases. */
 export function presenter(output: Output, clock: Clock = systemClock): { readonly emit: Emit; done(): void } {
   let progress: Progress | undefined;
+  // A terminal breaks lines in the middle of a word; whoever reads from a pipe wants a line for each thing.
+  const fit = (text: string, { isTTY, columns }: { readonly isTTY?: boolean; readonly columns?: number }): string =>
+    isTTY === true && columns !== undefined && columns > 20 ? wrapped(text, columns) : text;
   return {
     async emit(event) {
       if (event.event === 'progress') {
         progress ??= output.progress('handled');
         progress.update({ files: number(event, 'files'), bytes: number(event, 'bytes') });
-      } else if (event.event === 'note') output.note(printable(text(event, 'message')));
-      else if (event.event === 'problem' && !output.json) output.note(problemText(event, clock.nowMs()));
-      else await output.result(event, describe(event, clock.nowMs()));
+      } else if (event.event === 'note') output.note(fit(printable(text(event, 'message')), process.stderr));
+      else if (event.event === 'problem' && !output.json) output.note(fit(problemText(event, clock.nowMs()), process.stderr));
+      else {
+        const says = describe(event, clock.nowMs());
+        await output.result(event, says === undefined ? undefined : fit(says, process.stdout));
+      }
     },
     done() {
       progress?.done();

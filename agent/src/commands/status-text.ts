@@ -107,7 +107,8 @@ function troubles(status: Status): string[] {
     lines.push('The collector has lost what it had confirmed (it came back with older data). Tell central IT; nothing here is lost.');
   if (connectionProblem !== undefined) lines.push(`Connection: ${connectionProblem.message} [${connectionProblem.code}]`);
   if (service === 'stopped') {
-    lines.push('The service is not running: new results are not noticed, and whether the collector answers is not known.');
+    const link = status.connection === 'stopped' ? ', and whether the collector answers is not known' : '';
+    lines.push(`The service is not running: new results are not noticed${link}.`);
     lines.push('Start it: aliquot-agent run --data DIR');
   } else if (status.connection !== 'ready' && connectionProblem === undefined) {
     lines.push(`Not connected to ${collector} (${status.connection}); it connects by itself.`);
