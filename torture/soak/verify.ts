@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { processOutput } from '@aliquot/shared/cli/standard-output';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
@@ -9,7 +10,6 @@ import { restoreFiles, toRestoreItem } from '@aliquot/shared/restore/restore-fil
 import type { CommandContext } from '../../collector/src/commands/context.ts';
 import { fetchItems } from '../../collector/src/commands/fetch-items.ts';
 import { openVault } from '../../collector/src/commands/open-vault.ts';
-import { pathCandidates } from '../../collector/src/commands/paths.ts';
 import { proofTarget } from '../../collector/src/commands/proof-target.ts';
 import { certifiedAgent, openVersions } from '../../collector/src/commands/verified.ts';
 import type { Pc, Plant } from './plant.ts';

@@ -1,5 +1,4 @@
 import { printable } from '@aliquot/shared/cli/format';
-import { globMatcher } from '@aliquot/shared/cli/glob';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
 import type { NameRow } from '../rest/messages.ts';
@@ -7,14 +6,14 @@ import { type CommandContext, outputOf } from './context.ts';
 import { rowJson } from './list.ts';
 import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
-import { pathOf } from './paths.ts';
+import { type PathOptions, wantedPaths, withPaths } from './path-options.ts';
+import { nameOf, pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
 
-interface DiffOptions extends CollectorOptions, KitOptions {
+interface DiffOptions extends CollectorOptions, KitOptions, PathOptions {
   readonly agent: string;
   readonly from: string;
   readonly to: string;
-  readonly path?: string;
   readonly json?: boolean;
 }
 
@@ -26,23 +25,21 @@ export function registerDiff(program: Command, context: CommandContext): void {
     .description('What came (A), changed (M) and went (D) between two times.')
     .requiredOption('--agent <NAME>', 'the agent')
     .requiredOption('--from <TIME>', timeHelp)
-    .requiredOption('--to <TIME>', 'the same')
-    .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches');
-  withJson(withKit(withCollector(diff), 'for blind vaults'));
+    .requiredOption('--to <TIME>', 'the same');
+  withJson(withKit(withCollector(withPaths(diff)), 'for blind vaults'));
   withExample(diff, 'aliquot diff --agent hplc-1 --from 3d --to latest');
   diff.action(async (options: DiffOptions) => {
     const output = outputOf(context, options, 'reads');
     const nowMs = context.clock.nowMs();
-    const matches = options.path === undefined ? () => true : globMatcher(options.path);
+    const wanted = await wantedPaths(context, options);
     const fromMs = parseTime(options.from, nowMs, '--from', output.note);
     const toMs = parseTime(options.to, nowMs, '--to', output.note);
     const unopened = new UnopenedList();
     const source = await nameSource(context, options, unopened);
     const agent = await source.vault.history(options.agent);
-    const changes = differences(source.state(agent, fromMs), source.state(agent, toMs));
-    for await (const { change, row } of changes) {
-      const path = pathOf(row);
-      if (matches(path, row.platform)) await output.result({ change, ...rowJson(row) }, `${change}  ${printable(path)}`);
+    const changes = () => differences(source.state(agent, fromMs), source.state(agent, toMs));
+    for await (const { change, row } of wanted.of(changes, ({ row }) => nameOf(row))) {
+      await output.result({ change, ...rowJson(row) }, `${change}  ${printable(pathOf(row))}`);
     }
     await unopened.tell(output);
   });

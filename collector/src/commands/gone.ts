@@ -1,6 +1,5 @@
 import { asFileId, type FileId, MAX_GONE_FILES } from '@aliquot/proto';
 import { formatBytes, formatCount, printable } from '@aliquot/shared/cli/format';
-import { globMatcher } from '@aliquot/shared/cli/glob';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
 import type { Command } from 'commander';
 import type { AgentInfo } from '../rest/messages.ts';
@@ -8,7 +7,8 @@ import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
-import { pathJson, pathOf } from './paths.ts';
+import { wantedPaths } from './path-options.ts';
+import { nameOf, pathJson, pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
 
 interface GoneOptions extends CollectorOptions, KitOptions {
@@ -36,7 +36,7 @@ export function registerGone(agent: Command, context: CommandContext): void {
 
 async function goneCommand(context: CommandContext, name: string, options: GoneOptions): Promise<void> {
   const output = outputOf(context, options);
-  const matches = globMatcher(options.path);
+  const wanted = await wantedPaths(context, options);
   const unopened = new UnopenedList();
   const source = await nameSource(context, options, unopened);
   const info = await source.vault.agent(name);
@@ -44,8 +44,8 @@ async function goneCommand(context: CommandContext, name: string, options: GoneO
   const found: FileId[] = [];
   let files = 0;
   let bytes = 0;
-  for await (const row of source.state(info, undefined)) {
-    if (row.receivedAtMs > enrolledAtMs || !matches(pathOf(row), row.platform)) continue;
+  for await (const row of wanted.of(() => source.state(info, undefined), nameOf)) {
+    if (row.receivedAtMs > enrolledAtMs) continue;
     found.push(asFileId(fromHex(row.fileId) ?? new Uint8Array(0)));
     if (row.kind === 'file') files += 1;
     bytes += row.size;

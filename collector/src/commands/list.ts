@@ -1,5 +1,5 @@
 import { formatBytes, formatTime, printable } from '@aliquot/shared/cli/format';
-import { globMatcher, isOnePath } from '@aliquot/shared/cli/glob';
+import { isOnePath } from '@aliquot/shared/cli/glob';
 import { didYouMean } from '@aliquot/shared/cli/nearest';
 import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
@@ -13,12 +13,12 @@ import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
 import { paged } from './pager.ts';
 import { PathGuess } from './path-guess.ts';
-import { instantText, mtimeMs, pathJson, pathOf } from './paths.ts';
+import { type PathOptions, wantedPaths, withPaths } from './path-options.ts';
+import { instantText, mtimeMs, nameOf, pathJson, pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
 
-interface ListOptions extends CollectorOptions, KitOptions, ArrangeOptions {
+interface ListOptions extends CollectorOptions, KitOptions, PathOptions, ArrangeOptions {
   readonly agent?: string;
-  readonly path?: string;
   readonly at?: string;
   readonly folders?: boolean;
   readonly json?: boolean;
@@ -35,10 +35,9 @@ export function registerList(program: Command, context: CommandContext): void {
     .command('ls')
     .description('List the files as they were at a time: agent, size, time of the file, version, path.')
     .option('--agent <NAME>', 'one agent; all agents unless given')
-    .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches')
     .option('--at <TIME>', timeHelp, 'latest')
     .option('--folders', 'list folders too');
-  withArrange(ls);
+  withArrange(withPaths(ls));
   withJson(withKit(withCollector(ls), 'for blind vaults'));
   withNotes(ls, 'The version is the first 16 digits of the commit and the place in it; `aliquot versions` has the same.');
   withExample(ls, "aliquot ls --agent hplc-1 --path '/data/**/*.csv' --at 2026-11-20");
@@ -56,7 +55,7 @@ export function registerList(program: Command, context: CommandContext): void {
 
 async function list(context: CommandContext, output: Output, options: ListOptions): Promise<void> {
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
-  const matches = options.path === undefined ? undefined : globMatcher(options.path);
+  const wanted = await wantedPaths(context, options);
   const unopened = new UnopenedList();
   const source = await nameSource(context, options, unopened);
   const agents =
@@ -66,12 +65,10 @@ async function list(context: CommandContext, output: Output, options: ListOption
   let met = false;
   async function* matching(): AsyncGenerator<NameRow> {
     for (const agent of agents) {
-      for await (const row of source.state(agent, atMs)) {
-        const path = pathOf(row);
-        if (matches?.(path, row.platform) === false) {
-          if (!met) guess?.consider(path);
-          continue;
-        }
+      const passedBy = (path: string) => {
+        if (!met) guess?.consider(path);
+      };
+      for await (const row of wanted.of(() => source.state(agent, atMs), nameOf, passedBy)) {
         met = true;
         if (row.kind !== 'directory' || options.folders === true) yield row;
       }
@@ -80,6 +77,7 @@ async function list(context: CommandContext, output: Output, options: ListOption
   const rows = arranged(matching(), options, (row) => ({ name: pathOf(row), size: row.size, timeMs: mtimeMs(row) }));
   for await (const row of rows) await output.result(rowJson(row), rowText(row, width));
   await unopened.tell(output);
+  await wanted.requireFound(output, met);
   if (options.path === undefined || met) return;
   const when = atMs === undefined ? '' : ` at ${instantText(atMs)}`;
   const who = options.agent === undefined ? 'any agent' : `agent ${options.agent}`;

@@ -1,4 +1,5 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
+import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { NameRecord, NameRow } from '../rest/messages.ts';
@@ -6,7 +7,6 @@ import type { AgentView } from './agent-view.ts';
 import type { CommandContext } from './context.ts';
 import { inspectKitFile, kitPath, openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
-import { pathCandidates } from './paths.ts';
 import type { UnopenedList } from './unopened.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent, openVersions } from './verified.ts';

@@ -1,7 +1,8 @@
+import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { describe, expect, it } from 'vitest';
 import { toBase64 } from '../rest/base64.ts';
 import type { NameRow } from '../rest/messages.ts';
-import { mtimeMs, pathCandidates, pathJson, pathOf } from './paths.ts';
+import { mtimeMs, pathJson, pathOf } from './paths.ts';
 
 const row = (fields: Partial<NameRow>): NameRow => ({
   agent: 'a',

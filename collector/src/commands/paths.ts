@@ -1,21 +1,8 @@
 import { isUtf8 } from 'node:buffer';
+import type { Platform } from '@aliquot/proto';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
 import { fromBase64 } from '../rest/base64.ts';
 import type { NameRow } from '../rest/messages.ts';
-
-/**
- * The byte strings that a PATH on the command line can mean: its UTF-8, and, when it holds `\xNN` as listings print bytes that
- * are no UTF-8, those bytes.
- */
-export function pathCandidates(text: string): Uint8Array[] {
-  const plain = new Uint8Array(Buffer.from(text, 'utf8'));
-  if (!/\\x[0-9a-f]{2}/.test(text)) return [plain];
-  const pieces = text.split(/(\\x[0-9a-f]{2})/);
-  const bytes = Buffer.concat(
-    pieces.map((piece) => (/^\\x[0-9a-f]{2}$/.test(piece) ? Buffer.from(piece.slice(2), 'hex') : Buffer.from(piece))),
-  );
-  return [plain, new Uint8Array(bytes)];
-}
 
 const NS_PER_MS = 1_000_000n;
 
@@ -34,6 +21,11 @@ export function instantText(ms: number): string {
 export function pathJson(row: NameRow): { path: string; pathBytes?: string } {
   const bytes = fromBase64(row.path);
   return isUtf8(bytes) ? { path: pathText(bytes) } : { path: pathText(bytes), pathBytes: row.path };
+}
+
+/** What `--path` is held against. */
+export function nameOf(row: NameRow): { path: string; platform: Platform } {
+  return { path: pathOf(row), platform: row.platform };
 }
 
 /** The path as `--path` and listings have it. */

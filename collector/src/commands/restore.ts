@@ -1,6 +1,5 @@
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatBytes, pathText, printable } from '@aliquot/shared/cli/format';
-import { globMatcher, isOnePath } from '@aliquot/shared/cli/glob';
 import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { RestoreError } from '@aliquot/shared/restore/errors';
@@ -12,16 +11,17 @@ import type { AgentView } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { fetchItems } from './fetch-items.ts';
-import { newestOf } from './one-path.ts';
+import { deletedText, newestOf, requireOneTime, versionById } from './one-path.ts';
 import { type OpenVault, openVault } from './open-vault.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
+import { type PathOptions, type WantedPaths, wantedPaths, withPaths } from './path-options.ts';
 import { UnopenedList } from './unopened.ts';
 import { certifiedAgent, type OpenVersion, openVersions } from './verified.ts';
 
-interface RestoreOptions extends CollectorOptions, KitOptions {
+interface RestoreOptions extends CollectorOptions, KitOptions, PathOptions {
   readonly agent: string;
-  readonly path?: string;
   readonly at?: string;
+  readonly version?: string;
   readonly to: string;
   readonly overwrite?: boolean;
   readonly json?: boolean;
@@ -31,9 +31,10 @@ export function registerRestore(program: Command, context: CommandContext): void
   const restore = program
     .command('restore')
     .description('Fetch files, prove and open them with the kit on this machine, and write them below DIR with their whole paths.')
-    .requiredOption('--agent <NAME>', 'whose files')
-    .option('--path <GLOB>', 'only paths that match whole, or lie below a folder that matches')
-    .option('--at <TIME>', `the files as they were: ${timeHelp}`, 'latest')
+    .requiredOption('--agent <NAME>', 'whose files');
+  withPaths(restore)
+    .option('--at <TIME>', `the files as they were: ${timeHelp}; latest unless given`)
+    .option('--version <ID>', 'only this version of a file, as ls and versions print it')
     .requiredOption('--to <DIR>', 'where to; /data/run1/x becomes DIR/data/run1/x, C:\\Data\\x becomes DIR/C/Data/x')
     .option('--overwrite', 'replace other files of the same name below DIR');
   withJson(withKit(withCollector(restore), 'needed'));
@@ -43,13 +44,14 @@ export function registerRestore(program: Command, context: CommandContext): void
 
 async function restoreCommand(context: CommandContext, options: RestoreOptions): Promise<void> {
   const output = outputOf(context, options);
+  requireOneTime(options);
   const atMs = parseTime(options.at ?? 'latest', context.clock.nowMs(), '--at', output.note);
-  const matches = options.path === undefined ? undefined : globMatcher(options.path);
+  const paths = await wantedPaths(context, options);
   const opener = new OpenPool();
   opener.start();
   try {
     const open = await openVault(context, options);
-    await restoreFrom(context, options, { open, opener, atMs, matches, output });
+    await restoreFrom(context, options, { open, opener, atMs, paths, output });
   } finally {
     await opener.close();
   }
@@ -59,22 +61,25 @@ interface Restoring {
   readonly open: OpenVault;
   readonly opener: OpenPool;
   readonly atMs: number | undefined;
-  readonly matches: ReturnType<typeof globMatcher> | undefined;
+  readonly paths: WantedPaths;
   readonly output: Output;
 }
 
 async function restoreFrom(
   context: CommandContext,
   options: RestoreOptions,
-  { open, opener, atMs, matches, output }: Restoring,
+  { open, opener, atMs, paths, output }: Restoring,
 ): Promise<void> {
   const agent = await open.vault.history(options.agent);
   const unopened = new UnopenedList();
-  const one = options.path === undefined ? undefined : await oneFile(open, agent, options.path, atMs, unopened);
-  const wanted = () => (one === undefined ? selected(open, agent, atMs, matches, unopened) : single(one));
-  const totals = await totalsOf(context, agent, atMs === undefined && matches === undefined, wanted);
+  const one = await oneVersion(open, agent, options, atMs, unopened);
+  if (one === undefined && options.version !== undefined) await unopened.tell(output);
+  const wanted = () => (one === undefined ? selected(open, agent, atMs, paths, unopened) : single(one));
+  const whole = one === undefined && atMs === undefined && paths.all && options.version === undefined;
+  const totals = await totalsOf(context, agent, whole, wanted);
   if (totals.none) {
     await unopened.tell(output);
+    await paths.requireFound(output, false);
     const what = options.path === undefined ? `agent ${agent.name} had no files` : `nothing of agent ${agent.name} matches ${options.path}`;
     throw new CommandError('COMMAND_NO_SUCH_FILE', `${what} at ${options.at ?? 'latest'}; see \`aliquot ls --agent ${agent.name}\``);
   }
@@ -95,28 +100,31 @@ async function restoreFrom(
     onProgress: (done) => progress.update({ ...done, ...totals.figures }),
     onFailure: (path, error) => {
       failures.push({ path, error });
-      if (!output.json) output.note(`not restored: ${error.message} [${error.code}]`);
     },
   }).finally(() => progress.done());
   for (const { code, message } of agent.problems) if (code === 'versions-lost') output.note(`not restored, because it is lost: ${message}`);
   await tell(output, summary, failures, options.to);
   await unopened.tell(output);
+  await paths.requireFound(output, true);
 }
 
 /**
- * The file that a path means by itself. To find it takes its own commits, not a walk over all names. Not on Windows, where the same path in other
- * letters may be meant as well.
+ * The version that `--version` means, or the file that a path means by itself: to find it takes its own commits, not a walk over
+ * all names. A folder is not one, nor a path that was spelled in another way than it is kept (on Windows `\` and `/` are the same).
  */
-async function oneFile(
+async function oneVersion(
   open: OpenVault,
   agent: AgentView,
-  path: string,
+  { version, path }: RestoreOptions,
   atMs: number | undefined,
   unopened: UnopenedList,
 ): Promise<OpenVersion | undefined> {
-  if (!isOnePath(path)) return undefined;
+  if (version !== undefined) return versionById(open, agent, { version, path }, unopened);
+  if (path === undefined) return undefined;
   const newest = await newestOf(open, agent.agentId, certifiedAgent(open.kit, agent), path, atMs, unopened);
-  return newest?.entry.kind === 'file' && newest.list.platform === 'posix' ? newest : undefined;
+  if (newest?.entry.kind === 'gone') throw new CommandError('COMMAND_NO_SUCH_FILE', deletedText(newest.row));
+  if (newest?.entry.kind === 'file' || newest?.entry.kind === 'symlink') return newest;
+  return undefined;
 }
 
 async function* single(version: OpenVersion): AsyncGenerator<OpenVersion> {
@@ -128,12 +136,11 @@ async function* selected(
   { kit, vault, collector }: OpenVault,
   agent: AgentView,
   atMs: number | undefined,
-  matches: ReturnType<typeof globMatcher> | undefined,
+  paths: WantedPaths,
   unopened: UnopenedList,
 ): AsyncGenerator<OpenVersion> {
-  for await (const version of openVersions(vault.state(agent.agentId, atMs), kit, collector, certifiedAgent(kit, agent), unopened)) {
-    if (matches === undefined || matches(pathText(version.list.path), version.list.platform)) yield version;
-  }
+  const all = () => openVersions(vault.state(agent.agentId, atMs), kit, collector, certifiedAgent(kit, agent), unopened);
+  yield* paths.of(all, ({ list }) => ({ path: pathText(list.path), platform: list.platform }));
 }
 
 async function* items(versions: AsyncIterable<OpenVersion>) {
@@ -167,6 +174,7 @@ async function tell(
   for (const { path, error } of failures) {
     await output.result({ event: 'failed', path: pathText(path), code: error.code, message: error.message });
   }
+  if (!output.json) for (const line of failureLines(failures)) output.note(line);
   const { files, bytes, directories, links, same, growing, failed } = summary;
   const also = [
     directories > 0 ? `${directories} folders` : '',
@@ -180,4 +188,17 @@ async function tell(
     `${files} files, ${formatBytes(bytes)} restored and proved, below ${printable(to)}${extra === '' ? '' : ` (${extra})`}`,
   );
   if (failed > 0) throw new PartialError(`${failed} ${failed === 1 ? 'name' : 'names'} could not be restored; each is named above`);
+}
+
+/** Every file that was not given back, once, by cause: a cause that does not name the file itself stands above its files. */
+function failureLines(failures: readonly { path: Uint8Array; error: RestoreError }[]): string[] {
+  const causes = new Map<string, string[]>();
+  for (const { path, error } of failures) {
+    const name = printable(pathText(path));
+    const cause = `not restored: ${error.message} [${error.code}]`;
+    const files = causes.get(cause) ?? [];
+    causes.set(cause, files);
+    if (!error.message.includes(name)) files.push(name);
+  }
+  return [...causes].flatMap(([cause, files]) => (files.length === 0 ? [cause] : [`${cause}:`, ...files.map((name) => `  ${name}`)]));
 }

@@ -38,6 +38,7 @@ import {
   vaultInfo,
 } from '../rest/messages.ts';
 import { readRecords } from '../rest/record-stream.ts';
+import type { VersionId } from '../rest/version-id.ts';
 import { type AgentView, everyHistory } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { agentCalled, historyCalled, ownerCalled } from './find-agent.ts';
@@ -226,6 +227,12 @@ export class VaultClient {
 
   async *everyVersion(agentId: string): AsyncGenerator<StateRecord> {
     const path = `${this.#base}/agents/${agentId}/versions`;
+    for await (const record of this.#stream({ method: 'GET', path })) yield decodeStateRecord(record);
+  }
+
+  /** The commits that hold versions whose id begins as asked: one, or a few that show that it is not enough. */
+  async *versionsById(agentId: string, { digits, slot }: VersionId): AsyncGenerator<StateRecord> {
+    const path = `${this.#base}/agents/${agentId}/version/${digits}${slot === undefined ? '' : `.${slot}`}`;
     for await (const record of this.#stream({ method: 'GET', path })) yield decodeStateRecord(record);
   }
 

@@ -15,11 +15,7 @@ import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { toBase64 } from './base64.ts';
 import type { NameRecord, NameRow, UnopenedCommit } from './messages.ts';
-
-/** The first 16 hexadecimal digits of a commit's hash: names it for people and scripts. */
-function commitName(hash: CommitHash): string {
-  return hex(hash).slice(0, 16);
-}
+import { commitName, versionName } from './version-id.ts';
 
 /** What a row says beside the entry and its list part. */
 export interface RowPlace {
@@ -46,7 +42,7 @@ export function rowOf(entry: Entry, list: ListPart, place: RowPlace): NameRow {
     versionTimeMs: place.versionTimeMs,
     receivedAtMs: place.receivedAtMs,
     fileId: hex(entry.fileId),
-    version: `${commitName(place.hash)}.${place.slot}`,
+    version: versionName(place.hash, place.slot),
   };
 }
 

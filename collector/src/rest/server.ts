@@ -20,6 +20,7 @@ import { type FramedRecords, frameRecords } from './record-stream.ts';
 import { RestError, statusOf } from './rest-error.ts';
 import { INTERNAL, toRestError } from './to-rest-error.ts';
 import { addVault, collectorAnswer, statsAnswer } from './vaults.ts';
+import { versionByIdRecords } from './version-by-id.ts';
 
 /** TLS material in PEM; without it the server speaks plain HTTP. */
 export interface TlsFiles {
@@ -39,6 +40,7 @@ const agentPath = z.object({ vault: z.string(), agent: z.string() });
 const filePath = z.object({ vault: z.string(), agent: z.string(), file: z.string() });
 /** `?ended=accept`: an operator lets in what an agent that was revoked or replaced had signed. */
 const carryQuery = z.object({ ended: z.literal('accept').optional() }).transform(({ ended }) => ({ acceptEnded: ended === 'accept' }));
+const versionPath = z.object({ vault: z.string(), agent: z.string(), version: z.string().regex(/^[0-9a-f]{4,16}(\.\d{1,7})?$/) });
 const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() });
 
 /**
@@ -131,6 +133,10 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   };
   app.addHook('onClose', () => {
     for (const one of reads.values()) one.end();
+  });
+  app.get('/vaults/:vault/agents/:agent/version/:version', async (request, reply) => {
+    const { agent, version } = versionPath.parse(request.params);
+    return stream(reply, versionByIdRecords(vault(request), agent, version));
   });
   app.post('/vaults/:vault/items', async (request, reply) => {
     const store = vault(request);

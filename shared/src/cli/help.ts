@@ -70,12 +70,16 @@ class StyledHelp extends Help {
 
 /** A program with the house's style; its commands inherit it. */
 export function styledProgram(name: string, description: string, release: string): Command {
-  return new StyledCommand(name)
-    .description(description)
-    .version(release, '--version', 'print the release')
-    .helpOption('--help', 'print how it is used')
-    .helpCommand(false)
-    .showHelpAfterError(false);
+  return (
+    new StyledCommand(name)
+      .description(description)
+      .version(release, '--version', 'print the release')
+      .helpOption('--help', 'print how it is used')
+      .helpCommand(false)
+      .showHelpAfterError(false)
+      // What stands behind a command's name is that command's: `restore --version ID` is no question about the release.
+      .enablePositionalOptions()
+  );
 }
 
 /** Adds an option that many commands share; the help shows it behind the command's own. */

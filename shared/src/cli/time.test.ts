@@ -111,7 +111,10 @@ describe('a TIME', () => {
         '--at "yesterday 14:10" means 2026-11-20 19:10:59.999 UTC, here 2026-11-20 14:10:59 -05:00',
       ]);
       expect(told('3d')[0]).toContain('means 2026-11-18 20:15:00.000 UTC');
-      expect(told('2026-11-20T10:00:00Z')).toHaveLength(1);
+      expect(told('2026-11-20T10:00:00Z')).toEqual([]);
+      expect(told('2026-11-20T10:00Z')).toHaveLength(1);
+      expect(told('2026-11-20 10:00:00')).toHaveLength(1);
+      expect(told('10:00:00 UTC')).toHaveLength(1);
       expect(told('latest')).toEqual([]);
     });
   });

@@ -39,7 +39,7 @@ export const timeHelp = 'such as "2026-11-21 14:10", yesterday, 3d, latest, or a
  * A time means the end of what it names: a date its whole day, `14:10` its whole minute, `14:10:03` its whole second. "As the
  * files were at 14:10:03" includes what that second brought; a version's own time, which has milliseconds, means that version.
  *
- * `tell` hears which instant is meant, in one line, unless the text names it to the last millisecond and with its zone.
+ * `tell` hears which instant is meant, in one line, unless the text has date, seconds and zone: nobody reads that in two ways.
  * Error: `USAGE_INVALID`.
  */
 export function parseTime(
@@ -95,7 +95,7 @@ function instantOf(text: string, nowMs: number): Meant | undefined {
   const first = atClock(day, span.startMs, offsetMs);
   // A time of day alone means the last one: at 08:00, `14:10` is yesterday's.
   const begins = dayText === '' && first.ms > nowMs ? atClock(addDays(day, -1), span.startMs, offsetMs) : first;
-  return { ...begins, ms: begins.ms + span.lengthMs - 1, exact: isDate && zone !== undefined && span.lengthMs === 1 };
+  return { ...begins, ms: begins.ms + span.lengthMs - 1, exact: isDate && zone !== undefined && span.lengthMs <= SECOND_MS };
 }
 
 /** Milliseconds that a zone is ahead of UTC; NaN for an offset that no clock has. */
