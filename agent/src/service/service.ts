@@ -265,8 +265,12 @@ export class Service {
 
   async #tellFull(files: number): Promise<void> {
     const { agent, log } = this.#parts;
-    const { budget = defaultQueueBudget, freeBytes } = await agent.queue.usage();
-    const because = fullBecause({ ...budget, freeBytes });
+    const usage = await agent.queue.usage().catch((error: unknown) => {
+      if (error instanceof AliquotError) return undefined;
+      throw error;
+    });
+    // A disk that does not even say what it has free is no reason to say nothing.
+    const because = usage === undefined ? undefined : fullBecause({ ...(usage.budget ?? defaultQueueBudget), freeBytes: usage.freeBytes });
     log.error({ files, because }, 'the queue is full; complete results are only at their source until there is room');
   }
 
