@@ -1,0 +1,60 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ProgramName } from '../demo/programs.ts';
+
+/** Runs the built programs with a standard output, or a standard error, that nothing can be delivered to. */
+
+/** How a stream is of no use: closed as by `>&-`, a full disk, a reader that has left before the first word. */
+export type Way = 'closed' | 'full' | 'gone';
+export const WAYS: readonly Way[] = ['closed', 'full', 'gone'];
+
+export interface Lost {
+  readonly code: number;
+  /** The stream that was not lost. */
+  readonly heard: string;
+}
+
+/** Runs a command to its end with standard output (or, with `stream` 2, standard error) lost. */
+export async function losing(
+  way: Way,
+  name: ProgramName,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+  stream: 1 | 2 = 1,
+): Promise<Lost> {
+  const launcher = fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
+  const lost = way === 'gone' ? endWithoutReader() : openSync('/dev/full', 'w');
+  const ends = (['pipe', 'pipe'] as (number | 'pipe')[]).with(stream - 1, lost);
+  // Closing is the shell's to do: a program that is started from here always has all three.
+  const [program, ...before] = way === 'closed' ? ['sh', '-c', `exec "$0" "$@" ${stream}>&-`, launcher] : [launcher];
+  const child = spawn(program ?? launcher, [...before, ...args], {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', ...ends],
+  });
+  closeSync(lost);
+  let heard = '';
+  (stream === 1 ? child.stderr : child.stdout)?.on('data', (bytes: Buffer) => {
+    heard += bytes.toString();
+  });
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (exit, signal) => resolve(exit ?? (signal ? 128 : 1)));
+  });
+  return { code, heard };
+}
+
+let fifos = 0;
+
+/** The writing end of a pipe that nobody reads: every write fails with EPIPE, from the first one on. */
+function endWithoutReader(): number {
+  const path = join(tmpdir(), `aliquot-fifo-${process.pid}-${fifos++}`);
+  execFileSync('mkfifo', [path]);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writer = openSync(path, constants.O_WRONLY);
+  closeSync(reader);
+  rmSync(path);
+  return writer;
+}
