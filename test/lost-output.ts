@@ -1,9 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, constants, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { ProgramName } from '../demo/programs.ts';
+import type { JsonLine, ProgramName } from '../demo/programs.ts';
 
 /** Runs the built programs with a standard output, or a standard error, that nothing can be delivered to. */
 
@@ -46,15 +47,82 @@ export async function losing(
   return { code, heard };
 }
 
+/** A program that keeps running, started with a standard error of the test's own. Its standard output is read line by line. */
+export function serviceWithErrors(
+  name: ProgramName,
+  args: readonly string[],
+  errors: number,
+  environment: NodeJS.ProcessEnv = {},
+): LostService {
+  const launcher = fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
+  const child = spawn(launcher, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', errors] });
+  if (child.stdout === null) throw new Error('no pipe');
+  const { stdout } = child;
+  const closed = new Promise<number>((resolve) => child.once('close', (exit, signal) => resolve(exit ?? (signal ? 128 : 1))));
+  const ready = new Promise<JsonLine>((resolve, reject) => {
+    createInterface({ input: stdout }).on('line', (line) => resolve(JSON.parse(line) as JsonLine));
+    void closed.then((code) => reject(new Error(`it ended with ${code}`)));
+  });
+  return {
+    ready,
+    stop: () => {
+      child.kill('SIGTERM');
+      return closed;
+    },
+  };
+}
+
+export interface LostService {
+  /** Its first line. */
+  readonly ready: Promise<JsonLine>;
+  /** Asks it to end; gives its exit code. */
+  stop(): Promise<number>;
+}
+
+/** A pipe of which the test holds both ends, so that it decides whether and when anything is read. */
+export interface Pipe {
+  readonly writer: number;
+  /** All that lies in the pipe now. */
+  drain(): string;
+  closeReader(): void;
+  close(): void;
+}
+
 let fifos = 0;
 
-/** The writing end of a pipe that nobody reads: every write fails with EPIPE, from the first one on. */
-function endWithoutReader(): number {
+export function openPipe(): Pipe {
   const path = join(tmpdir(), `aliquot-fifo-${process.pid}-${fifos++}`);
   execFileSync('mkfifo', [path]);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const writer = openSync(path, constants.O_WRONLY);
-  closeSync(reader);
   rmSync(path);
+  return {
+    writer,
+    drain() {
+      const bytes = Buffer.alloc(1 << 20);
+      let text = '';
+      for (;;) {
+        try {
+          const count = readSync(reader, bytes);
+          if (count === 0) return text;
+          text += bytes.toString('utf8', 0, count);
+        } catch (error) {
+          if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return text;
+          throw error;
+        }
+      }
+    },
+    closeReader: () => closeSync(reader),
+    close() {
+      closeSync(reader);
+      closeSync(writer);
+    },
+  };
+}
+
+/** The writing end of a pipe that nobody reads: every write fails with EPIPE, from the first one on. */
+function endWithoutReader(): number {
+  const { writer, closeReader } = openPipe();
+  closeReader();
   return writer;
 }
