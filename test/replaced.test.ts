@@ -59,6 +59,10 @@ describe('an agent that is replaced or revoked', () => {
     expect((await agentRun(agent, 'flush')).lines.at(-1)).toMatchObject({ versions: 2, queued: 0 });
     expect(await cat('pc-b', join(data, 'third'))).toBe('third');
     expect(await cat('pc', join(data, 'third'))).toBe('third');
+    expect(await world.tryAliquot(['agent', 'gone', 'pc-b', '--path', '**', '--yes'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/own scans/),
+    });
     await rm(second);
     const after = await world.backup(agent, [data]);
     expect(after).toMatchObject({ newFiles: 0, failed: 0 });
@@ -173,7 +177,7 @@ describe('an agent that is replaced or revoked', () => {
     await world.agent('alone');
     for (const name of ['alone', 'pc']) {
       const refused = await world.tryAliquot(['agent', 'gone', name, '--path', '**', '--yes']);
-      expect(refused.code === 1 || refused.stdout.includes('found all'), name).toBe(true);
+      expect(refused.code === 1 || refused.stdout.includes('captured all'), name).toBe(true);
     }
     await world.unserve();
     await world.aliquot(['fsck', '--data', world.collectorData]);

@@ -39,6 +39,7 @@ function memoryTrust(): TrustStore {
     addresses: {
       revision: 0,
       candidates: () => [{ url: order.url, tlsCa: '', tlsPins: [] }],
+      likely: { url: order.url },
       learn: async () => false,
       worked: async () => {},
     },

@@ -48,7 +48,7 @@ export async function enroll(bundlePath: string, dataOption: string, output: Out
       event: 'enrolled',
       agent: name,
       vault: identity.descriptor.name,
-      collector: trust.addresses.candidates()[0]?.url ?? identity.server.url,
+      collector: trust.addresses.likely.url,
       selfRestore,
       data: dataDir,
       tookOver: takesOver !== undefined,

@@ -87,6 +87,11 @@ export class AddressBook {
     return all.filter((address, at) => all.findIndex((other) => sameAddress(other, address)) === at);
   }
 
+  /** Where the collector most probably is: where it was found last, if it may still be there, else the first that is tried. */
+  get likely(): CollectorAddress {
+    return this.#worked ?? this.candidates()[0] ?? this.#owner.server;
+  }
+
   /** Tries these before all others, for as long as the process lives. */
   also(addresses: readonly CollectorAddress[]): void {
     this.#also = addresses;

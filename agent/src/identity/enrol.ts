@@ -85,7 +85,9 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
     throw refusal(answer, bundle, trust);
   }
   checkAnswer(answer.body, identity, trust);
-  if (bundle.signedAddresses !== undefined) await (await AddressBook.open(port, dataDir, identity)).learn(bundle.signedAddresses);
+  const addresses = await AddressBook.open(port, dataDir, identity);
+  if (bundle.signedAddresses !== undefined) await addresses.learn(bundle.signedAddresses);
+  await addresses.worked(trust);
   await writeIdentity(port, paths.identity, stored);
   await eraseIdentity(port, paths.begun);
   return identity;

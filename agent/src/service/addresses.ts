@@ -5,8 +5,8 @@ import type { Emit } from './protocol.ts';
 
 /** `address set`: keeps signed addresses of the collector and tries them; one `addresses` event. Errors: `ADDRESSES_FOREIGN`. */
 export async function setAddresses({ uplink }: Agent, base64: string, emit: Emit): Promise<void> {
-  const news = await uplink.setAddresses(signedIn(base64));
-  await emit({ event: 'addresses', news, collector: uplink.status().url });
+  const { news, first } = await uplink.setAddresses(signedIn(base64));
+  await emit({ event: 'addresses', news, collector: first });
 }
 
 function signedIn(base64: string) {

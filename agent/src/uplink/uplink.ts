@@ -38,9 +38,10 @@ export interface Uplink {
   state(atMs: number): AsyncIterable<StateCommit>;
   /**
    * Takes addresses of the collector that the authority signed, as `aliquot collector address set --out` writes them: the next attempt
-   * begins with them. False when what is known is as new or newer. Errors: `ADDRESSES_FOREIGN`.
+   * begins with them. No `news` when what is known is as new or newer; `first` is the address that is tried first. Errors:
+   * `ADDRESSES_FOREIGN`.
    */
-  setAddresses(addresses: Signed): Promise<boolean>;
+  setAddresses(signed: Signed): Promise<{ readonly news: boolean; readonly first: string }>;
   /** Signs everything that is queued and writes it into a file to be carried by hand; see `carry/export-queue.ts`. */
   exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary>;
   /** Takes in the receipts that came back; a running uplink pauses meanwhile. See `carry/import-receipts.ts`. */

@@ -177,10 +177,11 @@ export class WebSocketUplink implements Uplink {
   }
 
   /** Takes newer addresses and tries them at once where there is no session. */
-  async setAddresses(addresses: Signed): Promise<boolean> {
-    const isNews = await this.#options.trust.addresses.learn(addresses);
-    if (isNews) this.nudge();
-    return isNews;
+  async setAddresses(signed: Signed): Promise<{ readonly news: boolean; readonly first: string }> {
+    const { addresses } = this.#options.trust;
+    const news = await addresses.learn(signed);
+    if (news) this.nudge();
+    return { news, first: (addresses.candidates()[0] ?? addresses.likely).url };
   }
 
   async exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary> {
@@ -225,10 +226,9 @@ export class WebSocketUplink implements Uplink {
     }
   }
 
-  /** The address of the present session or attempt, else the first that would be tried. */
+  /** The address of the present session or attempt, else the one that served last. */
   get #url(): string {
-    const { identity, trust } = this.#options;
-    return (this.#address ?? trust.addresses.candidates()[0] ?? identity.server).url;
+    return (this.#address ?? this.#options.trust.addresses.likely).url;
   }
 
   /** One session from connect to end; the answer is why it ended. */

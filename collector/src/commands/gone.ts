@@ -28,6 +28,7 @@ export function registerGone(agent: Command, context: CommandContext): void {
   withNotes(
     gone,
     'A PC that was enrolled anew in an empty folder does not know what the old one had, so it cannot notice that something is gone: it stays listed as present. Look at the list first: a folder that the new PC does not watch yet stands in it too.',
+    'An agent that was enrolled anew in the folder of the old one knows its files, and its own scans say what is gone: of such a one nothing is taken here.',
     'Every version is kept, and can be restored as it was before. The log records it.',
   );
   withExample(gone, "aliquot agent gone hplc-1b --path '/data/2024/**'", "aliquot agent gone hplc-1b --path '/data/2024/**' --yes");
@@ -56,10 +57,10 @@ async function goneCommand(context: CommandContext, name: string, options: GoneO
     for (let at = 0; at < found.length; at += MAX_GONE_FILES)
       await source.vault.filesGone(info.agentId, found.slice(at, at + MAX_GONE_FILES));
   }
-  const what = `${formatCount(files)} files (${formatBytes(bytes)}) that ${info.name} has not found`;
-  const said = `${what} are gone from now on; \`aliquot ls --agent ${info.name} --at TIME\` shows them as they were.`;
+  const what = `${formatCount(files)} ${files === 1 ? 'file' : 'files'} (${formatBytes(bytes)}) that ${info.name} has not captured since it was enrolled`;
+  const said = `${what}: gone from now on; \`aliquot ls --agent ${info.name} --at TIME\` shows them as they were.`;
   const way = `${what}. To say that they are gone, give --yes.`;
-  const nothing = `${info.name} has found all that matches, or nothing does.`;
+  const nothing = `${info.name} has captured all that matches, or nothing does.`;
   await output.result(
     {
       event: 'gone',

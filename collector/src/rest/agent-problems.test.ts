@@ -43,6 +43,8 @@ describe('P6: what is wrong with an agent', () => {
     expect(found({ lastSeenMs: NOW - 7 * HOUR })).toMatchObject([{ code: 'silent', sinceMs: NOW - 7 * HOUR, brief: '7 h 0 min' }]);
     expect(codes({ lastSeenMs: NOW - 2 * DAY, silenceLimitMs: 4 * DAY })).toEqual([]);
     expect(codes({ lastSeenMs: undefined, lastCommitMs: undefined })).toEqual(['silent', 'nothing-backed-up']);
+    const chainHead = { chainId: new Uint8Array(16), sequence: 7, hash: new Uint8Array(32) };
+    expect(codes({ lastCommitMs: undefined, heartbeat: beat({ chainHead } as Partial<HeartbeatBody>) })).toEqual([]);
   });
 
   it('lets a connected agent send one large file for hours, and not be still for ever', () => {

@@ -42,7 +42,8 @@ function living(agent: AgentRecord, connected: boolean, nowMs: number): Found[] 
     const message = `${state} for ${formatDuration(silentMs)}; by its own rhythm ${formatDuration(limitMs)} would be long: is that PC off, or its service stopped?`;
     found.push({ code: 'silent', sinceMs: heardMs, message, brief: formatDuration(silentMs) });
   }
-  if (agent.lastCommitMs === undefined)
+  // One that took over its predecessor's folder, and found nothing new, goes on from that one's commits.
+  if (agent.lastCommitMs === undefined && agent.heartbeat?.chainHead === undefined)
     found.push({ code: 'nothing-backed-up', sinceMs: agent.enrolledAtMs ?? agent.expectedAtMs, message: 'has not backed up anything yet' });
   return [...found, ...clock(agent), ...reported(agent, connected)];
 }

@@ -1,7 +1,7 @@
 import type { AgentId, EventBody, FileId } from '@aliquot/proto';
 import type { Effect, LeafPlace } from './apply.ts';
 import type { CatalogChange } from './catalog.ts';
-import { keys } from './catalog-keys.ts';
+import { keys, ranges, readKey } from './catalog-keys.ts';
 import { type AgentRow, type HeadRow, NO_LINEAGE, read, type Sums, values } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
@@ -19,7 +19,7 @@ function isPredecessors({ kind, leafIndex }: HeadRow, { enrolledLeaf }: AgentRow
 
 /** Throws unless an operator may say of every one of these files that it is gone. */
 export async function admitFilesGone(core: VaultCore, { agentId, fileIds }: FilesGone): Promise<undefined> {
-  const row = replacementOf(core, agentId);
+  const row = await replacementOf(core, agentId);
   const heads = await core.catalog.getMany(fileIds.map((fileId: FileId) => keys.head(row.lineageId, fileId)));
   for (const bytes of heads) {
     if (bytes !== undefined && isPredecessors(read.head(bytes), row)) continue;
@@ -28,12 +28,24 @@ export async function admitFilesGone(core: VaultCore, { agentId, fileIds }: File
   return undefined;
 }
 
-function replacementOf(core: VaultCore, agentId: AgentId): AgentRow {
+async function replacementOf(core: VaultCore, agentId: AgentId): Promise<AgentRow> {
   const row = core.registry.row(agentId);
   if (row === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'no such agent in this vault; aliquot agents lists them');
   const replaces = core.registry.certificate(agentId)?.enrolment.replaces;
-  if (row.state === 'enrolled' && replaces !== undefined) return row;
-  throw new StoreError('STORE_BAD_EVENT', `${row.name} replaces no other agent now, so its own scans say what is gone`);
+  if (row.state !== 'enrolled' || replaces === undefined)
+    throw new StoreError('STORE_BAD_EVENT', `${row.name} replaces no other agent now, so its own scans say what is gone`);
+  if (await beganAnew(core, agentId)) return row;
+  const why = 'it has backed up nothing yet, or goes on in the folder of the agent that it replaced';
+  throw new StoreError('STORE_BAD_EVENT', `it is not known what ${row.name} finds: ${why}, and then its own scans say what is gone`);
+}
+
+/**
+ * Whether it began in an empty folder: its first commit follows nothing. One that took its predecessor's folder over goes on with its numbers, knows
+ * its files, and so has not captured anew what it has found unchanged.
+ */
+async function beganAnew(core: VaultCore, agentId: AgentId): Promise<boolean> {
+  for await (const [key] of core.catalog.scan(ranges.linksOf(agentId))) if (readKey.linkSequence(key) === 1) return true;
+  return false;
 }
 
 /** Enters the word of an operator as a version "gone" of each file, at the place of the event's leaf; every earlier version stays. */

@@ -115,6 +115,7 @@ export const ranges = {
   chainHeads: under(Buffer.from('c')),
   histories: under(Buffer.from('f')),
   lost: under(Buffer.from('w')),
+  linksOf: (agent: AgentId) => under(letter('x').fixed(agent).finish()),
   lostOf: (agent: AgentId) => under(letter('w').fixed(agent).finish()),
   epochs: under(Buffer.from('e')),
   reported: under(Buffer.from('r')),
@@ -149,6 +150,8 @@ export const readKey = {
   noteDay: (key: Uint8Array): number => new RowReader(key.subarray(2)).u32(),
   noteAgent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(2, 18))),
   agent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(1, 17))),
+  /** Of a link: the sequence of its commit. */
+  linkSequence: (key: Uint8Array): number => new RowReader(key.subarray(33)).u64(),
   /** Behind an agent's id. */
   historyOf: (key: Uint8Array): LineageId => asLineageId(new Uint8Array(key.subarray(17, 33))),
   chainOf: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(17, 33))),

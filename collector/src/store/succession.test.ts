@@ -65,6 +65,10 @@ test('P1: a successor that took its folder over goes on from its predecessor’s
   const fresh = await world.agent(store(), 'pc-b', { replaces: old });
   Object.assign(fresh, { sequence: old.sequence, headHash: old.headHash, forkedFrom: old.head });
   await fresh.back(store(), [fresh.file('/d/b', [content('b')])]);
+  // What it found unchanged it has not sent again, so nobody may say that the rest is gone.
+  const fileIds = [fresh.fileId('/d/a')];
+  const gone = { type: 'filesGone' as const, timeMs: 1, agentId: fresh.agentId, fileIds };
+  expect(await codeOf(store().appendEvent(gone))).toBe('STORE_BAD_EVENT');
   await fresh.back(store(), [fresh.gone('/d/a')]);
   expect(store().agentById(fresh.agentId)).toMatchObject({ files: 1, histories: [] });
   expect((await again()).agentById(fresh.agentId)).toMatchObject({ files: 1, histories: [] });
@@ -113,6 +117,7 @@ test('P6: an operator says of what a replaced agent had that it is gone, of noth
     );
   expect(await say(old, '/d/went')).toBe('STORE_BAD_EVENT');
   const fresh = await world.agent(store(), 'pc-b', { replaces: old });
+  expect(await say(fresh, '/d/went')).toBe('STORE_BAD_EVENT');
   world.clock.now += 1000;
   const before = world.clock.now;
   await fresh.back(store(), [fresh.file('/d/found', [content('1')])]);
