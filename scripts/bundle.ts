@@ -10,8 +10,6 @@ import { listThirdParty } from './lib/third-party.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** What must stay a package: it looks for native code beside its own files. */
-const natives = [/^@parcel\/watcher/];
 /** Natives that `ws` would use if somebody installed them; nobody does. */
 const neverInstalled = ['bufferutil', 'utf-8-validate'];
 
@@ -51,7 +49,7 @@ export async function bundle(main: string, folder: string): Promise<void> {
     input: { main },
     platform: 'node',
     resolve: { conditionNames: ['aliquot-source', 'node', 'module', 'default'] },
-    external: [...natives, ...neverInstalled],
+    external: neverInstalled,
     plugins: [levelBinding, workers, listThirdParty('THIRD-PARTY.txt')],
     output: {
       dir: folder,

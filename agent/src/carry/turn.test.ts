@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Service } from '../service/service.ts';
 import { openServiceBench, type ServiceBench } from '../service/test-bench.ts';
+import { noEvents } from '../watch/test-support.ts';
 import type { ExportSummary } from './export-queue.ts';
 import type { ImportSummary } from './import-receipts.ts';
 
@@ -71,10 +72,9 @@ test('I-A2: a command that needs the session waits until nothing is carried any 
 test('a service that is stopped while something is carried starts no session again', async () => {
   const { agent, bench } = service;
   const place = { platform: process.platform, runtimeDir: undefined, tmpDir: bench.own, uid: process.getuid?.() };
-  const events = { subscribe: async () => ({ close: async () => undefined }) };
   const running = await Service.start({
     agent,
-    events,
+    events: noEvents,
     scanIntervalSeconds: 3600,
     place,
     askPlace: { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined },

@@ -82,7 +82,7 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     const { scanIntervalSeconds, scanSchedule } = config;
     const service = await Service.start({
       agent,
-      events: nativeEvents,
+      events: nativeEvents(),
       scanIntervalSeconds,
       place: socketSurroundings(),
       askPlace: askSurroundings(),

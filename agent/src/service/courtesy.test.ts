@@ -7,6 +7,7 @@ import { statusText } from '../commands/status-text.ts';
 import { courteousHost } from '../courtesy/courteous-host.ts';
 import { longPauseMs } from '../courtesy/courtesy.ts';
 import { TestPc } from '../courtesy/test-support.ts';
+import { noEvents } from '../watch/test-support.ts';
 import type { Agent } from './agent.ts';
 import type { AgentEvent } from './protocol.ts';
 import { Service } from './service.ts';
@@ -29,11 +30,10 @@ function withCourtesy(settings: object): Agent {
 }
 
 function serve(agent: Agent): Promise<Service> {
-  const events = { subscribe: async () => ({ close: async () => undefined }) };
   const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder(), uid: process.getuid?.() };
   return Service.start({
     agent,
-    events,
+    events: noEvents,
     scanIntervalSeconds: 300,
     place,
     askPlace: { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined },

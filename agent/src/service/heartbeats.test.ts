@@ -8,6 +8,7 @@ import { nodeSource } from '../capture/source-port.ts';
 import { portWith, systemError } from '../capture/test-support.ts';
 import { noise, temporaryFolder } from '../queue/test-support.ts';
 import { quietTime } from '../watch/proof.ts';
+import { noEvents } from '../watch/test-support.ts';
 import type { Agent } from './agent.ts';
 import { Service } from './service.ts';
 import { fixedSources } from './source-set.ts';
@@ -95,10 +96,9 @@ test('a backup of which nothing could be captured fails, and tells', async () =>
 });
 
 function serve(agent: Agent): Promise<Service> {
-  const events = { subscribe: async () => ({ close: async () => undefined }) };
   const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder().dir, uid: process.getuid?.() };
   const askPlace = { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined };
-  return Service.start({ agent, events, scanIntervalSeconds: 300, place, askPlace, log: pino({ level: 'silent' }) });
+  return Service.start({ agent, events: noEvents, scanIntervalSeconds: 300, place, askPlace, log: pino({ level: 'silent' }) });
 }
 
 test('the service tells of what a scan met as soon as there is a session, and of what came since', async () => {

@@ -129,6 +129,7 @@ export class Service {
         looked: () => this.#reporter.tellChanges(),
         failed: (error) => this.#failed(error),
         events: (root, because) => this.#events(root, because),
+        lost: (root, because) => parts.log.info({ source: pathText(pathBytes(root)), because }, 'file events may be lost; a scan follows'),
       },
     });
   }

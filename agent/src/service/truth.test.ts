@@ -6,6 +6,7 @@ import type { CaptureHost } from '../capture/host.ts';
 import { statusText } from '../commands/status-text.ts';
 import { temporaryFolder } from '../queue/test-support.ts';
 import { quietTime } from '../watch/proof.ts';
+import { noEvents } from '../watch/test-support.ts';
 import type { EventPort } from '../watch/watcher.ts';
 import type { Agent } from './agent.ts';
 import type { AgentEvent } from './protocol.ts';
@@ -29,15 +30,14 @@ afterEach(async () => {
   await lab.close();
 });
 
-const allEvents: EventPort = { subscribe: async () => ({ close: async () => undefined }) };
-const noEvents: EventPort = {
-  subscribe: async () => {
+const failing: EventPort = {
+  subscribe: () => {
     throw new Error('too many watches');
   },
 };
 
 /** The service over a folder whose files are complete at once; `host` may hold them up. */
-async function serve(host: CaptureHost, events = allEvents): Promise<Agent> {
+async function serve(host: CaptureHost, events = noEvents): Promise<Agent> {
   const agent = { ...lab.agent, host, sources: fixedSources([{ ...lab.bench.source, proof: quietTime(0) }]) };
   const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder().dir, uid: process.getuid?.() };
   const askPlace = { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined };
@@ -144,7 +144,7 @@ test('with the service stopped only what is known is called safe, as of the last
 test('without events, or with the last look long ago, it is safe as of that look', async () => {
   writeFileSync(lab.at('a'), 'one');
   await lab.backup(false);
-  const agent = await serve(lab.bench.host, noEvents);
+  const agent = await serve(lab.bench.host, failing);
   await expect.poll(() => service?.view.lastScan, { timeout: 20_000 }).toBeDefined();
   const beganMs = service?.view.lastScan?.beganMs ?? 0;
   expect((await ask(agent, service?.view)).status).toMatchObject({ allSafe: false, safeAsOf: new Date(beganMs).toISOString() });

@@ -17,6 +17,8 @@ export interface GateParts {
   readonly trustStamps: boolean;
   /** A file that is as it was captured. */
   readonly onSame: (item: FoundItem) => void;
+  /** A folder that is there, whether as it was captured or not. */
+  readonly onFolder: (item: FoundItem) => void;
   /** Something that was seen and must wait: its problem, if it has one, stays. */
   readonly onWaiting: (path: BytePath) => void;
   /** A result that waits for longer than it should, and since when. */
@@ -109,6 +111,7 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
       continue;
     }
     if (change.type === 'same') parts.onSame(change.item);
+    if (change.type !== 'gone' && change.item.stat.kind === 'directory') parts.onFolder(change.item);
     const length = change.type === 'gone' ? change.known.resultPathLength : change.item.resultPathLength;
     if (length > 0) {
       const unit = unitOf(resultPath(path, length));

@@ -1,5 +1,6 @@
 import type { Clock } from '@aliquot/shared/ports';
 import { Capturer, type CaptureTask } from '../capture/capturer.ts';
+import type { FoundItem } from '../capture/compare.ts';
 import type { Excluded } from '../capture/excludes.ts';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, isWithin } from '../capture/paths.ts';
@@ -49,6 +50,8 @@ export class SourceWatch {
   readonly #ready = new Set<BytePath>();
   /** What the exclude patterns took in the last scan; undefined before the first. */
   excluded: Excluded | undefined;
+  /** Folders to look at once more. */
+  readonly #again = new Set<BytePath>();
 
   constructor(source: Source, parts: SourceWatchParts) {
     this.#source = source;
@@ -71,10 +74,20 @@ export class SourceWatch {
   touch(path: BytePath): void {
     // By the name of a link only the link itself is captured.
     if (this.source.isLink === true && path !== this.source.root) return;
-    if (!isWithin(path, this.source.root) || excludedFrom(this.#rules, path, this.source.root)) return;
+    if (!isWithin(path, this.source.root) || this.leavesOut(path)) return;
     // Taking the path for a folder costs nothing if it is a file: its own name is its result either way.
     const result = this.#rules.resultOf(path, this.source.root, true) ?? path;
     this.#settler.touch(result, this.#parts.clock.nowMs());
+  }
+
+  /** Whether a path below the root is not captured, by itself or for a folder above it. */
+  leavesOut(path: BytePath): boolean {
+    return excludedFrom(this.#rules, path, this.source.root);
+  }
+
+  /** What is in a folder may have changed before its events came: it is looked at at the next occasion. */
+  lookAgain(folder: BytePath): void {
+    this.#again.add(folder);
   }
 
   /** Which folder the root is just now; undefined while it is not there. Another one needs another subscription. */
@@ -85,7 +98,7 @@ export class SourceWatch {
 
   /** When something here should be looked at. */
   nextMs(): number | undefined {
-    return this.#settler.nextMs();
+    return this.#again.size > 0 ? Number.NEGATIVE_INFINITY : this.#settler.nextMs();
   }
 
   /** Results in the making. A plain folder that waits for its own new time is none. */
@@ -113,30 +126,46 @@ export class SourceWatch {
   }
 
   /** Scans everything and captures what has settled. */
-  scanAll(signal: AbortSignal): Promise<Tally> {
+  scanAll(signal: AbortSignal, onFolder?: (folder: FoundItem) => void): Promise<Tally> {
     this.#settler.scanBegins();
-    return this.#look(this.source.root, signal);
+    return this.#look(this.source.root, signal, onFolder);
   }
 
   /** Looks at what is due, and captures what has settled. */
-  async lookDue(signal: AbortSignal): Promise<Looked> {
+  async lookDue(signal: AbortSignal, onFolder?: (folder: FoundItem) => void): Promise<Looked> {
     const { clock } = this.#parts;
     const total = newTally();
-    const rescan = this.#settler.takeRescan(clock.nowMs());
     let looked = false;
+    for (const folder of this.#takeAgain()) {
+      if (signal.aborted) break;
+      looked = true;
+      addTally(total, await this.#look(folder, signal, onFolder));
+    }
+    const rescan = this.#settler.takeRescan(clock.nowMs());
     if (!rescan) {
       for (const path of this.#settler.due(clock.nowMs())) {
         if (signal.aborted) break;
         looked = true;
         const now = clock.nowMs();
-        addTally(total, await this.#look(path, signal));
+        addTally(total, await this.#look(path, signal, onFolder));
         this.#settler.looked(path, now);
       }
     }
     return { tally: total, looked, rescan };
   }
 
-  async #look(at: BytePath, signal: AbortSignal): Promise<Tally> {
+  /** Leaves out what lies below the folder before it, whose look sees it too. */
+  #takeAgain(): BytePath[] {
+    const folders: BytePath[] = [];
+    for (const folder of [...this.#again].sort()) {
+      const before = folders.at(-1);
+      if (before === undefined || !isWithin(folder, before)) folders.push(folder);
+    }
+    this.#again.clear();
+    return folders;
+  }
+
+  async #look(at: BytePath, signal: AbortSignal, onFolder: (folder: FoundItem) => void = () => undefined): Promise<Tally> {
     const { host, queue, problems, references, underWay, pathKey, clock, trustStamps } = this.#parts;
     const tally = newTally();
     const sweep = problems.sweep(at);
@@ -162,6 +191,7 @@ export class SourceWatch {
       onWaiting: (path) => sweep.keep(path),
       onUnsettled: (path, sinceMs) => void unsettled.set(path, sinceMs),
       onReady: (folder, isReady) => void (isReady ? this.#ready.add(folder) : this.#ready.delete(folder)),
+      onFolder,
       onProblem: async (path, problem) => {
         tally.failed += 1;
         await problems.set(path, problem);

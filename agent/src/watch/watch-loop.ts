@@ -1,8 +1,9 @@
 import type { Clock } from '@aliquot/shared/ports';
+import type { FoundItem } from '../capture/compare.ts';
 import type { BytePath } from '../capture/paths.ts';
 import type { SourceWatch } from './source-watch.ts';
 import { addTally, newTally, type Tally } from './tally.ts';
-import type { EventPort, Subscription } from './watcher.ts';
+import type { EventPort, EventSink, Subscription } from './watcher.ts';
 
 /** What the loop tells about itself; all optional duties are the listener's. */
 export interface WatchListener {
@@ -14,8 +15,10 @@ export interface WatchListener {
   scanned(tally: Tally): void;
   /** The queue or the worker failed; the loop goes on with the next scan. */
   failed(error: unknown): void;
-  /** Events of a source come, or (with a reason) do not: then only scans find changes. */
+  /** Events of a source come, or (with a reason) do not, or not all: then only scans find changes. */
   events(root: BytePath, missingBecause: string | undefined): void;
+  /** Events of a source may have been lost; a scan follows soon. */
+  lost(root: BytePath, because: string): void;
 }
 
 /** What waits at its source for room in the queue. */
@@ -39,8 +42,9 @@ export interface WatchLoopParts {
   readonly listener: WatchListener;
 }
 
-/** After an error of the events: when to scan again, because some may be lost. */
-const afterErrorMs = 5_000;
+/** Events may be lost: when to scan, at the soonest, and how many times as long as the last scan took. */
+const afterLossMs = 5_000;
+const afterLossScans = 4;
 /** Room comes with every receipt; what waits for it is looked through no more often than this. */
 const betweenPassesMs = 2_000;
 /** The longest that a timer sleeps, so that a clock which jumps is noticed. */
@@ -53,13 +57,14 @@ const longestSleepMs = 30_000;
 export class WatchLoop {
   readonly #parts: WatchLoopParts;
   readonly #stop = new AbortController();
-  readonly #subscriptions = new Map<SourceWatch, Subscription & { readonly identity: string }>();
+  readonly #subscriptions = new Map<SourceWatch, { readonly events: Subscription; readonly identity: string }>();
   #wake: () => void = () => undefined;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #running: Promise<void> = Promise.resolve();
   #scanAtMs = Number.NEGATIVE_INFINITY;
   #roomAgain = false;
   #passAtMs = Number.NEGATIVE_INFINITY;
+  #scanTookMs = 0;
   /** The last scan that looked at everything. */
   lastScan: { readonly beganMs: number; readonly endedMs: number } | undefined;
   scanning = false;
@@ -90,7 +95,7 @@ export class WatchLoop {
     this.#stop.abort();
     this.#wake();
     await this.#running;
-    for (const subscription of this.#subscriptions.values()) await subscription.close().catch(() => undefined);
+    for (const subscription of this.#subscriptions.values()) subscription.events.close();
     this.#subscriptions.clear();
   }
 
@@ -123,19 +128,23 @@ export class WatchLoop {
     this.scanning = true;
     try {
       await this.#parts.renew();
-      for (const watch of this.#subscriptions.keys()) if (!watches().includes(watch)) await this.#unsubscribe(watch);
+      for (const watch of this.#subscriptions.keys()) if (!watches().includes(watch)) this.#unsubscribe(watch);
       const beganMs = clock.nowMs();
       const total = newTally();
       for (const watch of watches()) {
         // Before the scan, so that nothing can change unseen between the two.
         await this.#subscribe(watch);
-        const tally = await watch.scanAll(this.#stop.signal);
+        const events = this.#subscriptions.get(watch)?.events;
+        events?.scanBegins();
+        const tally = await watch.scanAll(this.#stop.signal, this.#onFolder(watch));
+        if (!this.#stop.signal.aborted) events?.scanEnded();
         addTally(total, tally);
         if (tally.versions > 0) listener.captured(tally);
       }
       if (this.#stop.signal.aborted) return;
       await this.#capture(true);
       this.lastScan = { beganMs, endedMs: clock.nowMs() };
+      this.#scanTookMs = this.lastScan.endedMs - beganMs;
       listener.scanned(total);
     } finally {
       this.scanning = false;
@@ -146,7 +155,7 @@ export class WatchLoop {
     const { watches, clock, listener } = this.#parts;
     for (const watch of watches()) {
       if (this.#stop.signal.aborted) return;
-      const { tally, looked, rescan } = await watch.lookDue(this.#stop.signal);
+      const { tally, looked, rescan } = await watch.lookDue(this.#stop.signal, this.#onFolder(watch));
       if (rescan) this.#scanAtMs = clock.nowMs();
       if (looked) listener.looked();
       if (tally.versions > 0) listener.captured(tally);
@@ -176,42 +185,66 @@ export class WatchLoop {
   }
 
   async #subscribe(watch: SourceWatch): Promise<void> {
-    const { root, rules, isLink } = watch.source;
+    const { root, isLink } = watch.source;
     // What the link leads to is watched under its own name.
     if (isLink === true) return this.#unsubscribe(watch);
-    const { listener, clock } = this.#parts;
+    const { listener } = this.#parts;
     const identity = await watch.rootIdentity();
     if (identity !== undefined && this.#subscriptions.get(watch)?.identity === identity) return;
-    await this.#unsubscribe(watch);
+    this.#unsubscribe(watch);
     if (identity === undefined) return listener.events(root, 'the folder is not there');
     try {
-      const subscription = await this.#parts.events.subscribe(
-        root,
-        rules.leaveOut,
-        (paths) => {
-          for (const path of paths) watch.touch(path);
-          const next = watch.nextMs();
-          if (next !== undefined && next < this.#wakeAtMs) this.#wake();
-        },
-        (error) => {
-          // Events may be lost from here on: scan soon, and subscribe anew with it.
-          void this.#unsubscribe(watch);
-          this.#scanAtMs = Math.min(this.#scanAtMs, clock.nowMs() + afterErrorMs);
-          listener.events(root, error.message);
-          this.#wake();
-        },
-      );
-      this.#subscriptions.set(watch, { ...subscription, identity });
+      const events = this.#parts.events.subscribe({ root, excluded: (path) => watch.leavesOut(path) }, this.#sinkOf(watch));
+      this.#subscriptions.set(watch, { events, identity });
       listener.events(root, undefined);
     } catch (error) {
       listener.events(root, error instanceof Error ? error.message : String(error));
     }
   }
 
-  async #unsubscribe(watch: SourceWatch): Promise<void> {
-    const subscription = this.#subscriptions.get(watch);
+  #sinkOf(watch: SourceWatch): EventSink {
+    const { root } = watch.source;
+    const { listener } = this.#parts;
+    return {
+      paths: (paths) => {
+        for (const path of paths) watch.touch(path);
+        const next = watch.nextMs();
+        if (next !== undefined && next < this.#wakeAtMs) this.#wake();
+      },
+      opened: (folder) => {
+        watch.lookAgain(folder);
+        this.#wake();
+      },
+      lost: (because) => {
+        listener.lost(root, because);
+        this.#scanAfterLoss();
+      },
+      limited: (because) => listener.events(root, because),
+      ended: (because) => {
+        // The scan subscribes anew.
+        this.#unsubscribe(watch);
+        listener.events(root, because);
+        this.#scanAfterLoss();
+      },
+    };
+  }
+
+  #scanAfterLoss(): void {
+    const waitMs = Math.min(Math.max(afterLossMs, afterLossScans * this.#scanTookMs), this.#parts.scanIntervalMs);
+    this.#scanAtMs = Math.min(this.#scanAtMs, this.#parts.clock.nowMs() + waitMs);
+    this.#wake();
+  }
+
+  /** Has every folder watched that a look comes by; what happened in it before that is looked for afterwards. */
+  #onFolder(watch: SourceWatch): (folder: FoundItem) => void {
+    return ({ path, stat }) => {
+      if (this.#subscriptions.get(watch)?.events.met(path, stat) === true) watch.lookAgain(path);
+    };
+  }
+
+  #unsubscribe(watch: SourceWatch): void {
+    this.#subscriptions.get(watch)?.events.close();
     this.#subscriptions.delete(watch);
-    await subscription?.close().catch(() => undefined);
   }
 
   async #sleep(): Promise<void> {

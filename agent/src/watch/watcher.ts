@@ -1,37 +1,53 @@
-import { type BytePath, pathBytes } from '../capture/paths.ts';
+import type { BytePath } from '../capture/paths.ts';
+import type { SourceStat } from '../capture/source-port.ts';
+import { FolderEvents } from './folder-events.ts';
+import { recursiveEvents } from './recursive-events.ts';
 
-/** A running subscription to one folder's events. */
+/** What is watched. */
+export interface WatchedPlace {
+  readonly root: BytePath;
+  /** Whether a path is left out, by itself or by a folder above it. */
+  excluded(path: BytePath): boolean;
+}
+
+/** Who hears of events. Nothing here is called before `subscribe` returned. */
+export interface EventSink {
+  /** Paths that changed, absolute; each may be a file or a folder, there or gone. */
+  paths(paths: Iterable<BytePath>): void;
+  /** A folder whose events come only from now on: what is in it has to be looked at. */
+  opened(folder: BytePath): void;
+  /** Events may have been lost: everything has to be looked through. */
+  lost(because: string): void;
+  /** Only scans find what changes in a part of the place, or (with undefined) in no part any more. */
+  limited(because: string | undefined): void;
+  /** No events come any more; the subscription is to be closed. */
+  ended(because: string): void;
+}
+
+/** A running subscription to the events of one place. */
 export interface Subscription {
-  close(): Promise<void>;
+  /** A look came by this folder. Whether its events come only from now on, so that it has to be looked at once more. */
+  met(folder: BytePath, stat: SourceStat): boolean;
+  /** A whole scan begins. */
+  scanBegins(): void;
+  /** It came by everything that is there: a folder that it did not meet is forgotten. */
+  scanEnded(): void;
+  close(): void;
 }
 
 /**
- * Where native file events come from. Events are hints only: they may come late, twice, or not at all, and names that are not
- * UTF-8 come mangled. What is true is found by looking.
+ * Where native file events come from. Events are hints only: they may come late, twice, or not at all. What is true is found by
+ * looking. No memory depends on the number of files.
  */
 export interface EventPort {
-  /** Calls `onPaths` with absolute paths that changed, `onError` when events may have been lost. */
-  subscribe(
-    root: BytePath,
-    leaveOut: readonly BytePath[],
-    onPaths: (paths: BytePath[]) => void,
-    onError: (error: Error) => void,
-  ): Promise<Subscription>;
+  /** Errors: the system's, when there can be no events at all. */
+  subscribe(place: WatchedPlace, sink: EventSink): Subscription;
 }
 
-/** Events of the operating system, by @parcel/watcher (inotify, FSEvents, ReadDirectoryChangesW). */
-export const nativeEvents: EventPort = {
-  async subscribe(root, leaveOut, onPaths, onError) {
-    // Loaded here: a native module that only the service needs.
-    const { default: watcher } = await import('@parcel/watcher');
-    const subscription = await watcher.subscribe(
-      pathBytes(root).toString('utf8'),
-      (error, events) => {
-        if (error !== null) onError(error);
-        else onPaths(events.map(({ path }) => Buffer.from(path, 'utf8').toString('latin1')));
-      },
-      { ignore: leaveOut.map((path) => pathBytes(path).toString('utf8')) },
-    );
-    return { close: () => subscription.unsubscribe() };
-  },
-};
+/**
+ * Events of this system, by Node's `fs.watch`. Windows and macOS watch a whole tree at once. Linux watches single folders; there
+ * Node's own recursion would remember every file, so the looks, which come by every folder anyway, say which.
+ */
+export function nativeEvents(): EventPort {
+  return process.platform === 'linux' ? new FolderEvents() : recursiveEvents;
+}
