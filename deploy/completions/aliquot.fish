@@ -25,7 +25,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a restore -d 'Fetch files, p
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a cat -d 'One file to standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a diff -d 'What came'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a check -d 'Read back every file as it is now, open it and compare it with the hash that its PC signed'
-complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a stats -d 'Raw and stored bytes, deduplication and compression ratios, chunks, packs, commits'
+complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a stats -d 'Raw and stored bytes, ratios, chunks, packs, commits, and how long the disk lasts'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a log -d 'The vault\'s log'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a queue -d 'Queues that were carried here by hand, from PCs that do not reach the collector'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a fsck -d 'Prove a collector\'s folder'

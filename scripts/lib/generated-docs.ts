@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { METRICS } from '../../collector/src/health/metrics.ts';
 import { bashCompletion, fishCompletion, powershellCompletion } from './completions.ts';
 import { configJsonSchema, configTable } from './config-docs.ts';
 import { manPage } from './manual.ts';
@@ -24,7 +25,13 @@ export async function generatedFiles(root: string): Promise<readonly GeneratedFi
     ...commands,
     { path: 'deploy/agent.schema.json', text: `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
     withTable(root, 'docs/configuration.md', 'settings', configTable()),
+    withTable(root, 'docs/monitoring.md', 'collector metrics', metricsTable(METRICS)),
   ];
+}
+
+/** Names of metrics and what they count. */
+function metricsTable(metrics: readonly { readonly name: string; readonly help: string }[]): string {
+  return ['| metric | what it says |', '| --- | --- |', ...metrics.map(({ name, help }) => `| \`${name}\` | ${help} |`), ''].join('\n');
 }
 
 /** A page with the part between its marks replaced. */

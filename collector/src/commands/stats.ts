@@ -1,11 +1,11 @@
-import { formatBytes } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
 import { inspectedVault } from './choose-vault.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { type CollectorOptions, withCollector, withExample, withJson, withNotes } from './options.ts';
 
 export function registerStats(program: Command, context: CommandContext): void {
-  const stats = program.command('stats').description('Raw and stored bytes, deduplication and compression ratios, chunks, packs, commits.');
+  const stats = program.command('stats').description('Raw and stored bytes, ratios, chunks, packs, commits, and how long the disk lasts.');
   withJson(withCollector(stats));
   withNotes(
     stats,
@@ -18,18 +18,27 @@ export function registerStats(program: Command, context: CommandContext): void {
     const figures = await vault.stats();
     const lines: readonly (readonly [string, string])[] = [
       ['vault', vault.info.name],
-      ['agents', String(figures.agents)],
-      ['files now', `${figures.files} (${formatBytes(figures.liveBytes)})`],
-      ['versions', String(figures.versions)],
-      ['commits', String(figures.commits)],
+      ['agents', formatCount(figures.agents)],
+      ['files now', `${formatCount(figures.files)} (${formatBytes(figures.liveBytes)})`],
+      ['versions', formatCount(figures.versions)],
+      ['commits', formatCount(figures.commits)],
       ['raw', formatBytes(figures.rawBytes)],
       ['unique', `${formatBytes(figures.uniqueBytes)} (deduplication ${figures.dedupRatio.toFixed(2)} : 1)`],
       ['stored', `${formatBytes(figures.storedBytes)} (compression ${figures.compressionRatio.toFixed(2)} : 1)`],
-      ['chunks', String(figures.chunks)],
-      ['pages', String(figures.pages)],
-      ['packs', `${figures.packs} (${formatBytes(figures.packBytes)})`],
-      ['damaged', String(figures.damaged)],
+      ['chunks', formatCount(figures.chunks)],
+      ['pages', formatCount(figures.pages)],
+      ['packs', `${formatCount(figures.packs)} (${formatBytes(figures.packBytes)})`],
+      ['damaged', formatCount(figures.damaged)],
+      ['free', figures.freeBytes === undefined ? 'not known: the disk does not answer' : formatBytes(figures.freeBytes)],
+      ['grows', figures.growthPerDay === undefined ? 'not known yet' : `${formatBytes(figures.growthPerDay)} a day, all vaults`],
+      ['lasts', daysText(figures.daysLeft)],
     ];
     await output.result({ vault: vault.info.name, ...figures }, lines.map(([name, value]) => `${name.padEnd(10)} ${value}`).join('\n'));
   });
+}
+
+/** How long the room lasts if it fills as it did in the last two weeks. */
+function daysText(days: number | undefined): string {
+  if (days === undefined) return 'not known: nothing grows, or not for long enough';
+  return days >= 730 ? `more than ${Math.floor(days / 365)} years` : `${formatCount(Math.floor(days))} days`;
 }

@@ -1,5 +1,6 @@
 import { formatDuration } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { errnoOf } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Conduct, Stranger } from '../ingest/conduct.ts';
@@ -43,9 +44,15 @@ export class Health {
     for (const oldest of this.#hosts) if (this.#hosts.size > MAX_HOSTS) this.#hosts.delete(oldest);
   }
 
-  disk(): Promise<DiskSpace> {
+  /** The room of the disk; `undefined` where it does not answer, which is a problem of its own. */
+  async disk(): Promise<DiskSpace | undefined> {
     const { files, store, clock } = this.#parts;
-    return diskSpace(files, store, clock.nowMs());
+    try {
+      return await diskSpace(files, store, clock.nowMs());
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      return undefined;
+    }
   }
 
   /** Everything that is wrong, worst first. `host`: by which the one who asks reached us. */

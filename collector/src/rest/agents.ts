@@ -17,7 +17,6 @@ export async function agentsAnswer(context: RestContext, vault: VaultStore, host
 function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo {
   const beat = agent.heartbeat;
   const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
-  const facts = { connected, problems: sessionProblems(context, vault, agent) };
   return {
     name: agent.name,
     agentId: hex(agent.agentId),
@@ -47,8 +46,14 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
       problems: beat.problems.map((problem) => ({ ...problem })),
     },
     histories: agent.histories.map(historyInfoOf),
-    problems: problemsOf(agent, facts, context.clock.nowMs()),
+    problems: problemsAt(context, vault, agent),
   };
+}
+
+/** Everything that is wrong with an agent now. */
+export function problemsAt(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo['problems'] {
+  const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
+  return problemsOf(agent, { connected, problems: sessionProblems(context, vault, agent) }, context.clock.nowMs());
 }
 
 function sessionProblems(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo['problems'] {

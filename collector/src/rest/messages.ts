@@ -183,8 +183,8 @@ export const stats = z.object({
   compressionRatio: count,
   damaged: count,
   agents: count,
-  /** Of the disk that all vaults share. */
-  freeBytes: count,
+  /** Of the disk that all vaults share; absent while it does not answer. */
+  freeBytes: count.optional(),
   /** Of all vaults together, by the last two weeks; absent while that is not known. */
   growthPerDay: count.optional(),
   daysLeft: count.optional(),

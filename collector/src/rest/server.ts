@@ -44,7 +44,7 @@ const versionPath = z.object({ vault: z.string(), agent: z.string(), version: z.
 const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() });
 
 /**
- * The collector's HTTP interface: `/healthz` for monitors, `/v1/enrol` for agents with a bundle, `/v1/operator/…` for the
+ * The collector's HTTP interface: `/healthz` and `/metrics` for monitors, `/v1/enrol` for agents with a bundle, `/v1/operator/…` for the
  * `aliquot` command with the operator's token. Requests are logged by route, never by URL or body: those name files and agents.
  */
 export function buildServer(context: RestContext, tls: TlsFiles | undefined): FastifyInstance {
@@ -76,11 +76,13 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
     const answer = await enrol(context, bytesOf(request));
     return reply.type(OCTETS).send(Buffer.from(answer));
   });
+  app.register(async (scope) => metricsRoute(scope, context));
   app.register(async (scope) => operatorRoutes(scope, context), { prefix: '/v1/operator' });
   return app;
 }
 
-function operatorRoutes(app: FastifyInstance, context: RestContext): void {
+/** Lets nobody but who shows the operator's token ask what `app` answers. */
+function forOperators(app: FastifyInstance, context: RestContext): void {
   const gate = new OperatorGate(context.store.adminTokenHash);
   app.addHook('onRequest', async (request) => {
     if (gate.admits(request.headers.authorization)) {
@@ -90,6 +92,21 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
     }
     throw new RestError('REST_TOKEN', 'the operator token is not the one of this collector: see admin.token in its data folder');
   });
+}
+
+/** For Prometheus. Names of agents are in it, and how each of them is: for operators only. */
+function metricsRoute(app: FastifyInstance, context: RestContext): void {
+  forOperators(app, context);
+  app.get('/metrics', async (_request, reply) => {
+    // Its library is loaded where somebody asks.
+    const { exposition } = await import('../health/exposition.ts');
+    const { type, text } = await exposition(context);
+    return reply.type(type).send(text);
+  });
+}
+
+function operatorRoutes(app: FastifyInstance, context: RestContext): void {
+  forOperators(app, context);
   const vault = (request: FastifyRequest) => vaultOf(context, vaultPath.parse(request.params).vault);
   const stream = (reply: FastifyReply, records: AsyncIterable<Uint8Array | FramedRecords>) =>
     answerFrames(

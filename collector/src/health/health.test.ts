@@ -1,0 +1,118 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HeartbeatBody } from '@aliquot/proto';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { systemError } from '@aliquot/shared/testing/faulty-files';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
+import { describe, expect, it } from 'vitest';
+import type { CollectorStore } from '../store/collector-store.ts';
+import { hostOf } from './certificate.ts';
+import { Health } from './health.ts';
+
+const NOW = Date.now();
+const DAY = 24 * 3_600_000;
+const GIB = 1024 ** 3;
+
+interface Setting {
+  free?: number | Error;
+  growth?: number | undefined;
+  aheadMs?: readonly number[];
+  certificate?: Buffer;
+  nowMs?: number;
+}
+
+function healthOf({ free = 1000 * GIB, growth, aheadMs = [], certificate, nowMs = NOW }: Setting): Health {
+  const agents = aheadMs.map((ahead) => ({ heartbeatAtMs: nowMs, heartbeat: { timeMs: nowMs - ahead } as HeartbeatBody }));
+  const vault = { growthPerDay: () => growth, agents: () => agents };
+  const store = { dir: '/srv/aliquot', vaults: () => [vault] } as unknown as CollectorStore;
+  const freeBytes = async () => {
+    if (free instanceof Error) throw free;
+    return free;
+  };
+  return new Health({ files: { ...nodeFiles, freeBytes }, store, clock: { nowMs: () => nowMs }, certificate, strangers: () => [] });
+}
+const codes = async (setting: Setting, host?: string) => (await healthOf(setting).problems(host)).map(({ code }) => code);
+
+function certificate(days: number, names: string): Buffer {
+  const dir = temporaryFolder();
+  const [key, pem] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=collector'];
+  execFileSync('openssl', [...args, '-days', String(days), '-addext', `subjectAltName=${names}`, '-keyout', key, '-out', pem], {
+    stdio: 'pipe',
+  });
+  return readFileSync(pem);
+}
+
+describe('the disk', () => {
+  it.each([
+    [{ free: 1000 * GIB }, []],
+    [{ free: 3 * GIB }, []],
+    [{ free: GIB }, ['disk-nearly-full']],
+    [{ free: 1024 }, ['disk-full']],
+    [{ free: 100 * GIB, growth: 10 * GIB }, ['disk-nearly-full']],
+    [{ free: 1000 * GIB, growth: 10 * GIB }, []],
+    [{ free: 100 * GIB, growth: 0 }, []],
+  ])('with %j: %j', async (setting, expected) => {
+    expect(await codes(setting)).toEqual(expected);
+  });
+
+  it('that does not answer is named; a fault of ours is thrown on', async () => {
+    expect(await codes({ free: systemError('EIO', 'statfs', '/srv') })).toEqual(['disk-unreachable']);
+    await expect(codes({ free: new TypeError('x is not a function') })).rejects.toThrow(TypeError);
+  });
+
+  it('says how many days are left', async () => {
+    expect((await healthOf({ free: 100 * GIB, growth: 10 * GIB }).problems())[0]?.message).toContain('enough for 10 days');
+    expect(await healthOf({ free: 100 * GIB, growth: 10 * GIB }).disk()).toMatchObject({ daysLeft: 10 });
+  });
+});
+
+describe('the certificate', () => {
+  const good = () => certificate(365, 'DNS:backup.lab,IP:10.0.0.5');
+  it.each([
+    ['is well', good, 'backup.lab:8480', NOW, []],
+    ['is well for an address', good, '10.0.0.5', NOW, []],
+    ['ends soon', () => certificate(10, 'DNS:backup.lab'), 'backup.lab', NOW, ['certificate-ending']],
+    ['has ended', good, 'backup.lab', NOW + 400 * DAY, ['certificate-ended']],
+    ['is not valid yet', good, 'backup.lab', NOW - 400 * DAY, ['certificate-not-yet']],
+    ['is for another name', good, 'other.lab', NOW, ['certificate-name']],
+    ['is for another address', good, '[::1]:8480', NOW, ['certificate-name']],
+  ])('that %s', async (_, pem, host, nowMs, expected) => {
+    expect(await codes({ certificate: pem(), nowMs }, host)).toEqual(expected);
+  });
+
+  it('is also judged by the names by which those came who proved themselves, whoever asks', async () => {
+    const health = healthOf({ certificate: good() });
+    health.cameBy('old-name.lab:8480');
+    for (let at = 0; at < 100; at += 1) health.cameBy('backup.lab');
+    expect((await health.problems('backup.lab'))[0]?.message).toContain('not for old-name.lab,');
+  });
+
+  it('reads a Host whatever stands in it', () => {
+    expect(['a.lab:1', '[::1]:2', '127.0.0.1', 'x y', '', undefined].map(hostOf)).toEqual([
+      'a.lab',
+      '::1',
+      '127.0.0.1',
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+});
+
+describe('the clock', () => {
+  const hour = 3_600_000;
+  it.each([
+    [[], []],
+    [[hour], []],
+    [[hour, hour], ['clock-off']],
+    [[-hour, -hour, -2 * hour], ['clock-off']],
+    [[hour, 0, 0], []],
+    [[hour, -hour], []],
+    [[hour, hour, 0], ['clock-off']],
+    [[1000, -1000, 2000], []],
+  ])('ahead of its agents by %j: %j', async (aheadMs, expected) => {
+    expect(await codes({ aheadMs })).toEqual(expected);
+  });
+});
