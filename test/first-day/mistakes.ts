@@ -20,6 +20,8 @@ export interface Mistake {
   readonly code: number;
   /** In the last line of standard error: what is wrong, and the way out. */
   readonly says: RegExp;
+  /** The whole help is the answer, instead of one line. */
+  readonly help?: boolean;
   /** Only where it can be made: some need an ordinary user, or none. */
   readonly unless?: () => boolean;
 }
@@ -41,7 +43,7 @@ const within = (lab: Lab, name: string): string => join(lab.world.folder, name);
 /** Words and way out of what goes wrong on the first day, in the order in which a day brings it. */
 export const mistakes: readonly Mistake[] = [
   // ---- installing the collector
-  { what: 'no command', make: (lab) => central(lab, []), code: 2, says: /--help/ },
+  { what: 'no command', make: (lab) => central(lab, []), code: 2, says: /--help/, help: true },
   { what: 'a misspelt command', make: (lab) => central(lab, ['agnets']), code: 2, says: /agnets.*Did you mean agents/i },
   { what: 'a misspelt option', make: (lab) => central(lab, ['ls', '--agnt', 'pc']), code: 2, says: /--agnt.*Did you mean --agent/i },
   {
