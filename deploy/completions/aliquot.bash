@@ -3,7 +3,7 @@ _aliquot() {
   local place='aliquot' word words='' options=''
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$place $word" in
-      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot agent gone' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot find' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
+      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot kit passphrase' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot agent gone' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot find' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
     esac
   done
   case "$place" in
@@ -14,9 +14,10 @@ _aliquot() {
     'aliquot collector address') words='set show' options='--help' ;;
     'aliquot collector address set') words='' options='--out --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
     'aliquot collector address show') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
-    'aliquot kit') words='create verify' options='--help' ;;
+    'aliquot kit') words='create verify passphrase' options='--help' ;;
     'aliquot kit create') words='' options='--out --vault --blind --weak-passphrase --passphrase-file --json --help' ;;
     'aliquot kit verify') words='' options='--kit --passphrase-file --json --help' ;;
+    'aliquot kit passphrase') words='' options='--new-passphrase-file --weak-passphrase --kit --passphrase-file --json --help' ;;
     'aliquot vault') words='add' options='--help' ;;
     'aliquot vault add') words='' options='--collector --generation --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
     'aliquot enroll') words='' options='--out --expires --no-self-restore --replaces --agent-url --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;

@@ -3,7 +3,7 @@ function __aliquot_at
   set -l place aliquot
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
+      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
         set place "$place $word"
     end
   end
@@ -62,6 +62,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot collector address show'" -l json -
 complete -c aliquot -n "__aliquot_at 'aliquot collector address show'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot kit'" -f -a create -d 'Make a vault\'s keys on this machine'
 complete -c aliquot -n "__aliquot_at 'aliquot kit'" -f -a verify -d 'Prove that a kit opens and that its keys belong together, and say what it opens'
+complete -c aliquot -n "__aliquot_at 'aliquot kit'" -f -a passphrase -d 'Put a kit under another passphrase'
 complete -c aliquot -n "__aliquot_at 'aliquot kit'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot kit create'" -l out -d 'the kit to write'
 complete -c aliquot -n "__aliquot_at 'aliquot kit create'" -l vault -d 'the vault\'s name, as people will see it'
@@ -74,6 +75,12 @@ complete -c aliquot -n "__aliquot_at 'aliquot kit verify'" -l kit -d 'recovery k
 complete -c aliquot -n "__aliquot_at 'aliquot kit verify'" -l passphrase-file -d 'file with the kit\'s passphrase'
 complete -c aliquot -n "__aliquot_at 'aliquot kit verify'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot kit verify'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot kit passphrase'" -l new-passphrase-file -d 'the new passphrase, instead of the question'
+complete -c aliquot -n "__aliquot_at 'aliquot kit passphrase'" -l weak-passphrase -d 'take a passphrase that is easy to guess'
+complete -c aliquot -n "__aliquot_at 'aliquot kit passphrase'" -l kit -d 'recovery kit of the vault'
+complete -c aliquot -n "__aliquot_at 'aliquot kit passphrase'" -l passphrase-file -d 'file with the kit\'s passphrase'
+complete -c aliquot -n "__aliquot_at 'aliquot kit passphrase'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot kit passphrase'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot vault'" -f -a add -d 'Certify the collector for the kit\'s vault and hand it the vault\'s public parts'
 complete -c aliquot -n "__aliquot_at 'aliquot vault'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot vault add'" -l collector -d 'refuse unless the collector has this id, as `aliquot init` printed it'

@@ -10,6 +10,7 @@ import type { Command } from 'commander';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { openKitFile, passphraseFile } from './kit-file.ts';
+import { registerKitPassphrase } from './kit-passphrase.ts';
 import { type KitOptions, withExample, withJson, withKit, withNotes, withPassphraseFile } from './options.ts';
 import { LEAST_CHARACTERS, refuseWeak } from './weak-passphrase.ts';
 
@@ -47,6 +48,7 @@ export function registerKit(program: Command, context: CommandContext): void {
   withJson(withKit(verify, 'needed'));
   withExample(verify, 'aliquot kit verify --kit lab.kit');
   verify.action(async (options: KitOptions & { json?: boolean }) => verifyCommand(context, options));
+  registerKitPassphrase(kit, context);
 }
 
 async function createCommand(context: CommandContext, options: CreateOptions): Promise<void> {
