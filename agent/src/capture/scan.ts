@@ -75,6 +75,10 @@ async function* whatIsAt(look: Look, presence: Presence): AsyncGenerator<readonl
   if (excluded?.left === 0) yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];
 }
 
+function isItem(found: Found): found is Item {
+  return found.type !== 'excluded';
+}
+
 /** What was found; what was excluded is told apart. */
 async function* withoutExcluded(
   walked: AsyncIterable<readonly Found[]>,
@@ -83,7 +87,8 @@ async function* withoutExcluded(
   for await (const batch of walked) {
     const last = batch.at(-1);
     if (last?.type === 'excluded') tell(last.excluded);
-    yield batch.filter((found) => found.type !== 'excluded');
+    // A copy only of the one batch that ends with it.
+    yield last?.type === 'excluded' ? batch.filter(isItem) : (batch as readonly Item[]);
   }
 }
 

@@ -105,6 +105,12 @@ describe('P6: a watched folder that is a symbolic link', () => {
     });
   }
 
+  test('does not take a longer name for its own in a pattern', async () => {
+    symlinkSync('real', lab.at('link'));
+    const read = readConfig(`sources: [{path: ${lab.at('link')}, exclude: ["${lab.at('link')}2/a"]}]`);
+    expect('mistakes' in read && read.mistakes[0]?.message).toMatch(/lies outside/);
+  });
+
   test('to a folder that another source watches is watched once', async () => {
     symlinkSync('real', lab.at('link'));
     const sources = sourcesOf(`{path: ${lab.at('link')}}`, `{path: ${lab.at('real')}, class: raw}`);

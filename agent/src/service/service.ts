@@ -229,6 +229,7 @@ export class Service {
       settlingSinceMs: since.length === 0 ? undefined : Math.min(...since),
       sources: watches.map(({ source, excluded }) => ({
         root: source.root,
+        isLink: source.isLink,
         eventsMissing: this.#eventsMissing.get(source.root),
         excluded,
       })),

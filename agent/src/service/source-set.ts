@@ -103,7 +103,7 @@ function excludesAt(globs: readonly string[], link: BytePath, root: BytePath): E
   const name = named(link);
   return globs.flatMap((glob) => {
     const plain = { glob, below: root };
-    if (root === link || !isWholePath(glob) || !glob.startsWith(name)) return [plain];
+    if (root === link || !isWholePath(glob) || !glob.startsWith(name) || !/^([\\/]|$)/.test(glob.slice(name.length))) return [plain];
     return [plain, { glob: `${escaped(named(root))}${glob.slice(name.length)}`, below: root }];
   });
 }

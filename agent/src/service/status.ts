@@ -82,10 +82,11 @@ function heldBack({ courtesy }: Agent, pause: Pause | undefined): object {
   };
 }
 
-function sourceShown({ root, eventsMissing, excluded }: SourceView): object {
+function sourceShown({ root, isLink, eventsMissing, excluded }: SourceView): object {
   const taken = excluded?.counts.map(({ glob, files, folders }) => ({ pattern: glob, files, folders }));
   return {
     path: pathText(pathBytes(root)),
+    ...(isLink === true ? { link: true } : {}),
     ...(eventsMissing === undefined ? {} : { eventsMissing }),
     ...(taken === undefined || taken.length === 0 ? {} : { excluded: taken }),
   };

@@ -8,6 +8,8 @@ import { waitingProblems } from './queue-view.ts';
 /** A watched folder as the running service knows it. */
 export interface SourceView {
   readonly root: BytePath;
+  /** A symbolic link: what it leads to is a source of its own. */
+  readonly isLink?: boolean | undefined;
   readonly eventsMissing?: string | undefined;
   /** What the exclude patterns took in the last scan. */
   readonly excluded?: Excluded | undefined;
