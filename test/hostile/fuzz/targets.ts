@@ -7,9 +7,10 @@ import { buildContent, walkContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { zstdFrameLength } from '@aliquot/shared/content/zstd-frame';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { readAddressesFile } from '@aliquot/shared/keys/addresses-file';
 import { armor, dearmor } from '@aliquot/shared/keys/armor';
 import { openBundle } from '@aliquot/shared/keys/bundle';
-import { verifyAgent } from '@aliquot/shared/keys/certificates';
+import { verifyAddresses, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { inspectKit } from '@aliquot/shared/keys/kit';
@@ -195,6 +196,7 @@ const queueTargets: readonly FuzzTarget[] = [
 
 const kitText = (bytes: Uint8Array): Uint8Array => utf8(armor('ALIQUOT RECOVERY KIT', ['Vault: lab.'], bytes));
 const bundleText = (bytes: Uint8Array): Uint8Array => utf8(armor('ALIQUOT ENROLMENT BUNDLE', ['Agent: x.'], bytes));
+const addressesText = (bytes: Uint8Array): Uint8Array => utf8(armor('ALIQUOT COLLECTOR ADDRESSES', ['Address: https://x.'], bytes));
 const ARMOR_WORDS = [
   '-----BEGIN ALIQUOT RECOVERY KIT-----',
   '-----END ALIQUOT RECOVERY KIT-----',
@@ -224,6 +226,15 @@ const keyFileTargets: readonly FuzzTarget[] = [
     seeds: () => sampleOf('BundleContents', 4).map(bundleText),
     words: ARMOR_WORDS,
     run: (bytes) => void openBundle(text(bytes)),
+  },
+  {
+    name: 'shared-addresses',
+    seeds: () => sampleOf('Signed', 4).map(addressesText),
+    words: ARMOR_WORDS,
+    run: (bytes) => {
+      const signed = readAddressesFile(text(bytes));
+      if (signed !== undefined) verifyAddresses(authorityKey, vaultId, signed);
+    },
   },
   { name: 'shared-bundle-inside', seeds: () => sampleOf('BundleContents', 6), run: (bytes) => void openBundle(text(bundleText(bytes))) },
 ];
@@ -374,6 +385,8 @@ const REQUESTS = {
   names: messages.namesRequest,
   'open-epoch': messages.openEpochRequest,
   'log-proofs': messages.logProofsRequest,
+  'set-addresses': messages.setAddressesRequest,
+  'files-gone': messages.filesGoneRequest,
 } as const;
 
 const JSON_SEEDS = [
@@ -382,6 +395,9 @@ const JSON_SEEDS = [
   '{"reason":"stolen"}',
   '{"agentId":"00112233445566778899aabbccddeeff","atMs":5,"versionsOf":"AAAA"}',
   '{"heads":[{"logEpoch":1,"size":3,"root":"AAAA"}]}',
+  '{"addresses":"AAAA"}',
+  '{"fileIds":"AAAA"}',
+  '{"op":"setAddresses","addresses":"AAAA"}',
   '{"op":"restore","paths":["/a"],"atMs":0}',
   '{"op":"backup","paths":["/a"],"exclude":[],"offline":false,"dryRun":true}',
 ];
