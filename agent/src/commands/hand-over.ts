@@ -7,15 +7,15 @@ import { addressesOf } from '../identity/addresses.ts';
 import { replacesAgent } from '../identity/enrol.ts';
 import { IdentityError } from '../identity/errors.ts';
 import { loadIdentity } from '../identity/identity-file.ts';
-import { flush } from '../service/flush.ts';
+import type { Agent } from '../service/agent.ts';
+import { sendAll } from '../service/reach.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import { openRealAgent, untilInterrupted } from './open.ts';
-import { presenter } from './present.ts';
 
 /**
  * Prepares the folder of an enrolled agent for the successor that a bundle is for: what the old one has signed only the old one can send, so it goes
  * now, at the bundle's addresses too. Everything else in the queue goes on under the new one. The answer is the queue's chain, or undefined
- * where there is nothing to take over. Errors: `ENROL_QUEUE_HELD` with the way out, those of opening the folder.
+ * where there is nothing to take over. Errors: `ENROL_QUEUE_HELD` with the way out, `ENROL_UNREACHABLE`, those of opening the folder.
  */
 export async function handOver(dataDir: string, bundle: OpenBundle, output: Output): Promise<ChainId | undefined> {
   const identity = await loadIdentity(nodeFiles, dataDir).catch((error: unknown) => {
@@ -28,19 +28,34 @@ export async function handOver(dataDir: string, bundle: OpenBundle, output: Outp
   try {
     const { queue } = agent;
     const waiting = () => (queue.chainHead()?.sequence ?? 0) - queue.receiptedSequence();
-    if (waiting() > 0) {
-      const { name } = identity.certificate.enrolment;
-      output.note(`sending what ${name} had signed and has no receipt for yet`);
-      await flush(agent, undefined, presenter(output).emit, untilInterrupted()).catch((cause: unknown) => {
-        if (waiting() === 0) return;
-        if (!(cause instanceof UplinkError) || cause.code !== 'UPLINK_REVOKED') throw cause;
-        const way = `carry them first: aliquot-agent queue export FILE --data ${dataDir}, then where the collector is reached: aliquot queue import FILE --out RECEIPTS --accept-ended, then here: aliquot-agent queue import RECEIPTS --data ${dataDir}`;
-        const says = `${waiting()} signed commits of ${name} have no receipt, and the collector refuses ${name} now`;
-        throw new IdentityError('ENROL_QUEUE_HELD', `${says}; ${way}`, { cause });
-      });
-    }
+    if (waiting() > 0) await sendSigned(agent, identity.certificate.enrolment.name, waiting, output);
     return queue.chain().chainId;
   } finally {
     await agent.close();
   }
+}
+
+/** Sends until nothing signed waits for its receipt. */
+async function sendSigned({ uplink, dataDir }: Agent, name: string, waiting: () => number, output: Output): Promise<void> {
+  output.note(`sending what ${name} had signed and has no receipt for yet`);
+  const gaveUp = await sendAll(uplink, untilInterrupted()).catch((cause: unknown) => {
+    if (!(cause instanceof UplinkError) || cause.code !== 'UPLINK_REVOKED') throw cause;
+    return cause;
+  });
+  if (waiting() === 0) return;
+  const says = `${waiting()} signed ${waiting() === 1 ? 'commit' : 'commits'} of ${name} had to go first, and did not`;
+  if (gaveUp !== undefined && gaveUp.code !== 'UPLINK_REVOKED')
+    throw new IdentityError('ENROL_UNREACHABLE', `${says}: ${gaveUp.message}`, { cause: gaveUp, retryable: true });
+  const way = [
+    `aliquot-agent queue export FILE --data ${dataDir}`,
+    'where the collector is reached: aliquot queue import FILE --out RECEIPTS --accept-ended',
+    `here: aliquot-agent queue import RECEIPTS --data ${dataDir}`,
+  ];
+  throw new IdentityError(
+    'ENROL_QUEUE_HELD',
+    `${says}: the collector refuses ${name} now. Carry them: ${way.join('; ')}; then enrol again`,
+    {
+      cause: gaveUp,
+    },
+  );
 }
