@@ -50,9 +50,9 @@ async function refusePlace({ ownFolders, sources, port }: Agent, file: string): 
 
 function progressTo(emit: Emit): OnCarried {
   let told = 0;
-  return ({ commits, bytes }) => {
+  return ({ commits, bytes, totalBytes }) => {
     if (bytes < told + TELL_EVERY_BYTES) return;
     told = bytes;
-    void emit({ event: 'progress', files: commits, bytes });
+    void emit({ event: 'progress', commits, bytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
   };
 }

@@ -16,7 +16,12 @@ export function presenter(output: Output, clock: Clock = systemClock): { readonl
     async emit(event) {
       if (event.event === 'progress') {
         progress ??= output.progress('handled');
-        progress.update({ files: number(event, 'files'), bytes: number(event, 'bytes') });
+        progress.update({
+          ...('files' in event ? { files: number(event, 'files') } : {}),
+          bytes: number(event, 'bytes'),
+          ...('totalBytes' in event ? { totalBytes: number(event, 'totalBytes') } : {}),
+          ...('path' in event ? { current: () => text(event, 'path') } : {}),
+        });
       } else if (event.event === 'note') output.note(fit(printable(text(event, 'message')), process.stderr));
       else if (event.event === 'problem' && !output.json) output.note(fit(problemText(event, clock.nowMs()), process.stderr));
       else {

@@ -121,7 +121,7 @@ async function restoreOne(
     items: items(),
     fetchChunks: (ids) => fetched(agent, ids),
     writer,
-    onProgress: ({ files, bytes }) => void emit({ event: 'progress', files, bytes }),
+    onProgress: ({ files, bytes, path }) => void emit({ event: 'progress', files, bytes, path: pathText(path) }),
     onFailure: (path, error) => told.push(emit({ event: 'problem', path: pathText(path), code: error.code, message: error.message })),
   });
   await Promise.all(told);

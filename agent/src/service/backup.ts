@@ -171,17 +171,26 @@ async function captureAll(
   const { host, queue, places, problems, references, underWay, identity, clock } = agent;
   const startedMs = clock.nowMs();
   let toldMs = Number.NEGATIVE_INFINITY;
+  let latest: BytePath | undefined;
   const progress = async (bytes: number): Promise<void> => {
     const nowMs = clock.nowMs();
     if (Math.abs(nowMs - toldMs) < progressMs) return;
     toldMs = nowMs;
-    await emit({ event: 'progress', files: tally.files, bytes: Math.max(bytes, tally.bytes) });
+    await emit({
+      event: 'progress',
+      files: tally.files,
+      bytes: Math.max(bytes, tally.bytes),
+      ...(latest === undefined ? {} : { path: pathText(pathBytes(latest)) }),
+    });
   };
   const vanished = new Set<BytePath>();
   const onOutcome = async (outcome: CaptureOutcome): Promise<void> => {
     if (outcome.type === 'vanished') vanished.add(outcome.path);
     countOutcome(tally, outcome);
-    if (outcome.type === 'version') await problems.captured(outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path);
+    if (outcome.type === 'version') {
+      latest = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
+      await problems.captured(latest);
+    }
     if (outcome.type === 'full') tally.failed -= 1; // named at the end, if it still waits then
     if (outcome.type === 'problem') {
       tally.failed -= 1; // counted by `named`

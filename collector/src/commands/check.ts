@@ -71,7 +71,8 @@ async function checkVault(context: CommandContext, options: CheckOptions, { open
         fetchChunks: (ids) => fetchItems(open.vault, ids),
         writer: proofTarget(async () => undefined),
         opener,
-        onProgress: (now) => progress.update({ files: all.files + now.files, bytes: all.bytes + now.bytes, ...totals }),
+        onProgress: ({ files, bytes, path }) =>
+          progress.update({ files: all.files + files, bytes: all.bytes + bytes, ...totals, current: () => pathText(path) }),
         onFailure: (path, { code, message }) => void failures.push({ path: pathText(path), code, message }),
       });
       for (const failure of failures) {

@@ -40,7 +40,7 @@ async function fsckCommand(context: CommandContext, options: FsckOptions): Promi
       printed = printed.then(() => output.result({ event: 'finding', ...finding }, findingText(finding)));
       printed.catch(() => undefined); // thrown where it is awaited
     },
-    onProgress: (bytes, totalBytes) => progress.update({ files: 0, bytes, totalBytes }),
+    onProgress: (bytes, totalBytes) => progress.update({ bytes, totalBytes }),
   }).finally(() => progress.done());
   await printed;
   const { vaults, packs, bytes, commits, items, faults, repaired } = summary;

@@ -97,7 +97,7 @@ async function restoreFrom(
     fetchChunks: (ids) => fetchItems(open.vault, ids),
     writer,
     opener,
-    onProgress: (done) => progress.update({ ...done, ...totals.figures }),
+    onProgress: ({ files, bytes, path }) => progress.update({ files, bytes, ...totals.figures, current: () => pathText(path) }),
     onFailure: (path, error) => {
       failures.push({ path, error });
     },

@@ -106,6 +106,29 @@ describe('output', () => {
 });
 
 describe('progress', () => {
+  it('names the path at hand, the end of it where there is no room, in one line of the terminal', () => {
+    const { stderr, output, pass } = setUp(false, true);
+    const progress = output.progress('restored');
+    const path = `/data/${'a-long-folder/'.repeat(12)}signal.csv`;
+    pass(200);
+    progress.update({ files: 2, bytes: 5, current: () => path });
+    const line = stderr.text.split('\u001b[K').at(-1) ?? '';
+    expect(line).toMatch(/^restored 2 files, .*: ….*\/signal\.csv$/);
+    expect(line.length).toBeLessThanOrEqual(79);
+  });
+
+  it('elsewhere has the whole path; does not ask for it when nothing is shown, nor shows more than everything', () => {
+    const { stderr, output, pass } = setUp(false);
+    const progress = output.progress('checked');
+    let asked = 0;
+    const current = () => `/data/${++asked}`;
+    progress.update({ bytes: 1, totalBytes: 10, current });
+    pass(20_000);
+    progress.update({ bytes: 12, totalBytes: 10, current });
+    expect(asked).toBe(1);
+    expect(stderr.text).toMatch(/^checked 12 B of 10 B \(100%\), .*: \/data\/1\n$/);
+  });
+
   const state = { files: 12, totalFiles: 40, bytes: 3 * 1024 ** 2, totalBytes: 9 * 1024 ** 2 };
 
   it('elsewhere than on a terminal is a line now and then, with files, bytes, rate and time left', () => {

@@ -1,13 +1,16 @@
 import type { Clock } from '../ports.ts';
-import { formatBytes, formatDuration, printable } from './format.ts';
+import { formatBytes, formatCount, formatDuration, printable } from './format.ts';
 import type { StandardOutput, TextSink } from './standard-output.ts';
 
 /** What long work has done so far. Totals are optional: without them there is no percentage and no time left. */
 export interface ProgressState {
-  readonly files: number;
+  /** Absent where the work is not about files. */
+  readonly files?: number;
   readonly bytes: number;
   readonly totalFiles?: number;
   readonly totalBytes?: number;
+  /** The path at hand; asked only when it is shown. */
+  readonly current?: () => string;
 }
 
 /** Shows that long work goes on: a redrawn line on a terminal, a plain line now and then elsewhere. Cheap to call often. */
@@ -107,11 +110,12 @@ export function createOutput({ json, stdout, stderr, clock, reads = false }: Out
           rate = sinceMark > 0 ? ((state.bytes - mark.bytes) * 1000) / sinceMark : rate;
           if (sinceMark >= RATE_WINDOW_MS) mark = { ms: now, bytes: state.bytes };
           const line = progressLine(verb, state, rate, now - startedMs);
+          const current = state.current === undefined ? '' : printable(state.current());
           if (!onTerminal) {
-            say(`${line}\n`);
+            say(`${line}${current === '' ? '' : `: ${current}`}\n`);
             return;
           }
-          say(`\r\u001b[K${line.slice(0, Math.max(20, (stderr.columns ?? 80) - 1))}`);
+          say(`\r\u001b[K${fitted(line, current, Math.max(20, (stderr.columns ?? 80) - 1))}`);
           liveLine = true;
         },
         done: clearLine,
@@ -120,15 +124,22 @@ export function createOutput({ json, stdout, stderr, clock, reads = false }: Out
   };
 }
 
+/** The line, and behind it as much of the path's end as there is room for: of a deep path the file's name says most. */
+function fitted(line: string, current: string, width: number): string {
+  const room = width - line.length - 2;
+  if (current === '' || room < 12) return line.slice(0, width);
+  return `${line}: ${current.length <= room ? current : `…${current.slice(1 - room)}`}`;
+}
+
 /** `restored 12 of 40 files, 3.1 MiB of 9.0 MiB (34%), 1.2 MiB/s, 5 s left`. */
 function progressLine(verb: string, state: ProgressState, bytesPerSecond: number, elapsedMs: number): string {
   const { files, bytes, totalFiles, totalBytes } = state;
-  const parts = [
-    `${verb} ${files}${totalFiles === undefined ? '' : ` of ${totalFiles}`} ${(totalFiles ?? files) === 1 ? 'file' : 'files'}`,
-    totalBytes === undefined
-      ? formatBytes(bytes)
-      : `${formatBytes(bytes)} of ${formatBytes(totalBytes)} (${totalBytes === 0 ? 100 : Math.floor((bytes / totalBytes) * 100)}%)`,
-  ];
+  const done = totalFiles === undefined ? '' : ` of ${formatCount(totalFiles)}`;
+  const counted = files === undefined ? [] : [`${formatCount(files)}${done} ${(totalFiles ?? files) === 1 ? 'file' : 'files'}`];
+  // Totals are taken before the work begins; what grows meanwhile must not show more than all of it.
+  const percent = totalBytes === undefined || totalBytes === 0 ? 100 : Math.min(100, Math.floor((bytes / totalBytes) * 100));
+  const size = totalBytes === undefined ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(totalBytes)} (${percent}%)`;
+  const parts = [`${verb} ${[...counted, size].join(', ')}`];
   if (bytesPerSecond > 0) parts.push(`${formatBytes(bytesPerSecond)}/s`);
   if (totalBytes !== undefined && bytesPerSecond > 0 && bytes < totalBytes) {
     parts.push(`${formatDuration(((totalBytes - bytes) / bytesPerSecond) * 1000)} left`);

@@ -44,7 +44,8 @@ export interface RestoreRequest {
   readonly writer: RestoreTarget;
   /** Opens what came; on the spot unless told. */
   readonly opener?: ChunkOpener;
-  onProgress?(done: { readonly files: number; readonly bytes: number }): void;
+  /** `path`: of the file at hand. */
+  onProgress?(done: { readonly files: number; readonly bytes: number; readonly path: Uint8Array }): void;
   /** Told of every file that could not be given back; the rest goes on. */
   onFailure?(path: Uint8Array, error: RestoreError): void;
 }
@@ -174,7 +175,7 @@ class RestoreRun {
     if ('error' in one) throw one.error;
     await this.#sinks.get(piece.job)?.write(one.plain);
     this.#writtenBytes += one.plain.length;
-    this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes });
+    this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes, path: piece.job.item.list.path });
   }
 
   /** Begins to flush and name a file. That takes the disk its time, and nothing that follows needs it. */
@@ -197,7 +198,7 @@ class RestoreRun {
     this.#counts.bytes += job.item.entry.size;
     if (outcome === 'same') this.#counts.same += 1;
     if (job.item.read?.sha256.length === 0) this.#counts.growing += 1;
-    this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes });
+    this.#request.onProgress?.({ files: this.#counts.files, bytes: this.#writtenBytes, path: job.item.list.path });
   }
 
   /** One file has failed: told, and its temporary file taken away. Rethrows what must end the whole restore. */
