@@ -1,6 +1,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { folded } from './folded.ts';
 import { instruments } from './instruments.ts';
 import { Lab, type LabPc, type PcStatus } from './lab.ts';
 import { differences, pictureOf } from './picture.ts';
@@ -12,6 +13,17 @@ import { INTERRUPTED, onStage } from './stage.ts';
  * comes back, everything is restored elsewhere and compared. Ends with 0 only when not a byte differs.
  */
 
+const NEXT = `
+What to try next:
+
+  npm run dev               the same collector and PCs, left running, with the
+                            commands to look at them and to get files back
+  bin/aliquot --help        what central IT does; bin/aliquot-agent --help: what
+                            the lab PC does; each command has its own --help
+  README.md                 "A first real set-up": your own folder, your own kit
+  docs/architecture.md      the life of one result, and the way to every page
+`;
+
 const started = performance.now();
 /** How often we look; nothing depends on it. */
 const LOOK_MS = 1_000;
@@ -20,17 +32,34 @@ const PATIENCE_MS = 60_000;
 
 function say(text: string): void {
   const seconds = (performance.now() - started) / 1000;
-  process.stdout.write(`${seconds.toFixed(1).padStart(6)} s  ${text}\n`);
+  const time = `${seconds.toFixed(1).padStart(6)} s  `;
+  process.stdout.write(`${time}${folded(text, (process.stdout.columns ?? 80) - time.length).join(`\n${' '.repeat(time.length)}`)}\n`);
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 function describe(pc: LabPc, status: PcStatus): string {
-  const parts = [`${String(status.safe).padStart(4)} of ${status.total} results safe`];
-  if (status.settling > 0) parts.push(`${status.settling} still being written`);
-  if (status.queued > 0) parts.push(`${status.queued} entries queued`);
+  const { safe, total, leftSource } = tallyOf(pc, status);
+  const parts = [`${String(safe).padStart(4)} of ${total} safe`];
+  if (leftSource > 0) parts.push(`${leftSource} of them only at the collector`);
+  if (status.settling > 0) parts.push(`${status.settling} being written`);
+  if (status.queued > 0) parts.push(`${status.queued} queued`);
   if (status.problems > 0) parts.push(`${status.problems} problems`);
   return `${pc.name.padEnd(7)} ${status.connection.padEnd(10)} ${parts.join(', ')}`;
+}
+
+const most = new Map<string, number>();
+
+/**
+ * The results that a PC has had, which never get fewer: status counts what is at the source, but a result that was deleted there after it was captured is
+ * kept all the same, and safe as soon as nothing is queued any more.
+ */
+function tallyOf(pc: LabPc, status: PcStatus): { safe: number; total: number; leftSource: number } {
+  const here = status.total - status.settling;
+  const total = Math.max(here, most.get(pc.name) ?? 0);
+  most.set(pc.name, total);
+  const leftSource = status.queued === 0 ? total - here : 0;
+  return { safe: status.safe + leftSource, total, leftSource };
 }
 
 /** Shows every PC's status, when it changes, until `done` holds for all of them. */
@@ -132,7 +161,8 @@ async function main(folder: string): Promise<number> {
   const failed = await lab.close();
   if (failed.length > 0) say(`not every process ended cleanly: exit codes ${failed.join(', ')}`);
   const fine = different === 0 && failed.length === 0;
-  say(fine ? 'everything came back, byte for byte' : 'SOMETHING IS WRONG: see above');
+  say(fine ? 'EVERYTHING CAME BACK, BYTE FOR BYTE.' : 'SOMETHING IS WRONG: see above');
+  if (fine) process.stdout.write(NEXT);
   return fine ? 0 : 1;
 }
 
