@@ -93,6 +93,11 @@ describe('where the collector is', () => {
     expect((await backup(agent, 'after')).code).toBe(0);
     world.trust = two.cert;
     await world.aliquot(['agents']);
+    // A certificate that every PC believes takes the place of a self-signed one without a word.
+    const ca = await authority(world.folder);
+    await again(await issued(world.folder, 'real', ca));
+    expect((await backup(agent, 'unknown authority')).code).not.toBe(0);
+    expect((await backup(agent, 'known authority', { NODE_EXTRA_CA_CERTS: ca.cert })).code).toBe(0);
     // And a renewal that nobody announced is refused.
     await again(await selfSigned(world.folder, 'three'));
     expect((await backup(agent, 'never sent')).code).not.toBe(0);

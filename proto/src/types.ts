@@ -362,7 +362,7 @@ export interface KitFile {
 export interface CollectorAddress {
   /** Base address, `https:`, or `http:` on the machine itself. */
   readonly url: string;
-  /** PEM of the only certificate authorities to trust; empty when the system's decide. */
+  /** PEM of the certificate authorities to trust first; the system's decide where it is empty, or does not fit. */
   readonly tlsCa: string;
   /** SHA-256 of the public key infos of certificates that are believed without an authority: self-signed ones. */
   readonly tlsPins: readonly Uint8Array[];

@@ -13,7 +13,7 @@ import { AddressBook, addressesOf } from './addresses.ts';
 import { IdentityError, type IdentityErrorCode } from './errors.ts';
 import type { AgentIdentity } from './identity.ts';
 import { eraseIdentity, identityPaths, readIdentity, type StoredIdentity, verifyIdentity, writeIdentity } from './identity-file.ts';
-import { serverAddress, tlsOptions } from './tls.ts';
+import { bySystem, serverAddress, tlsOptions } from './tls.ts';
 
 export interface EnrolOptions {
   /** Text of the bundle file. */
@@ -110,12 +110,15 @@ async function ask(
   send: NonNullable<EnrolOptions['post']>,
 ): Promise<{ readonly answer: HttpAnswer; readonly trust: CollectorAddress }> {
   let first: IdentityError | undefined;
-  for (const trust of addresses) {
+  const left = [...addresses];
+  for (let trust = left.shift(); trust !== undefined; trust = left.shift()) {
     try {
       return { answer: await send(trust, '/v1/enrol', body), trust };
     } catch (error) {
       if (!(error instanceof IdentityError)) throw error;
       first ??= error;
+      const otherwise = error.code === 'ENROL_TLS' ? bySystem(trust) : undefined;
+      if (otherwise !== undefined) left.unshift(otherwise);
     }
   }
   throw first ?? new IdentityError('ENROL_UNREACHABLE', 'the bundle names no address');

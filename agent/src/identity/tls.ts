@@ -34,6 +34,14 @@ export function tlsOptions(trust: CollectorAddress): TlsOptions {
 
 const UNKNOWN_KEY = 'no known authority signed it, and its key is none of those that central IT named; ask whether it was replaced';
 
+/**
+ * The same place, trusted by the system's authorities alone: for an address whose own trust did not hold, because its certificate was replaced
+ * by one that every PC believes. Undefined where that is how it is trusted anyway.
+ */
+export function bySystem({ url, tlsCa, tlsPins }: CollectorAddress): CollectorAddress | undefined {
+  return tlsCa === '' && tlsPins.length === 0 ? undefined : { url, tlsCa: '', tlsPins: [] };
+}
+
 let authorities: string[] | undefined;
 
 /** What Node brings and what this machine's administrator has added: a lab's own authority is mostly there. */

@@ -25,6 +25,20 @@ describe('the addresses of a collector', () => {
     expect(await trying({}, 'https://new.lab')).toMatchObject({ tried: 1 });
   });
 
+  test('P6: where the trust of an address does not hold, the system’s is tried, once and at once', async () => {
+    const pinned = { url: 'https://pinned.lab', tlsCa: 'pem', tlsPins: [new Uint8Array(32)] };
+    const tried: CollectorAddress[] = [];
+    const attempt = (proved: boolean) => async (address: CollectorAddress) => {
+      tried.push(address);
+      return { failure: new UplinkError('UPLINK_TLS', 'not trusted'), final: proved && address.tlsPins.length === 0 };
+    };
+    await everyAddress([pinned, at('https://other.lab')], attempt(true));
+    expect(tried).toEqual([pinned, at('https://pinned.lab')]);
+    tried.splice(0);
+    await everyAddress([pinned, at('https://other.lab')], attempt(false));
+    expect(tried).toEqual([pinned, at('https://pinned.lab'), at('https://other.lab')]);
+  });
+
   test('P6: where none leads to it, each is named, and what may pass decides how soon it is tried again', async () => {
     const mixed = await trying({ 'https://new.lab': 'UPLINK_TLS', 'https://bundle.lab': 'UPLINK_FOREIGN_COLLECTOR' });
     expect(mixed).toMatchObject({ tried: 3, code: 'UPLINK_UNREACHABLE' });

@@ -1,4 +1,5 @@
 import type { CollectorAddress } from '@aliquot/proto';
+import { bySystem } from '../identity/tls.ts';
 import { UplinkError } from './errors.ts';
 
 /** How an attempt at one address ended. */
@@ -9,7 +10,8 @@ export interface Attempt {
 }
 
 /**
- * Tries addresses in their order until a collector of the vault has proved itself at one: old and new ones serve side by side. The
+ * Tries addresses in their order until a collector of the vault has proved itself at one: old and new ones serve side by side. Where the
+ * trust of an address does not hold, the system's may. The
  * answer is why that session ended; when there was none, what may pass counts before what does not, and the first address before the others.
  */
 export async function everyAddress(
@@ -21,6 +23,10 @@ export async function everyAddress(
     const { failure, final } = await attempt(address);
     if (final) return failure;
     failures.push(failure);
+    const otherwise = failure.code === 'UPLINK_TLS' ? bySystem(address) : undefined;
+    if (otherwise === undefined) continue;
+    const second = await attempt(otherwise);
+    if (second.final) return second.failure;
   }
   const told = failures.find(({ retryable }) => retryable) ?? failures[0];
   if (told === undefined) return new UplinkError('UPLINK_OFFLINE', 'no address of the collector is known; enrol this PC again');
