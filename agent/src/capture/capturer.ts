@@ -5,7 +5,7 @@ import { contentTag } from '../queue/payloads.ts';
 import type { Capture, KnownFile, KnownStat, Queue } from '../queue/queue.ts';
 import { claimedMs } from './claim.ts';
 import type { FoundItem } from './compare.ts';
-import { growthFor, isUnproved, leastGrowingBytes } from './growth.ts';
+import { growthFor, isUnproved, mayBeContinued } from './growth.ts';
 import type { CaptureHost } from './host.ts';
 import { Intake, isFull } from './intake.ts';
 import { type BytePath, pathBytes } from './paths.ts';
@@ -27,7 +27,7 @@ export type CaptureTask =
       readonly known: KnownFile | undefined;
       /** `growing`: as it is, for it does not hold still. Only files grow. */
       readonly completion: Completion;
-      /** All of it is read, also where only something was appended. */
+      /** It was captured as it was, and rests now: it is read whole as soon as that is cheap. */
       readonly whole?: boolean;
     }
   | { readonly type: 'gone'; readonly source: Source; readonly path: BytePath; readonly known: KnownFile };
@@ -184,13 +184,13 @@ export class Capturer {
 
   /** What is known of a large file that may have grown, or that was captured while it did. */
   async #growth({ known, item, completion, whole }: PutTask): Promise<Pick<CaptureJob, 'growth'>> {
-    if (known?.kind !== 'file' || known.size < leastGrowingBytes) return {};
+    if (known?.kind !== 'file' || !mayBeContinued(known)) return {};
     const state = await this.#queue.growthOf(known.path);
-    const growth = state === undefined ? undefined : growthFor(known, item.stat, state, this.#clock.nowMs());
+    const growth = state === undefined ? undefined : growthFor(known, item.stat, state, this.#clock.nowMs(), whole);
     if (growth === undefined) return {};
     // What does not hold still has no whole that an earlier part could be compared with.
     if (completion === 'growing') return growth.whole ? {} : { growth };
-    return { growth: whole === true ? { ...growth, whole } : growth };
+    return { growth };
   }
 
   async #ended(task: PutTask, result: CaptureResult, capture: Capture | undefined): Promise<void> {

@@ -13,7 +13,7 @@ import type { SourceStat } from './source-port.ts';
  * opens nothing, and whoever can open it has just read those chunks and found them as they were.
  */
 
-/** Below this, reading the whole again costs less than the trouble. */
+/** Below this, reading the whole again costs less than the trouble. Test only: its boundary is tested. */
 export const leastGrowingBytes = 8 << 20;
 /** A file whose last change is older than this when it is captured is not expected to grow. */
 const growingForMs = 24 * 3_600_000;
@@ -21,6 +21,8 @@ const growingForMs = 24 * 3_600_000;
 const growthRestsMs = 3_600_000;
 /** A file that never rests is read whole this often all the same. */
 const longestUnprovedMs = 7 * 24 * 3_600_000;
+/** What was captured as it was is read whole at its rest if that comes to no more than so much, on average, since it was last read whole. */
+const wholeBytesPerMs = 10_000;
 /** So many chunks of the old part are read again before the file is continued, besides the last one. */
 const samples = 8;
 /** Above any state: four levels of a thousand references. */
@@ -32,6 +34,11 @@ const NONCE_LABEL = 'aliquot/v1/growth-nonce';
 const PARAMETERS_LABEL = 'aliquot/v1/growth-parameters';
 const NONCE_BYTES = 12;
 
+/** Whether a file is so large that its growth is remembered, and reading it whole is not free. */
+export function mayBeContinued({ size }: Pick<KnownFile, 'size'>): boolean {
+  return size >= leastGrowingBytes;
+}
+
 /** Whether the newest version of a file was captured while it grew: nothing has read all of it since. */
 export function isUnproved({ kind, size, contentTag }: Pick<KnownFile, 'kind' | 'size' | 'contentTag'>): boolean {
   return kind === 'file' && size > 0 && contentTag.every((byte) => byte === 0);
@@ -39,26 +46,30 @@ export function isUnproved({ kind, size, contentTag }: Pick<KnownFile, 'kind' | 
 
 /** Whether such a file has rested long enough to be read whole, with the stamps that it was captured with. A small one costs nothing. */
 export function isRested({ size, mtimeNs, capturedAtMs }: Pick<KnownFile, 'size' | 'mtimeNs' | 'capturedAtMs'>, nowMs: number): boolean {
-  return size < leastGrowingBytes || nowMs - Math.min(capturedAtMs, Number(mtimeNs / 1_000_000n)) >= growthRestsMs;
+  return !mayBeContinued({ size }) || nowMs - Math.min(capturedAtMs, Number(mtimeNs / 1_000_000n)) >= growthRestsMs;
 }
 
 /**
  * How to read a file of which a state is known: only what was appended, or all of it, to compare. Undefined when the state is another
  * version's, or nothing is to be learnt from it. That it was appended to is said by its larger size and newer time, in the same inode; that nothing
- * else happened, by the chunks that are read again to open the state, and at last by the comparison of the whole.
+ * else happened, by the chunks that are read again to open the state, and at last by the comparison of the whole. `restsAtLast`: it was captured as
+ * it was, and has come to rest: it is read whole as soon as that is cheap.
  */
 export function growthFor(
   known: KnownFile,
   now: Pick<SourceStat, 'size' | 'mtimeNs' | 'ino'>,
   state: Uint8Array,
   nowMs: number,
+  restsAtLast = false,
 ): { readonly state: Uint8Array; readonly whole: boolean } | undefined {
   const head = readGrowthHead(state);
   if (head === undefined || head.size !== known.size || head.mtimeNs !== known.mtimeNs) return undefined;
   if (head.capturedAtMs !== known.capturedAtMs) return undefined;
   const grew = now.size > known.size && now.ino === known.ino && now.mtimeNs > known.mtimeNs;
   if (!grew && !isUnproved(known)) return undefined;
-  return { state, whole: !grew || nowMs - head.readWholeMs >= longestUnprovedMs };
+  const sinceMs = nowMs - head.readWholeMs;
+  const isCheap = restsAtLast && sinceMs * wholeBytesPerMs >= now.size;
+  return { state, whole: !grew || isCheap || sinceMs >= longestUnprovedMs };
 }
 
 /** The version that a state continues. */

@@ -2,11 +2,12 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Completion } from '@aliquot/proto';
 import type { CaptureTask } from '../capture/capturer.ts';
 import type { Change, FoundItem } from '../capture/compare.ts';
-import { isUnproved } from '../capture/growth.ts';
+import { isUnproved, mayBeContinued } from '../capture/growth.ts';
 import { type BytePath, separator } from '../capture/paths.ts';
 import type { Problem } from '../capture/problem.ts';
 import { resultPath } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
+import type { KnownFile } from '../queue/queue.ts';
 import type { Settler } from './settle.ts';
 
 export interface GateParts {
@@ -124,7 +125,7 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
         unit.hash.update(`${path}\0${stat.kind} ${stat.size} ${stat.mtimeNs}\n`, 'latin1');
         if (change.type === 'put') parts.onWaiting(path);
       }
-    } else if (change.type === 'same' && !(settler.isGrowing(path) && isUnproved(change.known))) settler.forget(path, startedMs);
+    } else if (change.type === 'same' && !(settler.isGrowing(path) && isReadAgain(change.known))) settler.forget(path, startedMs);
     else if (change.type === 'gone') {
       const go = judge(path, 'gone', undefined);
       if (go !== undefined) yield { type: 'gone', source, path, known: change.known };
@@ -140,7 +141,7 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
       if (change.type === 'problem') await parts.onProblem(change.path, change.problem);
       else if (change.type === 'gone') {
         if (go.completion !== 'growing') yield { type: 'gone', source, path: change.path, known: change.known };
-      } else if (change.type === 'put' || (go.whole && isUnproved(change.known))) yield put(go, change);
+      } else if (change.type === 'put' || (go.whole && isReadAgain(change.known))) yield put(go, change);
     }
     parts.onReady(folder, false);
   }
@@ -160,6 +161,11 @@ export async function* immediate(
       else on.same(change.item);
     }
   }
+}
+
+/** Whether what was captured as it was, and has not changed since, is read whole at its rest. A large one is when it has rested for long. */
+function isReadAgain(known: KnownFile): boolean {
+  return isUnproved(known) && !mayBeContinued(known);
 }
 
 function ctimeMs(item: FoundItem): number {

@@ -225,3 +225,28 @@ test('what comes and goes is not marked gone while it does', async () => {
   );
   expect(await known('lock')).toBeDefined();
 });
+
+test('a large file is read whole at its rest when that is cheap; unchanged since it was captured as it was, only after an hour of rest', async () => {
+  const nineMebibytes = Buffer.concat(Array.from({ length: 9 }, (_, part) => noise(`part ${part}`, 1 << 20)));
+  writeFileSync(at('big'), nineMebibytes);
+  const append = () => appendFileSync(at('big'), 'cycle');
+  await change(110, append, 'big');
+  expect((await known('big'))?.contentTag).toEqual(noTag);
+  append();
+  watch.touch(path('big'));
+  await rest();
+  // 9 MiB in less than a second for each 10 MB: it is read whole.
+  expect((await known('big'))?.contentTag).not.toEqual(noTag);
+
+  // From here on the files' own times are those of the clock, for rest is judged by them.
+  bench.clock.ms = Date.now();
+  writeFileSync(at('slow'), nineMebibytes);
+  while ((await known('slow')) === undefined) await change(5, () => appendFileSync(at('slow'), 'cycle'), 'slow');
+  // Unchanged since it was captured as it was: nothing is read until it has rested for an hour.
+  expect(await rest()).toBe(0);
+  expect((await known('slow'))?.contentTag).toEqual(noTag);
+  bench.clock.ms += 3_600_000;
+  await watch.scanAll(never);
+  await rest();
+  expect((await known('slow'))?.contentTag).not.toEqual(noTag);
+});
