@@ -201,7 +201,6 @@ export class CaptureCore {
       return undefined;
     } catch (error) {
       if (attempt !== undefined) this.#abort(attempt);
-      if (systemCode(error) === 'EUNKNOWN') throw error; // no system error: a defect, or the exchange failed
       return { type: 'problem', job: job.job, problem: problemOf(error, 'file') };
     } finally {
       this.#port.close(descriptor);

@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, lstatSync, opendirSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { errnoOf } from '@aliquot/shared/durable/errors';
 
 /** What the file system says about one path; times are nanoseconds since 1970. */
 export interface SourceStat {
@@ -102,8 +103,9 @@ export const nodeSource: SourcePort = {
   close: (descriptor) => closeSync(descriptor),
 };
 
-/** The system's error name (`EACCES`), or `EUNKNOWN` for an error that no system call raised. */
+/** The system's error name (`EACCES`). An error that no system call raised is a fault of ours, and thrown on. */
 export function systemCode(error: unknown): string {
-  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return 'EUNKNOWN';
-  return typeof error.code === 'string' ? error.code : 'EUNKNOWN';
+  const code = errnoOf(error);
+  if (code === undefined) throw error;
+  return code;
 }

@@ -7,6 +7,7 @@ import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { endOnUnexpected } from '@aliquot/shared/log-lines/last-words';
 import { isJournal, standardError } from '@aliquot/shared/log-lines/line-target';
 import { openLog } from '@aliquot/shared/log-lines/log';
 import { systemClock } from '@aliquot/shared/ports';
@@ -62,10 +63,12 @@ export async function run(dataOption: string, configOption: string | undefined, 
     clock: systemClock,
     journal: isJournal(journalStream()),
   });
+  const foresee = endOnUnexpected(log, end);
   const running: Running = { dataDir, configPath, stopped: untilInterrupted(), hangup: new Hangup(), output, log };
   try {
     for (let starts = 1; config !== undefined && !running.stopped.aborted; starts += 1) config = await serve(running, config, starts === 1);
   } finally {
+    foresee();
     await end();
   }
 }

@@ -26,7 +26,11 @@ test('on Linux every thread is put last, on Windows the class is below normal', 
 
 test('a thread that has just ended does not keep the others from it', () => {
   const { calls, port } = recorder('linux', (id) => {
-    if (id === 12) throw Object.assign(new Error('uv_os_setpriority returned ESRCH (no such process)'), { code: 'ERR_SYSTEM_ERROR' });
+    if (id === 12)
+      throw Object.assign(new Error('uv_os_setpriority returned ESRCH (no such process)'), {
+        code: 'ERR_SYSTEM_ERROR',
+        info: { code: 'ESRCH' },
+      });
   });
   expect(lowerPriority(port)).toBeUndefined();
   expect(calls.map(([id]) => id)).toEqual([11, 13]);

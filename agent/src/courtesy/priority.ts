@@ -36,11 +36,17 @@ export function lowerPriority(port: PriorityPort = systemPriority): string | und
         port.set(thread, priority);
       } catch (error) {
         // A thread that has just ended needs no priority.
-        if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR' || !String(error).includes('ESRCH')) throw error;
+        if (systemError(error) !== 'ESRCH') throw error;
       }
     }
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** What the operating system said, where Node tells it as `ERR_SYSTEM_ERROR`. */
+function systemError(error: unknown): string | undefined {
+  const info = error instanceof Error && 'info' in error ? (error.info as { readonly code?: string } | undefined) : undefined;
+  return info?.code;
 }

@@ -193,9 +193,13 @@ function refusal(answer: HttpAnswer, bundle: OpenBundle, trust: CollectorAddress
     ],
     410: ['ENROL_BUNDLE_EXPIRED', `the bundle for ${name} has expired; ask for a new one`],
   };
-  const [code, says] = /revoked/i.test(told)
-    ? (['ENROL_REVOKED', `agent ${name} was revoked; ask central IT`] as const)
-    : (known[answer.status] ?? ['ENROL_REFUSED', `the collector refused agent ${name}: ${told === '' ? `status ${answer.status}` : told}`]);
+  const [code, says] =
+    told.split(':')[0] === 'ENROL_REVOKED'
+      ? (['ENROL_REVOKED', `agent ${name} was revoked; ask central IT`] as const)
+      : (known[answer.status] ?? [
+          'ENROL_REFUSED',
+          `the collector refused agent ${name}: ${told === '' ? `status ${answer.status}` : told}`,
+        ]);
   return new IdentityError(code, says, { retryable: answer.status >= 500 });
 }
 

@@ -1,5 +1,6 @@
 import { AliquotError } from '@aliquot/proto';
 import { pathText } from '@aliquot/shared/cli/format';
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import type { Logger } from 'pino';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
 import { type Problem, pausedProblem } from '../capture/problem.ts';
@@ -305,6 +306,7 @@ export class Service {
   }
 
   #failed(error: unknown): void {
+    endWith(error);
     this.#trouble = error instanceof Error ? error.message : String(error);
     this.#parts.log.error({ error: this.#trouble }, 'a scan failed; it is tried again');
   }

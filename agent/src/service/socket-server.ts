@@ -1,6 +1,7 @@
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { AliquotError } from '@aliquot/proto';
 import { exitCodeOf } from '@aliquot/shared/cli/run-main';
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { AgentError } from './errors.ts';
@@ -141,8 +142,8 @@ async function serve<R extends { readonly op: string }>(
       await run(request, (event) => sendLine(socket, event), signal);
     });
     await sendLine(socket, end);
-  } catch {
-    // the connection broke: nobody is there to be told
+  } catch (error) {
+    endWith(error); // else the connection broke: nobody is there to be told
   } finally {
     socket.end();
     socket.destroySoon();
@@ -164,6 +165,8 @@ async function outcome(work: () => Promise<void>): Promise<End> {
     await work();
     return { end: { exit: 0, code: '', message: '' } };
   } catch (error) {
+    // Whoever asked is told, and the service ends: it does not know in what state it is.
+    endWith(error);
     const code = error instanceof AliquotError ? error.code : 'UNEXPECTED';
     return { end: { exit: exitCodeOf(error), code, message: error instanceof Error ? error.message : String(error) } };
   }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { nextUncaught } from '@aliquot/shared/testing/uncaught';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentError } from './errors.ts';
 import type { AgentEvent, Operation, Request } from './protocol.ts';
@@ -63,7 +64,6 @@ for (const [what, error, expected] of [
   ['a partial success', new PartialError('some failed'), { code: 'PARTIAL', message: 'some failed' }],
   ['wrong usage', new UsageError('USAGE_INVALID', 'nothing there'), { code: 'USAGE_INVALID', message: 'nothing there' }],
   ['a failure', new AgentError('AGENT_RESTORE_OFF', 'ask central IT'), { code: 'AGENT_RESTORE_OFF', message: 'ask central IT' }],
-  ['a defect', new TypeError('oops'), { code: 'UNEXPECTED', message: 'oops' }],
 ] as const) {
   test(`${what} reaches the command as the same error`, async () => {
     await serve(async () => {
@@ -72,6 +72,16 @@ for (const [what, error, expected] of [
     await expect(ask()).rejects.toMatchObject(expected);
   });
 }
+
+test('a fault of ours reaches the command, and ends the service', async () => {
+  const uncaught = nextUncaught();
+  const fault = new TypeError('oops');
+  await serve(async () => {
+    throw fault;
+  });
+  await expect(ask()).rejects.toMatchObject({ code: 'UNEXPECTED', message: 'oops' });
+  expect(await uncaught).toBe(fault);
+});
 
 /** Serves one operation that goes on until `finish`, and a question at once; `ended` resolves with whether it was told to end. */
 async function longOperation() {

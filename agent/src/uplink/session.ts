@@ -1,5 +1,4 @@
 import {
-  AliquotError,
   type ChainId,
   type ClientFrame,
   type CollectorAddress,
@@ -13,6 +12,7 @@ import {
   type Signed,
   splitFrame,
 } from '@aliquot/proto';
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import { release } from '@aliquot/shared/crypto/release';
 import type { Random } from '@aliquot/shared/ports';
 import { SessionError } from '@aliquot/shared/session/errors';
@@ -141,7 +141,7 @@ export class Session {
       this.#credit = frame.creditBytes;
       return { ready: frame, collector: this.#collector.body, certificate: this.#collector.certificate };
     } catch (error) {
-      const reason = error instanceof UplinkError ? error : new UplinkError('UPLINK_PROTOCOL', 'the handshake failed', error);
+      const reason = asUplinkError(error);
       this.end(reason);
       throw reason;
     } finally {
@@ -231,6 +231,7 @@ export class Session {
         onClose: (error) => this.end(error),
       });
     } catch (error) {
+      endWith(error);
       this.end(error instanceof UplinkError ? error : new UplinkError('UPLINK_UNREACHABLE', 'the collector cannot be reached', error));
     }
   }
@@ -238,6 +239,7 @@ export class Session {
   #deliver(message: Uint8Array): void {
     this.#parts.onSent(message.length, 0);
     this.#socket?.send(message).catch((error: unknown) => {
+      endWith(error);
       this.end(error instanceof UplinkError ? error : new UplinkError('UPLINK_CLOSED', 'the connection ended', error));
     });
   }
@@ -374,6 +376,8 @@ export function asUplinkError(error: unknown): UplinkError {
   }
   if (error instanceof FormatError)
     return new UplinkError('UPLINK_PROTOCOL', `the collector sent what cannot be read: ${error.message}`, error);
-  const says = error instanceof AliquotError ? error.message : 'an unexpected error';
+  // A fault of ours: no session, and no wait, makes it better.
+  endWith(error);
+  const says = error instanceof Error ? error.message : String(error);
   return new UplinkError('UPLINK_QUEUE', `sending stopped: ${says}`, error);
 }

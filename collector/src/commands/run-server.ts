@@ -5,6 +5,7 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { errnoOf } from '@aliquot/shared/durable/errors';
+import { endOnUnexpected } from '@aliquot/shared/log-lines/last-words';
 import { openLog, type ServiceLog } from '@aliquot/shared/log-lines/log';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -34,10 +35,12 @@ export async function serveCommand(context: CommandContext, options: ServeOption
   const tls = await tlsOf(context, options);
   const address = parseListen(options.listen, tls !== undefined);
   const { log, end } = logOf(context);
+  const foresee = endOnUnexpected(log, end);
   try {
     await serve(context, { data: options.data, tls, address, log, output });
     log.info('stopped');
   } finally {
+    foresee();
     await end();
   }
 }

@@ -31,6 +31,11 @@ const LARGE_PIECE_BYTES = 64 * 1024;
 /** A message that is surely longer than one piece. */
 const LARGE_MESSAGE_BYTES = 4 * LARGE_PIECE_BYTES;
 
+/** `ws` says of a socket that is closed already only that it is not open. */
+function gone(cause: Error): Error {
+  return Object.assign(new Error('the connection is gone', { cause }), { code: 'EPIPE' });
+}
+
 /** A session's channel over a `ws` socket and the stream below it. */
 export function socketChannel(socket: WebSocket, stream: Duplex): Channel {
   let unfinished = 0;
@@ -49,7 +54,7 @@ export function socketChannel(socket: WebSocket, stream: Duplex): Channel {
     unfinishedBytes: () => unfinished,
     send: (message) =>
       new Promise((resolve, reject) => {
-        socket.send(message, { binary: true, compress: false }, (error) => (error instanceof Error ? reject(error) : resolve()));
+        socket.send(message, { binary: true, compress: false }, (error) => (error instanceof Error ? reject(gone(error)) : resolve()));
       }),
     pause: () => socket.pause(),
     resume: () => socket.resume(),

@@ -1,4 +1,5 @@
 import { type ChainId, type ClientFrame, decodeCollectorAddressesBody, MAX_HELLO_BYTES, type Signed } from '@aliquot/proto';
+import { endWith, isForeseen } from '@aliquot/shared/cli/unexpected';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import type { Clock, Random } from '@aliquot/shared/ports';
@@ -219,7 +220,12 @@ export class Connection {
 
   /** One place where a session's error becomes a refusal, a close code and one line in the log. */
   #fail(error: unknown): void {
-    if (this.#ended) return;
+    // A fault of ours ends the process (docs/reliability.md); the line below says with which agent it was met.
+    endWith(error);
+    if (this.#ended) {
+      if (!isForeseen(error)) this.#log.error({ err: error }, 'a fault met after the session had ended');
+      return;
+    }
     const { refusal, requestId, closeCode, code, message } = describe(error);
     this.#because = code;
     // A disk that is full or fails is foreseen, and met at every attempt: its one line is enough. What is not foreseen needs its stack.

@@ -1,4 +1,5 @@
 import { MAX_CARRIED_PART_BYTES } from '@aliquot/proto';
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -185,8 +186,11 @@ function bytesOf(request: FastifyRequest): Uint8Array {
 function answerError(context: RestContext, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toRestError(error);
   const route = request.routeOptions.url;
-  if (known === undefined) context.log.error({ route, ...failureOf(error) }, 'request failed');
-  else context.log.warn({ route, code: known.code }, 'request refused');
+  if (known === undefined) {
+    context.log.error({ route, ...failureOf(error) }, 'request failed');
+    endWith(error);
+  }
+  if (known !== undefined) context.log.warn({ route, code: known.code }, 'request refused');
   const { code, message } = known ?? INTERNAL;
   return reply.code(statusOf(code)).send({ code, message });
 }
@@ -194,7 +198,10 @@ function answerError(context: RestContext, error: unknown, request: FastifyReque
 /** An error after the first byte went out: too late for a status. */
 function describeLate(context: RestContext, error: unknown): { code: string; message: string } {
   const known = toRestError(error);
-  if (known === undefined) context.log.error(failureOf(error), 'answer broke off');
+  if (known === undefined) {
+    context.log.error(failureOf(error), 'answer broke off');
+    endWith(error);
+  }
   const { code, message } = known ?? INTERNAL;
   return { code, message };
 }

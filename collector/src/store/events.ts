@@ -1,5 +1,4 @@
 import {
-  AliquotError,
   decodeCollectorAddressesBody,
   decodeEventBody,
   type EnrolmentCertificateBody,
@@ -10,12 +9,14 @@ import {
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import {
+  CertificateError,
   verifyAddresses,
   verifyAgent,
   verifyCollectorCertificate,
   verifyEnrolment,
   verifyEpochOpening,
 } from '@aliquot/shared/keys/certificates';
+import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { admitFilesGone } from './apply-gone.ts';
 import { ranges } from './catalog-keys.ts';
@@ -36,7 +37,7 @@ export async function admitEvent(core: VaultCore, descriptor: VaultDescriptorBod
     return await admit(core, descriptor, event);
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    if (error instanceof FormatError || (error instanceof AliquotError && /^(CERT|LOG)_/.test(error.code))) {
+    if (error instanceof FormatError || error instanceof CertificateError || error instanceof LogError) {
       throw new StoreError('STORE_BAD_EVENT', error.message, { cause: error });
     }
     throw error;

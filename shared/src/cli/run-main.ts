@@ -95,6 +95,11 @@ export async function runMain(program: Command, argv: readonly string[], stdout:
   // Output notices both by itself; without a listener Node would throw before.
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);
+  process.on('uncaughtException', (error) => {
+    // A service says it in its log.
+    if (process.listenerCount('uncaughtException') > 1) return;
+    process.stderr.write(`${errorLine(program.name(), error, true)}\n`, () => process.exit(1));
+  });
   process.exit(await runCommand(program, argv, { stdout }));
 }
 

@@ -1,5 +1,6 @@
-import { AliquotError, type ChunkId, type Ref, type VaultId } from '@aliquot/proto';
+import { type AliquotError, type ChunkId, FormatError, type Ref, type VaultId } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
+import { SealError } from '../content/errors.ts';
 import { walkContent } from '../content/pages.ts';
 import { equalBytes } from '../crypto/primitives.ts';
 import { RestoreError } from './errors.ts';
@@ -80,7 +81,7 @@ export async function* planWork(
 
 /** Whether an error says something about one file's content, and not about the connection or the program. */
 export function concernsOneFile(error: unknown): error is AliquotError {
-  return error instanceof RestoreError || (error instanceof AliquotError && /^(SEAL|FORMAT)_/.test(error.code));
+  return error instanceof RestoreError || error instanceof SealError || error instanceof FormatError;
 }
 
 export function notDelivered(job: Job, what: 'chunk' | 'page', id: ChunkId): RestoreError {

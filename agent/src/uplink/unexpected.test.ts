@@ -1,0 +1,29 @@
+import { rmSync } from 'node:fs';
+import { nextUncaught } from '@aliquot/shared/testing/uncaught';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { put, sample } from '../queue/test-support.ts';
+import { startAgent, type TestAgent, vault } from './test-agent.ts';
+import { TestCollector } from './test-collector.ts';
+
+let collector: TestCollector;
+let agent: TestAgent;
+
+beforeEach(async () => {
+  collector = new TestCollector(vault);
+  agent = await startAgent(await collector.listen(), {});
+});
+afterEach(async () => {
+  await agent.close();
+  await collector.stop();
+  rmSync(agent.dir, { recursive: true, force: true });
+});
+
+test('a fault of ours while sending ends the process; it is no reason to try again', async () => {
+  await agent.until('ready');
+  const uncaught = nextUncaught();
+  const fault = new TypeError('x is undefined');
+  agent.queue.nextCommit = () => Promise.reject(fault);
+  await put(agent.queue, sample('/data/a'));
+  await agent.queue.sync();
+  expect(await uncaught).toBe(fault);
+});
