@@ -12,14 +12,14 @@ _aliquot_agent() {
     'aliquot-agent run') words='' options='--data --json --config --help' ;;
     'aliquot-agent config') words='check' options='--help' ;;
     'aliquot-agent config check') words='' options='--data --json --help' ;;
-    'aliquot-agent backup') words='' options='--data --json --offline --dry-run --exclude --accept-gone --help' ;;
+    'aliquot-agent backup') words='' options='--data --json --offline --dry-run --exclude --accept-gone --path-file --null --help' ;;
     'aliquot-agent flush') words='' options='--data --json --help' ;;
     'aliquot-agent queue') words='export import' options='--help' ;;
     'aliquot-agent queue export') words='' options='--data --json --help' ;;
     'aliquot-agent queue import') words='' options='--data --json --help' ;;
     'aliquot-agent address') words='set' options='--help' ;;
     'aliquot-agent address set') words='' options='--data --json --help' ;;
-    'aliquot-agent restore') words='' options='--data --json --at --to --help' ;;
+    'aliquot-agent restore') words='' options='--data --json --at --to --path-file --null --help' ;;
     'aliquot-agent status') words='' options='--data --json --today --acknowledge-lost --help' ;;
     'aliquot-agent versions') words='' options='--data --json --help' ;;
     'aliquot-agent fsck') words='' options='--data --json --repair --help' ;;

@@ -23,6 +23,17 @@ export interface WalkRules {
   readonly leaveOut: readonly BytePath[];
 }
 
+/**
+ * The folder that a restore without a target makes beside what was backed up. Wherever it lies, what is in it has its versions
+ * already: no source takes it, unless a person names it, or something in it, as the source.
+ */
+export const restoredFolder = 'Restored from backup';
+
+/** What every source leaves out, beside what its owner chose. */
+export function builtInExcludes(root: BytePath): readonly Exclude[] {
+  return [{ glob: restoredFolder, below: root }];
+}
+
 /** Folders that the common instrument makers write as one result (Agilent, Bruker, Waters, Thermo). */
 export const defaultFolderResults: readonly string[] = ['*.D', '*.d', '*.raw', '*.RAW'];
 

@@ -3,7 +3,7 @@ import { allExcludedProblem, type Excluded } from './excludes.ts';
 import { knownAt } from './known.ts';
 import { type BytePath, bytePath, isWithin } from './paths.ts';
 import { Presence, type PresenceParts } from './presence.ts';
-import { compileRules, excludedFrom } from './rules.ts';
+import { compileRules, excludedFrom, restoredFolder } from './rules.ts';
 import type { Source } from './source.ts';
 import type { Found } from './walk.ts';
 
@@ -69,10 +69,13 @@ async function* whatIsAt(look: Look, presence: Presence): AsyncGenerator<readonl
   const found = withoutExcluded(host.walk({ root: at, sourceRoot: source.root, rules: source.rules }), (taken) => {
     excluded = taken;
   });
-  yield* compare(at, found, knownAt(queue, at), compileRules(source.rules), nowMs, presence);
+  const rules = compileRules(source.rules);
+  yield* compare(at, found, knownAt(queue, at), rules, nowMs, presence);
   if (onExcluded === undefined) return;
   onExcluded(excluded ?? { counts: [], left: 0 });
-  if (excluded?.left === 0) yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];
+  // A folder that holds what was restored and nothing else has nothing to back up; a person who names what was restored is told.
+  const onlyRestored = excluded?.counts.every(({ glob }) => glob === restoredFolder) === true && !excludedFrom(rules, at, source.root);
+  if (excluded?.left === 0 && !onlyRestored) yield [{ type: 'problem', path: at, problem: allExcludedProblem(excluded) }];
 }
 
 function isItem(found: Found): found is Item {

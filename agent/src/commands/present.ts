@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, printable, wrapped } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount, formatLocalTime, printable, wrapped } from '@aliquot/shared/cli/format';
 import type { Output, Progress } from '@aliquot/shared/cli/output';
 import { type Clock, systemClock } from '@aliquot/shared/ports';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
@@ -45,7 +45,7 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
       return printable(`excluded in ${text(event, 'path')}: ${excludedText(taken)}`);
     }
     case 'restored':
-      return `restored ${printable(text(event, 'path'))} to ${printable(text(event, 'to'))}`;
+      return `restored ${printable(text(event, 'path'))} to ${printable(text(event, 'to'))}${deletedText(event)}`;
     case 'summary':
       if ('ok' in event) return fsckSummary(event);
       return 'newFiles' in event ? backupSummary(event) : 'commits' in event ? flushSummary(event) : restoreSummary(event);
@@ -77,7 +77,9 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
 
 function problemText(event: AgentEvent, nowMs: number): string {
   const since = text(event, 'since');
-  const begin = text(event, 'code') === 'unsettled' ? `not at rest since ${clockTime(since, nowMs)}` : 'not protected';
+  const code = text(event, 'code');
+  if (/^[A-Z]/.test(code)) return printable(`not restored: ${text(event, 'path')}: ${text(event, 'message')}`);
+  const begin = code === 'unsettled' ? `not at rest since ${clockTime(since, nowMs)}` : 'not protected';
   return printable(`${begin}: ${text(event, 'path')}: ${text(event, 'message')}`);
 }
 
@@ -129,6 +131,10 @@ function flushSummary(event: AgentEvent): string {
       ? `all that was queued is safe; ${count(since, 'version')} captured meanwhile`
       : 'nothing is queued: everything captured is safe';
   return [...missing, queued > 0 || lost > 0 ? done : `${done}; ${fate}`].join('; ');
+}
+
+function deletedText({ deletedAt }: AgentEvent): string {
+  return typeof deletedAt === 'string' ? `; it was found deleted ${formatLocalTime(Date.parse(deletedAt))}` : '';
 }
 
 function restoreSummary(event: AgentEvent): string {

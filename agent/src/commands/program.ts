@@ -7,6 +7,7 @@ import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import { systemClock } from '@aliquot/shared/ports';
 import { type Command, Option } from 'commander';
 import type { Request } from '../service/protocol.ts';
+import type { PathFile } from './path-file.ts';
 import { software } from './software.ts';
 
 /*
@@ -54,7 +55,7 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     await (await import('./config-file.ts')).checkConfig(path, output(options));
   });
 
-  command(program, 'backup <path...>', {
+  command(program, 'backup [path...]', {
     description: 'Capture the paths now, send, and wait for the receipts.',
     example: 'aliquot-agent backup /data/run1 --data /var/lib/aliquot-agent',
   })
@@ -62,19 +63,25 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     .option('--dry-run', 'only tell what would be captured')
     .option('--exclude <GLOB>', 'leave out what matches; may be given more than once', collect, [])
     .option('--accept-gone', 'what is not there any more is gone for good, even if that is everything')
-    .action((paths: string[], options: Common & { offline?: boolean; dryRun?: boolean; exclude: string[]; acceptGone?: boolean }) =>
-      perform(
-        options.data,
-        {
-          op: 'backup',
-          paths: paths.map((path) => resolve(path)),
-          exclude: options.exclude,
-          offline: options.offline === true,
-          dryRun: options.dryRun === true,
-          acceptGone: options.acceptGone === true,
-        },
-        output(options),
-      ),
+    .option(...pathFileOption)
+    .option(...nullOption)
+    .action(
+      async (
+        paths: string[],
+        options: Common & PathFile & { offline?: boolean; dryRun?: boolean; exclude: string[]; acceptGone?: boolean },
+      ) =>
+        perform(
+          options.data,
+          {
+            op: 'backup',
+            paths: await pathsOf(paths, options),
+            exclude: options.exclude,
+            offline: options.offline === true,
+            dryRun: options.dryRun === true,
+            acceptGone: options.acceptGone === true,
+          },
+          output(options),
+        ),
     );
 
   command(program, 'flush', {
@@ -102,16 +109,18 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     example: 'aliquot-agent address set /media/stick/lab.addresses --data /var/lib/aliquot-agent',
   }).action(async (file: string, options: Common) => (await import('./address.ts')).addressSet(file, options.data, output(options)));
 
-  command(program, 'restore <path...>', {
-    description: 'Give this PC’s own files back, beside the originals or below a folder.',
+  command(program, 'restore [path...]', {
+    description: 'Give this PC’s own files back, as they are kept, were at a time, or were before they were deleted.',
     example: 'aliquot-agent restore /data/run1 --at 3d --to /tmp/back --data /var/lib/aliquot-agent',
   })
     .option('--at <TIME>', `as of a time: ${timeHelp}`)
-    .option('--to <DIR>', 'whole paths below this folder, instead of beside the originals')
-    .action((paths: string[], options: Common & { at?: string; to?: string }) => {
+    .option('--to <DIR>', 'whole paths below this folder; unless given, a new folder in "Restored from backup" beside the source')
+    .option(...pathFileOption)
+    .option(...nullOption)
+    .action(async (paths: string[], options: Common & PathFile & { at?: string; to?: string }) => {
       const atMs = options.at === undefined ? 0 : (parseTime(options.at, systemClock.nowMs(), '--at', output(options).note) ?? 0);
       const to = options.to === undefined ? {} : { to: resolve(options.to) };
-      return perform(options.data, { op: 'restore', paths: paths.map((path) => resolve(path)), atMs, ...to }, output(options));
+      return perform(options.data, { op: 'restore', paths: await pathsOf(paths, options), atMs, ...to }, output(options));
     });
 
   command(program, 'status [path...]', {
@@ -167,6 +176,13 @@ const carryHelp = [
   'The way: queue export here, `aliquot queue import FILE --out RECEIPTS` where the collector can be reached, queue import here.',
   'The file shows sizes and ids, no names and no content. Every step may be repeated; until the receipts are here, nothing leaves the queue.',
 ];
+
+const pathFileOption = ['--path-file <FILE>', 'the whole paths in this file too, one a line, taken literally'] as const;
+const nullOption = ['-0, --null', 'in that file each path is ended by a NUL, as find -print0 writes them'] as const;
+
+async function pathsOf(typed: readonly string[], options: PathFile): Promise<string[]> {
+  return (await import('./path-file.ts')).pathsOf(typed, options);
+}
 
 interface Common {
   readonly data: string;

@@ -1,14 +1,24 @@
-import type { Entry } from '@aliquot/proto';
+import { decodeEntry, decodeSignedCommit, type Entry } from '@aliquot/proto';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
-import { type Named, openNames, type Unopened } from '@aliquot/shared/commit/open-names';
+import { isOpeningError, type Named, openNames, type Unopened } from '@aliquot/shared/commit/open-names';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { fileIdFor } from '@aliquot/shared/keys/derive';
 import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/restore-files';
-import { type BytePath, bytePath, isWithin } from '../capture/paths.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 
 /** A file, folder or link of this agent as it was at some time. */
 export interface OwnFile extends RestoreItem {
   readonly path: BytePath;
+}
+
+/** Who hears what is not given out. */
+export interface OwnFilesWatch {
+  /** What a commit of this agent holds and does not open. */
+  onUnopened(sequence: number, unopened: Unopened): void;
+  /** One of the paths is among what the PC had that this one replaces: only the kit opens that. */
+  onEarlier(path: BytePath): void;
 }
 
 /** A commit that holds wanted files, and which of its slots they are. */
@@ -22,18 +32,26 @@ interface Wanted {
  *
  * The answer is read to its end before the first file is given out: it shares the connection with the chunks that the files
  * need, and a half-read answer would hold those back for ever. What is kept meanwhile are the bytes of the commits that hold
- * wanted files. What does not open is told to `onUnopened`, once for each commit, and costs its own files only. Errors: `UplinkError`, `CommitError` for a commit that is not what this agent signed.
+ * wanted files. What does not open costs its own files only. Errors: `UplinkError`, `CommitError` for a commit that is not what this agent signed.
  */
 export async function* ownFiles(
   uplink: Uplink,
   identity: AgentIdentity,
   atMs: number,
   paths: readonly BytePath[],
-  onUnopened: (sequence: number, unopened: Unopened) => void,
+  watch: OwnFilesWatch,
 ): AsyncGenerator<OwnFile, void, void> {
   const wanted: Wanted[] = [];
-  for await (const { commit, live } of uplink.state(atMs)) {
-    const slots = [...openSlots(identity, commit, live, onUnopened)]
+  const ids = new Map(paths.map((path) => [hex(fileIdFor(identity.pathKey, pathBytes(path))), path]));
+  for await (const { commit, live, isForeign } of uplink.state(atMs)) {
+    if (isForeign) {
+      for (const id of idsIn(commit, live)) {
+        const path = ids.get(id);
+        if (path !== undefined) watch.onEarlier(path);
+      }
+      continue;
+    }
+    const slots = [...openSlots(identity, commit, live, watch.onUnopened)]
       .filter(({ path }) => paths.some((folder) => isWithin(path, folder)))
       .map(({ slot }) => slot);
     if (slots.length > 0) wanted.push({ commit, slots });
@@ -41,6 +59,21 @@ export async function* ownFiles(
   for (const { commit, slots } of wanted) {
     for (const { path, ...named } of openSlots(identity, commit, slots)) yield { ...toRestoreItem(named), path };
   }
+}
+
+/** The ids of a commit's files. Nobody vouches for it here: what it holds is a hint whom to ask, and one in bad form is none. */
+function idsIn(bytes: Uint8Array, live: readonly number[]): string[] {
+  const { slots } = decodeSignedCommit(bytes);
+  return live.flatMap((slot) => {
+    const stored = slots[slot];
+    if (stored?.type !== 'entry') return [];
+    try {
+      return [hex(decodeEntry(stored.bytes).fileId)];
+    } catch (error) {
+      if (!isOpeningError(error)) throw error;
+      return [];
+    }
+  });
 }
 
 function* openSlots(

@@ -1,26 +1,31 @@
 import type { ChunkId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
-import { pathText } from '@aliquot/shared/cli/format';
+import { formatInstant, pathText, printable } from '@aliquot/shared/cli/format';
+import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import type { Unopened } from '@aliquot/shared/commit/open-names';
-import { exists, joinRaw } from '@aliquot/shared/durable/durable';
+import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { FetchedItem, RestoreSummary } from '@aliquot/shared/restore/restore-files';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
-import { besideName, besidePlacement, hostPlatform, splitOriginal } from '@aliquot/shared/restore/target';
 import { RestoreWriter, type WriterOptions } from '@aliquot/shared/restore/writer';
-import { type BytePath, bytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
+import { type BytePath, bytePath, isWithin, pathBytes, separator } from '../capture/paths.ts';
+import { compileRules, defaultFolderResults } from '../capture/rules.ts';
+import { sourceFor } from '../capture/scan.ts';
 import { enrolmentOf } from '../identity/identity.ts';
 import type { Agent } from '../service/agent.ts';
 import { AgentError } from '../service/errors.ts';
 import type { Emit, RestoreRequest } from '../service/protocol.ts';
 import { connected } from '../service/reach.ts';
 import { type OwnFile, ownFiles } from './own-files.ts';
+import { besideOf, newRestoredFolder } from './restored-folder.ts';
 
 /**
- * `restore PATH…`: this PC's own files back, where its certificate allows that. With `to`, whole paths below that folder;
- * without, each named path beside its original under a name that says when, never over it.
+ * `restore PATH…`: this PC's own files back, where its certificate allows that. With `to`, whole paths below that folder; without,
+ * below a new folder `Restored from backup/<time>` beside the source's root, which no source takes. What was deleted comes back
+ * as it was before.
  *
- * Events: `restored` for each named path with where it went, `problem` for each file that could not be given back, and one
- * `summary`. Throws `AGENT_RESTORE_OFF`, `AGENT_NOT_BACKED_UP` when nothing was found, `PartialError` when not everything came.
+ * Events: `restored` for each named path with where it went (and when it was deleted), `problem` for each file that could not be
+ * given back, and one `summary`. Throws `AGENT_RESTORE_OFF`, `AGENT_NOT_BACKED_UP` when nothing was found, `PartialError` when
+ * not everything came.
  */
 export async function selfRestore(agent: Agent, request: RestoreRequest, emit: Emit, signal: AbortSignal): Promise<void> {
   const { identity, uplink, clock } = agent;
@@ -30,24 +35,36 @@ export async function selfRestore(agent: Agent, request: RestoreRequest, emit: E
   }
   const startedMs = clock.nowMs();
   await connected(uplink, signal);
-  const wanted = await Promise.all(request.paths.map((text) => namesOf(agent, fromText(text, '/'))));
+  const wanted = await Promise.all(request.paths.map((text) => namesOf(agent, text)));
   const total = { files: 0, bytes: 0, directories: 0, links: 0, same: 0, growing: 0, failed: 0 };
   const found = new Set<BytePath>();
+  const earlier = new Set<BytePath>();
   const unopened = new Map<number, Unopened>();
-  const run = async (paths: readonly BytePath[], place: (unit: BytePath) => Promise<Place>) => {
-    const files = ownFiles(uplink, identity, request.atMs, paths, (sequence, what) => unopened.set(sequence, what));
-    add(total, await restoreOne(agent, files, paths, place, found, emit, signal));
+  const watch = {
+    onUnopened: (sequence: number, what: Unopened) => void unopened.set(sequence, what),
+    onEarlier: (path: BytePath) => void earlier.add(path),
   };
-  const { to } = request;
-  if (to !== undefined) {
-    await run(wanted.flat(), async () => ({ root: to, shown: to }));
-  } else {
-    for (const unit of wanted.flat()) await run([unit], (path) => beside(agent, path));
+  const run = async (names: readonly BytePath[], atMs: number, deletedAtMs?: number) => {
+    for (const [place, paths] of await placesFor(agent, names, request.to)) {
+      const files = ownFiles(uplink, identity, atMs, paths, watch);
+      add(total, await restoreOne(agent, files, { paths, place, found, deletedAtMs }, emit, signal));
+    }
+  };
+  const missing = () => wanted.filter((names) => !names.some((name) => found.has(name)));
+  await run(wanted.flat(), request.atMs);
+  if (request.atMs === 0) {
+    for (const names of missing()) {
+      const deletedAtMs = await deletionOf(agent, names);
+      if (deletedAtMs !== undefined) await run(names, deletedAtMs - 1, deletedAtMs);
+    }
   }
-  const missing = wanted.filter((names) => !names.some((name) => found.has(name)));
-  for (const [path = ''] of missing) {
+  const reasons: string[] = [];
+  for (const names of missing()) {
     total.failed += 1;
-    await emit({ event: 'problem', path: pathText(pathBytes(path)), code: 'AGENT_NOT_BACKED_UP', message: notBackedUp(request.atMs) });
+    const message = await whyNot(agent, names, request.atMs, earlier);
+    const path = pathText(pathBytes(names[0] ?? ''));
+    reasons.push(`${path} ${message}`);
+    await emit({ event: 'problem', path, code: 'AGENT_NOT_BACKED_UP', message });
   }
   for (const [sequence, { versions, error }] of unopened) {
     total.failed += versions;
@@ -55,52 +72,92 @@ export async function selfRestore(agent: Agent, request: RestoreRequest, emit: E
     await emit({ event: 'problem', path: `commit ${sequence}`, code: error.code, message });
   }
   await emit({ event: 'summary', ...total, seconds: Math.max(0, clock.nowMs() - startedMs) / 1000 });
-  if (found.size === 0)
-    throw new AgentError('AGENT_NOT_BACKED_UP', `nothing was restored: ${request.paths.join(', ')} ${notBackedUp(request.atMs)}`);
+  if (found.size === 0) throw new AgentError('AGENT_NOT_BACKED_UP', `nothing was restored: ${reasons.slice(0, 3).join('; ')}`);
   if (total.failed > 0) throw new PartialError(`${total.failed} could not be restored, each named above`);
 }
 
-function notBackedUp(atMs: number): string {
-  return atMs === 0 ? 'is not among this PC’s backed-up files; check the spelling' : 'is not among this PC’s backed-up files of that time';
+/** When a path that is not there any more was found deleted, as this PC's own records have it. */
+async function deletionOf(agent: Agent, names: readonly BytePath[]): Promise<number | undefined> {
+  const newest = (await ownVersionsOf(agent, names)).at(-1);
+  return newest?.kind === 'gone' ? newest.capturedAtMs : undefined;
 }
 
-/** A path as it was typed, and as it is called without symbolic links on the way, if that is another name. */
-async function namesOf({ port }: Agent, path: BytePath): Promise<BytePath[]> {
-  const real = await port.realpath(pathBytes(path)).then(bytePath, () => path);
-  return real === path ? [path] : [path, real];
+function ownVersionsOf({ queue, identity }: Agent, names: readonly BytePath[]) {
+  return queue.ownVersions(names.map((name) => fileIdFor(identity.pathKey, pathBytes(name))));
+}
+
+/** Why a path was not found, and how it can be asked for. */
+async function whyNot(agent: Agent, names: readonly BytePath[], atMs: number, earlier: ReadonlySet<BytePath>): Promise<string> {
+  const before = names.find((name) => earlier.has(name));
+  const { name, replaces } = enrolmentOf(agent.identity);
+  if (before !== undefined) {
+    const path = printable(pathText(pathBytes(before)));
+    return `was backed up by the PC that this one replaces: central IT gives it back, with aliquot restore --kit KIT --agent ${name} --path '${path}' --to DIR`;
+  }
+  const kept = (await ownVersionsOf(agent, names)).filter(({ kind }) => kind !== 'gone').length;
+  if (kept > 0 && atMs === 0)
+    return 'has versions on the way to the collector, or there under a time that --at can give; aliquot-agent versions PATH lists them';
+  if (kept > 0) return 'has no version of that time; aliquot-agent versions PATH lists those that are kept';
+  const replaced = replaces === undefined ? '' : '; what only the PC had that this one replaces, central IT gives back';
+  return `was never backed up by this PC; check the spelling${replaced}`;
+}
+
+/** What a person's path may be called: as it was typed, the bytes behind its \xNN, and each without symbolic links on the way. */
+async function namesOf({ port }: Agent, text: string): Promise<BytePath[]> {
+  const names = pathCandidates(text).map(bytePath).map(withoutEnd);
+  const real = await Promise.all(names.map((name) => port.realpath(pathBytes(name)).then(bytePath, () => name)));
+  return [...new Set([...names, ...real])];
+}
+
+function withoutEnd(path: BytePath): BytePath {
+  return path.length > 1 && path.endsWith(separator) && !path.endsWith(`:${separator}`) ? path.slice(0, -1) : path;
 }
 
 interface Place {
   readonly root: string | Buffer;
   readonly placement?: WriterOptions['placement'];
   /** For people. */
-  readonly shown: string;
+  shown(path: BytePath): string;
 }
 
-async function beside({ port, clock }: Agent, unit: BytePath): Promise<Place> {
-  const { folder, name } = splitOriginal(hostPlatform, pathBytes(unit));
-  for (let attempt = 1; ; attempt += 1) {
-    const newName = besideName(name, clock.nowMs(), attempt);
-    const target = joinRaw(folder, newName);
-    if (await exists(port, target)) continue;
-    return { root: folder, placement: besidePlacement(hostPlatform, pathBytes(unit), newName), shown: pathText(Buffer.from(target)) };
+/** Where each of the paths goes; those that go below one folder stand together. */
+async function placesFor(agent: Agent, names: readonly BytePath[], to: string | undefined): Promise<Map<Place, BytePath[]>> {
+  if (to !== undefined) return new Map([[{ root: to, shown: () => to }, [...names]]]);
+  const sources = agent.sources.now;
+  const byBase = new Map<BytePath, BytePath[]>();
+  for (const name of names) {
+    const source = sourceFor(sources, name);
+    const rules = compileRules({ exclude: [], folderResults: source?.rules.folderResults ?? defaultFolderResults, leaveOut: [] });
+    const base = besideOf(source?.root ?? name, rules);
+    byBase.set(base, [...(byBase.get(base) ?? []), name]);
   }
+  const places = new Map<Place, BytePath[]>();
+  for (const [base, paths] of byBase) {
+    const { placement, shown } = await newRestoredFolder(agent.port, base, agent.clock.nowMs());
+    places.set({ root: pathBytes(base), placement, shown: (path) => pathText(pathBytes(shown(path))) }, paths);
+  }
+  return places;
+}
+
+interface Part {
+  readonly paths: readonly BytePath[];
+  readonly place: Place;
+  /** Filled: which of the paths were there. */
+  readonly found: Set<BytePath>;
+  readonly deletedAtMs: number | undefined;
 }
 
 /** Restores what a stream names. Nothing is made, not even the target folder, when the stream is empty. */
 async function restoreOne(
   agent: Agent,
   files: AsyncGenerator<OwnFile, void, void>,
-  paths: readonly BytePath[],
-  place: (unit: BytePath) => Promise<Place>,
-  found: Set<BytePath>,
+  { paths, place, found, deletedAtMs }: Part,
   emit: Emit,
   signal: AbortSignal,
 ): Promise<RestoreSummary> {
   const first = await files.next();
   if (first.done === true) return { files: 0, bytes: 0, directories: 0, links: 0, same: 0, growing: 0, failed: 0 };
-  const unit = paths[0] ?? first.value.path;
-  const { root, placement, shown } = await place(unit);
+  const { root, placement, shown } = place;
   const writer = await RestoreWriter.open({
     port: agent.port,
     random: agent.random,
@@ -125,7 +182,9 @@ async function restoreOne(
     onFailure: (path, error) => told.push(emit({ event: 'problem', path: pathText(path), code: error.code, message: error.message })),
   });
   await Promise.all(told);
-  for (const path of paths) if (found.has(path)) await emit({ event: 'restored', path: pathText(pathBytes(path)), to: shown });
+  const deleted = deletedAtMs === undefined ? {} : { deletedAt: formatInstant(deletedAtMs) };
+  for (const path of paths)
+    if (found.has(path)) await emit({ event: 'restored', path: pathText(pathBytes(path)), to: shown(path), ...deleted });
   return summary;
 }
 

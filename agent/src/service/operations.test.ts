@@ -1,15 +1,4 @@
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
@@ -245,17 +234,6 @@ test('P2: a restore below a folder gives back bytes, times, empty files and fold
   expect(readFileSync(join(back, 'data'))).toEqual(readFileSync(at('run/data')));
   expect(statSync(join(back, 'data')).mtimeMs).toBe(1_600_000_000_123);
   expect(readdirSync(back).sort()).toEqual(['data', 'empty', 'link', 'zero']);
-});
-
-test('P2: without a target the copy lies beside the original, which stays as it is', async () => {
-  write('a.txt', 'one');
-  await backup();
-  appendFileSync(at('a.txt'), ' changed');
-  const { code } = await restore([at('a.txt')]);
-  expect(code).toBeUndefined();
-  expect(readFileSync(at('a.txt'), 'utf8')).toBe('one changed');
-  const [copy] = readdirSync(bench.data).filter((name) => name.startsWith('a (restored'));
-  expect(readFileSync(at(copy ?? ''), 'utf8')).toBe('one');
 });
 
 test('P4: a restore into the agent’s own folder is refused, and nothing is made there', async () => {

@@ -1,10 +1,12 @@
+import { resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
+import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { excludeMistake } from '../capture/excludes.ts';
 import { knownAt } from '../capture/known.ts';
-import { type BytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
+import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
 import type { Problem } from '../capture/problem.ts';
-import { defaultFolderResults } from '../capture/rules.ts';
+import { builtInExcludes, defaultFolderResults } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
 import { defaultClass, type Source, sourceOf } from '../capture/source.ts';
 import type { Agent } from './agent.ts';
@@ -34,7 +36,7 @@ export async function findRoots(
   const acceptGone = request.acceptGone === true;
   await agent.sources.refresh();
   for (const text of request.paths) {
-    const path = fromText(text, '/');
+    const path = await pathMeant(agent, text);
     const seen = await agent.host.look(path);
     if (typeof seen === 'string') {
       const isKnown = seen === 'ENOENT' && (await isAnythingKnown(agent, path));
@@ -70,6 +72,13 @@ export async function findRoots(
   return roots.map((root) => ({ ...root, source: { ...root.source, trouble: troubles.get(root.at) } }));
 }
 
+/** A path as it was typed, or with the bytes behind its `\xNN` if only that is there. */
+async function pathMeant({ host }: Agent, text: string): Promise<BytePath> {
+  const [plain = '', ...others] = pathCandidates(resolve('/', text)).map(bytePath);
+  for (const path of [plain, ...others]) if (typeof (await host.look(path)) !== 'string') return path;
+  return plain;
+}
+
 async function isAnythingKnown({ queue }: Agent, path: BytePath): Promise<boolean> {
   for await (const batch of knownAt(queue, path)) if (batch.length > 0) return true;
   return false;
@@ -97,6 +106,10 @@ function sourceAt(agent: Agent, request: BackupRequest, at: BytePath): Source {
     return { ...configured, rules, proof: undefined };
   }
   const inner = agent.sources.now.map(({ root }) => root).filter((root) => isWithin(root, at));
-  const rules = { exclude, folderResults: defaultFolderResults, leaveOut: [...agent.ownFolders, ...inner] };
+  const rules = {
+    exclude: [...exclude, ...builtInExcludes(at)],
+    folderResults: defaultFolderResults,
+    leaveOut: [...agent.ownFolders, ...inner],
+  };
   return sourceOf(agent.identity.pathKey, { root: at, class: defaultClass, rules, proof: undefined });
 }

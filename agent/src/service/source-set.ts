@@ -2,7 +2,7 @@ import { pathText } from '@aliquot/shared/cli/format';
 import { isWholePath } from '../capture/excludes.ts';
 import { type BytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
 import { rootFileProblem } from '../capture/problem.ts';
-import type { Exclude } from '../capture/rules.ts';
+import { builtInExcludes, type Exclude } from '../capture/rules.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
 import { patienceOf } from '../watch/patience.ts';
 import { quietTime } from '../watch/proof.ts';
@@ -70,7 +70,11 @@ export class ConfiguredSources implements SourceSet {
       const source = sourceOf(pathKey, {
         root,
         class: className,
-        rules: { exclude: excludesAt(exclude, roots[at] ?? root, root), folderResults, leaveOut: ownFolders },
+        rules: {
+          exclude: [...excludesAt(exclude, roots[at] ?? root, root), ...builtInExcludes(root)],
+          folderResults,
+          leaveOut: ownFolders,
+        },
         proof: quietTime(quietPeriodSeconds),
         patience: patienceOf(quietPeriodSeconds, maxUnsettledSeconds),
         ...more,

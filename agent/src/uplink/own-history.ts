@@ -11,7 +11,7 @@ import type { FetchedItem, StateCommit } from './uplink.ts';
 /** Ids in one fetch: bounds what one answer can be. */
 const FETCH_AT_ONCE = 512;
 
-/** The agent's live versions at a time, each commit verified against its own keys; `onForeign` is told of commits that are left out. */
+/** The agent's live versions at a time, each commit verified against its own keys, or marked; `onForeign` is told of those. */
 export async function* askState(
   session: Session,
   identity: AgentIdentity,
@@ -23,6 +23,7 @@ export async function* askState(
     if (frame.type === 'stateEnd') return;
     if (frame.type !== 'commitData') throw unexpected('a question for versions', frame);
     const commit = body.slice();
+    let isForeign = false;
     try {
       verifyCommit(commit, expected);
     } catch (error) {
@@ -31,9 +32,9 @@ export async function* askState(
         throw new UplinkError('UPLINK_PROTOCOL', `the collector shows a damaged commit: ${error.message}`, error);
       // Of the PC that this one replaces: signed and wrapped for keys that are not here.
       onForeign();
-      continue;
+      isForeign = true;
     }
-    yield { commit, live: frame.live, receivedAtMs: frame.receivedAtMs };
+    yield { commit, live: frame.live, receivedAtMs: frame.receivedAtMs, isForeign };
   }
 }
 

@@ -30,7 +30,7 @@ export interface Uplink {
   heartbeat(counts: HeartbeatCounts): Promise<void>;
   /**
    * The agent's own live versions at a time (0: now) for self-restore, verified against the agent's own keys (signature, chain,
-   * entries root). Commit by commit, in the collector's order.
+   * entries root); those of the PC that it replaces come too, marked. Commit by commit, in the collector's order.
    *
    * A reader may pause and `fetch` meanwhile; what arrives of the state then waits in memory, up to 64 MiB, beyond which it ends with
    * `UPLINK_CLOSED`.
@@ -58,6 +58,8 @@ export interface StateCommit {
   readonly commit: Uint8Array;
   readonly live: readonly number[];
   readonly receivedAtMs: number;
+  /** Of the PC that this one replaces: not verified, and nothing of it opens here. */
+  readonly isForeign: boolean;
 }
 
 export type FetchedItem =

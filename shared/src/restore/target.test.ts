@@ -1,10 +1,9 @@
 import type { Platform } from '@aliquot/proto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { besideName, besidePlacement, splitOriginal, targetPath, wholePaths } from './target.ts';
+import { belowPlacement, restoredStamp, targetPath, wholePaths } from './target.ts';
 
 const bytes = (text: string) => Buffer.from(text);
-const names = (platform: Platform, path: string) => wholePaths(platform, bytes(path)).map(String);
 
 describe.runIf(process.platform !== 'win32')('the target of restore --to', () => {
   it.each([
@@ -116,35 +115,28 @@ describe('a name on a PC with Windows', () => {
   });
 });
 
-describe('the name beside the original', () => {
-  const now = new Date(2026, 10, 21, 20, 15, 3).getTime();
+describe('a restore beside the originals', () => {
+  it.each([
+    [1, '2026-11-21 20.15.03'],
+    [2, '2026-11-21 20.15.03, 2'],
+  ])('has a folder that says when, attempt %i', (attempt, expected) => {
+    expect(restoredStamp(new Date(2026, 10, 21, 20, 15, 3).getTime(), attempt)).toBe(expected);
+  });
 
   it.each([
-    ['x.csv', 1, 'x (restored 2026-11-21 20.15.03).csv'],
-    ['x.csv', 2, 'x (restored 2026-11-21 20.15.03, 2).csv'],
-    ['run.tar.gz', 1, 'run.tar (restored 2026-11-21 20.15.03).gz'],
-    ['.hidden', 1, '.hidden (restored 2026-11-21 20.15.03)'],
-    ['no extension', 1, 'no extension (restored 2026-11-21 20.15.03)'],
-  ])('of %s, attempt %i, is %s', (name, attempt, expected) => {
-    expect(besideName(bytes(name), now, attempt).toString()).toBe(expected);
+    ['posix', '/data', '/data/run1.D/a', ['R', 'T', 'run1.D', 'a']],
+    ['posix', '/', '/data/x', ['R', 'T', 'data', 'x']],
+    ['windows', 'C:\\', 'C:\\Data\\x', ['R', 'T', 'Data', 'x']],
+    ['windows', '\\\\srv\\share', '\\\\srv\\share\\d\\x', ['R', 'T', 'd', 'x']],
+  ] as const)('on %s, in %s, keeps what %s has below it', (platform, base, path, expected) => {
+    const place = belowPlacement(platform, bytes(base), [bytes('R'), bytes('T')]);
+    expect(place(platform, bytes(path)).map(String)).toEqual(expected);
   });
 
-  it('fits into 255 bytes, ends between characters and keeps the extension', () => {
-    const name = besideName(bytes(`${'µ'.repeat(125)}.csv`), now);
-    expect(name.length).toBeLessThanOrEqual(255);
-    expect(name.toString()).toMatch(/^µ+ \(restored 2026-11-21 20\.15\.03\)\.csv$/);
-  });
-
-  it('places a file, and everything below a folder, beside what was asked for', () => {
-    const unit = bytes('/data/run1.D');
-    const { folder, name } = splitOriginal('posix', unit);
-    expect([folder.toString(), name.toString()]).toEqual(['/data/', 'run1.D']);
-    const place = besidePlacement('posix', unit, bytes('run1 (restored).D'));
-    expect(place('posix', unit).map(String)).toEqual(['run1 (restored).D']);
-    expect(place('posix', bytes('/data/run1.D/a/b')).map(String)).toEqual(['run1 (restored).D', 'a', 'b']);
-    expect(() => place('posix', bytes('/data/run1.Dx'))).toThrow(expect.objectContaining({ code: 'RESTORE_BAD_PATH' }));
-    expect(() => splitOriginal('posix', bytes('/'))).toThrow(expect.objectContaining({ code: 'RESTORE_BAD_PATH' }));
-    expect(splitOriginal('windows', bytes('C:\\Data\\x')).folder.toString()).toBe('C:\\Data\\');
-    expect(names('windows', 'C:\\Data\\x')).toEqual(['C', 'Data', 'x']);
+  it('refuses what is not below', () => {
+    const place = belowPlacement('posix', bytes('/data'), [bytes('R')]);
+    for (const path of ['/database/x', '/x', '/data/../x']) {
+      expect(() => place('posix', bytes(path))).toThrow(expect.objectContaining({ code: 'RESTORE_BAD_PATH' }));
+    }
   });
 });

@@ -8,9 +8,6 @@ const SLASH = 0x2f;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 
-/** Most file systems take at most this many bytes for one name. */
-const MAX_NAME_BYTES = 255;
-
 /** The platform that this process runs on. */
 export const hostPlatform: Platform = process.platform === 'win32' ? 'windows' : 'posix';
 
@@ -109,49 +106,24 @@ export function targetPath(root: Buffer, platform: Platform, path: Uint8Array, h
   return target;
 }
 
-/**
- * A name beside `name` that says when it was restored: `x (restored 2026-11-21 20.15.03).csv`, in local time, with a
- * number from the second attempt on. Fits into 255 bytes by shortening the stem between characters.
- */
-export function besideName(name: Buffer, nowMs: number, attempt = 1): Buffer {
+/** A name that says when something was restored: `2026-11-21 20.15.03`, in local time, with a number from the second attempt on. */
+export function restoredStamp(nowMs: number, attempt = 1): string {
   const local = new Date(nowMs - new Date(nowMs).getTimezoneOffset() * 60_000).toISOString();
-  const when = `${local.slice(0, 10)} ${local.slice(11, 19).replaceAll(':', '.')}`;
-  const mark = Buffer.from(` (restored ${when}${attempt > 1 ? `, ${attempt}` : ''})`);
-  const dot = name.lastIndexOf(0x2e);
-  // A leading dot begins a hidden name, and an "extension" of half the name is none.
-  const hasExtension = dot > 0 && name.length - dot <= 32;
-  const extension = hasExtension ? name.subarray(dot) : Buffer.alloc(0);
-  let stem = hasExtension ? name.subarray(0, dot) : name;
-  const room = MAX_NAME_BYTES - mark.length - extension.length;
-  if (stem.length > room) {
-    let end = room;
-    while (end > 0 && ((stem[end] ?? 0) & 0xc0) === 0x80) end -= 1; // not inside a UTF-8 sequence
-    stem = stem.subarray(0, end);
-  }
-  return Buffer.concat([stem, mark, extension]);
-}
-
-/** The folder a recorded path is in, as this machine spells it, and its own last name. Error: `RESTORE_BAD_PATH`. */
-export function splitOriginal(platform: Platform, path: Uint8Array): { folder: Buffer; name: Buffer } {
-  const name = targetNames(platform, path).at(-1);
-  if (name === undefined) throw badPath(path, 'the root of a file system has nothing beside it');
-  const folder = Buffer.from(path.subarray(0, path.length - name.length));
-  return { folder, name };
+  return `${local.slice(0, 10)} ${local.slice(11, 19).replaceAll(':', '.')}${attempt > 1 ? `, ${attempt}` : ''}`;
 }
 
 /**
- * For a restore beside the original: `unit` (what the person asked for, a file or a folder) becomes `newName` in the
- * folder it was in, which is the writer's root; what lay below the folder stays below. Error: `RESTORE_BAD_PATH` for a
- * path that is not the unit's.
+ * For a restore beside the originals: what lay below `base`, the writer's root, goes below the folders `names` in it.
+ * Error: `RESTORE_BAD_PATH` for a path that did not lie below `base`.
  */
-export function besidePlacement(unitPlatform: Platform, unit: Uint8Array, newName: Buffer): Placement {
-  const unitNames = targetNames(unitPlatform, unit);
+export function belowPlacement(basePlatform: Platform, base: Uint8Array, names: readonly Buffer[]): Placement {
+  const baseNames = targetNames(basePlatform, base);
   return (platform, path) => {
-    const names = targetNames(platform, path);
-    if (platform !== unitPlatform || !unitNames.every((name, at) => names[at]?.equals(name) === true)) {
-      throw badPath(path, `it is not below ${printable(pathText(unit))}`);
+    const all = targetNames(platform, path);
+    if (platform !== basePlatform || !baseNames.every((name, at) => all[at]?.equals(name) === true)) {
+      throw badPath(path, `it is not below ${printable(pathText(base))}`);
     }
-    return [newName, ...names.slice(unitNames.length)];
+    return [...names, ...all.slice(baseNames.length)];
   };
 }
 
