@@ -1,7 +1,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { folded } from './folded.ts';
+import { foldWords } from '@aliquot/shared/cli/fold';
 import { instruments } from './instruments.ts';
 import { Lab, type LabPc, type PcStatus } from './lab.ts';
 import { differences, pictureOf } from './picture.ts';
@@ -33,7 +33,7 @@ const PATIENCE_MS = 60_000;
 function say(text: string): void {
   const seconds = (performance.now() - started) / 1000;
   const time = `${seconds.toFixed(1).padStart(6)} s  `;
-  process.stdout.write(`${time}${folded(text, (process.stdout.columns ?? 80) - time.length).join(`\n${' '.repeat(time.length)}`)}\n`);
+  process.stdout.write(`${foldWords(text, process.stdout.columns ?? 80, ' '.repeat(time.length), time)}\n`);
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

@@ -16,6 +16,7 @@ export async function onStage(name: string, play: (folder: string, curtain: Prom
   const curtain = new Promise<void>((resolve) => {
     // Again and again: an impatient second Ctrl-C must not leave a folder behind.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+    process.stdout.on('error', () => resolve()); // nobody watches any more
   });
   const folder = await mkdtemp(join(tmpdir(), `aliquot-${name}-`));
   try {

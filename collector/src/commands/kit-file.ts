@@ -28,14 +28,14 @@ export async function openKitFile(context: CommandContext, options: KitOptions):
   return naming(path, async () => {
     // A file that is no kit is named before anybody types a passphrase.
     const { vaultName } = inspectKit(text);
-    const fromFile = await passphraseFile(context, options);
+    const fromFile = await passphraseFile(options);
     return openKit(text, await readPassphrase({ purpose: `recovery kit of vault ${vaultName}`, fromFile }));
   });
 }
 
 /** The passphrase in the file that was named for it, if one was. */
-export async function passphraseFile(context: CommandContext, { passphraseFile: file }: KitOptions): Promise<string | undefined> {
-  return file === undefined ? undefined : readSecretFile(context, file, 'passphrase');
+export async function passphraseFile({ passphraseFile: file }: KitOptions): Promise<string | undefined> {
+  return file === undefined ? undefined : readSecretFile(file, 'passphrase');
 }
 
 /** Which vault the kit is of, without its passphrase. */

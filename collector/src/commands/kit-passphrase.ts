@@ -33,7 +33,7 @@ async function changePassphrase(context: CommandContext, options: PassphraseOpti
   const output = outputOf(context, options);
   const { contents, descriptor } = await openKitFile(context, options);
   const { newPassphraseFile: file } = options;
-  const fromFile = file === undefined ? undefined : await readSecretFile(context, file, 'new passphrase');
+  const fromFile = file === undefined ? undefined : await readSecretFile(file, 'new passphrase');
   const passphrase = await readPassphrase({
     purpose: `recovery kit of vault ${descriptor.name}, the new one`,
     fromFile,

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -36,6 +38,23 @@ describe('the passphrase of a kit', () => {
     expect((await verify(STRONG)).code).toBe(0);
     expect((await verify(undefined, ...file(`${STRONG}\r\n`))).code).toBe(0);
     expect((await verify('wrong', ...file(STRONG))).code).toBe(0); // the file that was named goes first
+  });
+
+  it('may come through a pipe, and what is no file of a passphrase is named', async () => {
+    expect((await create(STRONG)).code).toBe(0);
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const verified = verify(undefined, '--passphrase-file', pipe);
+    await writeFile(pipe, `${STRONG}\n`);
+    expect((await verified).code).toBe(0);
+    for (const [given, says] of [
+      [() => ['--passphrase-file', folder], 'is a folder; name the file in it'],
+      [() => ['--passphrase-file', join(folder, 'none')], 'is not there; check the path'],
+      [() => file(Buffer.alloc(5000, 'x')), 'is too large'],
+      [() => file(''), 'is empty'],
+    ] as const) {
+      expect(await verify(undefined, ...given())).toMatchObject({ code: 2, stderr: expect.stringContaining(says) });
+    }
   });
 
   it('that nobody could type again makes no kit', async () => {

@@ -59,7 +59,7 @@ async function createCommand(context: CommandContext, options: CreateOptions): P
   const descriptor = verifyDescriptor(contents.descriptor);
   const passphrase = await readPassphrase({
     purpose: `new recovery kit of vault ${options.vault}`,
-    fromFile: await passphraseFile(context, options),
+    fromFile: await passphraseFile(options),
     judge: async (text) => (options.weakPassphrase === true ? undefined : refuseWeak(text, options.vault)),
   });
   const text = sealKit(contents, passphrase, context.random);

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { NeededOption, withShared } from '@aliquot/shared/cli/help';
 import { secretFrom } from '@aliquot/shared/cli/secret';
@@ -60,7 +61,7 @@ export async function endpointOf(context: CommandContext, options: CollectorOpti
   const caFile = options.tlsCa ?? environment.tlsCa;
   const url = baseUrl(options.url ?? environment.url);
   const fromVariable = environment.token === undefined ? undefined : secretFrom(environment.token, 'the operator’s token in ALIQUOT_TOKEN');
-  const token = options.tokenFile === undefined ? fromVariable : await readSecretFile(context, options.tokenFile, 'operator’s token');
+  const token = options.tokenFile === undefined ? fromVariable : await readSecretFile(options.tokenFile, 'operator’s token');
   if (token === undefined) {
     throw new UsageError(
       'USAGE_MISSING',
@@ -102,18 +103,37 @@ function baseUrl(text: string | undefined): string {
 }
 
 /** A secret in a file that an option names, as a person would type it; see `secretFrom`. */
-export async function readSecretFile(context: CommandContext, file: string, what: string): Promise<string> {
-  return secretFrom(await readNamed(context, file, what, MAX_SECRET_FILE_BYTES), `the ${what} in ${file}`);
+export async function readSecretFile(file: string, what: string): Promise<string> {
+  return secretFrom(await readSecretBytes(file, what), `the ${what} in ${file}`);
+}
+
+/** From its beginning on: a secret may also come through a pipe, as in `--token-file <(pass show backup)` or `/dev/stdin`. */
+async function readSecretBytes(file: string, what: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const piece of createReadStream(file, { highWaterMark: MAX_SECRET_FILE_BYTES }) as AsyncIterable<Buffer>) {
+      size += piece.length;
+      if (size > MAX_SECRET_FILE_BYTES) throw new UsageError('USAGE_INVALID', `${file} is too large to be the ${what}; name another file`);
+      pieces.push(piece);
+    }
+  } catch (cause) {
+    const ways: Record<string, string> = {
+      ENOENT: 'is not there; check the path',
+      ENOTDIR: 'is not there; check the path',
+      EISDIR: 'is a folder; name the file in it',
+      EACCES: 'may not be read by this user',
+    };
+    const way = ways[errnoOf(cause) ?? ''];
+    throw way === undefined ? cause : new UsageError('USAGE_INVALID', `the ${what} ${file} ${way}`, { cause });
+  }
+  return Buffer.concat(pieces, size);
 }
 
 /** A small text file that an option names. */
 export async function readText(context: CommandContext, file: string, what: string, limit: number): Promise<string> {
-  return (await readNamed(context, file, what, limit)).toString('utf8');
-}
-
-async function readNamed(context: CommandContext, file: string, what: string, limit: number): Promise<Buffer> {
   try {
-    return await readWholeFile(context.files, file, limit);
+    return (await readWholeFile(context.files, file, limit)).toString('utf8');
   } catch (error) {
     const missing = errnoOf(error) === 'ENOENT' || (error instanceof Error && 'code' in error && error.code === 'FILE_MISSING');
     if (missing) throw new UsageError('USAGE_INVALID', `the ${what} ${file} is not there; check the path`, { cause: error });
