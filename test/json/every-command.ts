@@ -1,0 +1,109 @@
+import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Finished, type JsonLine, type ProgramName, run, Service } from '../../demo/programs.ts';
+import type { AgentPlace, World } from '../world.ts';
+
+/** A line of JSON that a command printed, with the words of that command. */
+export interface Printed {
+  readonly command: string;
+  readonly line: JsonLine;
+}
+
+/**
+ * Runs every command that has `--json` in a world where there is something to tell, problems included, and gives all that they printed. What is told only
+ * after rare harm (a rollback, a fork, damage) is not among it.
+ */
+export async function everyCommand(world: World): Promise<readonly Printed[]> {
+  const printed: Printed[] = [];
+  const keep = (command: string, { lines }: Finished): void => void printed.push(...lines.map((line) => ({ command, line })));
+  const central = async (command: string, args: readonly string[] = []): Promise<Finished> => {
+    const finished = await world.tryAliquot([...command.split(' '), ...args, '--json']);
+    keep(`aliquot ${command}`, finished);
+    return finished;
+  };
+  const at = async (name: ProgramName, command: string, args: readonly string[]): Promise<Finished> => {
+    const finished = await run(name, [...command.split(' '), ...args, '--json']);
+    keep(`${name} ${command}`, finished);
+    return finished;
+  };
+  const pc = (command: string, agent: AgentPlace, args: readonly string[] = []) =>
+    at('aliquot-agent', command, [...args, '--data', agent.data]);
+  const kit = ['--kit', world.kit];
+  const inside = (name: string): string => join(world.folder, name);
+
+  await central('kit verify', kit);
+  await copyFile(world.kit, inside('other.kit'));
+  await writeFile(inside('passphrase'), 'lantern gravel sonata 48');
+  await central('kit passphrase', ['--kit', inside('other.kit'), '--new-passphrase-file', inside('passphrase')]);
+  await central('kit create', ['--out', inside('new.kit'), '--passphrase-file', inside('passphrase')]);
+  keep('aliquot init', await run('aliquot', ['init', '--data', inside('second'), '--json']));
+  await central('vault add', kit);
+  await central('enroll', ['pc', ...kit, '--out', inside('pc.bundle')]);
+  const agent: AgentPlace = { name: 'pc', data: inside('agent-pc'), bundle: inside('pc.bundle') };
+  await pc('enroll', agent, [agent.bundle]);
+
+  const tree = await world.place('data');
+  await world.write('data/run-014.csv', 'one\n');
+  await world.write('data/run.D/acq.ms', 'spectra');
+  await world.write('data/scratch.tmp', 'x');
+  await symlink('run-014.csv', join(tree, 'link'));
+  await pc('backup', agent, [tree, '--dry-run', '--exclude', '*.tmp']);
+  await pc('backup', agent, [tree, '--offline', '--exclude', '*.tmp']);
+  await pc('flush', agent);
+  await world.write('data/run-014.csv', 'one, two\n');
+  await mkdir(join(tree, 'closed'));
+  await writeFile(join(tree, 'closed', 'secret.csv'), 'x');
+  await chmod(join(tree, 'closed', 'secret.csv'), 0o000);
+  await pc('backup', agent, [tree, '--exclude', '*.tmp']);
+  await rm(join(tree, 'link'));
+  await pc('backup', agent, [tree, join(tree, 'nothing'), '--exclude', '*.tmp']);
+  await writeFile(
+    join(agent.data, 'agent.yaml'),
+    `scanIntervalSeconds: 1\nsources: [{path: ${JSON.stringify(tree)}, quietPeriodSeconds: 0, exclude: ["*.tmp"]}]\n`,
+  );
+  await pc('config check', agent);
+  const service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+  try {
+    printed.push({ command: 'aliquot-agent run', line: await service.event('running') });
+    await pc('status', agent);
+    await pc('status', agent, [join(tree, 'run-014.csv'), tree, '/nothing/here']);
+    await pc('versions', agent, [join(tree, 'run-014.csv')]);
+    await pc('restore', agent, [join(tree, 'run-014.csv'), join(tree, 'link')]);
+  } finally {
+    await service.stop();
+  }
+  await pc('queue export', agent, [inside('pc.queue')]);
+  await central('queue import', [inside('pc.queue'), '--out', inside('pc.receipts')]);
+  await pc('queue import', agent, [inside('pc.receipts')]);
+  await pc('fsck', agent);
+
+  await central('agents');
+  await central('agents', ['--problems']);
+  await central('ls', ['--agent', 'pc']);
+  await central('versions', ['--agent', 'pc', '--path', join(tree, 'run-014.csv')]);
+  await central('find', ['*']);
+  await central('diff', ['--agent', 'pc', '--from', '2020-01-01', '--to', 'latest']);
+  await central('restore', [...kit, '--agent', 'pc', '--to', inside('back')]);
+  await central('restore', [...kit, '--agent', 'pc', '--to', join(inside('back'), tree, 'run-014.csv')]);
+  await central('check', kit);
+  await central('stats');
+  await central('log status');
+  await central('log head');
+  await central('fork list');
+  await central('collector address show');
+  await central('collector address set', [world.url, ...kit, '--out', inside('lab.addresses')]);
+  await central('collector address show');
+  await pc('address set', agent, [inside('lab.addresses')]);
+  await pc('address show', agent);
+  await central('agent acknowledge', ['pc']);
+  await central('enroll', ['pc-b', '--replaces', 'pc', ...kit, '--out', inside('pc-b.bundle')]);
+  const successor: AgentPlace = { name: 'pc-b', data: inside('agent-pc-b'), bundle: inside('pc-b.bundle') };
+  await pc('enroll', successor, [successor.bundle]);
+  await pc('backup', successor, [tree, '--exclude', '*.tmp']);
+  await central('agent gone', ['pc-b', '--path', '/**']);
+  await central('agent revoke', ['pc-b']);
+  await central('agents');
+  await world.unserve();
+  await at('aliquot', 'fsck', ['--data', world.collectorData]);
+  return printed;
+}
