@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AGENT_METRICS } from '../../agent/src/service/metrics.ts';
 import { METRICS } from '../../collector/src/health/metrics.ts';
 import { bashCompletion, fishCompletion, powershellCompletion } from './completions.ts';
 import { configJsonSchema, configTable } from './config-docs.ts';
@@ -25,7 +26,7 @@ export async function generatedFiles(root: string): Promise<readonly GeneratedFi
     ...commands,
     { path: 'deploy/agent.schema.json', text: `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
     withTable(root, 'docs/configuration.md', 'settings', configTable()),
-    withTable(root, 'docs/monitoring.md', 'collector metrics', metricsTable(METRICS)),
+    withTable(root, 'docs/monitoring.md', 'collector metrics', metricsTable(METRICS), 'agent metrics', metricsTable(AGENT_METRICS)),
   ];
 }
 
@@ -34,10 +35,16 @@ function metricsTable(metrics: readonly { readonly name: string; readonly help: 
   return ['| metric | what it says |', '| --- | --- |', ...metrics.map(({ name, help }) => `| \`${name}\` | ${help} |`), ''].join('\n');
 }
 
-/** A page with the part between its marks replaced. */
-function withTable(root: string, path: string, mark: string, table: string): GeneratedFile {
-  const [before, rest] = readFileSync(join(root, path), 'utf8').split(`<!-- ${mark} -->\n`);
+/** A page with the parts between its marks replaced: mark, table, mark, table. */
+function withTable(root: string, path: string, ...parts: readonly string[]): GeneratedFile {
+  let text = readFileSync(join(root, path), 'utf8');
+  for (let at = 0; at < parts.length; at += 2) text = replaced(path, text, parts[at] ?? '', parts[at + 1] ?? '');
+  return { path, text };
+}
+
+function replaced(path: string, text: string, mark: string, table: string): string {
+  const [before, rest] = text.split(`<!-- ${mark} -->\n`);
   const [, after] = rest?.split(`<!-- end of ${mark} -->`) ?? [];
   if (before === undefined || after === undefined) throw new Error(`${path} has no place for the table: <!-- ${mark} -->`);
-  return { path, text: `${before}<!-- ${mark} -->\n${table}<!-- end of ${mark} -->${after}` };
+  return `${before}<!-- ${mark} -->\n${table}<!-- end of ${mark} -->${after}`;
 }

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { journalStream } from '@aliquot/shared/cli/environment';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
+import { loopbackPlace } from '@aliquot/shared/cli/loopback';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { FolderError } from '@aliquot/shared/durable/errors';
@@ -89,6 +90,7 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
       scanIntervalSeconds,
       place: socketSurroundings(),
       askPlace: askSurroundings(),
+      metrics: config.metrics === undefined ? undefined : loopbackPlace(config.metrics.listen),
       log,
     });
     const schedule = scanSchedule === undefined ? undefined : scanAt(scanSchedule, () => service.scanSoon());

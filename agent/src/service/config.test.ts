@@ -131,7 +131,7 @@ for (const [what, text, expected] of [
   [
     'a strange key',
     `${source}colour: red`,
-    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, workers, courtesy, logLevel'],
+    ['3: "colour" is not a setting; accepted are sources, scanIntervalSeconds, scanSchedule, queue, workers, courtesy, metrics, logLevel'],
   ],
   ['a wrong class', `${source}    class: Big Data`, ['3: sources[0].class must be a name of 1 to 64 of a-z, 0-9 and -']],
   [
@@ -241,4 +241,17 @@ test('a plain value that goes on over thousands of lines is a mistake, not a cra
   for (const end of ['', "   t: /data/hplc\n    exclude: ['*.tmp']\nqueue:\n  maxBytes: 50 GiB\n"]) {
     expect(mistakesOf(text + end)).toEqual(['1: is nested too deeply to be read']);
   }
+});
+
+test.each(['0.0.0.0:9464', '10.0.0.5:9464', '9464', ''])('the page for Prometheus is refused at %s: others could reach it', (listen) => {
+  const read = readConfig(`sources: [{path: /data}]\nmetrics: {listen: "${listen}"}\n`);
+  expect(read).toMatchObject({ mistakes: [{ message: expect.stringContaining('an address of this PC alone') }] });
+});
+
+test('the page for Prometheus is off unless it is set, and says what is accepted', () => {
+  expect(readConfig('sources: [{path: /data}]\n')).toMatchObject({ config: expect.not.objectContaining({ metrics: expect.anything() }) });
+  expect(readConfig('sources: [{path: /data}]\nmetrics: {listen: "127.0.0.1:9464"}\n')).toMatchObject({
+    config: { metrics: { listen: '127.0.0.1:9464' } },
+  });
+  expect(readConfig('sources: [{path: /data}]\nmetrics: {port: 9464}\n')).toMatchObject({ mistakes: expect.anything() });
 });

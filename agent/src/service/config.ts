@@ -1,6 +1,7 @@
 import { isAbsolute, normalize, sep } from 'node:path';
 import { formatBytes } from '@aliquot/shared/cli/format';
 import { globMatcher } from '@aliquot/shared/cli/glob';
+import { loopbackPlace } from '@aliquot/shared/cli/loopback';
 import { nearest } from '@aliquot/shared/cli/nearest';
 import { parseSize, SIZE_FORMS } from '@aliquot/shared/cli/size';
 import { z } from 'zod';
@@ -91,6 +92,8 @@ const source = z.strictObject(
   { error: 'must be a map with at least "path"' },
 );
 
+const listenError = 'must be an address of this PC alone, with a port, such as "127.0.0.1:9464"';
+
 const maxWorkers = 8;
 const workersError = `must be a whole number of threads, from 1 to ${maxWorkers}`;
 
@@ -124,6 +127,18 @@ export const configSchema = z
       courtesy: courtesySchema
         .prefault({})
         .describe('How the agent keeps out of the way of the instrument’s own programs (docs/courtesy.md).'),
+      metrics: z
+        .strictObject(
+          {
+            listen: z
+              .string({ error: listenError })
+              .refine((text) => loopbackPlace(text) !== undefined, listenError)
+              .describe('An address of this PC alone, with a port: `127.0.0.1:9464`.'),
+          },
+          { error: 'must be a map with "listen"' },
+        )
+        .optional()
+        .describe('A page for Prometheus on this PC, at `/metrics` (docs/monitoring.md); none unless it is set.'),
       logLevel: z
         .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], { error: 'must be one of fatal, error, warn, info, debug, trace' })
         .default('info')
@@ -186,6 +201,7 @@ function unknownKey(key: string, path: readonly PropertyKey[]): string {
 function acceptedAt(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return Object.keys(configSchema.shape);
   const named = path.filter((part) => typeof part === 'string').at(-1) ?? '';
+  if (named === 'metrics') return ['listen'];
   return courtesyKeys[named] ?? Object.keys(named === 'queue' ? queue.shape : source.shape);
 }
 

@@ -19,21 +19,9 @@ export interface Met {
  * of its problem (P6). False when there is no session, or it ended before the answer; whoever sends the next one says it all again.
  */
 export async function tellCentral(agent: Agent, view: ServiceView | undefined, met: Met | undefined): Promise<boolean> {
-  const { uplink, clock } = agent;
+  const { uplink } = agent;
   if (uplink.status().state !== 'ready') return false;
-  await syncIfPossible(agent.queue);
-  const { files, bytes } = view?.lastScan !== undefined ? view.found : (met ?? (await knownTotals(agent.queue)));
-  const problems = await problemCounts(agent.queue, met?.problems ?? [], clock.nowMs());
-  const paths = problems.reduce((sum, { count }) => sum + count, 0);
-  const unsettled = problems.find(({ code }) => code === 'unsettled')?.count ?? 0;
-  const counts: HeartbeatCounts = {
-    files,
-    bytes,
-    pending: pendingResults(agent, view),
-    unprotected: paths - unsettled,
-    unsettled,
-    problems,
-  };
+  const counts = await heartbeatCounts(agent, view, met);
   try {
     await uplink.heartbeat(counts);
     return true;
@@ -41,6 +29,23 @@ export async function tellCentral(agent: Agent, view: ServiceView | undefined, m
     if (error instanceof UplinkError) return false;
     throw error;
   }
+}
+
+/** How things are here, in the numbers of a heartbeat. */
+export async function heartbeatCounts(agent: Agent, view: ServiceView | undefined, met: Met | undefined): Promise<HeartbeatCounts> {
+  await syncIfPossible(agent.queue);
+  const { files, bytes } = view?.lastScan !== undefined ? view.found : (met ?? (await knownTotals(agent.queue)));
+  const problems = await problemCounts(agent.queue, met?.problems ?? [], agent.clock.nowMs());
+  const paths = problems.reduce((sum, { count }) => sum + count, 0);
+  const unsettled = problems.find(({ code }) => code === 'unsettled')?.count ?? 0;
+  return {
+    files,
+    bytes,
+    pending: pendingResults(agent, view),
+    unprotected: paths - unsettled,
+    unsettled,
+    problems,
+  };
 }
 
 async function knownTotals(queue: Queue): Promise<{ files: number; bytes: number }> {

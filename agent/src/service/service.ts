@@ -1,6 +1,7 @@
 import { AliquotError } from '@aliquot/proto';
 import { pathText } from '@aliquot/shared/cli/format';
 import { endWith } from '@aliquot/shared/cli/unexpected';
+import { errnoOf } from '@aliquot/shared/durable/errors';
 import type { Logger } from 'pino';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
 import { type Problem, pausedProblem } from '../capture/problem.ts';
@@ -17,6 +18,8 @@ import type { AskPlace } from './ask-place.ts';
 import { listenForQuestions } from './ask-socket.ts';
 import { backup } from './backup.ts';
 import { flush } from './flush.ts';
+import { factsOf, metricsText } from './metrics.ts';
+import { type MetricsServer, serveMetrics } from './metrics-server.ts';
 import { pathStatus } from './path-status.ts';
 import { type Emit, endsWithItsCommand, type Operation, type Request } from './protocol.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
@@ -35,6 +38,8 @@ export interface ServiceParts {
   readonly place: SocketPlace;
   /** Where every user of this PC may ask. */
   readonly askPlace: AskPlace;
+  /** Where Prometheus may ask, on this PC alone; nowhere unless told. */
+  readonly metrics?: { readonly host: string; readonly port: number } | undefined;
   readonly log: Logger;
 }
 
@@ -84,6 +89,7 @@ export class Service {
   readonly #eventsMissing = new Map<BytePath, string>();
   #socket: LocalSocket | undefined;
   #askSocket: LocalSocket | undefined;
+  #metrics: MetricsServer | undefined;
   readonly #reporter: Reporter;
   #trouble: string | undefined;
   #scannedLast = { files: 0, bytes: 0 };
@@ -144,6 +150,7 @@ export class Service {
     const forAll = await listenForQuestions(agent, () => service.view, parts.askPlace);
     if (typeof forAll === 'string') log.warn({ because: forAll }, 'users of this PC cannot ask for the status without --data');
     else service.#askSocket = forAll;
+    await service.#serveMetrics();
     service.#unsubscribe = agent.uplink.subscribe((event) => {
       if (event.type === 'state') {
         const { state, problem } = event.status;
@@ -205,6 +212,7 @@ export class Service {
     this.#parts.agent.courtesy.end();
     await this.#socket?.close();
     await this.#askSocket?.close();
+    await this.#metrics?.close();
     await this.#loop.stop();
     this.#unsubscribe();
     await this.#reporter.stop();
@@ -236,6 +244,20 @@ export class Service {
       })),
       trouble: this.#trouble,
     };
+  }
+
+  /** A page that cannot be shown must not end what protects. */
+  async #serveMetrics(): Promise<void> {
+    const { agent, log, metrics } = this.#parts;
+    if (metrics === undefined) return;
+    try {
+      this.#metrics = await serveMetrics(metrics, async () => metricsText(await factsOf(agent, this.view)));
+      log.info({ url: this.#metrics.url }, 'metrics');
+    } catch (error) {
+      const code = errnoOf(error);
+      if (code === undefined) throw error;
+      log.error({ code, ...metrics }, 'the page for Prometheus cannot be served: choose another port in metrics.listen');
+    }
   }
 
   /** What the queue had no room for. */

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { UsageError } from '@aliquot/shared/cli/errors';
+import { isLoopback } from '@aliquot/shared/cli/loopback';
 
 /** Where to listen. */
 export interface ListenAddress {
@@ -25,11 +26,6 @@ export function parseListen(text: string, tls: boolean): ListenAddress {
     throw new UsageError('USAGE_INVALID', `will not listen on ${text} without TLS: give --tls-cert and --tls-key, or listen on 127.0.0.1`);
   }
   return { host, port };
-}
-
-/** Whether only this machine hears what goes to a host. `host` is a name or an address, IPv6 without brackets. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 /** The base address for a listening socket. A wildcard is no address that anybody can use, so it becomes the machine's own name. */

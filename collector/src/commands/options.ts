@@ -1,13 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { NeededOption, withShared } from '@aliquot/shared/cli/help';
+import { isLoopback } from '@aliquot/shared/cli/loopback';
 import { secretFrom } from '@aliquot/shared/cli/secret';
 import { readWholeFile } from '@aliquot/shared/durable/durable';
 import { errnoOf } from '@aliquot/shared/durable/errors';
 import { type Command, Option } from 'commander';
 import type { CommandContext } from './context.ts';
 import type { Endpoint } from './http-client.ts';
-import { isLoopback } from './listen.ts';
 
 /** Options of every command that talks to a running collector. */
 export interface CollectorOptions {

@@ -24,7 +24,7 @@ interface Setting {
 
 function healthOf({ free = 1000 * GIB, growth, aheadMs = [], certificate, nowMs = NOW }: Setting): Health {
   const agents = aheadMs.map((ahead) => ({ heartbeatAtMs: nowMs, heartbeat: { timeMs: nowMs - ahead } as HeartbeatBody }));
-  const vault = { growthPerDay: () => growth, agents: () => agents };
+  const vault = { growthPerDay: () => growth, agents: () => agents, addresses: () => undefined };
   const store = { dir: '/srv/aliquot', vaults: () => [vault] } as unknown as CollectorStore;
   const freeBytes = async () => {
     if (free instanceof Error) throw free;

@@ -1,3 +1,4 @@
+import { decodeCollectorAddressesBody } from '@aliquot/proto';
 import { formatDuration } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { errnoOf } from '@aliquot/shared/durable/errors';
@@ -60,7 +61,7 @@ export class Health {
     const { files, store, clock, certificate, strangers } = this.#parts;
     const nowMs = clock.nowMs();
     const asked = hostOf(host);
-    const hosts = [...this.#hosts, ...(asked === undefined ? [] : [asked])];
+    const hosts = [...this.#hosts, ...toldToAgents(store), ...(asked === undefined ? [] : [asked])];
     return [
       ...(await diskProblems(files, store, nowMs)),
       ...(certificate === undefined ? [] : certificateProblems(certificate, hosts, nowMs)),
@@ -68,6 +69,16 @@ export class Health {
       ...strangers().map(({ name, sinceMs, why }) => ({ code: 'unknown-agent', sinceMs, message: `${name} was refused: ${why}` })),
     ];
   }
+}
+
+/** Hosts that the authority told the agents, where they judge the certificate by its name: a pin asks for none. */
+function toldToAgents(store: CollectorStore): string[] {
+  return store.vaults().flatMap((vault) => {
+    const signed = vault.addresses();
+    if (signed === undefined) return [];
+    const { addresses } = decodeCollectorAddressesBody(signed.body);
+    return addresses.flatMap(({ url, tlsPins }) => (tlsPins.length > 0 ? [] : (hostOf(new URL(url).host) ?? [])));
+  });
 }
 
 /** Who is turned away and stands in no vault's list of agents. */
