@@ -67,7 +67,7 @@ async function createCommand(context: CommandContext, options: CreateOptions): P
   await output.result(
     { event: 'kit', kit: options.out, vault: descriptor.name, vaultId: hex(descriptor.vaultId), blind: descriptor.blind },
     `Recovery kit of vault ${descriptor.name} written to ${options.out}.\n` +
-      'Without it and its passphrase nobody can read what the vault holds. Put copies in two safe places, the passphrase in a third.\n' +
+      'Without it and its passphrase nobody can read what the vault holds.\nPut copies in two safe places, the passphrase in a third.\n' +
       `Next: aliquot vault add --kit ${options.out} --url URL --token-file FILE`,
   );
 }
