@@ -378,6 +378,23 @@ describe.runIf(canMount)('P6: where something is mounted below a source', () => 
     expect(bench.problems.size).toBe(0);
   });
 
+  test('and the rules leave it out: nobody looks at it, for it may hang', async () => {
+    const rules = { ...bench.source.rules, exclude: [{ glob: 'share', below: bench.root }] };
+    Object.assign(bench.source, { rules });
+    mkdirSync(at('share'));
+    write('mine');
+    mount('share');
+    const looked: string[] = [];
+    const look = bench.host.look.bind(bench.host);
+    bench.host.look = async (path) => {
+      looked.push(path);
+      return look(path);
+    };
+    expect(await told()).toEqual(['new .', 'new mine']);
+    expect(looked).toContain(bench.root);
+    expect(looked).not.toContain(bytePath(Buffer.from(at('share'))));
+  });
+
   test('by a bind mount of the same file system', async () => {
     const elsewhere = join(bench.own, 'elsewhere');
     mkdirSync(elsewhere);

@@ -23,6 +23,8 @@ export interface PresenceScope {
   readonly acceptGone: boolean;
   /** Nothing may be remembered. */
   readonly dryRun: boolean;
+  /** What the rules leave out is never looked at: it may be a share that hangs. */
+  readonly isLeftOut: (path: BytePath) => boolean;
 }
 
 /** What a look thinks of one place. */
@@ -60,9 +62,10 @@ export class Presence {
 
   async begin(): Promise<void> {
     const { places } = this.#parts;
-    const { root, at, named } = this.#scope;
+    const { root, at, named, isLeftOut } = this.#scope;
     this.#mounts = await mountsNow();
-    const all = new Set([root, ...places.within(root), ...[...(this.#mounts?.keys() ?? [])].filter((point) => isWithin(point, root))]);
+    const points = [...(this.#mounts?.keys() ?? [])].filter((point) => isWithin(point, root));
+    const all = new Set([root, ...[...places.within(root), ...points].filter((path) => !isLeftOut(path))]);
     if (named) all.add(at);
     // The one that holds `at` comes first; then those in it.
     const order = [...all].sort((a, b) => a.length - b.length);

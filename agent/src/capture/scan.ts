@@ -3,7 +3,7 @@ import { allExcludedProblem, type Excluded } from './excludes.ts';
 import { knownAt } from './known.ts';
 import { type BytePath, bytePath, isWithin } from './paths.ts';
 import { Presence, type PresenceParts } from './presence.ts';
-import { compileRules, excludedFrom, restoredFolder } from './rules.ts';
+import { type CompiledRules, compileRules, excludedFrom, restoredFolder } from './rules.ts';
 import type { Source } from './source.ts';
 import type { Found } from './walk.ts';
 
@@ -37,21 +37,32 @@ export async function* scan(look: Look): AsyncGenerator<Change, void, void> {
 export async function* scanBatches(look: Look): AsyncGenerator<readonly Change[], void, void> {
   const { source, at, onExcluded } = look;
   const named = at === source.root || onExcluded !== undefined;
-  const scope = { root: source.root, at, named, acceptGone: look.acceptGone === true, dryRun: look.dryRun === true };
+  const rules = compileRules(source.rules);
+  const scope = {
+    root: source.root,
+    at,
+    named,
+    acceptGone: look.acceptGone === true,
+    dryRun: look.dryRun === true,
+    isLeftOut: (path: BytePath) => excludedFrom(rules, path, source.root),
+  };
   const presence = new Presence(look, scope);
   await presence.begin();
   const seen = await look.host.look(at);
   const isMissing = seen === 'ENOENT' || seen === 'ENOTDIR';
-  if (isMissing && (at !== source.root || scope.acceptGone)) yield* whatWasAt(look, presence);
-  else yield* whatIsAt(look, presence);
+  if (isMissing && (at !== source.root || scope.acceptGone)) yield* whatWasAt(look, rules, presence);
+  else yield* whatIsAt(look, rules, presence);
   if (at === source.root && source.trouble !== undefined) yield [{ type: 'problem', path: at, problem: source.trouble }];
   const held = await presence.finish();
   if (held.length > 0) yield held.map(({ path, problem }): Change => ({ type: 'problem', path, problem }));
 }
 
 /** Everything known at a path where nothing is any more. */
-async function* whatWasAt({ queue, source, at }: Look, presence: Presence): AsyncGenerator<readonly Change[], void, void> {
-  const rules = compileRules(source.rules);
+async function* whatWasAt(
+  { queue, source, at }: Look,
+  rules: CompiledRules,
+  presence: Presence,
+): AsyncGenerator<readonly Change[], void, void> {
   for await (const batch of knownAt(queue, at)) {
     const gone: Change[] = [];
     presence.nextBatch();
@@ -63,13 +74,12 @@ async function* whatWasAt({ queue, source, at }: Look, presence: Presence): Asyn
   }
 }
 
-async function* whatIsAt(look: Look, presence: Presence): AsyncGenerator<readonly Change[], void, void> {
+async function* whatIsAt(look: Look, rules: CompiledRules, presence: Presence): AsyncGenerator<readonly Change[], void, void> {
   const { host, queue, source, nowMs, at, onExcluded } = look;
   let excluded: Excluded | undefined;
   const found = withoutExcluded(host.walk({ root: at, sourceRoot: source.root, rules: source.rules }), (taken) => {
     excluded = taken;
   });
-  const rules = compileRules(source.rules);
   yield* compare(at, found, knownAt(queue, at), rules, nowMs, presence);
   if (onExcluded === undefined) return;
   onExcluded(excluded ?? { counts: [], left: 0 });

@@ -91,7 +91,9 @@ async function presenceOf(parts: ReferencePassParts, source: Source, path: ByteP
   const seen = await host.look(path);
   if (seen !== 'ENOENT' && seen !== 'ENOTDIR') return 'there';
   if (source.root !== path) {
-    const presence = new Presence(parts, { root: source.root, at: path, named: false, acceptGone: false, dryRun: true });
+    const rules = compileRules(source.rules);
+    const isLeftOut = (other: BytePath): boolean => excludedFrom(rules, other, source.root);
+    const presence = new Presence(parts, { root: source.root, at: path, named: false, acceptGone: false, dryRun: true, isLeftOut });
     await presence.begin();
     return (await presence.isGone(path)) ? 'gone' : 'unknown';
   }
