@@ -19,6 +19,6 @@ export async function pathsOf(typed: readonly string[], { pathFile, null: byNul 
   if (pathFile === undefined && byNul) throw new UsageError('USAGE_INVALID', '-0 says how --path-file is written; give that too');
   const named = pathFile === undefined ? [] : parsePathFile(await readWholeFile(nodeFiles, pathFile, MAX_PATH_FILE_BYTES), pathFile, byNul);
   const paths = [...typed.map((path) => resolve(path)), ...named];
-  if (paths.length === 0) throw new UsageError('USAGE_MISSING', 'no path; name a file or folder, or give --path-file');
+  if (paths.length === 0) throw new UsageError('USAGE_MISSING', 'missing: a path; name a file or folder, or give --path-file; see --help');
   return paths;
 }

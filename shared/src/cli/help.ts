@@ -61,7 +61,7 @@ class StyledHelp extends Help {
   }
 
   override groupItems<T extends Command | Option>(all: T[], visible: T[], groupOf: (item: T) => string): Map<string, T[]> {
-    const everywhere = (item: T) => item instanceof Option && ['--help', '--version'].includes(item.long ?? '');
+    const everywhere = (item: T) => item instanceof Option && (item.long === '--help' || (item.long === '--version' && !item.required));
     const groups = super.groupItems(all, visible, (item) => (everywhere(item) ? COMMON : groupOf(item)));
     const rank = (name: string) => (name === OWN ? -1 : LAST.indexOf(name));
     return new Map([...groups].sort(([a], [b]) => rank(a) - rank(b)));
