@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { isLoopback } from '@aliquot/shared/cli/loopback';
+import { endWith } from '@aliquot/shared/cli/unexpected';
 
 const REQUEST_MS = 5_000;
 const MAX_CONNECTIONS = 8;
@@ -35,7 +36,10 @@ export async function serveMetrics(
     });
     answering.then(
       (body) => end(200, body),
-      () => end(503, 'the agent cannot say how it is just now; its log says why\n'),
+      (error: unknown) => {
+        end(503, 'the agent cannot say how it is just now; its log says why\n');
+        endWith(error);
+      },
     );
   });
   server.maxConnections = MAX_CONNECTIONS;

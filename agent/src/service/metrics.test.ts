@@ -1,6 +1,7 @@
 /** What a PC tells Prometheus, by a real socket. */
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { systemError } from '@aliquot/shared/testing/faulty-files';
 import { type Logger, pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder } from '../queue/test-support.ts';
@@ -127,8 +128,8 @@ describe('the page of a PC', () => {
     expect((await ask(url.replace('/metrics', '/'))).status).toBe(404);
   });
 
-  it('says that it cannot say, when the queue is closed under it', async () => {
-    const url = await serving(() => Promise.reject(new Error('closed')));
+  it('says that it cannot say, when the disk fails under it', async () => {
+    const url = await serving(() => Promise.reject(systemError('EIO', 'fdatasync', 'the queue')));
     expect((await ask(url)).status).toBe(503);
   });
 
