@@ -1,3 +1,4 @@
+import { systemSays } from '@aliquot/shared/durable/system-errors';
 import { type SourceStat, systemCode } from './source-port.ts';
 
 /**
@@ -59,16 +60,12 @@ export interface Problem {
   readonly message: string;
 }
 
+/** What is said of reading in other words than of other work. */
 const advice: Record<string, string> = {
   EACCES: 'permission denied; let the agent’s account read it',
   EPERM: 'permission denied; let the agent’s account read it',
   EBUSY: 'locked by another program; it is tried again',
-  EIO: 'the disk reports a read error; check the drive',
-  EMFILE: 'too many open files; it is tried again',
-  ENAMETOOLONG: 'its path is longer than this system takes at once; shorten a folder’s name, or watch a folder further down',
   ENOENT: 'gone before it could be read; it is tried again',
-  ENOTCONN: 'the network drive is not connected',
-  ESTALE: 'the network drive was disconnected; it is tried again',
 };
 
 /** The one-line problem for a system error met at a file or folder. */
@@ -76,7 +73,7 @@ export function problemOf(error: unknown, what: 'file' | 'folder'): Problem {
   const code = systemCode(error);
   return {
     code: what === 'file' ? 'unreadable' : 'unlistable',
-    message: `cannot be read (${code}): ${advice[code] ?? 'see the system’s error'}`,
+    message: `cannot be read (${code}): ${advice[code] ?? systemSays(code)}`,
   };
 }
 

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, lstatSync, opendirSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
-import { errnoOf } from '@aliquot/shared/durable/errors';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 
 /** What the file system says about one path; times are nanoseconds since 1970. */
 export interface SourceStat {

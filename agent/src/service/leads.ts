@@ -1,6 +1,6 @@
 import { pathText } from '@aliquot/shared/cli/format';
-import { errnoOf } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
 import type { PlaceBook } from '../capture/places.ts';

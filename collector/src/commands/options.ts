@@ -4,7 +4,7 @@ import { NeededOption, withShared } from '@aliquot/shared/cli/help';
 import { isLoopback } from '@aliquot/shared/cli/loopback';
 import { secretFrom } from '@aliquot/shared/cli/secret';
 import { readWholeFile } from '@aliquot/shared/durable/durable';
-import { errnoOf } from '@aliquot/shared/durable/errors';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { type Command, Option } from 'commander';
 import type { CommandContext } from './context.ts';
 import type { Endpoint } from './http-client.ts';

@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import { errnoOf } from '@aliquot/shared/durable/errors';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { endOnUnexpected } from '@aliquot/shared/log-lines/last-words';
 import { openLog, type ServiceLog } from '@aliquot/shared/log-lines/log';
 import type { FastifyInstance } from 'fastify';

@@ -1,6 +1,6 @@
 import { formatBytes } from '@aliquot/shared/cli/format';
-import { errnoOf } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { CollectorProblem } from '../rest/messages.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 

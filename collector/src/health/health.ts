@@ -1,7 +1,7 @@
 import { decodeCollectorAddressesBody } from '@aliquot/proto';
 import { formatDuration } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import { errnoOf } from '@aliquot/shared/durable/errors';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Conduct, Stranger } from '../ingest/conduct.ts';

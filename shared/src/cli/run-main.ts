@@ -1,6 +1,6 @@
 import { AliquotError } from '@aliquot/proto';
 import { type Command, CommanderError } from 'commander';
-import { errnoOf } from '../durable/errors.ts';
+import { errnoOf } from '../durable/system-errors.ts';
 import { debugWanted } from './environment.ts';
 import { OutputError, PartialError, UsageError } from './errors.ts';
 import { printable } from './format.ts';

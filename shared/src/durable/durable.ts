@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
 import { type Random, systemRandom } from '../ports.ts';
-import { errnoOf, FileError, withFileErrors } from './errors.ts';
+import { FileError, withFileErrors } from './errors.ts';
 import type { FilePort, OpenFile, RawPath } from './file-port.ts';
+import { errnoOf } from './system-errors.ts';
 
 /**
  * The durability module: with `append-file.ts` the only code that calls rename or fsync.

@@ -1,5 +1,6 @@
 import { AliquotError } from '@aliquot/proto';
 import type { RawPath } from './file-port.ts';
+import { errnoOf, systemSays } from './system-errors.ts';
 
 export type FileErrorCode =
   /** The disk, or this user's share of it, is full. */
@@ -35,12 +36,6 @@ export type FolderErrorCode =
 /** A data folder that cannot be used. */
 export class FolderError extends AliquotError<FolderErrorCode> {}
 
-/** The errno name of a system error (`ENOENT`), or undefined. */
-export function errnoOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
-}
-
 const meanings: Record<string, { code: FileErrorCode; says: string; retryable?: true }> = {
   ENOSPC: { code: 'FILE_NO_SPACE', says: 'the disk is full; free some space and try again', retryable: true },
   EDQUOT: { code: 'FILE_NO_SPACE', says: "this user's disk quota is used up; free some space and try again", retryable: true },
@@ -61,7 +56,7 @@ const meanings: Record<string, { code: FileErrorCode; says: string; retryable?: 
 export function fileError(action: string, path: RawPath, cause: unknown): unknown {
   const errno = errnoOf(cause);
   if (errno === undefined) return cause;
-  const { code, says, retryable } = meanings[errno] ?? { code: 'FILE_IO', says: `the disk or file system failed (${errno})` };
+  const { code, says, retryable } = meanings[errno] ?? { code: 'FILE_IO', says: `${systemSays(errno)} (${errno})` };
   return new FileError(code, `cannot ${action} ${path}: ${says}`, { cause, retryable: retryable === true });
 }
 

@@ -1,7 +1,7 @@
 import { pathText, printable } from '../cli/format.ts';
 import { exists, joinRaw, parentOf, syncAncestors } from '../durable/durable.ts';
-import { errnoOf } from '../durable/errors.ts';
 import type { FilePort, RawPath } from '../durable/file-port.ts';
+import { errnoOf } from '../durable/system-errors.ts';
 import { RestoreError } from './errors.ts';
 import { type RestoreRun, removeLeftovers } from './leftovers.ts';
 
