@@ -79,7 +79,8 @@ export async function* compare(
           if (wait !== undefined) await wait;
         }
         if (one.type === 'problem') {
-          shadows.push(one.path);
+          // Such a one is there, and what is below it was looked at.
+          if (one.problem.code !== 'odd-time') shadows.push(one.path);
           presence.blind(one.path);
           changes.push(one);
           continue;

@@ -2,7 +2,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { Queue } from '../queue/queue.ts';
 import { claimedMs } from './claim.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from './paths.ts';
-import { hidesBelow, isAboutRoot, type Problem } from './problem.ts';
+import { hidesBelow, outlivesCapture, type Problem } from './problem.ts';
 
 /** A scan's view of the problems it might find solved. */
 export interface Sweep {
@@ -61,7 +61,7 @@ export class ProblemBook {
   async captured(path: BytePath): Promise<void> {
     const known = this.#known.get(path);
     if (known === undefined) return;
-    if (isAboutRoot(known.code)) return this.#queue.setProblem(pathBytes(path), known);
+    if (outlivesCapture(known.code)) return this.#queue.setProblem(pathBytes(path), known);
     this.#known.delete(path);
     this.#changes += 1;
   }

@@ -15,6 +15,7 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `replaced`: a watched folder, or a mount point, is another folder, drive or share than before, and nothing known is there
  * - `all-gone`: everything that was known of a watched folder, mount, or path given to `backup` is gone at once: for a person to acknowledge
  * - `all-excluded`: exclude patterns leave nothing of a watched folder, or of a path given to `backup`
+ * - `odd-time`: its time lies before 1677 or after 2262, which no format here keeps; it is captured with the nearest that can be kept
  * - `vanished`: it was named for capture and is not there
  * - `unsettled`: it has not come to rest for longer than `maxUnsettledSeconds`; it is captured as it is, again and again
  * - `paused`: a watched folder of which nothing new has been captured for long, because the configuration's `pauseWhile` holds
@@ -33,6 +34,7 @@ export type ProblemCode =
   | 'replaced'
   | 'all-gone'
   | 'all-excluded'
+  | 'odd-time'
   | 'vanished'
   | 'unsettled'
   | 'paused'
@@ -97,6 +99,19 @@ export function movedLinkProblem(link: string, before: readonly string[], now: s
 /** A path as a person can paste it. */
 export function shellName(name: string): string {
   return /^[\w./:\\+@-]+$/.test(name) ? name : `"${name}"`;
+}
+
+/** Whether a problem stays when its path was captured. */
+export function outlivesCapture(code: ProblemCode): boolean {
+  return isAboutRoot(code) || code === 'odd-time';
+}
+
+/** The problem of a time that cannot be kept. */
+export function oddTimeProblem(): Problem {
+  return {
+    code: 'odd-time',
+    message: 'its time is before 1677 or after 2262 and cannot be kept exactly; its bytes are captured; set its time right',
+  };
 }
 
 /** The problem that a special file is. */

@@ -6,6 +6,8 @@ export interface SourceStat {
   readonly kind: 'file' | 'directory' | 'symlink' | 'special';
   readonly size: number;
   readonly mtimeNs: bigint;
+  /** The modification time is beyond what the formats keep; `mtimeNs` is the nearest that they do. */
+  readonly beyondTime?: true;
   readonly ctimeNs: bigint;
   readonly ino: bigint;
   readonly dev: bigint;
@@ -61,6 +63,7 @@ function toStat(stat: BigStat): SourceStat {
     size: Number(stat.size),
     mtimeNs: withinFormat(stat.mtimeNs),
     ctimeNs: withinFormat(stat.ctimeNs),
+    ...(withinFormat(stat.mtimeNs) === stat.mtimeNs ? {} : { beyondTime: true as const }),
     ino: stat.ino,
     dev: stat.dev,
     mode: windows ? 0 : Number(stat.mode & 0o7777n),

@@ -113,6 +113,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
         const verb =
           outcome.type !== 'version' ? outcome.type : outcome.task.type === 'gone' ? 'gone' : outcome.task.known ? 'changed' : 'new';
         told.push(`${verb} ${name(path)}`);
+        if (outcome.type === 'version') await problems.captured(path);
         if (outcome.type === 'problem') await problems.set(outcome.path, outcome.problem);
       });
       const sweep = problems.sweep(at === undefined ? root : fromText(at, data));

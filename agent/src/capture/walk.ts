@@ -1,6 +1,6 @@
 import { type Excluded, ExcludeTally } from './excludes.ts';
 import { type BytePath, join, pathBytes, separator } from './paths.ts';
-import { type Problem, problemOf, specialProblem } from './problem.ts';
+import { oddTimeProblem, type Problem, problemOf, specialProblem } from './problem.ts';
 import type { CompiledRules } from './rules.ts';
 import { SortedNames } from './sorted-names.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
@@ -167,6 +167,7 @@ function* describe(port: SourcePort, path: BytePath, stat: SourceStat, resultPat
       return;
     }
   }
+  if (stat.beyondTime === true) yield { type: 'problem', path, problem: oddTimeProblem() };
   yield { type: 'item', path, stat, linkTarget, resultPathLength };
 }
 

@@ -107,7 +107,8 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
     const path = change.type === 'put' || change.type === 'same' ? change.item.path : change.path;
     for (const [folder, unit] of open) if (path >= folder + afterSeparator) close(folder, unit);
     if (change.type === 'problem') {
-      settler.forget(path, startedMs);
+      // What comes with it is judged by itself.
+      if (change.problem.code !== 'odd-time') settler.forget(path, startedMs);
       await parts.onProblem(path, change.problem);
       continue;
     }

@@ -1,8 +1,8 @@
 import { decodeCollectorAddressesBody } from '@aliquot/proto';
 import { formatDuration } from '@aliquot/shared/cli/format';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Conduct, Stranger } from '../ingest/conduct.ts';
 import { CLOCK_TOLERANCE_MS } from '../rest/agent-problems.ts';

@@ -1,6 +1,7 @@
 import { constants, promises as fs } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { DatabaseOptions, Level } from 'level';
+import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
 
 /** A path as text, or as the raw bytes that the file system gave (POSIX names need not be UTF-8). */
 export type RawPath = string | Buffer;
@@ -141,6 +142,12 @@ function secondsForTime(ns: bigint): number | Date {
   return best.seconds;
 }
 
+/** Whether Node sets exactly this time. */
+function nodeKeeps(ns: bigint): boolean {
+  const seconds = secondsForTime(ns);
+  return typeof seconds === 'number' ? shownFor(seconds) === ns : ns % 1_000_000n === 0n;
+}
+
 /** The nanoseconds that a file shows after its time was set to this many seconds. */
 function shownFor(seconds: number): bigint {
   const whole = Math.trunc(seconds);
@@ -192,8 +199,9 @@ class NodeFile implements OpenFile {
     return this.#handle.chmod(mode);
   }
 
-  setTimes(atimeNs: bigint, mtimeNs: bigint): Promise<void> {
-    return this.#handle.utimes(secondsForTime(atimeNs), secondsForTime(mtimeNs));
+  async setTimes(atimeNs: bigint, mtimeNs: bigint): Promise<void> {
+    await this.#handle.utimes(secondsForTime(atimeNs), secondsForTime(mtimeNs));
+    if (!nodeKeeps(mtimeNs)) await setTimeOfOpenExactly(this.#handle.fd, mtimeNs);
   }
 
   close(): Promise<void> {
@@ -232,7 +240,10 @@ export const nodeFiles: FilePort = {
   mkdir: (path, permissions = 0o777) => fs.mkdir(path, { mode: permissions }).then(() => undefined),
   rmdir: (path) => fs.rmdir(path),
   chmod: (path, mode) => fs.chmod(path, mode),
-  setLinkTimes: (path, atimeNs, mtimeNs) => fs.lutimes(path, secondsForTime(atimeNs), secondsForTime(mtimeNs)),
+  setLinkTimes: async (path, atimeNs, mtimeNs) => {
+    await fs.lutimes(path, secondsForTime(atimeNs), secondsForTime(mtimeNs));
+    if (!nodeKeeps(mtimeNs)) await setTimeExactly(Buffer.from(path), mtimeNs);
+  },
   syncDirectory,
   freeBytes: async (path) => {
     const { bavail, bsize } = await fs.statfs(path);

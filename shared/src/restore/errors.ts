@@ -17,6 +17,8 @@ export type RestoreErrorCode =
   | 'RESTORE_MISSING_CHUNK'
   /** The target's disk is full. */
   | 'RESTORE_NO_SPACE'
+  /** The file is there, but the target cannot keep its time to the microsecond. */
+  | 'RESTORE_TIME'
   /** The target refuses the name, the link, the mode or the bytes in another way. */
   | 'RESTORE_TARGET';
 

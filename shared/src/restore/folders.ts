@@ -3,6 +3,7 @@ import { exists, joinRaw, parentOf, syncAncestors } from '../durable/durable.ts'
 import type { FilePort, RawPath } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import { RestoreError } from './errors.ts';
+import { timeFailure } from './kept-time.ts';
 import { type RestoreRun, removeLeftovers } from './leftovers.ts';
 
 interface Wish {
@@ -87,6 +88,10 @@ export class TargetFolders {
       try {
         await this.#port.syncDirectory(path);
         if (mtimeNs !== undefined) await this.#port.setLinkTimes(path, mtimeNs, mtimeNs);
+        if (mtimeNs !== undefined) {
+          const error = timeFailure(path, mtimeNs, (await this.#port.lstat(path)).mtimeNs);
+          if (error !== undefined) failed.push({ path, error });
+        }
         if (process.platform !== 'win32') await this.#port.chmod(path, mode);
       } catch (error) {
         failed.push({ path, error: explain(path, error) });

@@ -47,7 +47,15 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
     expect(readdirSync(root)).toEqual([expect.stringMatching(/^\.aq-[0-9a-f]{8}-[0-9]+-[0-9a-f]{12}\.part$/)]);
     const before = port.steps.length;
     await sink.finish();
-    expect(port.steps.slice(before).map((step) => step.operation)).toEqual(['lstat', 'fchmod', 'setTimes', 'sync', 'link', 'unlink']);
+    expect(port.steps.slice(before).map((step) => step.operation)).toEqual([
+      'lstat',
+      'fchmod',
+      'setTimes',
+      'sync',
+      'lstat',
+      'link',
+      'unlink',
+    ]);
     expect(readdirSync(root)).toEqual(['x']);
   });
 

@@ -8,6 +8,7 @@ import { errnoOf } from '../durable/system-errors.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { TargetFolders } from './folders.ts';
+import { timeFailure } from './kept-time.ts';
 import { partBeside, type RestoreRun, thisRun } from './leftovers.ts';
 import { hostPlatform, type Placement, targetPath, wholePaths } from './target.ts';
 
@@ -53,7 +54,7 @@ export interface FileSink {
   abort(): Promise<void>;
 }
 
-/** A folder that did not get its recorded mode or time. */
+/** A folder that did not get its recorded mode or time, or a file that did not get its time. */
 export interface FolderFailure {
   readonly path: Uint8Array;
   readonly error: RestoreError;
@@ -93,6 +94,7 @@ export class RestoreWriter implements RestoreTarget {
   readonly #host: Platform;
   readonly #folders: TargetFolders;
   readonly #run: RestoreRun;
+  readonly #otherTimes: FolderFailure[] = [];
 
   private constructor(options: WriterOptions, root: Buffer, folders: TargetFolders, run: RestoreRun) {
     this.root = root;
@@ -146,6 +148,7 @@ export class RestoreWriter implements RestoreTarget {
       const there = await this.#lookAt(final);
       if (there?.kind === 'symlink' && (await this.#port.readlink(final)).equals(target)) {
         await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
+        await this.#proveTime(final, spec.mtimeNs);
         return 'same';
       }
       if (there === undefined) {
@@ -157,13 +160,21 @@ export class RestoreWriter implements RestoreTarget {
         await place(this.#port, temporary, final, false);
       }
       await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
+      await this.#proveTime(final, spec.mtimeNs);
       return 'written';
     });
   }
 
   /** Sets the modes and times of all folders, deepest first, and makes their names durable. Returns what failed. */
-  finish(): Promise<FolderFailure[]> {
-    return this.#folders.finish((path, error) => restoreError(path, error));
+  async finish(): Promise<FolderFailure[]> {
+    const folders = await this.#folders.finish((path, error) => restoreError(path, error));
+    return [...this.#otherTimes.splice(0), ...folders];
+  }
+
+  /** Names a file whose time this file system did not take. Less than a microsecond away is what Node can do by itself. */
+  async #proveTime(path: Buffer, mtimeNs: bigint, final = path): Promise<void> {
+    const error = timeFailure(final, mtimeNs, (await this.#port.lstat(path)).mtimeNs);
+    if (error !== undefined) this.#otherTimes.push({ path: final, error });
   }
 
   #finalPath(spec: { readonly platform: Platform; readonly path: Uint8Array }): Buffer {
@@ -194,10 +205,12 @@ export class RestoreWriter implements RestoreTarget {
       await sink.discard();
       await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
       if (this.#host === 'posix') await this.#port.chmod(final, mode);
+      await this.#proveTime(final, spec.mtimeNs);
       return 'same';
     }
     if (there !== undefined) this.#refuseUnlessReplaceable(spec, there);
     await sink.settle(this.#host === 'posix' ? mode : undefined, spec.mtimeNs);
+    await this.#proveTime(sink.temporary, spec.mtimeNs, final);
     try {
       await place(this.#port, sink.temporary, final, there === undefined);
     } catch (error) {

@@ -1,0 +1,105 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+
+/** The number of Linux' utimensat, by Node's name of the processor; others are not worth a table. */
+const callNumbers: Record<string, number> = { x64: 280, arm64: 88 };
+
+/**
+ * Node sets times as doubles of seconds only, and has no other call. Perl, which Linux systems come with, calls the system by number:
+ * one process takes a line for each file (seconds, nanoseconds, flags, the path in hexadecimal) and answers 1 or 0.
+ * The time of the last access stays as it is.
+ */
+const script = `
+$| = 1;
+while (<STDIN>) {
+  my ($seconds, $nanoseconds, $flags, $path) = split;
+  my $name = pack("H*", $path);
+  my $times = pack("q4", 0, 0x3ffffffe, $seconds, $nanoseconds);
+  print syscall($ARGV[0] + 0, -100, $name, $times, $flags + 0) == 0 ? "1\\n" : "0\\n";
+}`;
+const noFollow = 0x100;
+/** The helper ends when nobody needed it for this long. */
+const idleMs = 2_000;
+
+type Answer = (done: boolean) => void;
+
+/** Sets times to the nanosecond, where this system can. */
+class TimeSetter {
+  readonly #number = process.platform === 'linux' ? callNumbers[process.arch] : undefined;
+  #child: ChildProcessWithoutNullStreams | undefined;
+  #missing = false;
+  #waiting: Answer[] = [];
+  #idle: NodeJS.Timeout | undefined;
+
+  /** Whether the time is exactly set now; false where there is no helper, or the system refused. */
+  set(path: Buffer, ns: bigint, follow: boolean): Promise<boolean> {
+    const child = this.#start();
+    if (child === undefined) return Promise.resolve(false);
+    const nanoseconds = ((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+    const seconds = (ns - nanoseconds) / 1_000_000_000n;
+    clearTimeout(this.#idle);
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      // A process that waits for an answer stays alive for it.
+      this.#hold(child, true);
+      child.stdin.write(`${seconds} ${nanoseconds} ${follow ? 0 : noFollow} ${path.toString('hex')}\n`);
+    });
+  }
+
+  #start(): ChildProcessWithoutNullStreams | undefined {
+    if (this.#child !== undefined || this.#number === undefined || this.#missing) return this.#child;
+    const child = spawn('perl', ['-e', script, String(this.#number)], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child = child;
+    let rest = '';
+    child.stdout.setEncoding('latin1').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) this.#waiting.shift()?.(line === '1');
+      if (this.#waiting.length === 0) this.#rest(child);
+    });
+    const over = (): void => {
+      if (this.#child === child) this.#child = undefined;
+      for (const answer of this.#waiting.splice(0)) answer(false);
+    };
+    child.on('error', () => {
+      this.#missing = true;
+      over();
+    });
+    child.on('exit', (code) => {
+      if (code !== 0) this.#missing = true;
+      over();
+    });
+    // Its end is told by `exit`; a line that it did not take is answered there.
+    child.stdin.on('error', () => undefined);
+    child.stderr.resume();
+    return child;
+  }
+
+  #rest(child: ChildProcessWithoutNullStreams): void {
+    this.#hold(child, false);
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => {
+      if (this.#child === child) this.#child = undefined;
+      child.stdin.end();
+    }, idleMs);
+    this.#idle.unref();
+  }
+
+  #hold(child: ChildProcessWithoutNullStreams, alive: boolean): void {
+    for (const one of [child, child.stdin, child.stdout, child.stderr] as { ref?: () => void; unref?: () => void }[]) {
+      if (alive) one.ref?.();
+      else one.unref?.();
+    }
+  }
+}
+
+const setter = new TimeSetter();
+
+/** Sets the modification time of a name to the nanosecond. Whether it could; nothing is thrown. */
+export function setTimeExactly(path: Buffer, ns: bigint): Promise<boolean> {
+  return setter.set(path, ns, false);
+}
+
+/** The same for an open file. */
+export function setTimeOfOpenExactly(descriptor: number, ns: bigint): Promise<boolean> {
+  return setter.set(Buffer.from(`/proc/${process.pid}/fd/${descriptor}`), ns, true);
+}
