@@ -49,7 +49,7 @@ export function hidesBelow(code: ProblemCode): boolean {
 const hiding: ReadonlySet<ProblemCode> = new Set(['unlistable', 'root-missing', 'mount-missing', 'replaced', 'all-gone']);
 
 /** Whether a problem is about a watched folder as a whole: that the folder itself was captured does not end it. */
-export function isAboutRoot(code: ProblemCode): boolean {
+function isAboutRoot(code: ProblemCode): boolean {
   return aboutRoot.has(code);
 }
 
