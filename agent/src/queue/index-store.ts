@@ -1,3 +1,4 @@
+import { exists } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
 import type { Level } from 'level';
@@ -158,6 +159,7 @@ export class IndexStore {
  * removes the tables. What it then says of its writes is true of the last ones only.
  */
 async function requireWhole(port: FilePort, path: string): Promise<void> {
+  if (!(await exists(port, path))) return; // LevelDB makes it
   const names: string[] = [];
   for await (const { name } of port.list(path)) names.push(name.toString());
   if (names.includes('CURRENT') || !names.some((name) => /^MANIFEST-|\.(ldb|sst|log)$/.test(name))) return;
