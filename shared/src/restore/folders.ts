@@ -127,7 +127,7 @@ export class TargetFolders {
       throw new RestoreError('RESTORE_THROUGH_LINK', says);
     }
     await this.refuseClash(path);
-    if ((facts.mode & 0o300) !== 0o300 && process.platform !== 'win32') {
+    if ((facts.mode & 0o700) !== 0o700 && process.platform !== 'win32') {
       await this.#port.chmod(path, facts.mode | 0o700);
       if (!this.#wishes.has(path.toString('latin1'))) {
         this.#wishes.set(path.toString('latin1'), { path, mode: facts.mode, mtimeNs: facts.mtimeNs });

@@ -38,6 +38,31 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
     expect(readdirSync(join(root, 'data/run1'))).toEqual(['x']);
   });
 
+  it.each([0o000, 0o200, 0o444, 0o555, 0o1755])('P2: a second restore over a file and folder of mode %i finds the same', async (mode) => {
+    const root = join(temporaryFolder(), 'out');
+    // As for a user who is not root.
+    const port: FilePort = {
+      ...nodeFiles,
+      open: async (path, how, permissions) => {
+        if (how === 'readNoFollow' && (statSync(path).mode & 0o400) === 0) {
+          throw Object.assign(new Error('EACCES'), { code: 'EACCES', syscall: 'open' });
+        }
+        return nodeFiles.open(path, how, permissions);
+      },
+    };
+    const outcomes: Outcome[] = [];
+    for (let time = 0; time < 2; time += 1) {
+      const writer = await open(root, { port });
+      outcomes.push(await put(writer, '/d/x', 'hello', { mode }));
+      await writer.directory({ platform: 'posix', path: Buffer.from('/d'), mode, mtimeNs: MTIME });
+      expect(await writer.finish()).toEqual([]);
+      expect(statSync(join(root, 'd')).mode & 0o7777).toBe(mode);
+    }
+    expect(outcomes).toEqual(['written', 'same']);
+    chmodSync(join(root, 'd'), 0o700);
+    expect(statSync(join(root, 'd/x')).mode & 0o7777).toBe(mode);
+  });
+
   it('P2: gives nothing the final name before the bytes are whole, proved and flushed', async () => {
     const root = temporaryFolder();
     const port = faultyFiles(nodeFiles, () => undefined);

@@ -201,7 +201,7 @@ export class RestoreWriter implements RestoreTarget {
     // A PC with Windows has no such bits: its files get the usual mode here.
     const mode = spec.platform === 'windows' ? 0o666 & ~process.umask() : spec.mode & 0o1777;
     const there = await this.#lookAt(final);
-    if (there?.kind === 'file' && (await this.#holds(final, spec.size, digest))) {
+    if (there?.kind === 'file' && (await this.#holds(final, there, spec.size, digest))) {
       await sink.discard();
       await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
       if (this.#host === 'posix') await this.#port.chmod(final, mode);
@@ -244,8 +244,8 @@ export class RestoreWriter implements RestoreTarget {
   }
 
   /** Whether the file that is there has exactly the bytes of this hash. */
-  async #holds(final: Buffer, size: number, digest: Buffer): Promise<boolean> {
-    const file = await this.#port.open(final, 'readNoFollow');
+  async #holds(final: Buffer, { mode }: FileFacts, size: number, digest: Buffer): Promise<boolean> {
+    const file = await this.#openClosed(final, mode);
     try {
       if ((await file.facts()).size !== size) return false;
       const hash = createHash('sha256');
@@ -258,6 +258,21 @@ export class RestoreWriter implements RestoreTarget {
       return hash.digest().equals(digest);
     } finally {
       await file.close();
+    }
+  }
+
+  /** Opens a file that its owner may not read, too: it came back with that mode the last time, and keeps it. */
+  async #openClosed(final: Buffer, mode: number): Promise<OpenFile> {
+    try {
+      return await this.#port.open(final, 'readNoFollow');
+    } catch (error) {
+      if (errnoOf(error) !== 'EACCES' || (mode & 0o400) !== 0) throw error;
+    }
+    await this.#port.chmod(final, mode | 0o400);
+    try {
+      return await this.#port.open(final, 'readNoFollow');
+    } finally {
+      await this.#port.chmod(final, mode);
     }
   }
 
