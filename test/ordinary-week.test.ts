@@ -57,7 +57,11 @@ class Week {
     const [name = 'aliquot', ...args] = (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, '$1'));
     const finished = await this.network.run(where, name as ProgramName, args, this.#environment());
     if (more.quiet !== true) this.transcript.ran(where, line, finished);
-    expect({ line, code: finished.code, stderr: finished.code === 0 ? '' : finished.stderr }).toMatchObject({ line, code: more.code ?? 0 });
+    expect({ line, code: finished.code, said: finished.code === 0 ? '' : finished.stdout + finished.stderr }).toMatchObject({
+      line,
+      code: more.code ?? 0,
+      said: '',
+    });
     return finished;
   }
 
@@ -143,6 +147,7 @@ describe.skipIf(why !== undefined)('an ordinary week', () => {
       for (const pc of PCS) await week.agentWhen(pc, ({ connected }) => connected === true);
       await writeFile(join(data('ms-1'), 'run-015.raw'), 'after the renewal\n');
       await week.arrived('ms-1', join(data('ms-1'), 'run-015.raw'));
+      await week.type('server', 'aliquot agents');
 
       transcript.say('Thursday: the collector moves to another machine and name; agents are given both before');
       await week.type('server', 'aliquot collector address set https://vault.lab.test:8480 https://backup.lab.test:8480 --kit core.kit');
@@ -155,6 +160,8 @@ describe.skipIf(why !== undefined)('an ordinary week', () => {
       for (const pc of PCS) await week.agentWhen(pc, ({ connected }) => connected === true);
       await writeFile(join(data('reader-1'), 'plate-8.csv'), 'after the move\n');
       await week.arrived('reader-1', join(data('reader-1'), 'plate-8.csv'));
+      await week.type('server', 'aliquot agents');
+      await week.type('server', 'aliquot diff --agent reader-1 --from yesterday --to latest');
 
       transcript.say('Friday: the PC of the mass spectrometer was re-imaged; its successor goes on, and its files come back');
       const ms = week.services.get('ms-1');
@@ -176,6 +183,7 @@ describe.skipIf(why !== undefined)('an ordinary week', () => {
       await week.runAgent('ms-1b', 'ms-1b');
       await writeFile(join(data('ms-1'), 'run-016.raw'), 'the successor’s first\n');
       await week.arrived('ms-1b', join(data('ms-1'), 'run-016.raw'));
+      await week.type('server', 'aliquot ls --agent ms-1b');
 
       transcript.say('A file is found by its name, in all versions of all PCs, and an earlier version given back');
       await writeFile(join(data('hplc-1'), 'run-014.csv'), 'sample 4711, reintegrated by mistake\n');
@@ -184,6 +192,7 @@ describe.skipIf(why !== undefined)('an ordinary week', () => {
       const found = await week.type('server', "aliquot find 'run-014*' --json", { quiet: true });
       const versions = found.lines.filter((line) => String(line['path']).endsWith('run-014.csv'));
       expect(versions).toHaveLength(2);
+      await week.type('server', `aliquot versions --agent hplc-1 --path ${join(data('hplc-1'), 'run-014.csv')}`);
       const first = versions.find((line) => line['size'] === 'sample 4711\n'.length);
       await week.type('server', `aliquot restore --agent hplc-1 --version ${String(first?.['version'])} --to first-version`);
       expect(await readFile(join(week.at('first-version'), data('hplc-1'), 'run-014.csv'), 'utf8')).toBe('sample 4711\n');
@@ -196,11 +205,12 @@ describe.skipIf(why !== undefined)('an ordinary week', () => {
 
       transcript.say('The end of the week');
       await week.agentWhen('ms-1b', ({ problems }) => Array.isArray(problems) && problems.length === 0);
+      await week.type('server', 'aliquot agents');
       await week.type('server', 'aliquot agents --problems');
       await week.type('server', 'aliquot check');
       await week.type('server', 'aliquot stats');
 
-      expect(transcript.lines.length).toBeGreaterThan(60);
+      expect(transcript.lines.length).toBeGreaterThan(90);
       for (const line of transcript.lines) expect(line).not.toMatch(/UNEXPECTED|undefined|\[object/);
       const page = process.env['ALIQUOT_TRANSCRIPT'];
       if (page !== undefined) transcript.write(page, { [`${network.folder}/`]: '/srv/', [network.folder]: '/srv' });

@@ -55,7 +55,7 @@ export class LabNetwork {
     for (const address of SERVER) await this.#in(server, 'ip', 'addr', 'add', `${address}/24`, 'dev', 'cable');
     for (const name of [server, lab]) await this.#in(name, 'ip', 'link', 'set', 'cable', 'up');
     const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-    await this.#openssl('req', '-x509', ...ec, '-days', '30', '-subj', '/CN=House CA', '-keyout', 'ca.key', '-out', 'ca.pem');
+    await this.#openssl('req', '-x509', ...ec, '-days', '900', '-subj', '/CN=House CA', '-keyout', 'ca.key', '-out', 'ca.pem');
   }
 
   /** A certificate of the house's authority for a name, with a key of its own: `NAME.pem`, `NAME.key`. */
@@ -63,7 +63,7 @@ export class LabNetwork {
     const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
     await this.#openssl('req', ...ec, '-subj', `/CN=${host}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
     await writeFile(join(this.folder, 'ext'), `subjectAltName=DNS:${host}\n`);
-    const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '20', '-extfile', 'ext'];
+    const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '90', '-extfile', 'ext'];
     await this.#openssl('x509', '-req', '-in', `${name}.csr`, ...signed, '-out', `${name}.pem`);
   }
 

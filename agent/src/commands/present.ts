@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatLocalTime, printable, wrapped } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCounted, formatLocalTime, printable, wrapped } from '@aliquot/shared/cli/format';
 import type { Output, Progress } from '@aliquot/shared/cli/output';
 import { type Clock, systemClock } from '@aliquot/shared/ports';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
@@ -96,10 +96,10 @@ function backupSummary(event: AgentEvent): string {
   const [files, failed, queued] = [number(event, 'files'), number(event, 'failed'), number(event, 'queued')];
   const missing: string[] = [];
   if (event['interrupted'] === true) missing.push('ENDED EARLY, before everything was captured');
-  if (failed > 0) missing.push(`${count(failed, 'path')} NOT PROTECTED`);
-  if (queued > 0) missing.push(`${count(queued, 'version')} queued, not yet safe`);
-  if (number(event, 'lost') > 0) missing.push(`${count(number(event, 'lost'), 'version')} LOST, see aliquot-agent status`);
-  const met = `${count(files, 'file')}, ${formatBytes(number(event, 'bytes'))}: ${number(event, 'newFiles')} new, ${number(event, 'changed')} changed, ${number(event, 'unchanged')} unchanged, ${number(event, 'gone')} gone`;
+  if (failed > 0) missing.push(`${formatCounted(failed, 'path')} NOT PROTECTED`);
+  if (queued > 0) missing.push(`${formatCounted(queued, 'version')} queued, not yet safe`);
+  if (number(event, 'lost') > 0) missing.push(`${formatCounted(number(event, 'lost'), 'version')} LOST, see aliquot-agent status`);
+  const met = `${formatCounted(files, 'file')}, ${formatBytes(number(event, 'bytes'))}: ${number(event, 'newFiles')} new, ${number(event, 'changed')} changed, ${number(event, 'unchanged')} unchanged, ${number(event, 'gone')} gone`;
   const isEmpty = files + number(event, 'folders') + number(event, 'links') + number(event, 'gone') === 0;
   if (event['dryRun'] === true) return [...missing, `would back up ${met}`].join('; ');
   return [
@@ -118,17 +118,17 @@ function fate(event: AgentEvent, { isEmpty, isWhole }: { readonly isEmpty: boole
 
 function flushSummary(event: AgentEvent): string {
   const [queued, unprotected, pending] = [number(event, 'queued'), number(event, 'unprotected'), number(event, 'pending')];
-  const done = `sent ${count(number(event, 'versions'), 'version')} in ${count(number(event, 'commits'), 'commit')}, ${formatBytes(number(event, 'sentBytes'))}`;
+  const done = `sent ${formatCounted(number(event, 'versions'), 'version')} in ${formatCounted(number(event, 'commits'), 'commit')}, ${formatBytes(number(event, 'sentBytes'))}`;
   const missing: string[] = [];
-  if (queued > 0) missing.push(`${count(queued, 'version')} still queued, not yet safe`);
-  if (unprotected > 0) missing.push(`${count(unprotected, 'path')} not protected, see aliquot-agent status`);
-  if (pending > 0) missing.push(`${count(pending, 'result')} not yet captured`);
+  if (queued > 0) missing.push(`${formatCounted(queued, 'version')} still queued, not yet safe`);
+  if (unprotected > 0) missing.push(`${formatCounted(unprotected, 'path')} not protected, see aliquot-agent status`);
+  if (pending > 0) missing.push(`${formatCounted(pending, 'result')} not yet captured`);
   const lost = number(event, 'lost');
-  if (lost > 0) missing.push(`${count(lost, 'version')} lost, see aliquot-agent status`);
+  if (lost > 0) missing.push(`${formatCounted(lost, 'version')} lost, see aliquot-agent status`);
   const since = number(event, 'capturedMeanwhile');
   const fate =
     since > 0
-      ? `all that was queued is safe; ${count(since, 'version')} captured meanwhile`
+      ? `all that was queued is safe; ${formatCounted(since, 'version')} captured meanwhile`
       : 'nothing is queued: everything captured is safe';
   return [...missing, queued > 0 || lost > 0 ? done : `${done}; ${fate}`].join('; ');
 }
@@ -141,17 +141,13 @@ function restoreSummary(event: AgentEvent): string {
   const failed = number(event, 'failed');
   const growing = number(event, 'growing');
   const but = growing === 0 ? '' : `, but ${growing} captured while growing, which have none: proved piece by piece`;
-  return `${count(number(event, 'files'), 'file')} restored, ${formatBytes(number(event, 'bytes'))}${failed > 0 ? `; ${failed} could not be restored` : ', each proved against its recorded hash'}${but}`;
+  return `${formatCounted(number(event, 'files'), 'file')} restored, ${formatBytes(number(event, 'bytes'))}${failed > 0 ? `; ${failed} could not be restored` : ', each proved against its recorded hash'}${but}`;
 }
 
 function fsckSummary(event: AgentEvent): string {
   const repaired = number(event, 'repaired');
-  const mended = repaired > 0 ? `${count(repaired, 'thing')} mended; ` : '';
-  return `${mended}${event['ok'] === true ? 'identity, queue and chain log are sound' : `${count(number(event, 'wrong'), 'thing')} wrong`}`;
-}
-
-function count(many: number, what: string): string {
-  return `${formatCount(many)} ${what}${many === 1 ? '' : 's'}`;
+  const mended = repaired > 0 ? `${formatCounted(repaired, 'thing')} mended; ` : '';
+  return `${mended}${event['ok'] === true ? 'identity, queue and chain log are sound' : `${formatCounted(number(event, 'wrong'), 'thing')} wrong`}`;
 }
 
 function number(event: AgentEvent, field: string): number {

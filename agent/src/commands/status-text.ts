@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatLocalTime, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCount, formatCounted, formatLocalTime, printable } from '@aliquot/shared/cli/format';
 import { z } from 'zod';
 import type { AgentEvent } from '../service/protocol.ts';
 import { fullBecause } from '../service/queue-view.ts';
@@ -163,10 +163,8 @@ function exclusions({ sources }: Status): string[] {
 
 /** `3 files and 1 folder by "*.tmp"`, for people. */
 export function excludedText({ pattern, files, folders }: z.output<typeof excludedSchema>): string {
-  const parts = [counted(files, 'file'), counted(folders, 'whole folder')].filter((part) => part !== '');
+  const parts = [files === 0 ? '' : formatCounted(files, 'file'), folders === 0 ? '' : formatCounted(folders, 'whole folder')].filter(
+    (part) => part !== '',
+  );
   return `${parts.join(' and ')} by "${pattern}"`;
-}
-
-function counted(many: number, what: string): string {
-  return many === 0 ? '' : `${formatCount(many)} ${what}${many === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,4 @@
-import { formatAge, formatBytes, formatCount, formatInstant, formatTable } from '@aliquot/shared/cli/format';
+import { formatAge, formatBytes, formatCount, formatCounted, formatInstant, formatTable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
 import type { AgentInfo, AgentList } from '../rest/messages.ts';
@@ -87,7 +87,10 @@ async function listAgents(context: CommandContext, output: Output, options: Agen
   await demandContinuation(context, vault);
   if (options.problems === true && problems.length > 0) {
     const names = new Set(problems.map(({ name }) => name)).size;
-    throw new CommandError('COMMAND_PROBLEMS', `${counted(problems.length, 'problem')} at ${counted(names, 'place')}; each is named above`);
+    throw new CommandError(
+      'COMMAND_PROBLEMS',
+      `${formatCounted(problems.length, 'problem')} at ${formatCounted(names, 'place')}; each is named above`,
+    );
   }
 }
 
@@ -158,10 +161,6 @@ function agentJson(agent: AgentInfo): object {
 
 function problemJson({ code, sinceMs, message, count }: ProblemOf['problem']): object {
   return { code, since: formatInstant(sinceMs), message, ...(count === undefined ? {} : { count }) };
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function instantOrNull(ms: number | undefined): string | null {

@@ -1,5 +1,5 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
-import { formatBytes, pathText } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCounted, pathText } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Random } from '@aliquot/shared/ports';
 import { OpenPool } from '@aliquot/shared/restore/open-pool';
@@ -93,7 +93,7 @@ async function checkVault(context: CommandContext, options: CheckOptions, { open
   for (const { code, message } of contradictions) await output.result({ event: 'forked', code, message }, `FORKED  ${message} [${code}]`);
   await output.result(
     { event: 'summary', ...all, heads: heads.size, forked: contradictions.length },
-    `${all.files} files, ${formatBytes(all.bytes)} read back, opened and equal to what was signed${growingText(all.growing)}`,
+    `${formatCounted(all.files, 'file')}, ${formatBytes(all.bytes)} read back, opened and equal to what was signed${growingText(all.growing)}`,
   );
   const [forked] = contradictions;
   if (forked !== undefined) throw forked;

@@ -1,4 +1,4 @@
-import { formatBytes, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCounted, printable } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
 import { fsckCollector } from '../store/fsck.ts';
 import type { Finding } from '../store/fsck-finding.ts';
@@ -44,17 +44,13 @@ async function fsckCommand(context: CommandContext, options: FsckOptions): Promi
   }).finally(() => progress.done());
   await printed;
   const { vaults, packs, bytes, commits, items, faults, repaired } = summary;
-  const counted = `${count(vaults, 'vault')}, ${count(packs, 'pack')} (${formatBytes(bytes)}), ${items} chunks and pages, ${count(commits, 'commit')}`;
+  const counted = `${formatCounted(vaults, 'vault')}, ${formatCounted(packs, 'pack')} (${formatBytes(bytes)}), ${items} chunks and pages, ${formatCounted(commits, 'commit')}`;
   await output.result(
     { event: 'summary', ...summary },
-    `${counted}: ${faults === 0 ? 'sound' : count(faults, 'fault')}${repaired > 0 ? `, ${repaired} repaired` : ''}`,
+    `${counted}: ${faults === 0 ? 'sound' : formatCounted(faults, 'fault')}${repaired > 0 ? `, ${repaired} repaired` : ''}`,
   );
   if (faults > 0)
-    throw new CommandError('COMMAND_FSCK', `${options.data} has ${count(faults, 'fault')}; each is named above with its remedy`);
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
+    throw new CommandError('COMMAND_FSCK', `${options.data} has ${formatCounted(faults, 'fault')}; each is named above with its remedy`);
 }
 
 function findingText({ severity, code, what, where, remedy }: Finding): string {

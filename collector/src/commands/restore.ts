@@ -1,5 +1,5 @@
 import { PartialError } from '@aliquot/shared/cli/errors';
-import { formatBytes, pathText, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatCounted, pathText, printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { RestoreError } from '@aliquot/shared/restore/errors';
@@ -177,15 +177,15 @@ async function tell(
   if (!output.json) for (const line of failureLines(failures)) output.note(line);
   const { files, bytes, directories, links, same, growing, failed } = summary;
   const also = [
-    directories > 0 ? `${directories} folders` : '',
-    links > 0 ? `${links} links` : '',
+    directories > 0 ? formatCounted(directories, 'folder') : '',
+    links > 0 ? formatCounted(links, 'link') : '',
     same > 0 ? `${same} were there already` : '',
     growing > 0 ? `${growing} captured while growing, proved piece by piece: they have no hash of the whole` : '',
   ];
   const extra = also.filter((text) => text !== '').join(', ');
   await output.result(
     { event: 'summary', files, bytes, failed, directories, links, same, growing },
-    `${files} files, ${formatBytes(bytes)} restored and proved, below ${printable(to)}${extra === '' ? '' : ` (${extra})`}`,
+    `${formatCounted(files, 'file')}, ${formatBytes(bytes)} restored and proved, below ${printable(to)}${extra === '' ? '' : ` (${extra})`}`,
   );
   if (failed > 0) throw new PartialError(`${failed} ${failed === 1 ? 'name' : 'names'} could not be restored; each is named above`);
 }
