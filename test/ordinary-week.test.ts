@@ -97,7 +97,7 @@ class Week {
   /** Waits until the collector has a file of an agent. */
   async arrived(agent: string, path: string): Promise<void> {
     for (;;) {
-      const args = ['ls', '--agent', agent, '--path', path, '--json'];
+      const args = ['ls', '--agent', agent, '--json']; // with --path it is an error while nothing matches
       const { lines } = await this.network.run('server', 'aliquot', args, this.#environment());
       if (lines.some((line) => line['path'] === path)) return;
       await new Promise((resolve) => setTimeout(resolve, 200));
