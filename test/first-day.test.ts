@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Lab, mistakes, prepare } from './first-day/mistakes.ts';
+import type { Lab } from './first-day/mistake.ts';
+import { mistakes, prepare } from './first-day/mistakes.ts';
 import { World } from './world.ts';
 
 /** Everything that an admin does wrong on the first day: one true line with the way out, the right exit code, nothing lost. */
