@@ -19,6 +19,7 @@ export function presenter(output: Output, clock: Clock = systemClock): { readonl
         progress.update({
           ...('files' in event ? { files: number(event, 'files') } : {}),
           bytes: number(event, 'bytes'),
+          ...('totalFiles' in event ? { totalFiles: number(event, 'totalFiles') } : {}),
           ...('totalBytes' in event ? { totalBytes: number(event, 'totalBytes') } : {}),
           ...('path' in event ? { current: () => text(event, 'path') } : {}),
         });

@@ -79,6 +79,7 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
             offline: options.offline === true,
             dryRun: options.dryRun === true,
             acceptGone: options.acceptGone === true,
+            totals: process.stderr.isTTY === true,
           },
           output(options),
         ),

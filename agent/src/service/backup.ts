@@ -12,6 +12,7 @@ import { UplinkError } from '../uplink/errors.ts';
 import { immediate } from '../watch/gate.ts';
 import { countOutcome, countSame, newTally, type Tally } from '../watch/tally.ts';
 import type { Agent } from './agent.ts';
+import { CountAhead } from './count-ahead.ts';
 import { AgentError } from './errors.ts';
 import { type Met, tellCentral } from './heartbeat.ts';
 import { type Losses, listedLosses, untoldLosses } from './losses.ts';
@@ -68,7 +69,7 @@ export async function backup(
       throw new UsageError('USAGE_INVALID', 'there is nothing to back up; what is wrong with each path is named above');
     }
     if (request.dryRun) return await dryRun(agent, roots, tally, named, emit, signal);
-    const readBytes = await captureAll(agent, roots, tally, named, emit, signal);
+    const readBytes = await captureAll(agent, roots, tally, named, emit, signal, request.totals === true);
     const sending = signal.aborted ? { error: interrupted() } : goes ? await sendAndFill(agent, within(roots), tally, emit, signal) : {};
     await nameWaiting(agent, roots, named);
     const { files, newFiles, bytes, failed, changed, unchanged, gone, folders, links } = tally;
@@ -167,11 +168,13 @@ async function captureAll(
   named: Named,
   emit: Emit,
   signal: AbortSignal,
+  totals: boolean,
 ): Promise<number> {
   const { host, queue, places, problems, references, underWay, identity, clock } = agent;
   const startedMs = clock.nowMs();
   let toldMs = Number.NEGATIVE_INFINITY;
   let latest: BytePath | undefined;
+  const ahead = totals ? new CountAhead(agent, roots) : undefined;
   const progress = async (bytes: number): Promise<void> => {
     const nowMs = clock.nowMs();
     if (Math.abs(nowMs - toldMs) < progressMs) return;
@@ -180,6 +183,7 @@ async function captureAll(
       event: 'progress',
       files: tally.files,
       bytes: Math.max(bytes, tally.bytes),
+      ...ahead?.found,
       ...(latest === undefined ? {} : { path: pathText(pathBytes(latest)) }),
     });
   };
@@ -199,23 +203,27 @@ async function captureAll(
     await progress(0);
   };
   const capturer = new Capturer({ host, queue, references, underWay, pathKey: identity.pathKey, clock }, onOutcome, progress);
-  for (const { source, at, acceptGone } of roots) {
-    const sweep = problems.sweep(at);
-    const on = {
-      same: (item: FoundItem) => countSame(tally, item),
-      problem: (path: BytePath, problem: Problem) => named(path, problem, true),
-    };
-    const look = (path: BytePath): Look => ({ host, queue, places, source, nowMs: startedMs, at: path });
-    const capture = (what: Look): Promise<void> => capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
-    await capture({ ...look(at), onExcluded: () => undefined, acceptGone });
-    for (let again = 1; again <= looksAgain && vanished.size > 0; again += 1) {
-      const moved = [...vanished];
+  try {
+    for (const { source, at, acceptGone } of roots) {
+      const sweep = problems.sweep(at);
+      const on = {
+        same: (item: FoundItem) => countSame(tally, item),
+        problem: (path: BytePath, problem: Problem) => named(path, problem, true),
+      };
+      const look = (path: BytePath): Look => ({ host, queue, places, source, nowMs: startedMs, at: path });
+      const capture = (what: Look): Promise<void> => capturer.run(immediate(unlessStopped(scanBatches(what), signal), source, on), signal);
+      await capture({ ...look(at), onExcluded: () => undefined, acceptGone });
+      for (let again = 1; again <= looksAgain && vanished.size > 0; again += 1) {
+        const moved = [...vanished];
+        vanished.clear();
+        for (const path of moved) await capture(look(path));
+      }
+      for (const path of vanished) await named(path, changingProblem(looksAgain), true);
       vanished.clear();
-      for (const path of moved) await capture(look(path));
+      if (!signal.aborted) await sweep.finish();
     }
-    for (const path of vanished) await named(path, changingProblem(looksAgain), true);
-    vanished.clear();
-    if (!signal.aborted) await sweep.finish();
+  } finally {
+    await ahead?.end();
   }
   await queue.sync();
   return capturer.readBytes;

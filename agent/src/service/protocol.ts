@@ -29,6 +29,8 @@ export const requestSchema = z.discriminatedUnion('op', [
     dryRun: z.boolean(),
     /** What is not there any more is gone indeed, even if that is all: a person says so. Absent: no. */
     acceptGone: z.boolean().optional(),
+    /** Somebody watches: `progress` shall say how much there is in all. Absent: no. */
+    totals: z.boolean().optional(),
   }),
   z.strictObject({ op: z.literal('flush') }),
   z.strictObject({ op: z.literal('queueExport'), file: text }),
