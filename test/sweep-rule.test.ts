@@ -37,6 +37,7 @@ describe('the sweep rule', () => {
     const content = waveform(3_000_000, 5);
     const tree = await world.place('data');
     await world.write('data/old.bin', content);
+    await world.write('data/stays.txt', 'so that not everything goes at once');
     await world.backup(agent, [tree]);
     await world.unserve();
 

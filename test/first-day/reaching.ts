@@ -79,8 +79,8 @@ export const reaching: readonly Mistake[] = [
       await chmod(within(lab, 'closed'), 0o700);
       return asNobody('aliquot', ['agents', '--url', lab.world.url, '--token-file', within(lab, 'closed/admin.token')]);
     },
-    code: 1,
-    says: /permission denied/,
+    code: 2,
+    says: /may not be read by this user/,
     unless: () => !asRoot(),
   },
 ];
