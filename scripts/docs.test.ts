@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { undescribedSettings } from './lib/config-docs.ts';
 import { generatedFiles } from './lib/generated-docs.ts';
+import { loggedMessages } from './lib/log-messages.ts';
 import { readSources } from './lib/sources.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -44,5 +45,13 @@ describe('docs/configuration.md', () => {
     const read = readers.flatMap(({ text }) => [...text.matchAll(/\benv(?:ironment)?\['([A-Za-z_]+)'\]/g)].map(([, name]) => name ?? ''));
     expect(read.length).toBeGreaterThan(5);
     expect([...new Set(read)].filter((name) => !page('configuration.md').includes(`\`${name}\``))).toEqual([]);
+  });
+});
+
+describe('docs/logs.md', () => {
+  it('has a row for every sentence that the services log', () => {
+    const messages = loggedMessages(readSources(root));
+    expect(messages.length).toBeGreaterThan(30);
+    expect(messages.filter((message) => !page('logs.md').includes(`| ${message} |`))).toEqual([]);
   });
 });
