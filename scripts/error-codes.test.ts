@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { problemWords } from '../collector/src/pc-problems.ts';
 import { declaredCodes, documentedCodes } from './lib/error-codes.ts';
 import { readSources } from './lib/sources.ts';
 
@@ -38,5 +39,13 @@ describe('the error codes of the source', () => {
 
   it('have a doc comment with the meaning', () => {
     expect(declared.filter(({ explained }) => !explained).map(({ code }) => code)).toEqual([]);
+  });
+});
+
+describe('the problems of a PC', () => {
+  it('each have words at central IT', () => {
+    const codes = declaredCodes(readSources(root), 'ProblemCode').filter(({ room }) => room === 'agent');
+    expect(codes.length).toBeGreaterThan(10);
+    expect(codes.map(({ code }) => code).filter((code) => problemWords(code) === undefined)).toEqual([]);
   });
 });

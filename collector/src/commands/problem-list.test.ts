@@ -41,5 +41,5 @@ it('many agents with long names fit 80 columns, and no name is cut', () => {
 });
 
 it('a code that only the PC knows is named with it, and cannot steer a terminal', () => {
-  expect(problemList([of('a\u001b[2J', 'root-missing', { count: 1 })])).toMatch(/^root-missing \(at the PC\): a\\x1b\[2J \(1\)\n/);
+  expect(problemList([of('a\u001b[2J', 'not-known-here', { count: 1 })])).toMatch(/^not-known-here \(at the PC\): a\\x1b\[2J \(1\)\n/);
 });

@@ -1,5 +1,6 @@
 import { foldWords } from '@aliquot/shared/cli/fold';
 import { printable } from '@aliquot/shared/cli/format';
+import { problemWords } from '../pc-problems.ts';
 import type { AgentInfo } from '../rest/messages.ts';
 
 /** One problem of one agent, or of the collector. */
@@ -40,7 +41,7 @@ function groupText(code: string, members: readonly ProblemOf[]): string {
   }
   const names = members.map(({ name }, at) => `${name}${amounts[at] === undefined ? '' : ` (${amounts[at]})`}`);
   // What the PC itself reports has a code of its own kind.
-  const title = known?.title ?? `${code} (at the PC)`;
+  const title = known?.title ?? problemWords(code) ?? `${code} (at the PC)`;
   return [
     foldWords(printable(`${title}: ${names.join(', ')}`), WIDTH, '    '),
     foldWords(known?.remedy ?? LOOK_THERE, WIDTH, '    ', '  '),

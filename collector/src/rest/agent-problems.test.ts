@@ -59,6 +59,15 @@ describe('P6: what is wrong with an agent', () => {
     expect(found({ heartbeat })[0]).toMatchObject({ count: 2, message: expect.stringContaining('2 files are not protected') });
   });
 
+  it('what a code explains is not said twice, and what none explains is not passed over', () => {
+    const problems = [
+      { code: 'special', count: 2, sinceMs: 5 },
+      { code: 'unsettled', count: 4, sinceMs: 5 },
+    ];
+    expect(codes({ heartbeat: beat({ unprotected: 2, unsettled: 4, problems }) })).toEqual(['special', 'unsettled']);
+    expect(codes({ heartbeat: beat({ unprotected: 3, unsettled: 4, problems }) })).toEqual(['unprotected', 'special', 'unsettled']);
+  });
+
   it('passes on every problem that the PC has, with how many and since when', () => {
     const heartbeat = beat({ problems: [{ code: 'root-missing', count: 1, sinceMs: NOW - DAY }] });
     expect(found({ heartbeat })).toMatchObject([{ code: 'root-missing', count: 1, sinceMs: NOW - DAY }]);

@@ -1,4 +1,5 @@
-import { formatDuration, formatInstant } from '@aliquot/shared/cli/format';
+import { formatDuration, formatInstant, formatTime } from '@aliquot/shared/cli/format';
+import { problemWords } from '../pc-problems.ts';
 import type { AgentRecord } from '../store/vault-store.ts';
 import type { AgentInfo } from './messages.ts';
 
@@ -66,12 +67,19 @@ function reported({ heartbeat }: AgentRecord, connected: boolean): Found[] {
   const add = (code: string, count: number, message: string) => {
     if (count > 0) found.push({ code, count, message });
   };
-  add('unprotected', unprotected, `${files(unprotected)} not protected; ${LOOK}`);
-  add('unsettled', unsettled, `${results(unsettled)} not come to rest for long; ${LOOK}`);
+  const { problems } = heartbeat;
+  // The codes say more; what none of them explains must not be passed over.
+  const explained = problems.reduce((sum, { code, count }) => (code === 'unsettled' ? sum : sum + count), 0);
+  if (unprotected > explained) add('unprotected', unprotected, `${files(unprotected)} not protected; ${LOOK}`);
+  if (!problems.some(({ code }) => code === 'unsettled'))
+    add('unsettled', unsettled, `${results(unsettled)} not come to rest for long; ${LOOK}`);
   if (!connected) add('pending', pending, `${pending} seen but not captured when last heard of`);
   if (!connected) add('queued', queuedEntries, `${queuedEntries} captured but not sent when last heard of`);
-  for (const { code, count, sinceMs } of heartbeat.problems)
-    found.push({ code, count, sinceMs, message: `${count} × ${code} since ${formatInstant(sinceMs)}; ${LOOK}` });
+  for (const { code, count, sinceMs } of problems) {
+    // What has no time of its own, such as a loss, has been there for as long as is known.
+    const since = sinceMs === 0 ? '' : `, the first since ${formatTime(sinceMs)}`;
+    found.push({ code, count, ...(sinceMs === 0 ? {} : { sinceMs }), message: `${problemWords(code) ?? code}: ${count}${since}; ${LOOK}` });
+  }
   return found;
 }
 
