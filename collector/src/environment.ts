@@ -40,3 +40,9 @@ export function usualStateFolder(platform: NodeJS.Platform, env: NodeJS.ProcessE
   if (env['XDG_STATE_HOME']?.startsWith('/')) return posix.join(env['XDG_STATE_HOME'], 'aliquot');
   return home ? posix.join(home, '.local', 'state', 'aliquot') : undefined;
 }
+
+/** The environment that another program gets from us: all but the secrets in it, which are nobody else's. */
+export function environmentForOthers(): NodeJS.ProcessEnv {
+  const { ALIQUOT_PASSPHRASE: _passphrase, ALIQUOT_TOKEN: _token, ...others } = process.env;
+  return others;
+}

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { createOutput, type Output, OutputClosed } from '@aliquot/shared/cli/output';
 import { StandardOutput } from '@aliquot/shared/cli/standard-output';
+import { environmentForOthers } from '../environment.ts';
 import { type CommandContext, outputOf } from './context.ts';
 
 /** A program that shows text page by page on the terminal. */
@@ -18,10 +19,12 @@ export interface Pager {
  */
 export async function openPager(wanted: string | undefined): Promise<Pager | undefined> {
   if (wanted === undefined && process.platform === 'win32') return undefined;
+  // A pager can start a shell.
+  const env = environmentForOthers();
   const child: ChildProcessByStdio<Writable, null, null> =
     wanted === undefined
-      ? spawn('less', ['-FRX'], { stdio: ['pipe', 'inherit', 'inherit'] })
-      : spawn(wanted, { stdio: ['pipe', 'inherit', 'inherit'], shell: true });
+      ? spawn('less', ['-FRX'], { stdio: ['pipe', 'inherit', 'inherit'], env })
+      : spawn(wanted, { stdio: ['pipe', 'inherit', 'inherit'], env, shell: true });
   const ended = once(child, 'close');
   ended.catch(() => undefined); // `error` comes first, where there is no such program
   try {

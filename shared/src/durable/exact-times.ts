@@ -47,7 +47,8 @@ class TimeSetter {
 
   #start(): ChildProcessWithoutNullStreams | undefined {
     if (this.#child !== undefined || this.#number === undefined || this.#missing) return this.#child;
-    const child = spawn('perl', ['-e', script, String(this.#number)], { stdio: ['pipe', 'pipe', 'pipe'] });
+    // Nothing of our environment goes along: it may hold a passphrase, and could lead to another perl or have it load more.
+    const child = spawn('perl', ['-e', script, String(this.#number)], { stdio: ['pipe', 'pipe', 'pipe'], env: {} });
     this.#child = child;
     let rest = '';
     child.stdout.setEncoding('latin1').on('data', (text: string) => {
