@@ -206,3 +206,17 @@ it.runIf(canMount)(
     await expect.poll(problems, patient).toEqual([]);
   },
 );
+
+it('P6: a file that was once backed up by its own name is gone when it is deleted, as any other in its folder', async () => {
+  const file = await world.write('data/run-1.csv', 'one');
+  await world.write('data/run-2.csv', 'two');
+  expect((await backup([file])).code).toBe(0);
+  expect((await backup([source])).code).toBe(0);
+  await rm(file);
+  const once = await backup([source]);
+  expect([once.code, problemsIn(once.lines)]).toEqual([0, []]);
+  expect(await listed()).toEqual(['data/run-2.csv']);
+  await start();
+  await unlink(join(source, 'run-2.csv'));
+  await expect.poll(problems, patient).toEqual(['all-gone data']);
+});

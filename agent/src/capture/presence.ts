@@ -221,8 +221,9 @@ export class Presence {
 
   #remember(path: BytePath, identity: PlaceIdentity | undefined): void {
     const { places } = this.#parts;
-    const isKept = path === this.#scope.root || identity?.mount === true;
-    // The root of a path that was only given to `backup`, and where nothing is mounted any more, is a folder like any other.
+    const isKept = (path === this.#scope.root && identity?.isFolder === true) || identity?.mount === true;
+    // The root of a path that was only given to `backup`, and where nothing is mounted any more, is a folder like any other. A file holds
+    // nothing: when it goes, the folder that it was in vouches for that.
     if (identity !== undefined && isKept) places.set(path, { identity, heldAtEntry: undefined });
     else if (identity !== undefined || this.#scope.acceptGone) places.set(path, undefined);
   }
