@@ -1,3 +1,4 @@
+import { parse } from 'node:path';
 import { keepCompiledCode } from '@aliquot/shared/cli/compile-cache';
 import { nameSourcesInTraces } from '@aliquot/shared/cli/source-maps';
 import type { CommandContext } from './commands/context.ts';
@@ -38,6 +39,7 @@ const context: CommandContext = {
   stderr: process.stderr,
   log: () => ({ target: standardError(), journal: isJournal(journalStream()) }),
   pager: () => openPager(environment.pager),
+  leaveFolder: () => process.chdir(parse(process.cwd()).root),
   stopRequested: () =>
     new Promise((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { parse, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { journalStream } from '@aliquot/shared/cli/environment';
 import { UsageError } from '@aliquot/shared/cli/errors';
@@ -58,6 +58,8 @@ export async function run(dataOption: string, configOption: string | undefined, 
       `nothing to watch: ${configPath} is not there; write it with at least one line such as  ${example}`,
     );
   }
+  // A service stays: the folder that it was started in must not be held by it, and may go without harm.
+  process.chdir(parse(dataDir).root);
   const { log, end } = openLog({
     level: config.logLevel,
     target: standardError(),

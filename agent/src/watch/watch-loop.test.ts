@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { CaptureHost } from '../capture/host.ts';
 import { type Bench, openBench, pathKey } from '../capture/test-support.ts';
 import { quietTime } from './proof.ts';
 import { SourceWatch } from './source-watch.ts';
@@ -30,9 +31,8 @@ const known = async (name: string) => (await bench.queue.known(Buffer.from(at(na
 const scanned = (count: number) => vi.waitFor(() => expect(scans).toBeGreaterThanOrEqual(count), { timeout: 20_000 });
 const captured = (name: string) => vi.waitFor(async () => expect(await known(name)).toBe(true), { timeout: 20_000, interval: 20 });
 
-function run(events: EventPort): void {
-  const { host, queue, problems, references, underWay, places } = bench;
-  const clock = { nowMs: () => Date.now() };
+function run(events: EventPort, clock = { nowMs: () => Date.now() }, host: CaptureHost = bench.host): void {
+  const { queue, problems, references, underWay, places } = bench;
   const source = { ...bench.source, proof: quietTime(0.2) };
   const watch = new SourceWatch(source, { host, queue, problems, references, underWay, places, pathKey, clock, trustStamps: true });
   loop = new WatchLoop({
@@ -148,4 +148,19 @@ test('another folder in the place of the root is subscribed to by the next scan'
   await scanned(2);
   expect(hand.sinks).toHaveLength(2);
   expect(hand.closed).toBe(1);
+});
+
+test('what failed is tried again after a while, and not at once, however much happens meanwhile', async () => {
+  let now = Date.now();
+  const failing: CaptureHost = Object.create(bench.host, { look: { value: () => Promise.reject(new Error('the disk is away')) } });
+  run(nativeEvents(), { nowMs: () => now }, failing);
+  await vi.waitFor(() => expect(told).toEqual(['Error: the disk is away']));
+  for (let again = 0; again < 20; again += 1) {
+    loop.scanSoon();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(told).toHaveLength(1);
+  now += 6_000;
+  loop.scanSoon();
+  await vi.waitFor(() => expect(told).toHaveLength(2));
 });

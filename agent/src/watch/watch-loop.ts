@@ -47,6 +47,8 @@ const afterLossMs = 5_000;
 const afterLossScans = 4;
 /** Room comes with every receipt; what waits for it is looked through no more often than this. */
 const betweenPassesMs = 2_000;
+/** How long after a failure the next try waits. */
+const afterFailureMs = 5_000;
 /** The longest that a timer sleeps, so that a clock which jumps is noticed. */
 const longestSleepMs = 30_000;
 
@@ -62,6 +64,8 @@ export class WatchLoop {
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #running: Promise<void> = Promise.resolve();
   #scanAtMs = Number.NEGATIVE_INFINITY;
+  /** After a failure nothing is tried before this. */
+  #restUntilMs = Number.NEGATIVE_INFINITY;
   #roomAgain = false;
   #passAtMs = Number.NEGATIVE_INFINITY;
   #scanTookMs = 0;
@@ -108,6 +112,11 @@ export class WatchLoop {
     const { clock, scanIntervalMs, listener } = this.#parts;
     while (!this.#stop.signal.aborted) {
       const now = clock.nowMs();
+      // Whatever woke us: what has just failed would fail again, and a disk or a log that is in trouble is helped by nobody who hurries.
+      if (now < this.#restUntilMs && this.#restUntilMs - now <= afterFailureMs) {
+        await this.#sleep();
+        continue;
+      }
       try {
         // A clock that was set back must not put the next scan off for years.
         if (now >= this.#scanAtMs || this.#scanAtMs - now > scanIntervalMs) {
@@ -118,6 +127,7 @@ export class WatchLoop {
         await this.#fillRoom();
       } catch (error) {
         if (!this.#stop.signal.aborted) listener.failed(error);
+        this.#restUntilMs = clock.nowMs() + afterFailureMs;
       }
       await this.#sleep();
     }
@@ -253,6 +263,7 @@ export class WatchLoop {
     let next = this.#scanAtMs;
     for (const watch of this.#parts.watches()) next = Math.min(next, watch.nextMs() ?? Number.POSITIVE_INFINITY);
     if (this.#roomAgain && this.#parts.waiting.files > 0) next = Math.min(next, this.#passAtMs);
+    if (this.#restUntilMs - now <= afterFailureMs) next = Math.max(next, this.#restUntilMs);
     const sleepMs = Math.min(Math.max(next - now, 0), longestSleepMs);
     this.#wakeAtMs = now + sleepMs;
     await new Promise<void>((resolve) => {

@@ -18,6 +18,8 @@ export interface CommandContext {
   readonly log: () => Pick<LogOptions, 'target' | 'journal'>;
   /** What shows long lists page by page; only where a person looks at a terminal. */
   readonly pager?: () => Promise<Pager | undefined>;
+  /** Leaves the working folder: a service stays, and must neither hold it nor be harmed when it goes. */
+  readonly leaveFolder?: () => void;
   /** Resolves when the process is asked to stop; only `serve` waits for it. */
   readonly stopRequested: () => Promise<string>;
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
@@ -34,10 +35,12 @@ export async function serveCommand(context: CommandContext, options: ServeOption
   const output = outputOf(context, { json: true });
   const tls = await tlsOf(context, options);
   const address = parseListen(options.listen, tls !== undefined);
+  const data = resolve(options.data);
+  context.leaveFolder?.();
   const { log, end } = logOf(context);
   const foresee = endOnUnexpected(log, end);
   try {
-    await serve(context, { data: options.data, tls, address, log, output });
+    await serve(context, { data, tls, address, log, output });
     log.info('stopped');
   } finally {
     foresee();
