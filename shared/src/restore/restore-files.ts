@@ -4,7 +4,8 @@ import { release } from '../crypto/release.ts';
 import { RestoreError } from './errors.ts';
 import { type ChunkOpener, hereOpener } from './opener.ts';
 import { type Batch, batches, concernsOneFile, idKey, type Job, jobText, notDelivered, planWork, type Work } from './plan.ts';
-import type { FileSink, RestoreTarget } from './writer.ts';
+import type { FileSink } from './sink.ts';
+import type { RestoreTarget } from './writer.ts';
 
 /** One version to give back: what its entry says in clear, and its two opened parts. */
 export interface RestoreItem {

@@ -7,7 +7,8 @@ import { systemRandom } from '../ports.ts';
 import { caseBlindFiles } from '../testing/case-blind-files.ts';
 import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
 import { temporaryFolder } from '../testing/temp.ts';
-import { type FileSpec, type Outcome, RestoreWriter, type WriterOptions } from './writer.ts';
+import type { Outcome } from './sink.ts';
+import { type FileSpec, RestoreWriter, type WriterOptions } from './writer.ts';
 
 const MTIME = 1_700_000_000_123_000_000n;
 

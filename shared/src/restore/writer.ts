@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
-import { parentOf, place, readFully, writeFully } from '../durable/durable.ts';
+import { parentOf, place, readFully } from '../durable/durable.ts';
 import { fileError } from '../durable/errors.ts';
 import type { FileFacts, FilePort, OpenFile } from '../durable/file-port.ts';
 import { errnoOf } from '../durable/system-errors.ts';
@@ -10,6 +10,7 @@ import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { TargetFolders } from './folders.ts';
 import { timeFailure } from './kept-time.ts';
 import { partBeside, type RestoreRun, thisRun } from './leftovers.ts';
+import { type FileSink, type Outcome, PartFile } from './sink.ts';
 import { hostPlatform, type Placement, targetPath, wholePaths } from './target.ts';
 
 export interface WriterOptions {
@@ -41,18 +42,6 @@ export interface FileSpec {
 
 export type DirectorySpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs' | 'mode'>;
 export type LinkSpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs'> & { readonly linkTarget: Uint8Array };
-
-/** `written`: the file is new; `same`: exactly these bytes were there, only mode and times were set. */
-export type Outcome = 'written' | 'same';
-
-/** One file on its way: write its bytes in order, then `finish`, or `abort`. */
-export interface FileSink {
-  write(bytes: Uint8Array): Promise<void>;
-  /** Proves size and hash, makes the bytes durable and gives them the final name. On any error nothing stays behind. */
-  finish(): Promise<Outcome>;
-  /** Takes the unfinished file away. Fine to call after an error or twice. */
-  abort(): Promise<void>;
-}
 
 /** A folder that did not get its recorded mode or time, or a file that did not get its time. */
 export interface FolderFailure {
@@ -122,7 +111,7 @@ export class RestoreWriter implements RestoreTarget {
       await this.#folders.enter(parentOf(final));
       const temporary = partBeside(final, this.#run, this.#random);
       const file = await this.#port.open(temporary, 'createNew', 0o600);
-      return new Sink(
+      return new PartFile(
         this.#port,
         file,
         temporary,
@@ -190,7 +179,7 @@ export class RestoreWriter implements RestoreTarget {
     return final;
   }
 
-  async #complete(spec: FileSpec, final: Buffer, sink: Sink): Promise<Outcome> {
+  async #complete(spec: FileSpec, final: Buffer, sink: PartFile): Promise<Outcome> {
     const digest = sink.digest();
     if (sink.size !== spec.size || !isProvedBy(spec, digest)) {
       throw new RestoreError(
@@ -281,124 +270,6 @@ export class RestoreWriter implements RestoreTarget {
       return await run();
     } catch (error) {
       throw named(spec, error);
-    }
-  }
-}
-
-/** Fewer zeros than this are written: a hole would save nothing. */
-const leastHoleBytes = 64 << 10;
-const zeros = Buffer.alloc(1 << 20);
-
-function isZeros(bytes: Uint8Array): boolean {
-  if (bytes.length < leastHoleBytes || bytes[0] !== 0) return false;
-  for (let at = 0; at < bytes.length; at += zeros.length) {
-    const part = bytes.subarray(at, at + zeros.length);
-    if (zeros.compare(part, 0, part.length, 0, part.length) !== 0) return false;
-  }
-  return true;
-}
-
-/** A large file is flushed now and then while it is written, so that the disk is at work before the last byte. */
-const FLUSH_BYTES = 16 << 20;
-
-class Sink implements FileSink {
-  readonly temporary: Buffer;
-  size = 0;
-  /** Up to where flushing was begun, and what became of it: a failed flush is never forgotten (D3). */
-  #flushedTo = 0;
-  #flushing: Promise<void> | undefined;
-  #flushFailure: { readonly error: unknown } | undefined;
-  /** Where the last byte that was written ends; what follows is a hole. */
-  #written = 0;
-  readonly #port: FilePort;
-  readonly #file: OpenFile;
-  readonly #hash = createHash('sha256');
-  readonly #complete: (sink: Sink) => Promise<Outcome>;
-  readonly #explain: (error: unknown) => unknown;
-  #state: 'open' | 'closed' | 'gone' = 'open';
-
-  constructor(
-    port: FilePort,
-    file: OpenFile,
-    temporary: Buffer,
-    complete: (sink: Sink) => Promise<Outcome>,
-    explain: (error: unknown) => unknown,
-  ) {
-    this.#port = port;
-    this.#file = file;
-    this.temporary = temporary;
-    this.#complete = complete;
-    this.#explain = explain;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    try {
-      this.#hash.update(bytes);
-      // Long runs of zeros are left out: a file with holes must not fill a disk that it fitted on.
-      if (!isZeros(bytes)) {
-        await writeFully(this.#file, bytes, this.size);
-        this.#written = this.size + bytes.length;
-      }
-      this.size += bytes.length;
-      if (this.size - this.#flushedTo >= FLUSH_BYTES && this.#flushing === undefined) this.#flushAhead();
-    } catch (error) {
-      await this.abort();
-      throw this.#explain(error);
-    }
-  }
-
-  async finish(): Promise<Outcome> {
-    try {
-      const outcome = await this.#complete(this);
-      this.#state = 'gone';
-      return outcome;
-    } catch (error) {
-      await this.abort();
-      throw error;
-    }
-  }
-
-  async abort(): Promise<void> {
-    await this.discard().catch(() => undefined); // the error that led here is the one to tell
-  }
-
-  digest(): Buffer {
-    return this.#hash.digest();
-  }
-
-  #flushAhead(): void {
-    this.#flushedTo = this.size;
-    this.#flushing = this.#file
-      .datasync()
-      .catch((error: unknown) => {
-        this.#flushFailure ??= { error };
-      })
-      .then(() => {
-        this.#flushing = undefined;
-      });
-  }
-
-  /** Size, mode and times first, then the flush that makes them and the bytes durable. */
-  async settle(mode: number | undefined, mtimeNs: bigint): Promise<void> {
-    if (this.#written < this.size) await this.#file.truncate(this.size);
-    if (mode !== undefined) await this.#file.chmod(mode);
-    await this.#file.setTimes(mtimeNs, mtimeNs);
-    await this.#flushing;
-    if (this.#flushFailure !== undefined) throw this.#flushFailure.error;
-    await this.#file.sync();
-    this.#state = 'closed';
-    await this.#file.close();
-  }
-
-  async discard(): Promise<void> {
-    if (this.#state === 'gone') return;
-    const open = this.#state === 'open';
-    this.#state = 'gone';
-    try {
-      await this.#flushing;
-      if (open) await this.#file.close();
-    } finally {
-      await this.#port.unlink(this.temporary);
     }
   }
 }
