@@ -5,6 +5,7 @@ import type { Output } from '@aliquot/shared/cli/output';
 import { exists } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { askSurroundings, defaultDataFolder, socketSurroundings } from '../environment.ts';
 import { askFolders, askPath, isAskName } from '../service/ask-place.ts';
 import { AgentError } from '../service/errors.ts';
@@ -18,10 +19,12 @@ const ASK_TRIES = 25;
 const ASK_PAUSE_MS = 200;
 
 /**
- * `status` and `versions`: answered by whatever has the agent's folder open (the service, for its owner and for every other user of this PC; or another
- * command), else by opening the folder here. Without `data` the one agent of this PC is asked.
+ * `status` and `versions`: answered by whatever has the agent's folder open (the service, for its owner and for
+ * every other user of this PC; or another command), else by opening the folder here. Without `data` the one agent
+ * of this PC is asked.
  *
- * Errors: `USAGE_MISSING` when it is not clear which agent is meant, `AGENT_NO_ANSWER` for a user who may not open the folder while nothing runs.
+ * Errors: `USAGE_MISSING` when it is not clear which agent is meant, `AGENT_NO_ANSWER` for a user who may not open
+ * the folder while nothing runs.
  */
 export async function inquire(data: string | undefined, request: AskRequest, output: Output): Promise<void> {
   const { emit, done } = presenter(output);
@@ -97,7 +100,7 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     for await (const { name } of nodeFiles.list(folder)) names.push(name.toString());
   } catch (error) {
-    if (!isSystemError(error)) throw error; // not there, or not ours: nobody to be asked
+    if (errnoOf(error) === undefined) throw error; // not there, or not ours: nobody to be asked
   }
   return names;
 }
@@ -110,7 +113,7 @@ async function unlessDenied(ask: () => Promise<boolean>): Promise<boolean> {
   try {
     return await ask();
   } catch (error) {
-    if (isSystemError(error) && (error.code === 'EACCES' || error.code === 'EPERM')) return false;
+    if (isDenial(error)) return false;
     throw error;
   }
 }
@@ -121,7 +124,7 @@ async function isDenied(dataDir: string): Promise<boolean> {
     await exists(nodeFiles, join(dataDir, 'format.json'));
     return false;
   } catch (error) {
-    if (isSystemError(error) && (error.code === 'EACCES' || error.code === 'EPERM')) return true;
+    if (isDenial(error)) return true;
     throw error;
   }
 }
@@ -130,6 +133,6 @@ async function isThere(folder: string): Promise<boolean> {
   return (await isDenied(folder)) || (await exists(nodeFiles, folder));
 }
 
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error;
+function isDenial(error: unknown): boolean {
+  return ['EACCES', 'EPERM'].includes(errnoOf(error) ?? '');
 }

@@ -1,4 +1,5 @@
-import { formatBytes, formatCounted, formatLocalTime, printable, wrapped } from '@aliquot/shared/cli/format';
+import { foldWords } from '@aliquot/shared/cli/fold';
+import { formatBytes, formatCounted, formatLocalTime, printable } from '@aliquot/shared/cli/format';
 import type { Output, Progress } from '@aliquot/shared/cli/output';
 import { type Clock, systemClock } from '@aliquot/shared/ports';
 import type { AgentEvent, Emit } from '../service/protocol.ts';
@@ -11,7 +12,7 @@ export function presenter(output: Output, clock: Clock = systemClock): { readonl
   let progress: Progress | undefined;
   // A terminal breaks lines in the middle of a word; whoever reads from a pipe wants a line for each thing.
   const fit = (text: string, { isTTY, columns }: { readonly isTTY?: boolean; readonly columns?: number }): string =>
-    isTTY === true && columns !== undefined && columns > 20 ? wrapped(text, columns) : text;
+    isTTY === true && columns !== undefined && columns > 20 ? foldWords(text, columns, '  ') : text;
   return {
     async emit(event) {
       if (event.event === 'progress') {

@@ -1,6 +1,7 @@
 import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import { FileError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Agent } from './agent.ts';
 import { type AskPlace, askFolders, askPath } from './ask-place.ts';
 import { pathStatus } from './path-status.ts';
@@ -15,8 +16,9 @@ function answer(agent: Agent, view: ServiceView | undefined, request: AskRequest
 }
 
 /**
- * Listens for questions of every user of this PC. Whatever process has the folder open does so, a one-shot backup too, so that nobody who only
- * asks is told to stop it. Where there is no place that only the service can have made, nobody listens: the answer is then why.
+ * Listens for questions of every user of this PC. Whatever process has the folder open does so, a one-shot
+ * backup too, so that nobody who only asks is told to stop it. Where there is no place that only the service can
+ * have made, nobody listens: the answer is then why.
  */
 export async function listenForQuestions(
   agent: Agent,
@@ -31,7 +33,7 @@ export async function listenForQuestions(
       if (place.platform !== 'win32') await prepare(port, folder, path);
       return await listenForAll(path, (request, emit) => answer(agent, view(), request, emit));
     } catch (error) {
-      if (!(error instanceof FileError) && !isSystemError(error)) throw error;
+      if (!(error instanceof Error) || !(error instanceof FileError || errnoOf(error) !== undefined)) throw error;
       why = error.message;
     }
   }
@@ -41,10 +43,6 @@ export async function listenForQuestions(
 async function prepare(port: FilePort, folder: string, path: string): Promise<void> {
   await ensureDirectory(port, folder, 0o755);
   await port.unlink(path).catch((error: unknown) => {
-    if (!isSystemError(error) || error.code !== 'ENOENT') throw error;
+    if (errnoOf(error) !== 'ENOENT') throw error;
   });
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error;
 }

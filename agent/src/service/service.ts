@@ -1,7 +1,7 @@
 import { AliquotError } from '@aliquot/proto';
 import { pathText } from '@aliquot/shared/cli/format';
 import { endWith } from '@aliquot/shared/cli/unexpected';
-import { errnoOf } from '@aliquot/shared/durable/errors';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Logger } from 'pino';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
 import { type Problem, pausedProblem } from '../capture/problem.ts';

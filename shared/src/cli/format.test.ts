@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatCount, formatDuration, formatTable, formatTime, pathText, printable, wrapped } from './format.ts';
+import { formatBytes, formatCount, formatDuration, formatTable, formatTime, pathText, printable } from './format.ts';
 
 describe('figures for people', () => {
   it.each([
@@ -59,11 +59,4 @@ describe('names for people', () => {
     expect(printable('a\u001b[2Jb\nc\u202e\u0085')).toBe('a\\x1b[2Jb\\x0ac\\u{202e}\\x85');
     expect(printable('größe 日本 👩‍🔬')).toBe('größe 日本 👩‍🔬');
   });
-});
-
-it('long lines are broken between words only, and set in; paths stay whole', () => {
-  expect(wrapped('one two three four', 9)).toBe('one two\n  three\n  four');
-  expect(wrapped('short\nalso short', 20)).toBe('short\nalso short');
-  expect(wrapped('see /a/very/long/path/indeed for it', 10)).toBe('see\n  /a/very/long/path/indeed\n  for it');
-  expect(wrapped('  kept as it is', 40)).toBe('  kept as it is');
 });

@@ -93,28 +93,6 @@ function sequenceLength(bytes: Buffer, at: number): number {
   return 0;
 }
 
-/** Lines of at most `columns`, broken between words; what follows a break is set in by two. A word that is longer, such as a path, stays whole. */
-export function wrapped(text: string, columns: number): string {
-  return text
-    .split('\n')
-    .flatMap((line) => {
-      const lines: string[] = [];
-      const [first = '', ...words] = line.split(' ');
-      let current = first;
-      for (const word of words) {
-        const longer = `${current} ${word}`;
-        if (widthOf(longer) <= columns || current.trim() === '') {
-          current = longer;
-          continue;
-        }
-        lines.push(current);
-        current = `  ${word}`;
-      }
-      return [...lines, current];
-    })
-    .join('\n');
-}
-
 /** Text that cannot steer a terminal: control characters (a file name may hold any) become `\xNN` or `\u{…}`. */
 export function printable(text: string): string {
   // Unicode category Cc is C0, DEL and C1; Cf holds the characters that reorder text (bidi overrides).
@@ -145,6 +123,6 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
 }
 
 /** Characters as people count them; good enough for columns. */
-function widthOf(text: string): number {
+export function widthOf(text: string): number {
   return /^[\u0020-\u007e]*$/.test(text) ? text.length : [...new Intl.Segmenter().segment(text)].length;
 }

@@ -1,4 +1,5 @@
 import { Command, Help, Option } from 'commander';
+import { foldPieces } from './fold.ts';
 
 /*
  * One style of help for both programs. The synopsis shows what must be given; a command's own options come first, what many
@@ -41,7 +42,7 @@ class StyledHelp extends Help {
       ...needed.map((option) => option.flags),
       '[options]',
     ];
-    return fold(words, WIDTH - 'Usage: '.length, ' '.repeat('Usage: '.length + 2));
+    return foldPieces(words, WIDTH - 'Usage: '.length, ' '.repeat('Usage: '.length + 2));
   }
 
   /** In a list of commands the first sentence is enough, and so is the name. */
@@ -117,19 +118,5 @@ function usageArgument(command: Command, at: number, term: string): string {
 
 /** Breaks a command line before an option, so that a shell still takes it as one. */
 function foldCommand(line: string): string {
-  return fold(line.split(/ (?=--|\| )/), WIDTH - 4, '      ', ' \\');
-}
-
-/** Words in lines of at most `width`; those after the first begin with `indent`. */
-function fold(words: readonly string[], width: number, indent: string, mark = ''): string {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of words) {
-    const room = lines.length === 0 ? width : width - indent.length;
-    if (line !== '' && line.length + 1 + word.length > room) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join(`${mark}\n${indent}`);
+  return foldPieces(line.split(/ (?=--|\| )/), WIDTH - 4, '      ', '', ' \\');
 }

@@ -2,8 +2,6 @@ import { AliquotError } from '@aliquot/proto';
 import type { RawPath } from './file-port.ts';
 import { errnoOf, systemSays } from './system-errors.ts';
 
-export { errnoOf };
-
 export type FileErrorCode =
   /** The disk, or this user's share of it, is full. */
   | 'FILE_NO_SPACE'
