@@ -1,5 +1,6 @@
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { captureScenarios } from '../agent/src/capture/testing/capture-scenarios.ts';
+import { placeScenarios } from '../agent/src/capture/testing/place-scenarios.ts';
 import { carryScenarios } from '../agent/src/carry/testing/carry-scenarios.ts';
 import { identityScenarios } from '../agent/src/identity/testing/identity-scenarios.ts';
 import { queueScenarios } from '../agent/src/queue/testing/queue-scenarios.ts';
@@ -29,6 +30,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...carryScenarios,
   ...collectorScenarios,
   ...captureScenarios,
+  ...placeScenarios,
   ...roomScenarios,
   ...fuzzScenarios,
   ...networkScenarios,

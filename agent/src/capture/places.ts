@@ -72,6 +72,8 @@ export class PlaceBook {
   /** A damaged file is as good as none: then places are known by their folder's number alone until the next scan. */
   static async open(port: FilePort, dataDir: string): Promise<PlaceBook> {
     const book = new PlaceBook(port, join(dataDir, 'places.json'));
+    // What an earlier process wrote here, and died before it was durable, is about to be believed, and not written again.
+    await port.syncDirectory(dataDir);
     const bytes = await readFileIfThere(port, book.#path, longestBytes);
     if (bytes !== undefined) book.#load(bytes.toString('utf8'));
     return book;

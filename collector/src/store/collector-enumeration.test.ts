@@ -1,12 +1,13 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
 import { describe, expect, test } from 'vitest';
-import { collectorDay, collectorShort } from './testing/collector-scenarios.ts';
+import { collectorActs, collectorDay, collectorShort } from './testing/collector-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe('P1 P5 faults of the disk under a collector', () => {
   test.each([
     { scenario: collectorShort, every: 130 },
     { scenario: collectorDay, every: 260 },
+    { scenario: collectorActs, every: 160 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
     const { failed, injected, passed } = await enumerate(scenario, { seed: 1, mine: (number) => number % every === 0 });
     expect(failed).toEqual([]);

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AliquotError } from '@aliquot/proto';
+import { isForeseen } from '@aliquot/shared/cli/unexpected';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { exists } from '@aliquot/shared/durable/durable';
@@ -88,7 +89,7 @@ class Fsck {
 
   /** Whatever stops the check of a vault is what somebody wants to know of it, and keeps no other vault from being looked at. */
   #stopped(where: string, error: unknown): void {
-    const known = error instanceof AliquotError;
+    const known = isForeseen(error);
     const says = error instanceof Error ? error.message : String(error);
     this.#tell({
       code: 'check-stopped',

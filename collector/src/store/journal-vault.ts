@@ -12,6 +12,7 @@ import type {
   TreeHead,
   VaultDescriptorBody,
 } from '@aliquot/proto';
+import { endWith } from '@aliquot/shared/cli/unexpected';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { release } from '@aliquot/shared/crypto/release';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
@@ -377,7 +378,12 @@ export class JournalVault implements VaultStore {
     try {
       return await job(this.#core);
     } catch (error) {
-      if (leavesDoubt(error)) this.#broken = error;
+      if (leavesDoubt(error)) {
+        this.#broken = error;
+        // Before anybody is told of it, so that who looks then (a person, at whether it was done after all) sees nothing that was dropped.
+        // What stands in the way is told to the next who asks.
+        await this.#reopen().catch((met: unknown) => endWith(met));
+      }
       throw error;
     }
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createDataFolder, openDataFolder } from '../durable/data-folder.ts';
 import { readFileIfThere, writeFileDurably } from '../durable/durable.ts';
 import { FileError } from '../durable/errors.ts';
-import type { FilePort } from '../durable/file-port.ts';
+import { type FilePort, nodeFiles } from '../durable/file-port.ts';
 import { createKit, openKit, sealKit } from '../keys/kit.ts';
 import { RestoreWriter } from '../restore/writer.ts';
 import { type CrashScenario, type Life, tortureOf } from './enumerate.ts';
@@ -104,6 +104,42 @@ export const kitCreate: CrashScenario = {
   },
 };
 
+/** A kit that is put under another passphrase in its place, where it may be the only copy: as `aliquot kit passphrase` writes. */
+export const kitPassphrase: CrashScenario = {
+  name: 'kit-passphrase',
+  about:
+    'every file call of putting a recovery kit under another passphrase fails, is cut short or is the last: the kit opens with the old one or with the new one at any time, and with the new one once that was told',
+  proves: ['P1', 'P2'],
+  begin: async (root, random): Promise<Life<FilePort>> => {
+    const path = join(root, 'lab.kit');
+    const kit = createKit({ name: 'Lab', blind: true, nowMs: 1_767_323_045_678 }, random);
+    const [old, next] = ['correct horse battery', 'staple correct horse'].map((words) =>
+      sealKit(kit, words, random, { logN: 1, r: 1, p: 1 }),
+    );
+    if (old === undefined || next === undefined) throw new Error('no kit');
+    await writeFileDurably(nodeFiles, path, Buffer.from(old), { mode: 0o600 });
+    let changed = false;
+    return {
+      open: async (files) => files,
+      steps: [
+        {
+          name: 'kit passphrase',
+          run: async (files) => {
+            await writeFileDurably(files, path, Buffer.from(next), { mode: 0o600 });
+            changed = true;
+          },
+        },
+      ],
+      close: async () => undefined,
+      judge: async (files) => {
+        const found = (await readFileIfThere(files, path, 1 << 20))?.toString();
+        if (found === next) return;
+        if (changed || found !== old) throw new Error(`P1: the kit is ${found === undefined ? 'gone' : 'not the one that was told'}`);
+      },
+    };
+  },
+};
+
 /** The data folder of either program: made once, then claimed again and again. */
 export const dataFolder: CrashScenario = {
   name: 'data-folder',
@@ -134,4 +170,4 @@ export const dataFolder: CrashScenario = {
   },
 };
 
-export const sharedScenarios: readonly TortureScenario[] = [restoreTarget, kitCreate, dataFolder].map(tortureOf);
+export const sharedScenarios: readonly TortureScenario[] = [restoreTarget, kitCreate, kitPassphrase, dataFolder].map(tortureOf);

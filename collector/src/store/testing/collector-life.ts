@@ -22,6 +22,15 @@ interface Receipted {
 }
 
 type Backed = TestFile | EntryDraft;
+/** Whether what was told by an answer is still so. */
+type Holds = (vault: VaultStore) => boolean | Promise<boolean>;
+
+interface EventOptions {
+  /** Made again after each fault, not only once. */
+  readonly anew?: boolean;
+  /** What must be so for ever once the event was answered. */
+  readonly holds?: Holds;
+}
 
 /**
  * One collector's life for the enumeration of faults, and what it has promised on the way (I-C1 to I-C7): a vault that was added, events
@@ -36,6 +45,7 @@ export class CollectorLife implements Life<CollectorStore> {
   #added = false;
   readonly #receipted: Receipted[] = [];
   readonly #events: { readonly body: EventBody; readonly leafIndex: number }[] = [];
+  readonly #held: { readonly name: string; readonly holds: Holds }[] = [];
 
   /** `made`: whether the folder holds a collector with the world's vault already. */
   constructor(dir: string, world: World, options: { readonly packBytes?: number; readonly made?: boolean } = {}) {
@@ -81,15 +91,21 @@ export class CollectorLife implements Life<CollectorStore> {
     return this;
   }
 
-  /** Says an event until it is answered; the body is made once. */
-  event(name: string, make: (vault: VaultStore) => EventBody | undefined, { anew = false } = {}): this {
+  /** Says an event until it is answered; the body is made once. No body: it was said already, or there is nothing to say. */
+  event(
+    name: string,
+    make: (vault: VaultStore) => EventBody | undefined | Promise<EventBody | undefined>,
+    { anew = false, holds }: EventOptions = {},
+  ): this {
     let body: EventBody | undefined;
     return this.step(name, async (vault) => {
       this.world.clock.now += 1000;
-      if (anew || body === undefined) body = make(vault);
-      if (body === undefined) return;
-      const { leafIndex } = await vault.appendEvent(body);
-      this.#events.push({ body, leafIndex });
+      if (anew || body === undefined) body = await make(vault);
+      if (body !== undefined) {
+        const { leafIndex } = await vault.appendEvent(body);
+        this.#events.push({ body, leafIndex });
+      }
+      if (holds !== undefined) this.#held.push({ name, holds });
     });
   }
 
@@ -170,6 +186,7 @@ export class CollectorLife implements Life<CollectorStore> {
       const { record } = await vault.leafAt(leafIndex);
       expectThat(record.type === 'event', `I-C1: leaf ${leafIndex} is no longer the event ${body.type}`);
     }
+    for (const { name, holds } of this.#held) expectThat(await holds(vault), `I-C1: what was said by "${name}" does not hold any more`);
   }
 
   #vault(store: CollectorStore): VaultStore {

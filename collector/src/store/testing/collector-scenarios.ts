@@ -1,7 +1,8 @@
 import { appendFileSync, cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EventBody, Signed } from '@aliquot/proto';
+import { decodeCollectorAddressesBody, type EventBody, type Signed } from '@aliquot/proto';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
+import { issueAddresses } from '@aliquot/shared/keys/certificates';
 import { type CrashScenario, tortureOf } from '@aliquot/shared/testing/enumerate';
 import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { Catalog } from '../catalog.ts';
@@ -158,6 +159,69 @@ const collectorFork: CrashScenario = {
   },
 };
 
+/** What operators say beside commits, and the notes of who was heard when. */
+export const collectorActs: CrashScenario = {
+  name: 'collector-acts',
+  about:
+    'as collector-day, for what operators say: where the collector is to be found, that what a replaced PC had is gone, that a problem was seen; and for the notes of when each agent was heard',
+  proves: ['P1', 'P5', 'P6'],
+  begin: async (root) => {
+    const world = new World('acts', blind);
+    const dir = join(root, 'collector');
+    const old = new TestAgent(world, 'hplc-1');
+    const fresh = new TestAgent(world, 'hplc-1', old);
+    await madeCollector(dir, world, async (vault) => {
+      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: old.enrolment });
+      await old.enrolAt(vault);
+      await old.back(vault, [old.file('/d/went', [content('went')]), old.file('/d/found', [content('found')])]);
+      await vault.appendEvent({ type: 'agentExpected', timeMs: world.clock.now, enrolment: fresh.enrolment });
+      await fresh.enrolAt(vault);
+      await fresh.back(vault, [fresh.file('/d/found', [content('found')])]);
+    });
+    const life = new CollectorLife(dir, world, { made: true });
+    const revisionOf = (vault: VaultStore) => {
+      const known = vault.addresses();
+      return known === undefined ? 0 : decodeCollectorAddressesBody(known.body).revision;
+    };
+    const { vaultId } = world.descriptor;
+    for (const revision of [5, 6]) {
+      const addresses = [{ url: `https://c${revision}.lab`, tlsCa: '', tlsPins: [] }];
+      const signed = issueAddresses(world.authority, { version: 1, vaultId, revision, addresses });
+      life.event(
+        `addresses ${revision}`,
+        (vault) => (revisionOf(vault) >= revision ? undefined : { type: 'addressesSet', timeMs: world.clock.now, addresses: signed }),
+        { anew: true, holds: (vault) => revisionOf(vault) >= revision },
+      );
+      life.step('heard', async (vault) => {
+        world.clock.now += 2 * 3_600_000;
+        vault.seen(fresh.agentId, world.clock.now);
+      });
+    }
+    const { agentId } = fresh;
+    const fileIds = [fresh.fileId('/d/went')];
+    const isGone = (vault: VaultStore) => vault.agentById(agentId)?.files === 1;
+    life.event('gone', (vault) => (isGone(vault) ? undefined : { type: 'filesGone', timeMs: world.clock.now, agentId, fileIds }), {
+      anew: true,
+      holds: isGone,
+    });
+    const copy = fresh.copy();
+    life.back(fresh, 'trunk', () => [fresh.directory('/trunk')]);
+    life.back(copy, 'copy', () => [copy.file('/d/copy', [content('copy')])]);
+    life.event('clone', (vault): EventBody | undefined => {
+      const history = vault.agentById(agentId)?.histories.find(({ state }) => state === 'held');
+      if (history === undefined) throw new Error('no history is held apart');
+      const { historyId } = history;
+      return { type: 'forkDecided', timeMs: world.clock.now, agentId, historyId, decision: 'clone', name: 'hplc-9' };
+    });
+    const isQuiet = (vault: VaultStore) => vault.agentById(agentId)?.problems.length === 0;
+    life.event('seen', (vault) => (isQuiet(vault) ? undefined : { type: 'problemsAcknowledged', timeMs: world.clock.now, agentId }), {
+      anew: true,
+      holds: isQuiet,
+    });
+    return life.back(fresh, 'goes on', () => [fresh.file('/d/found', [content('found'), content('more')])]);
+  },
+};
+
 /** A repair that dies at every step, of a catalog that lies and a torn pack. */
 const collectorRepair: CrashScenario = {
   name: 'collector-repair',
@@ -185,8 +249,8 @@ const collectorRepair: CrashScenario = {
     const repair = async (files: FilePort) => {
       const unread: string[] = [];
       const onFinding = ({ code, what }: Finding) => {
-        // A file that could not be read is a finding, and the person who reads it runs the command again.
-        if (code === 'folder' || code === 'pack-missing') unread.push(what);
+        // What could not be read, or stopped the check of a vault, is a finding, and the person who reads it runs the command again.
+        if (code === 'folder' || code === 'pack-missing' || code === 'check-stopped') unread.push(what);
       };
       await fsckCollector(dir, { ...world.ports({ packBytes: 9000 }), files, repair: true, onFinding });
       if (unread.length > 0) throw new Error(unread.join('; '));
@@ -206,6 +270,7 @@ export const collectorScenarios: readonly TortureScenario[] = [
   collectorShort,
   collectorRollback,
   collectorFork,
+  collectorActs,
   collectorRepair,
 ].map(tortureOf);
 
