@@ -11,7 +11,6 @@ import { askFolders, askPath, isAskName } from '../service/ask-place.ts';
 import { AgentError } from '../service/errors.ts';
 import type { AskRequest, Emit } from '../service/protocol.ts';
 import { askAt, askService } from '../service/socket-client.ts';
-import { perform } from './open.ts';
 import { presenter } from './present.ts';
 
 /** A command that has the folder open begins to answer within a moment. */
@@ -53,7 +52,8 @@ async function askOf(dataDir: string, request: AskRequest, emit: Emit, output: O
   }
   for (let tries = 1; ; tries += 1) {
     try {
-      return await perform(dataDir, request, output);
+      // Loaded here: a service that answers spares us all that captures, queues and sends.
+      return await (await import('./open.ts')).perform(dataDir, request, output);
     } catch (error) {
       if (!(error instanceof FolderError) || error.code !== 'FOLDER_IN_USE' || tries === ASK_TRIES) throw error;
     }

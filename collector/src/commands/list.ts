@@ -1,7 +1,7 @@
 import { formatBytes, formatTime, printable } from '@aliquot/shared/cli/format';
-import { isOnePath } from '@aliquot/shared/cli/glob';
 import { didYouMean } from '@aliquot/shared/cli/nearest';
 import type { Output } from '@aliquot/shared/cli/output';
+import { isOnePath } from '@aliquot/shared/cli/path-set';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
 import type { Command } from 'commander';
 import type { NameRow } from '../rest/messages.ts';

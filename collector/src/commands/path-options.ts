@@ -1,9 +1,9 @@
 import type { Platform } from '@aliquot/proto';
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { formatCount, printable } from '@aliquot/shared/cli/format';
-import { globMatcher, isOnePath, type PathMatcher } from '@aliquot/shared/cli/glob';
+import type { PathMatcher } from '@aliquot/shared/cli/glob';
 import type { Output } from '@aliquot/shared/cli/output';
-import { PathSet, parsePathFile } from '@aliquot/shared/cli/path-set';
+import { isOnePath, PathSet, parsePathFile } from '@aliquot/shared/cli/path-set';
 import { readWholeFile } from '@aliquot/shared/durable/durable';
 import type { Command } from 'commander';
 import { CommandError } from './command-error.ts';
@@ -59,7 +59,9 @@ export async function wantedPaths(context: CommandContext, { path, pathFile, nul
   }
   if (path === '') throw new UsageError('USAGE_INVALID', 'a path cannot be empty; leave the option out for everything');
   const requireFound = async () => undefined;
-  return path === undefined ? { all: true, of: (rows) => rows(), requireFound } : { all: false, of: literalFirst(path), requireFound };
+  return path === undefined
+    ? { all: true, of: (rows) => rows(), requireFound }
+    : { all: false, of: await literalFirst(path), requireFound };
 }
 
 function inFile(paths: PathSet): WantedPaths {
@@ -84,13 +86,14 @@ function inFile(paths: PathSet): WantedPaths {
   };
 }
 
-function literalFirst(text: string): WantedPaths['of'] {
+async function literalFirst(text: string): Promise<WantedPaths['of']> {
   const literal = literally(text);
   // Without signs that mean something, the pattern matches what the path does; a bad one is told only where there is no such path.
   let pattern: PathMatcher | undefined;
   let fault: UsageError | undefined;
   try {
-    pattern = isOnePath(text) ? undefined : globMatcher(text);
+    // Loaded here: most commands that take a path get none, or a whole one.
+    if (!isOnePath(text)) pattern = (await import('@aliquot/shared/cli/glob')).globMatcher(text);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     fault = error;

@@ -1,18 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { globMatcher, isOnePath } from './glob.ts';
-
-it.each([
-  ['/data/run1/x.csv', true],
-  ['/data/größe 1.csv', true],
-  ['x.csv', false],
-  ['/data/run*', false],
-  ['/data/x?.csv', false],
-  ['/data/plate [1]/x', false],
-  ['/data/{a,b}/x', false],
-  ['C:\\Data\\x', false],
-])('%s is one whole path: %s', (pattern, expected) => {
-  expect(isOnePath(pattern)).toBe(expected);
-});
+import { globMatcher } from './glob.ts';
 
 describe('a path GLOB', () => {
   it.each([

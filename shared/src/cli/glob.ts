@@ -26,11 +26,6 @@ export function globMatcher(pattern: string): PathMatcher {
   };
 }
 
-/** Whether a pattern is a whole path, by its spelling: what else it may mean is what lies below it, should it be a folder. */
-export function isOnePath(pattern: string): boolean {
-  return pattern.includes('/') && !/[*?[\]{}()!+@\\]/.test(pattern);
-}
-
 function matcherFor(pattern: string, nocase: boolean): (path: string) => boolean {
   const trimmed = pattern.length > 1 ? pattern.replace(/\/+$/, '') : pattern;
   const matches = compile(trimmed, nocase);

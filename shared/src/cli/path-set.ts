@@ -16,6 +16,11 @@ export function pathCandidates(text: string): Uint8Array[] {
   return [plain, new Uint8Array(bytes)];
 }
 
+/** Whether a pattern is a whole path, by its spelling: what else it may mean is what lies below it, should it be a folder. */
+export function isOnePath(pattern: string): boolean {
+  return pattern.includes('/') && !/[*?[\]{}()!+@\\]/.test(pattern);
+}
+
 /** Whole paths, taken literally whatever signs they hold: each means that file, or that folder and all below it. */
 export class PathSet {
   readonly #given = new Map<string, string>();
