@@ -1,15 +1,15 @@
 @echo off
 rem Runs the built agent on the project's own Node, from any working directory.
 setlocal
-set "root=%~dp0.."
+for %%I in ("%~dp0..") do set "root=%%~fI"
 set "node=%root%\node_modules\node\bin\node.exe"
 set "main=%root%\agent\dist\program\main.js"
 if not exist "%node%" (
-  echo aliquot-agent: the project's own Node is not installed; run npm ci and npm run build in "%root%" [NOT_BUILT] 1>&2
+  echo aliquot-agent: the project's own Node is not installed; run: cd /d "%root%" ^&^& npm ci ^&^& npm run build [NOT_BUILT] 1>&2
   exit /b 2
 )
 if not exist "%main%" (
-  echo aliquot-agent: not built yet; run npm run build in "%root%" [NOT_BUILT] 1>&2
+  echo aliquot-agent: not built yet; run: cd /d "%root%" ^&^& npm run build [NOT_BUILT] 1>&2
   exit /b 2
 )
 rem One limit for objects and buffers together, a small heap to begin with, and code for size.

@@ -154,6 +154,11 @@ describe('an agent that is replaced or revoked', () => {
     expect(await paths()).toHaveLength(3);
     expect((await gone('--yes')).lines.at(-1)).toMatchObject({ event: 'gone', files: 1, recorded: true });
     expect((await gone('--yes')).lines.at(-1)).toMatchObject({ event: 'gone', files: 0, recorded: false });
+    // A path that was mistyped is no success: whoever reads 0 believes that it was said.
+    const typo = ['agent', 'gone', 'pc-b', '--path', `${stays}x`, '--yes'];
+    const meant = expect.stringContaining(`did you mean ${stays}? [COMMAND_NO_SUCH_FILE]`);
+    expect(await world.tryAliquot(typo)).toMatchObject({ code: 1, stderr: meant });
+    expect(await world.tryAliquot(['agent', 'gone', 'pc-b', '--path', '/nowhere/**'])).toMatchObject({ code: 1 });
     expect(await paths()).toEqual([elsewhere, stays].toSorted());
     expect(await paths('--agent', 'pc')).toEqual([elsewhere, stays].toSorted());
     expect(await paths('--at', before)).toEqual([elsewhere, stays, went].toSorted());

@@ -136,7 +136,9 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
       const shown = output(options, options.acknowledgeLost !== true);
       if (options.acknowledgeLost === true) {
         if (options.data === undefined) throw new UsageError('USAGE_MISSING', '--acknowledge-lost needs --data, the agent’s data folder');
-        return perform(options.data, { op: 'status', results: false, acknowledgeLost: true }, shown);
+        const { data } = options;
+        const { acknowledgeLost } = await import('./acknowledge.ts');
+        return acknowledgeLost((request, to) => perform(data, request, to), shown, stdout);
       }
       const { inquire } = await import('./inquire.ts');
       if (paths.length > 0)

@@ -44,7 +44,7 @@ function serve(agent: Agent): Promise<Service> {
 async function status(agent: Agent, service: Service): Promise<AgentEvent> {
   const events: AgentEvent[] = [];
   const { operate } = await import('./service.ts');
-  const request = { op: 'status', results: false, acknowledgeLost: false } as const;
+  const request = { op: 'status', results: false } as const;
   await operate(agent, service.view, request, async (event) => void events.push(event), new AbortController().signal);
   return events.find(({ event }) => event === 'status') ?? { event: 'nothing' };
 }

@@ -28,7 +28,7 @@ const at = (name: string) => service.at(name);
 const write = (name: string, bytes = part, seed = name) => writeFileSync(at(name), noise(seed, bytes));
 const perform = (request: Request) => service.perform(request, agent);
 const backup = (offline = true) => service.backup(offline, agent);
-const status = (acknowledgeLost = false) => perform({ op: 'status', results: true, acknowledgeLost });
+const status = () => perform({ op: 'status', results: true });
 const waiting = async () => {
   const paths: string[] = [];
   for await (const { path } of bench.queue.references())
@@ -109,7 +109,7 @@ test('P6: a result that changes while it waits: the earlier state is named lost,
   const now = await status();
   expect(find(now, 'lost')).toMatchObject([{ path: at('c'), why: 'reference-changed' }]);
   expect(find(now, 'status')[0]).toMatchObject({ lost: 1 });
-  await status(true);
+  await perform({ op: 'acknowledgeLost', versions: find(now, 'lost').map(({ version }) => Number(version)) });
   expect(find(await status(), 'lost')).toEqual([]);
 });
 

@@ -199,7 +199,7 @@ test('P6: what another account may not read or enter is named, each with what to
   expect(problems(done)).toEqual(['unlistable closed', 'unreadable listable/inside', 'unreadable secret']);
   for (const { message } of find(done, 'problem')) expect(message).toMatch(/EACCES.*let the agent’s account read it/);
   expect(find(done, 'summary')[0]).toMatchObject({ files: 1, failed: 3 });
-  const status = await service.perform({ op: 'status', results: false, acknowledgeLost: false });
+  const status = await service.perform({ op: 'status', results: false });
   expect(find(status, 'problem')).toHaveLength(3);
   service.bench.through(nodeSource);
   expect((await backup()).code).toBeUndefined();

@@ -260,7 +260,7 @@ for (const [what, op] of [
     await agent.uplink.stop();
     const later = await openAgentAt(`http://127.0.0.1:${collector.port}`);
     const events: AgentEvent[] = [];
-    const request = { op: 'status', results: false, acknowledgeLost: false } as const;
+    const request = { op: 'status', results: false } as const;
     await operate(later, undefined, request, async (event) => void events.push(event), new AbortController().signal);
     expect(events[0]).toMatchObject({ event: 'status', service: 'stopped', rolledBack: true });
     await collector.reopen([lost]);
@@ -332,19 +332,6 @@ test('P4: where policy forbids self-restore the agent does not even ask', async 
   expect(collector.connections).toBe(connections);
 });
 
-test('P6: what a collector lost is shown until a person has acknowledged it', async () => {
-  write('a', 'alpha');
-  await backup();
-  await agent.queue.recordLost(1, [0]);
-  const ask = async (acknowledgeLost: boolean) => (await perform({ op: 'status', results: false, acknowledgeLost })).events;
-  for (const acknowledge of [false, true]) {
-    const events = await ask(acknowledge);
-    expect(events[0]).toMatchObject({ event: 'status', lost: 1 });
-    expect(events.filter(({ event }) => event === 'lost')).toHaveLength(1);
-  }
-  expect((await ask(false))[0]).toMatchObject({ lost: 0 });
-});
-
 test('P6: status counts results by state and names every problem', async () => {
   write('safe', 's');
   await backup();
@@ -354,7 +341,7 @@ test('P6: status counts results by state and names every problem', async () => {
   await backup({ offline: true });
   await agent.problems.set(fromText(at('locked'), '/'), { code: 'unreadable', message: 'locked' });
   await agent.queue.sync();
-  const { events } = await perform({ op: 'status', results: true, acknowledgeLost: false });
+  const { events } = await perform({ op: 'status', results: true });
   expect(events[0]).toMatchObject({
     event: 'status',
     service: 'stopped',

@@ -3,6 +3,9 @@ import { z } from 'zod';
 /** One request is one line; nothing that a person types comes near this. */
 export const longestLineBytes = 1 << 20;
 
+/** So many versions fit into such a line. */
+export const versionsInARequest = 10_000;
+
 const text = z.string().min(1);
 
 /** What any user of this PC may ask: nothing that changes something, and nothing but what is on this PC. */
@@ -37,10 +40,9 @@ export const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('queueImport'), file: text }),
   /** An encoded `Signed`: collector addresses, still to be verified. */
   z.strictObject({ op: z.literal('setAddresses'), addresses: z.base64().min(1) }),
-  statusRequest.extend({
-    /** Shows once more what a collector lost, and then no longer. */
-    acknowledgeLost: z.boolean().optional(),
-  }),
+  statusRequest,
+  /** A person has seen these of what a collector lost, by the `version` of the event `lost`: they are shown no longer. */
+  z.strictObject({ op: z.literal('acknowledgeLost'), versions: z.array(z.number().int().min(0)).min(1).max(versionsInARequest) }),
   pathsRequest,
   z.strictObject({
     op: z.literal('restore'),

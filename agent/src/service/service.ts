@@ -60,6 +60,8 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
       return selfRestore(agent, request, emit, signal);
     case 'status':
       return status(agent, view, request, emit);
+    case 'acknowledgeLost':
+      return agent.queue.acknowledgeLost(request.versions);
     case 'paths':
       return pathStatus(agent, view, request, emit);
   }

@@ -26,7 +26,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const request: Request = { op: 'status', results: false, acknowledgeLost: false };
+const request: Request = { op: 'status', results: false };
 const serve = async (run: Operation) => {
   open = await listenLocally(nodeFiles, folder, place, run);
 };

@@ -56,8 +56,6 @@ export async function status(agent: Agent, view: ServiceView | undefined, reques
     await emit({ event: 'problem', path: pathText(path), code, message, since: formatInstant(sinceMs) });
   }
   for (const one of lost) await emit({ event: 'lost', ...one });
-  // Only what has just been shown is taken as seen.
-  if (request.acknowledgeLost && lost.length > 0) await agent.queue.acknowledgeLost(lost.map(({ version }) => version));
   if (!request.results) return;
   const { sinceMs = 0 } = request;
   for await (const { path, state, files, bytes, capturedAtMs, problem } of results(agent.queue.knownUnder(nothing), stock)) {

@@ -46,4 +46,12 @@ describe('the addresses of a collector', () => {
     const ends = { 'https://new.lab': 'UPLINK_TLS', 'https://worked.lab': 'UPLINK_TLS', 'https://bundle.lab': 'UPLINK_TLS' } as const;
     expect(await trying(ends)).toMatchObject({ tried: 3, code: 'UPLINK_TLS' });
   });
+
+  test('P6: one address that is known twice, with an old trust and a new one, is named once', async () => {
+    const twice = [at('https://one.lab'), { ...at('https://one.lab'), tlsCa: 'pem' }];
+    const fails = async ({ url }: CollectorAddress) => ({ failure: new UplinkError('UPLINK_TLS', `${url} is not trusted`), final: false });
+    expect((await everyAddress(twice, fails)).message).toBe('https://one.lab is not trusted');
+    const { message } = await everyAddress([...twice, at('https://two.lab'), at('https://two.lab')], fails);
+    expect(message).toBe('https://one.lab is not trusted; also tried: https://two.lab is not trusted');
+  });
 });

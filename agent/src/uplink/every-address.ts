@@ -30,8 +30,13 @@ export async function everyAddress(
   }
   const told = failures.find(({ retryable }) => retryable) ?? failures[0];
   if (told === undefined) return new UplinkError('UPLINK_OFFLINE', 'no address of the collector is known; enrol this PC again');
-  if (failures.length === 1) return told;
-  // Which of several it was decides what to do, so each is named.
-  const others = failures.filter((failure) => failure !== told).map(({ message }) => message.replace(/; (trying|connecting) again$/, ''));
-  return new UplinkError(told.code, `${told.message}; also tried: ${others.join('; ')}`, told.cause);
+  // Which of several it was decides what to do, so each is named: once, for one address may be known twice, with the old trust and the new.
+  const others = new Set(failures.map(({ message }) => withoutAgain(message)));
+  others.delete(withoutAgain(told.message));
+  if (others.size === 0) return told;
+  return new UplinkError(told.code, `${told.message}; also tried: ${[...others].join('; ')}`, told.cause);
+}
+
+function withoutAgain(message: string): string {
+  return message.replace(/; (trying|connecting) again$/, '');
 }

@@ -116,7 +116,8 @@ function signedBy(kit: OpenKit, body: CollectorAddressesBody): Signed {
 export function agentUrl(text: string): string {
   const url = text.replace(/\/+$/, '');
   if (isCollectorUrl(url)) return url;
-  const shown = URL.canParse(url) ? new URL(url).origin : url;
+  // As it was typed, for that is to be mended; less what may be a secret.
+  const shown = url.replace(/[?#].*$/s, '').replace(/^([a-z]+:\/\/)?[^/]*@/i, '$1');
   throw new UsageError(
     'USAGE_INVALID',
     `"${shown}" is no address for agents: give https://HOST:PORT without user and query; plain http is for the machine itself only`,

@@ -1,4 +1,5 @@
-import { formatAge, formatBytes, formatCount, formatCounted, formatInstant, formatTable } from '@aliquot/shared/cli/format';
+import { foldWords } from '@aliquot/shared/cli/fold';
+import { formatAge, formatBytes, formatCount, formatCounted, formatInstant, formatTable, printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
 import type { AgentInfo, AgentList } from '../rest/messages.ts';
@@ -6,11 +7,13 @@ import { type AgentView, besides } from './agent-view.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
+import { callsOf } from './find-agent.ts';
 import { historyJson } from './fork.ts';
 import { registerGone } from './gone.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson } from './options.ts';
 import { paged } from './pager.ts';
 import { type ProblemOf, problemList } from './problem-list.ts';
+import type { VaultClient } from './vault-client.ts';
 import { demandContinuation } from './witness.ts';
 
 interface AgentsOptions extends CollectorOptions, KitOptions {
@@ -82,7 +85,7 @@ async function listAgents(context: CommandContext, output: Output, options: Agen
   const list = await vault.agents();
   const problems = problemsOf(list);
   if (output.json) await tellJson(output, list, options.problems === true);
-  else await output.result({}, options.problems === true ? problemList(problems) || 'Nothing is wrong.' : overview(list, problems));
+  else await output.result({}, options.problems === true ? problemList(problems) || nothingWrong(vault) : overview(list, problems));
   // Last: what a collector that was put back says of its agents is worth seeing all the same.
   await demandContinuation(context, vault);
   if (options.problems === true && problems.length > 0) {
@@ -94,11 +97,23 @@ async function listAgents(context: CommandContext, output: Output, options: Agen
   }
 }
 
+/** What was looked at is one vault, so that is what is said where there are several. */
+function nothingWrong({ info, collector }: VaultClient): string {
+  const others = collector.info.vaults.filter(({ vaultId }) => vaultId !== info.vaultId).map(({ name }) => name);
+  if (others.length === 0) return 'Nothing is wrong.';
+  return foldWords(
+    `Nothing is wrong in vault ${info.name}. Ask for the others too, with --vault: ${printable(others.join(', '))}.`,
+    80,
+    '',
+  );
+}
+
 /** The collector's own problems first: while its disk is full, no agent's matter. */
 function problemsOf({ agents, collectorProblems }: AgentList): ProblemOf[] {
+  const called = callsOf(agents);
   return [
     ...collectorProblems.map((problem) => ({ name: COLLECTOR, problem })),
-    ...agents.flatMap(({ name, problems }) => problems.map((problem) => ({ name, problem }))),
+    ...agents.flatMap((agent) => agent.problems.map((problem) => ({ name: called(agent), problem }))),
   ];
 }
 
@@ -113,6 +128,7 @@ function overview({ agents, timeMs }: AgentList, problems: readonly ProblemOf[])
   const wrong = problems.length === 0 ? [] : ['', problemList(problems)];
   if (agents.length === 0) return [none, ...wrong].join('\n');
   const age = (ms: number | undefined) => (ms === undefined ? 'never' : formatAge(timeMs - ms));
+  const called = callsOf(agents);
   const rows = agents
     .flatMap((agent): AgentView[] => [agent, ...besides(agent)])
     .map((agent) => [
@@ -123,7 +139,7 @@ function overview({ agents, timeMs }: AgentList, problems: readonly ProblemOf[])
       formatBytes(agent.bytes),
       formatCount(agent.heartbeat?.queuedEntries ?? 0),
       agent.problems.length === 0 ? '-' : String(agent.problems.length),
-      agent.name,
+      agent.beside === undefined ? called(agent) : agent.name,
     ]);
   return [formatTable(['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'AGENT'], rows), ...wrong].join('\n');
 }

@@ -20,6 +20,15 @@ export function agentCalled(agents: readonly AgentInfo[], name: string): AgentIn
   throw new CommandError('COMMAND_AGENT', `several agents have ids that begin with ${name}; give more digits: ${all}`);
 }
 
+/** What each agent is called in a list: its name, unless that means another now; then its id, which every command takes as well. */
+export function callsOf(agents: readonly AgentInfo[]): (agent: AgentInfo) => string {
+  const bearers = Map.groupBy(agents, ({ name }) => name);
+  return (agent) => {
+    const { name, agentId } = agent;
+    return bearerOf(bearers.get(name) ?? [], name)?.agentId === agentId ? name : `${agentId.slice(0, 8)} (was ${name})`;
+  };
+}
+
 /** Whose files a name means: an agent's own, those held apart from it (`AGENT~xxxxxxxx`), or a clone's. Undefined when there are none. */
 export function historyCalled(agents: readonly AgentInfo[], name: string): AgentView | undefined {
   const own = agentCalled(agents, name);

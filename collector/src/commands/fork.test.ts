@@ -152,6 +152,16 @@ describe('two PCs with one identity, for the operator', () => {
     await ok('enroll', 'hplc-1', '--replaces', 'hplc-1', '--kit', kit(), '--out', join(dir, 'successor'));
     const successor = new TestAgent(openBundle(await readFile(join(dir, 'successor'), 'utf8'), Date.now()));
     await successor.enrol(successor.bundle.url);
+    // Two rows with one name: the name means the successor, and the earlier one is called by its id, which every command takes.
+    const called = [
+      ...(await ok('agents')).stdout.matchAll(/^(replaced|enrolled|connected) .* {2}(hplc-1|([0-9a-f]{8}) \(was hplc-1\))$/gm),
+    ];
+    expect(called.map(([, state, , id]) => [state, id === undefined])).toEqual([
+      ['replaced', false],
+      ['enrolled', true],
+    ]);
+    const earlier = String(called[0]?.[3]);
+    expect((await ok('agent', 'revoke', earlier, '--json')).lines[0]).toMatchObject({ agentId: expect.stringMatching(`^${earlier}`) });
     expect(paths(await ok('ls', '--agent', name, '--json'))).toEqual(['/data/late']);
     for (let turn = 0; turn < 2; turn += 1) {
       expect((await ok('fork', 'decide', name, '--clone', 'hplc-8', '--json')).lines).toMatchObject([{ history: name, name: 'hplc-8' }]);

@@ -1,5 +1,7 @@
 import { asFileId, type FileId, MAX_GONE_FILES } from '@aliquot/proto';
 import { formatBytes, formatCount, printable } from '@aliquot/shared/cli/format';
+import { didYouMean } from '@aliquot/shared/cli/nearest';
+import { isOnePath } from '@aliquot/shared/cli/path-set';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
 import type { Command } from 'commander';
 import type { AgentInfo } from '../rest/messages.ts';
@@ -7,6 +9,7 @@ import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { nameSource } from './names.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
+import { PathGuess } from './path-guess.ts';
 import { wantedPaths } from './path-options.ts';
 import { nameOf, pathJson, pathOf } from './paths.ts';
 import { UnopenedList } from './unopened.ts';
@@ -45,12 +48,24 @@ async function goneCommand(context: CommandContext, name: string, options: GoneO
   const found: FileId[] = [];
   let files = 0;
   let bytes = 0;
-  for await (const row of wanted.of(() => source.state(info, undefined), nameOf)) {
+  let met = false;
+  const guess = isOnePath(options.path) ? new PathGuess(options.path) : undefined;
+  for await (const row of wanted.of(
+    () => source.state(info, undefined),
+    nameOf,
+    (path) => guess?.consider(path),
+  )) {
+    met = true;
     if (row.receivedAtMs > enrolledAtMs) continue;
     found.push(asFileId(fromHex(row.fileId) ?? new Uint8Array(0)));
     if (row.kind === 'file') files += 1;
     bytes += row.size;
     await output.result({ event: 'file', ...pathJson(row), kind: row.kind, size: row.size }, printable(pathOf(row)));
+  }
+  if (!met) {
+    await unopened.tell(output);
+    const hint = didYouMean(guess?.best) || `; see \`aliquot ls --agent ${info.name}\``;
+    throw new CommandError('COMMAND_NO_SUCH_FILE', `no path of agent ${info.name} that is there now matches ${options.path}${hint}`);
   }
   if (found.length > 0 && options.yes === true) {
     requireScan(info);
@@ -60,7 +75,7 @@ async function goneCommand(context: CommandContext, name: string, options: GoneO
   const what = `${formatCount(files)} ${files === 1 ? 'file' : 'files'} (${formatBytes(bytes)}) that ${info.name} has not captured since it was enrolled`;
   const said = `${what}: gone from now on; \`aliquot ls --agent ${info.name} --at TIME\` shows them as they were.`;
   const way = `${what}. To say that they are gone, give --yes.`;
-  const nothing = `${info.name} has captured all that matches, or nothing does.`;
+  const nothing = `${info.name} has captured all that matches itself; its own scans say what of it is gone.`;
   await output.result(
     {
       event: 'gone',

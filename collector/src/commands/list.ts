@@ -78,6 +78,7 @@ async function list(context: CommandContext, output: Output, options: ListOption
   for await (const row of rows) await output.result(rowJson(row), rowText(row, width));
   await unopened.tell(output);
   await wanted.requireFound(output, met);
+  if (!met && options.path === undefined) output.note(`Nothing was there${atMs === undefined ? ' yet' : ` at ${instantText(atMs)}`}.`);
   if (options.path === undefined || met) return;
   const when = atMs === undefined ? '' : ` at ${instantText(atMs)}`;
   const who = options.agent === undefined ? 'any agent' : `agent ${options.agent}`;

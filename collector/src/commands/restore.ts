@@ -179,7 +179,7 @@ async function tell(
   const also = [
     directories > 0 ? formatCounted(directories, 'folder') : '',
     links > 0 ? formatCounted(links, 'link') : '',
-    same > 0 ? `${same} were there already` : '',
+    same > 0 ? `${same} ${same === 1 ? 'was' : 'were'} there already` : '',
     growing > 0 ? `${growing} captured while growing, proved piece by piece: they have no hash of the whole` : '',
   ];
   const extra = also.filter((text) => text !== '').join(', ');

@@ -358,6 +358,8 @@ describe('vaults and agents', () => {
     // With two vaults, a command without a kit must be told which.
     expect(await tried('agents')).toMatchObject({ code: 1, stderr: expect.stringContaining('--vault') });
     expect((await ok('agents', '--vault', 'blind', '--json')).lines).toHaveLength(1);
+    // What was not looked at is not called right.
+    expect((await tried('agents', '--problems', '--vault', 'blind')).stdout).toContain('in vault blind. Ask for the others too');
   });
 
   it('lets a new PC take the place of an old one, with its history', async () => {

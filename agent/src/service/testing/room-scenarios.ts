@@ -80,7 +80,7 @@ async function everyFileIsSomewhere(service: ServiceBench, code: string | undefi
   }
   const { files } = service.bench.queue.referenceTotals();
   if (files > 0 !== (code === 'PARTIAL')) return `${files} wait, and the backup ended with ${code ?? 'no error'}`;
-  const status = await service.perform({ op: 'status', results: false, acknowledgeLost: false });
+  const status = await service.perform({ op: 'status', results: false });
   const named = find(status, 'problem').filter((problem) => problem['code'] === 'queue-full').length;
   return named === files ? undefined : `${files} wait, and ${named} are named`;
 }
