@@ -88,6 +88,16 @@ describe('a restore at the PC without a target', () => {
     expect((await restore()).done.code).toBe(2);
   }, 60_000);
 
+  it('says of nothing that it was restored where something is in the way', async () => {
+    await rm(restored(), { recursive: true, force: true });
+    await writeFile(restored(), 'a file of that name');
+    const paths = [join(source, 'notes [1].txt'), join(source, 'run.D')];
+    const done = await run('aliquot-agent', ['restore', ...paths, '--data', pc.data, '--json']);
+    await rm(restored());
+    expect([done.code, done.lines.filter((line) => line['event'] === 'restored')]).toEqual([3, []]);
+    expect(done.lines.some((line) => line['event'] === 'problem' && line['path'] === paths[0])).toBe(true);
+  }, 60_000);
+
   it('of what only a replaced PC had says how to ask for it, and its own files come back', async () => {
     const next = await world.agent('pc-2', ['--replaces', 'pc']);
     const mine = await world.write('second/mine.txt', 'mine');

@@ -13,6 +13,7 @@ const words: Readonly<Record<string, string>> = {
   'mount-missing': 'drives or shares that are not connected',
   replaced: 'watched folders that are others than before',
   'all-gone': 'watched folders of which everything is gone at once',
+  'ended-early': 'backups that were ended before everything was captured',
   'all-excluded': 'watched folders of which exclude patterns leave nothing',
   'odd-time': 'files with a time that cannot be kept',
   vanished: 'paths that were named and are not there',

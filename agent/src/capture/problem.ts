@@ -15,6 +15,7 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `replaced`: a watched folder, or a mount point, is another folder, drive or share than before, and nothing known is there
  * - `all-gone`: everything that was known of a watched folder, mount, or path given to `backup` is gone at once: for a person to acknowledge
  * - `all-excluded`: exclude patterns leave nothing of a watched folder, or of a path given to `backup`
+ * - `ended-early`: a backup of it that a person asked for was ended before everything was captured
  * - `odd-time`: its time lies before 1677 or after 2262, which no format here keeps; it is captured with the nearest that can be kept
  * - `vanished`: it was named for capture and is not there
  * - `unsettled`: it has not come to rest for longer than `maxUnsettledSeconds`; it is captured as it is, again and again
@@ -34,6 +35,7 @@ export type ProblemCode =
   | 'replaced'
   | 'all-gone'
   | 'all-excluded'
+  | 'ended-early'
   | 'odd-time'
   | 'vanished'
   | 'unsettled'
@@ -53,7 +55,15 @@ function isAboutRoot(code: ProblemCode): boolean {
   return aboutRoot.has(code);
 }
 
-const aboutRoot: ReadonlySet<ProblemCode> = new Set([...hiding, 'root-file', 'link-moved', 'all-excluded', 'paused', 'configuration']);
+const aboutRoot: ReadonlySet<ProblemCode> = new Set([
+  ...hiding,
+  'root-file',
+  'link-moved',
+  'all-excluded',
+  'ended-early',
+  'paused',
+  'configuration',
+]);
 
 /** One thing that is not protected, and why. */
 export interface Problem {
@@ -94,6 +104,12 @@ export function movedLinkProblem(link: string, before: readonly string[], now: s
   const leads = now === undefined ? 'is no link any more' : `leads to ${now} now`;
   const wayOut = `if that is right, say so: aliquot-agent backup ${shellName(link)} --accept-gone`;
   return { code: 'link-moved', message: `${leads}; it led to ${before.join(', ')}, which is watched as well; ${wayOut}`.slice(0, 500) };
+}
+
+/** The problem of a path given to `backup`, which was ended before everything was captured. */
+export function endedEarlyProblem(path: string): Problem {
+  const wayOut = `back it up again: aliquot-agent backup ${shellName(path)}`;
+  return { code: 'ended-early', message: `its backup was ended before everything was captured; ${wayOut}`.slice(0, 500) };
 }
 
 /** A path as a person can paste it. */

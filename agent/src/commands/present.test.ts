@@ -117,6 +117,11 @@ test.each([
     /^All 8 results that are known are safe as of .*; what came since is not known\.$/,
   ],
   [
+    'the service is stopped, and some wait to be sent',
+    { service: 'stopped', lastScan: null, results: { ...open, queued: 3 } },
+    /^Safe as of \d\d:\d\d; 3 not yet: 3 to be sent; what came since is not known\.$/,
+  ],
+  [
     'nothing was looked at yet',
     { safeAsOf: null, lastScan: null, results: { ...states, total: 0, safe: 0 } },
     /^Nothing has been looked at yet\.$/,

@@ -86,7 +86,8 @@ function headline(status: Status, nowMs: number): string {
       safe > 0 && notYet > 0 && asOf !== ''
         ? `Safe${asOf}; ${formatCount(notYet)} not yet`
         : `${formatCount(safe)} of ${formatCount(total)} results safe`;
-    return `${begin}: ${says.join(', ')}.`;
+    // Without a service these are what was seen last: there may be more by now.
+    return `${begin}: ${says.join(', ')}${service === 'stopped' ? '; what came since is not known' : ''}.`;
   }
   if (service === 'running' && safeAsOf === null) {
     return total === 0

@@ -168,23 +168,32 @@ async function restoreOne(
   async function* items(): AsyncGenerator<OwnFile, void, void> {
     for (let step: IteratorResult<OwnFile, void> = first; step.done !== true; step = await files.next()) {
       signal.throwIfAborted();
-      for (const path of paths) if (isWithin(step.value.path, path)) found.add(path);
+      for (const path of paths) {
+        if (!isWithin(step.value.path, path)) continue;
+        found.add(path);
+        came.set(path, (came.get(path) ?? 0) + 1);
+      }
       yield step.value;
     }
   }
   const told: Promise<void>[] = [];
+  // What came of each named path: of one of which nothing came, it is not said that it was restored.
+  const came = new Map<BytePath, number>();
   const summary = await restoreFiles({
     vaultId: agent.identity.descriptor.vaultId,
     items: items(),
     fetchChunks: (ids) => fetched(agent, ids),
     writer,
     onProgress: ({ files, bytes, path }) => void emit({ event: 'progress', files, bytes, path: pathText(path) }),
-    onFailure: (path, error) => told.push(emit({ event: 'problem', path: pathText(path), code: error.code, message: error.message })),
+    onFailure: (failed, error) => {
+      for (const path of paths) if (isWithin(bytePath(failed), path)) came.set(path, (came.get(path) ?? 0) - 1);
+      told.push(emit({ event: 'problem', path: pathText(failed), code: error.code, message: error.message }));
+    },
   });
   await Promise.all(told);
   const deleted = deletedAtMs === undefined ? {} : { deletedAt: formatInstant(deletedAtMs) };
   for (const path of paths)
-    if (found.has(path)) await emit({ event: 'restored', path: pathText(pathBytes(path)), to: shown(path), ...deleted });
+    if ((came.get(path) ?? 0) > 0) await emit({ event: 'restored', path: pathText(pathBytes(path)), to: shown(path), ...deleted });
   return summary;
 }
 

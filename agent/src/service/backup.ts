@@ -4,7 +4,7 @@ import { type CaptureOutcome, Capturer } from '../capture/capturer.ts';
 import type { FoundItem } from '../capture/compare.ts';
 import type { Excluded } from '../capture/excludes.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
-import { changingProblem, type Problem } from '../capture/problem.ts';
+import { changingProblem, endedEarlyProblem, type Problem } from '../capture/problem.ts';
 import { type Look, scan, scanBatches } from '../capture/scan.ts';
 import { unlessStopped } from '../capture/stop.ts';
 import { carryTurn } from '../carry/turn.ts';
@@ -220,7 +220,9 @@ async function captureAll(
       }
       for (const path of vanished) await named(path, changingProblem(looksAgain), true);
       vanished.clear();
-      if (!signal.aborted) await sweep.finish();
+      // What is missing stays named, also for who asks later: all that is known being safe would not be all that was asked for.
+      if (signal.aborted) await named(at, endedEarlyProblem(pathText(pathBytes(at))), true);
+      else await sweep.finish();
     }
   } finally {
     await ahead?.end();

@@ -19,6 +19,12 @@ const tooDeep: Mistake = { line: 1, message: 'is nested too deeply to be read' }
 
 /** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
 export function parseConfigText(text: string): ConfigText | { readonly mistakes: readonly Mistake[] } {
+  // Read as if it were UTF-8, other encodings leave these. A path with such a character in it would be of a folder that is not there.
+  const foreign = text.search(/[\ufffd\0]/);
+  if (foreign >= 0) {
+    const line = text.slice(0, foreign).split('\n').length;
+    return { mistakes: [{ line, message: 'holds a character that is not UTF-8; save the file as UTF-8 (not as ANSI or UTF-16)' }] };
+  }
   const lines = new LineCounter();
   let document: ReturnType<typeof parseDocument>;
   try {

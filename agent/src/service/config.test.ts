@@ -224,6 +224,20 @@ for (const [what, text, expected] of [
   });
 }
 
+test('a file that an editor saved in another encoding is named as that, and a byte order mark is none', () => {
+  const text = 'logLevel: info\nsources: [{path: "/data/Ger\u00e4t"}]\n';
+  const says = 'holds a character that is not UTF-8; save the file as UTF-8 (not as ANSI or UTF-16)';
+  const big = Buffer.from(text, 'utf16le').swap16();
+  const cases: [bytes: Buffer, line: number][] = [
+    [Buffer.from(text, 'latin1'), 2],
+    [Buffer.from(text, 'utf16le'), 1],
+    [Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(text, 'utf16le')]), 1],
+    [Buffer.concat([Buffer.from([0xfe, 0xff]), big]), 1],
+  ];
+  for (const [bytes, line] of cases) expect(mistakesOf(bytes.toString('utf8'))).toEqual([`${line}: ${says}`]);
+  expect(mistakesOf(`\ufeff${text}`)).toEqual([]);
+});
+
 test('all mistakes are reported at once, in the order of their lines', () => {
   const found = mistakesOf('sources:\n  - path: data\n    clas: x\nlogLevel: loud\nscanIntervalSeconds: 0\n');
   expect(found.map((line) => line.split(':')[0])).toEqual(['2', '3', '4', '5']);

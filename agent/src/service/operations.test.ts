@@ -63,13 +63,16 @@ const write = (name: string, content: string | Uint8Array) => writeFileSync(at(n
 /** The events of one operation, and the error it ended with. */
 async function perform(
   request: Request,
+  interrupt = new AbortController(),
+  onProgress?: () => void,
 ): Promise<{ events: AgentEvent[]; summary: AgentEvent | undefined; code: string | undefined; message: string }> {
   const events: AgentEvent[] = [];
   let message = '';
   const emit = async (event: AgentEvent) => {
-    if (event.event !== 'progress') events.push(event);
+    if (event.event === 'progress') onProgress?.();
+    else events.push(event);
   };
-  const code = await operate({ ...agent, host: bench.host }, undefined, request, emit, new AbortController().signal).then(
+  const code = await operate({ ...agent, host: bench.host }, undefined, request, emit, interrupt.signal).then(
     () => undefined,
     (error: { code?: string; message?: string }) => {
       message = error.message ?? '';
@@ -175,6 +178,23 @@ test('P6: a path of which the patterns leave nothing is a problem and no success
   expect((await backup({ exclude: ['*.tmp'], dryRun: true })).code).toBe('PARTIAL');
   expect((await backup()).code).toBeUndefined();
   for await (const problem of bench.queue.problems()) expect(problem).toBeUndefined();
+});
+
+test('P6: a path whose backup was ended early stays named until a backup of it comes to its end', async () => {
+  write('a', 'alpha');
+  mkdirSync(at('sub'));
+  const interrupt = new AbortController();
+  const request: Request = { op: 'backup', paths: [at('a'), at('sub')], exclude: [], offline: false, dryRun: false };
+  const first = await perform(request, interrupt, () => interrupt.abort());
+  expect([first.code, first.summary]).toEqual(['AGENT_INTERRUPTED', expect.objectContaining({ interrupted: true, failed: 2 })]);
+  const named = async () => (await perform({ op: 'status', results: false })).events.filter(({ event }) => event === 'problem');
+  const problem = (path: string) =>
+    expect.objectContaining({ path, code: 'ended-early', message: expect.stringContaining(`backup ${path}`) });
+  expect(await named()).toEqual([problem(at('a')), problem(at('sub'))]);
+  expect((await backup({ paths: [at('a')] })).code).toBeUndefined();
+  expect(await named()).toEqual([problem(at('sub'))]);
+  expect((await backup()).code).toBeUndefined();
+  expect(await named()).toEqual([]);
 });
 
 test('a name above the path is none of the pattern’s', async () => {

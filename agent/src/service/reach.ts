@@ -30,7 +30,7 @@ async function reaching(
     await work(AbortSignal.any([signal, giveUp.signal]));
     return undefined;
   } catch (error) {
-    if (signal.aborted) throw new AgentError('AGENT_INTERRUPTED', 'ended before everything was sent; what was captured stays queued');
+    if (signal.aborted) throw new AgentError('AGENT_INTERRUPTED', 'ended before everything was sent; what was captured is kept');
     if (why !== undefined) return why;
     throw error;
   } finally {

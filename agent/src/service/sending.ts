@@ -48,5 +48,5 @@ async function send({ uplink, queue }: Agent, emit: Emit, signal: AbortSignal): 
 }
 
 export function interrupted(): AgentError {
-  return new AgentError('AGENT_INTERRUPTED', 'ended before everything was captured; what was captured stays queued');
+  return new AgentError('AGENT_INTERRUPTED', 'ended before everything was captured; what was captured is kept');
 }

@@ -163,5 +163,5 @@ test('what is queued is to be sent, and a status of it says so', async () => {
   await lab.backup(true);
   const { headline, status } = await ask(lab.agent, undefined);
   expect(status).toMatchObject({ allSafe: false, safeAsOf: null });
-  expect(headline).toBe('0 of 1 results safe: 1 to be sent.');
+  expect(headline).toBe('0 of 1 results safe: 1 to be sent; what came since is not known.');
 });
