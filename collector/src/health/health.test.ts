@@ -10,7 +10,8 @@ import type { CollectorStore } from '../store/collector-store.ts';
 import { hostOf } from './certificate.ts';
 import { Health } from './health.ts';
 
-const NOW = Date.now();
+/** A certificate that a test makes is valid from the moment on, however slow the machine is. */
+const NOW = Date.now() + 3_600_000;
 const DAY = 24 * 3_600_000;
 const GIB = 1024 ** 3;
 
