@@ -35,6 +35,16 @@ it('P6 content that no commit ever names is told; what a commit names is not hel
   expect(conduct.problems(vaultId, agentId)).toHaveLength(1);
 });
 
+it.each([
+  ['revoked', true],
+  ['replaced', true],
+  ['not-enrolled', false],
+])('P6 of one that is refused as %s it says what is to be done at that PC, where it was ended by an operator', (code, ended) => {
+  const conduct = new Conduct({ nowMs: () => 1000 });
+  conduct.of(vaultId, agentId, 'hplc-1').refused(code, 'no');
+  expect(conduct.problems(vaultId, agentId)[0]?.message.includes('--accept-ended')).toBe(ended);
+});
+
 it('P6 an agent that is refused is told with the reason until something of it is accepted, or for a day', () => {
   let nowMs = 1000;
   const conduct = new Conduct({ nowMs: () => nowMs });
@@ -44,7 +54,7 @@ it('P6 an agent that is refused is told with the reason until something of it is
   noted.refused('revoked', 'agent hplc-1 was revoked');
   expect(noted.isRefused).toBe(true);
   expect(conduct.problems(vaultId, agentId)).toEqual([
-    { code: 'refused', sinceMs: 1000, message: 'was refused 2 times, last: agent hplc-1 was revoked (revoked)' },
+    { code: 'refused', sinceMs: 1000, message: expect.stringMatching(/^was refused 2 times, last: agent hplc-1 was revoked \(revoked\)/) },
   ]);
   expect(conduct.refused()).toMatchObject([{ name: 'hplc-1', agentId: '02'.repeat(16), vaultId: '01'.repeat(16) }]);
   noted.accepted();

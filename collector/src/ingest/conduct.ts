@@ -22,6 +22,10 @@ export interface Stranger {
 /** How long a violation is told after the last one. */
 const TOLD_MS = 24 * 3600 * 1000;
 const VAULT_DIGITS = 32;
+/** Whoever is refused with these was ended by an operator, and is only to be stopped: nothing that it sends is ever accepted. */
+const ENDED: ReadonlySet<string> = new Set(['revoked', 'replaced']);
+const CALLS_STILL =
+  '; that PC still calls: stop the program there, or, if it holds what is not here yet, carry its queue (`aliquot queue import --accept-ended`)';
 /** Content waits for its commit while a file is sent, and files may be large; this is beyond what instruments write into one commit. */
 const UNCOMMITTED_ALARM_BYTES = 64 * 1024 ** 3;
 
@@ -32,7 +36,7 @@ interface Record {
   lastViolation: string;
   uncommittedBytes: number;
   uncommittedSinceMs: number;
-  refusal: { readonly sinceMs: number; lastMs: number; times: number; why: string } | undefined;
+  refusal: { readonly sinceMs: number; lastMs: number; times: number; why: string; hasEnded: boolean } | undefined;
 }
 
 /**
@@ -68,7 +72,7 @@ export class Conduct {
       refused: (code, message) => {
         const nowMs = this.#clock.nowMs();
         const { sinceMs, times } = record.refusal ?? { sinceMs: nowMs, times: 0 };
-        record.refusal = { sinceMs, lastMs: nowMs, times: times + 1, why: `${message} (${code})` };
+        record.refusal = { sinceMs, lastMs: nowMs, times: times + 1, why: `${message} (${code})`, hasEnded: ENDED.has(code) };
       },
       accepted: () => {
         record.refusal = undefined;
@@ -109,7 +113,11 @@ export class Conduct {
     const { refusal } = record;
     if (refusal !== undefined && this.#clock.nowMs() - refusal.lastMs < TOLD_MS) {
       const times = refusal.times === 1 ? 'once' : `${refusal.times} times`;
-      found.push({ code: 'refused', sinceMs: refusal.sinceMs, message: `was refused ${times}, last: ${refusal.why}` });
+      found.push({
+        code: 'refused',
+        sinceMs: refusal.sinceMs,
+        message: `was refused ${times}, last: ${refusal.why}${refusal.hasEnded ? CALLS_STILL : ''}`,
+      });
     }
     if (record.violations > 0 && this.#clock.nowMs() - record.lastViolationMs < TOLD_MS) {
       const times = record.violations === 1 ? 'once' : `${record.violations} times`;
