@@ -1,3 +1,4 @@
+import { globMatcher } from '@aliquot/shared/cli/glob';
 import { expect, test } from 'vitest';
 import { allExcludedProblem, excludeMistake, takesWhole } from './excludes.ts';
 import { compileRules } from './rules.ts';
@@ -85,4 +86,33 @@ test('a problem names the patterns and what each took, in one line of bounded le
   expect(code).toBe('all-excluded');
   expect(message.length).toBeLessThanOrEqual(500);
   expect(allExcludedProblem({ counts: [{ glob: '*', files: 2, folders: 1 }], left: 0 }).message).toContain('"*" (2 files and 1 folder)');
+});
+
+test('a plain name, which needs no glob, takes exactly what its glob would take below the folder', () => {
+  const platform = posix ? 'posix' : 'windows';
+  const separator = posix ? '/' : '\\';
+  const names = ['a', 'A', 'ab', 'a.b', '.a', 'a b', 'a-', 'b', '\u00c3\u00a4', '\u00e9'];
+  // Every path of up to three names: the name first, last, in the middle, twice, and as a part of a longer one.
+  const paths = names.flatMap((one) => [
+    one,
+    ...names.flatMap((two) => [`${one}/${two}`, ...names.map((three) => `${one}/${two}/${three}`)]),
+  ]);
+  const folders = ['/a', '/a/', '/', '/a/b'].map((path) => path.replaceAll('/', separator));
+  let taken = 0;
+  for (const glob of ['a', 'ab', 'a.b', '.a', 'a b', 'a-', 'B']) {
+    const matches = globMatcher(glob);
+    for (const below of folders) {
+      const { excludedBy } = compileRules({ exclude: [{ glob, below }], folderResults: [], leaveOut: [] });
+      const begin = below.endsWith(separator) ? below : below + separator;
+      expect(excludedBy(below)).toBeUndefined();
+      for (const inside of paths.map((path) => path.replaceAll('/', separator))) {
+        const expected = matches(inside, platform) ? glob : undefined;
+        if (expected !== undefined) taken += 1;
+        if (excludedBy(begin + inside) !== expected) expect.fail(`"${glob}" below ${below}: ${inside}`);
+      }
+      // Beside the folder, and in one whose name only begins like it, it takes nothing.
+      if (begin !== separator) expect(excludedBy(`${begin.slice(0, -1)}x${separator}${glob}`)).toBeUndefined();
+    }
+  }
+  expect(taken).toBeGreaterThan(1000);
 });
