@@ -20,7 +20,7 @@ const identity: PlaceIdentity = {
   bornNs: 1_700_000_000_123_456_789n,
 };
 
-test('places and links are there again after a restart, names of any bytes and numbers of any size', async () => {
+test('I-A13 places and links are there again after a restart, names of any bytes and numbers of any size', async () => {
   const book = await open();
   book.set('/data/m\u00ffs', { identity, heldAtEntry: undefined });
   book.set('/data', { identity: undefined, heldAtEntry: 7 });

@@ -37,7 +37,7 @@ const restart = async () => {
 /** Gone facts for what a person says is gone. */
 const accept = (name = '.') => bench.backup(name === '.' ? undefined : name, undefined, { acceptGone: true });
 
-describe('P6: a folder that is the same as before', () => {
+describe('I-A13 P6: a folder that is the same as before', () => {
   test('has lost what went while something else is still there', async () => {
     write('a');
     write('b');
@@ -112,7 +112,7 @@ describe('P6: a folder that is the same as before', () => {
   });
 });
 
-describe('P6: a path given to backup', () => {
+describe('I-A13 P6: a path given to backup', () => {
   test('is a place of its own: all of it gone at once is an alarm', async () => {
     mkdirSync(at('d'));
     write('d/a');
@@ -132,7 +132,7 @@ describe('P6: a path given to backup', () => {
   });
 });
 
-describe('P6: a root that is another folder than before', () => {
+describe('I-A13 P6: a root that is another folder than before', () => {
   const replace = () => {
     renameSync(bench.data, `${bench.data}.away`);
     mkdirSync(bench.data);
@@ -221,7 +221,7 @@ describe('P6: a root that is another folder than before', () => {
   });
 });
 
-test('P6: a drive that goes while the walk is under way loses nothing', async () => {
+test('I-A13 P6: a drive that goes while the walk is under way loses nothing', async () => {
   for (const name of ['a', 'b', 'c']) write(name);
   await bench.backup();
   let listed = false;
@@ -239,7 +239,7 @@ test('P6: a drive that goes while the walk is under way loses nothing', async ()
   expect(await known()).toEqual(['a', 'b', 'c']);
 });
 
-test('P6: a file system without numbers and times of its own is known by what is in it', async () => {
+test('I-A13 P6: a file system without numbers and times of its own is known by what is in it', async () => {
   write('a');
   write('b');
   await bench.backup();
@@ -260,7 +260,7 @@ test('P6: a file system without numbers and times of its own is known by what is
   expect(await told()).toEqual(['new c', 'replaced .']);
 });
 
-test('P6: what waits for its first look at a drive is not taken for what was there', async () => {
+test('I-A13 P6: what waits for its first look at a drive is not taken for what was there', async () => {
   write('a');
   await bench.backup();
   renameSync(bench.data, `${bench.data}.away`);
@@ -282,7 +282,7 @@ const canMount = (() => {
   }
 })();
 
-describe.runIf(canMount)('P6: where something is mounted below a source', () => {
+describe.runIf(canMount)('I-A13 P6: where something is mounted below a source', () => {
   const mount = (name: string, ...how: string[]) => {
     execFileSync('mount', [...(how.length > 0 ? how : ['-t', 'tmpfs', 'none']), at(name)]);
     mounted.push(at(name));

@@ -51,14 +51,14 @@ describe('where an agent looks for its collector', () => {
     expect(book.candidates()).toEqual([at('https://bundle.lab', 2), bundled]);
   });
 
-  test('P5: a lower or the same revision changes nothing, however it is repeated', async () => {
+  test('I-A14 P5: a lower or the same revision changes nothing, however it is repeated', async () => {
     const book = await open();
     await book.learn(signed(8, [at('https://new.lab')]));
     for (const revision of [8, 7, 1]) expect(await book.learn(signed(revision, [at('https://old.lab')]))).toBe(false);
     expect((await open()).candidates().map(({ url }) => url)).toEqual(['https://new.lab', 'https://bundle.lab']);
   });
 
-  test('P5: addresses of another vault, of nobody, or altered in any byte, are refused, and nothing is kept', async () => {
+  test('I-A14 P5: addresses of another vault, of nobody, or altered in any byte, are refused, and nothing is kept', async () => {
     const book = await open();
     const good = signed(8, [at('https://new.lab')]);
     const wrong = [

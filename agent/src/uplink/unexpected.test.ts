@@ -18,7 +18,7 @@ afterEach(async () => {
   rmSync(agent.dir, { recursive: true, force: true });
 });
 
-test('a fault of ours while sending ends the process; it is no reason to try again', async () => {
+test('I-UNFORESEEN a fault of ours while sending ends the process; it is no reason to try again', async () => {
   await agent.until('ready');
   const uncaught = nextUncaught();
   const fault = new TypeError('x is undefined');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { openKit } from '@aliquot/shared/keys/kit';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { aliquot } from '../testing/cli.ts';
+import { writeWeakKit } from '../testing/kits.ts';
 
 const OLD = 'spectral vineyard quorum 17';
 const NEW = 'lantern gravel sonata 48';
@@ -14,7 +15,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'aliquot-kit-'));
   kit = join(folder, 'lab.kit');
   vi.stubEnv('ALIQUOT_PASSPHRASE', OLD);
-  expect(await aliquot(['kit', 'create', '--out', kit])).toMatchObject({ code: 0 });
+  await writeWeakKit(kit, 'lab', OLD);
   writeFileSync(join(folder, 'new'), `${NEW}\n`);
 });
 afterEach(() => {

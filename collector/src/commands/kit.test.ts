@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { aliquot } from '../testing/cli.ts';
+import { writeWeakKit } from '../testing/kits.ts';
 import { refuseWeak } from './weak-passphrase.ts';
 
 let folder: string;
@@ -41,7 +42,7 @@ describe('the passphrase of a kit', () => {
   });
 
   it('may come through a pipe, and what is no file of a passphrase is named', async () => {
-    expect((await create(STRONG)).code).toBe(0);
+    await writeWeakKit(kit(), 'lab', STRONG);
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
     const verified = verify(undefined, '--passphrase-file', pipe);

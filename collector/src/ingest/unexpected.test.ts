@@ -15,7 +15,7 @@ afterEach(async () => {
 
 const result = { path: '/data/a.csv', bytes: new Uint8Array(Buffer.from('result one')) };
 
-describe('a fault of ours in one session', () => {
+describe('I-UNFORESEEN a fault of ours in one session', () => {
   it('ends the process, and the log says with which agent it was met', async () => {
     const agent = await front.agent('hplc-1');
     const { wire, done } = front.connect();

@@ -229,6 +229,28 @@ describe('a failing disk', () => {
     await severalAtOnce(turns, ([turn, { index }]) => survive(index, turn % 12 === 0 ? 'EIO' : 'ENOSPC'));
   }, 240_000);
 
+  test('I-C7 P6 what was told as failed is not shown as done afterwards, and can be said again', async () => {
+    const world = new World('failed flush');
+    const dir = temporaryFolder();
+    let failing = false;
+    const files = faultyFiles(nodeFiles, ({ operation }) => {
+      if (!failing || operation !== 'datasync') return undefined;
+      failing = false;
+      return { fail: 'EIO' };
+    });
+    const store = await JournalVault.open(dir, world.identity, world.ports({ files }));
+    await store.appendEvent(world.vaultAdded());
+    const { agentId } = await world.agent(store, 'stolen');
+    const revoke = () => store.appendEvent({ type: 'agentRevoked', timeMs: 1, agentId, reason: 'stolen' });
+    failing = true;
+    await expect(revoke()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    expect(failing).toBe(false);
+    expect(store.agentById(agentId)).toMatchObject({ state: 'enrolled' });
+    await revoke();
+    expect(store.agentById(agentId)).toMatchObject({ state: 'revoked' });
+    await store.close();
+  });
+
   test('P1 P6 a disk that is full takes nothing, can be read to the end, and goes on when there is room', async () => {
     const world = new World('full');
     const dir = temporaryFolder();

@@ -8,7 +8,7 @@ import { endWith, isForeseen } from './unexpected.ts';
 
 const coded = (code: string): Error => Object.assign(new Error('of some library'), { code });
 
-describe('an error', () => {
+describe('I-UNFORESEEN an error', () => {
   it('is foreseen when it is one of ours, of the operating system, of LevelDB, or of a connection that went', async () => {
     const missing = await readFile('/no/such/file').catch((error: unknown) => error);
     for (const error of [new FormatError('FORMAT_LIMIT', 'too long'), new FileError('FILE_IO', 'broken'), missing])
@@ -45,7 +45,7 @@ describe('an error', () => {
   });
 });
 
-describe('a service that meets a fault', () => {
+describe('I-UNFORESEEN a service that meets a fault', () => {
   const program = (name: string) => `
     import { endWith } from '${new URL('./unexpected.ts', import.meta.url)}';
     import { openLog } from '${new URL('../log-lines/log.ts', import.meta.url)}';
