@@ -13,7 +13,7 @@ import { BatchSealer } from './batch.ts';
 import { BudgetMeter, usedBytes } from './budget.ts';
 import { decodeCached } from './cache-codec.ts';
 import { chainOf, forkOf, headOf } from './chain.ts';
-import { encodeFork, encodeLostReference } from './chain-payloads.ts';
+import { encodeFork } from './chain-payloads.ts';
 import { readSigned } from './commit-cut.ts';
 import { QueueCore } from './core.ts';
 import { QueueError } from './errors.ts';
@@ -23,18 +23,11 @@ import { Holds } from './holds.ts';
 import { numberKey, rawKey } from './index-keys.ts';
 import { captureAgain, inheritanceOf } from './inheritance.ts';
 import { Intake } from './intake.ts';
+import { Losses } from './losses.ts';
 import { namesOf } from './lost.ts';
 import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import { type OwnVersion, ownVersionsIn } from './own-versions.ts';
-import {
-  DEFAULT_CLASS,
-  encodeCounter,
-  encodeKnown,
-  encodePathRecord,
-  encodeProblem,
-  encodeReceiptRecord,
-  lostRecords,
-} from './payloads.ts';
+import { DEFAULT_CLASS, encodeCounter, encodeKnown, encodePathRecord, encodeProblem, encodeReceiptRecord } from './payloads.ts';
 import { decodeCommitPlace, decodeItemPlace } from './places.ts';
 import type * as Q from './queue.ts';
 import { Recent } from './recent.ts';
@@ -42,7 +35,7 @@ import type { RecordKind } from './record.ts';
 import { MAX_STAGED_REFERENCES, referencesIn, StagedReferences } from './references.ts';
 import { dropKeptSegments, keptBytesBelow, lowestHold } from './retention.ts';
 import { Signing } from './signing.ts';
-import { damagedFiles, entriesOf, knownBatchesIn, knownManyIn, lostIn, oldestMsIn, problemsIn, seenThrough } from './views.ts';
+import { damagedFiles, entriesOf, knownBatchesIn, knownManyIn, oldestMsIn, problemsIn } from './views.ts';
 
 const DEFAULT_KEPT_BYTES = 256 * 1024 * 1024;
 
@@ -58,7 +51,7 @@ export class DurableQueue implements Q.Queue {
   readonly #intake: Intake;
   readonly #gate = new GcGate();
   readonly #signing: Signing;
-  #untoldLost: number;
+  readonly #losses: Losses;
   readonly #recent = new Recent(() => this.#tell({ type: 'fresh' }));
   readonly #damage: readonly string[];
   readonly #rebuilt: boolean;
@@ -77,11 +70,15 @@ export class DurableQueue implements Q.Queue {
       },
       reopened: () => this.#begin(),
     });
-    this.#untoldLost = files.lost;
+    this.#losses = new Losses({
+      ...{ core: this.#core, untold: files.lost },
+      appendChain: (kind, payload) => this.#appendChain(kind, payload),
+      told: () => this.#tell({ type: 'lost' }),
+    });
     this.#signing = new Signing({
       ...{ core: this.#core, batch: this.#batch, recent: this.#recent, clock: options.clock, chainId: options.chainId },
       appendChain: (kind, payload) => this.#appendChain(kind, payload),
-      recordLost: (entries, names) => this.#recordLostEntries(entries, names),
+      recordLost: (entries, names) => this.#losses.record(entries, names),
     });
     this.#intake = new Intake({
       ...{ core: this.#core, holds: this.#holds, batch: this.#batch, meter: this.#meter, references: this.#references, gate: this.#gate },
@@ -222,12 +219,7 @@ export class DurableQueue implements Q.Queue {
   }
 
   loseReference(path: Uint8Array, why: Q.LostReason): Promise<void> {
-    return this.#core.change(async () => {
-      await this.#core.flush();
-      if (why !== 'growing-torn' && (await this.#index.get(rawKey('r', path))) === undefined) return;
-      await this.#appendChain('referenceLost', encodeLostReference({ entry: this.#index.state.nextEntry, why, path }));
-      this.#tell({ type: 'lost' });
-    });
+    return this.#losses.recordReference(path, why);
   }
 
   async *references(): AsyncGenerator<Q.FileReference, void, void> {
@@ -378,25 +370,20 @@ export class DurableQueue implements Q.Queue {
     return this.#index.state.lastReceipt;
   }
 
-  async recordLost(sequence: number, slots: readonly number[]): Promise<void> {
-    await this.#core.change(async () => this.#recordLostEntries(await entriesOf(this.#core.files, sequence, slots)));
+  recordLost(sequence: number, slots: readonly number[]): Promise<void> {
+    return this.#losses.recordSlots(sequence, slots);
   }
 
   async *lost(): AsyncGenerator<Q.LostVersion, void, void> {
-    yield* lostIn(this.#index);
+    yield* this.#losses.list();
   }
 
   takeUntoldLost(): number {
-    const untold = this.#untoldLost;
-    this.#untoldLost = 0;
-    return untold;
+    return this.#losses.takeUntold();
   }
 
   acknowledgeLost(seen: readonly number[]): Promise<void> {
-    return this.#core.change(async () => {
-      const through = await seenThrough(this.#index, seen);
-      if (through !== undefined) await this.#appendChain('lostSeen', encodeCounter(through));
-    });
+    return this.#losses.acknowledge(seen);
   }
 
   async pathsOf(sequence: number, slots: readonly number[]): Promise<readonly Uint8Array[]> {
@@ -455,14 +442,6 @@ export class DurableQueue implements Q.Queue {
     // What passes below the floor does not stay there.
     if (budget !== undefined && (await freeBytesFor(this.#options)) < budget.minFreeBytes) left = 0;
     await dropKeptSegments(files, from, Math.min(keptBytes, left));
-  }
-
-  async #recordLostEntries(entries: readonly number[], known: ReadonlyMap<number, Uint8Array> = new Map()): Promise<void> {
-    const unknown = entries.filter((entry) => !known.has(entry));
-    const names = new Map([...known, ...(await namesOf(this.#index, unknown))]);
-    for (const record of lostRecords(entries, names)) await this.#appendChain('lost', record);
-    this.#untoldLost += entries.length;
-    if (entries.length > 0) this.#tell({ type: 'lost' });
   }
 
   async #tellGcReady(): Promise<void> {
