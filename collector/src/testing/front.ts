@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { asAgentId, asLineageId, type KitContents } from '@aliquot/proto';
+import { asAgentId, asLineageId, type KitContents, type ServerFrame } from '@aliquot/proto';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { newSigningKey, signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
 import { type FilePort, nodeFiles } from '@aliquot/shared/durable/file-port';
@@ -204,4 +204,10 @@ export class Front {
     const catalogSecretKey = descriptor.blind ? undefined : this.kit.catalogSecretKey;
     await this.store.addVault({ descriptor: this.kit.descriptor, certificate, catalogSecretKey });
   }
+}
+
+/** The refusal that ends a session, and the close code. */
+export async function ending(agent: TestAgent, connection: ReturnType<Front['connect']>): Promise<{ refused: ServerFrame; code: number }> {
+  const { frame } = await agent.next();
+  return { refused: frame, code: (await connection.wire.closed).code };
 }
