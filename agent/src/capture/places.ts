@@ -145,7 +145,7 @@ export class PlaceBook {
         throw error;
       }
     });
-    this.#saving = saved.catch(() => undefined);
+    this.#saving = saved.catch(() => undefined); // told to who asked; the next one begins all the same
     return saved;
   }
 

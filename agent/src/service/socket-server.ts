@@ -52,7 +52,7 @@ export async function listenForAll(
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = (request: AskRequest, emit: Emit, signal: AbortSignal): Promise<void> => {
     const mine = turn.then(() => (signal.aborted ? undefined : run(request, emit, signal)));
-    turn = mine.catch(() => undefined);
+    turn = mine.catch(() => undefined); // told to who asked; the next question is answered all the same
     return mine;
   };
   return listenAt({ path, readableAll: true, writableAll: true }, (line) => askSchema.safeParse(line).data, inTurn, mostAsking);

@@ -1,4 +1,5 @@
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { type BytePath, pathBytes } from '../capture/paths.ts';
 import { systemCode } from '../capture/source-port.ts';
 
@@ -38,8 +39,9 @@ function queuedEvents(): number {
   const usual = 16_384;
   try {
     return Number(readFileSync('/proc/sys/fs/inotify/max_queued_events', 'latin1')) || usual;
-  } catch {
-    return usual;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return usual; // a system without that file
   }
 }
 

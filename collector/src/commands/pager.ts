@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { createOutput, type Output, OutputClosed } from '@aliquot/shared/cli/output';
 import { StandardOutput } from '@aliquot/shared/cli/standard-output';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { environmentForOthers } from '../environment.ts';
 import { type CommandContext, outputOf } from './context.ts';
 
@@ -29,8 +30,9 @@ export async function openPager(wanted: string | undefined): Promise<Pager | und
   ended.catch(() => undefined); // `error` comes first, where there is no such program
   try {
     await once(child, 'spawn');
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return undefined; // no such program
   }
   // Ctrl-C is the pager's: what it shows must not be taken away under it.
   const ignore = () => undefined;

@@ -30,7 +30,7 @@ function certificatesIn(pem: string): X509Certificate[] {
     const found = (pem.match(CERTIFICATE) ?? []).map((text) => new X509Certificate(text));
     if (found.length > 0) return found;
   } catch {
-    // Said below.
+    // No certificate: said below. Nothing else is called here.
   }
   throw new UsageError('USAGE_INVALID', 'the file of --tls-ca holds no certificate in PEM; give the authority’s, such as ca.pem');
 }

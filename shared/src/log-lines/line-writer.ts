@@ -42,6 +42,7 @@ export class LineWriter {
   /** Waits a moment until everything is written or lost. */
   async end(): Promise<void> {
     const patience = new AbortController();
+    // It rejects when it is given up: nobody waits for it then.
     const late = setTimeout(LAST_LINES_MS, undefined, { signal: patience.signal, ref: false }).catch(() => undefined);
     let isLate = false;
     void late.then(() => {
