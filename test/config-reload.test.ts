@@ -107,3 +107,14 @@ it('config check needs no service: it says what is right, and each mistake with 
   expect((await run('aliquot-agent', ['config', 'check', join(world.folder, 'no.yaml')])).code).toBe(2);
   expect((await run('aliquot-agent', ['config', 'check'])).code).toBe(2);
 });
+
+it('a broken agent.yaml keeps nobody from the status of a service that is stopped; the mistake is told, and ends the command', async () => {
+  const file = await world.write('first/run.csv', 'result');
+  await statusWhen(isSafe(file));
+  await service.stop();
+  await writeFile(config, `${textOf(first)}colour: red\n`);
+  const asked = await run('aliquot-agent', ['status', '--data', agent.data]);
+  expect(asked.stdout).toContain('is safe as of');
+  expect(asked.stderr).toMatch(/agent\.yaml:4: "colour" is not a setting/);
+  expect(asked.code).toBe(2);
+});

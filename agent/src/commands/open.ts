@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { CollectorAddress } from '@aliquot/proto';
+import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
@@ -77,7 +78,13 @@ export async function perform(dataOption: string, request: Request, output: Outp
     // A question to a service is broken off as any program is; work is asked to end, and says what it has done.
     const interrupted = endsWithItsCommand(request) ? undefined : untilInterrupted();
     if (await askService(dataDir, socketSurroundings(), request, emit, interrupted)) return;
-    const config = await loadConfig(defaultConfigPath(dataDir), output);
+    let mistaken: UsageError | undefined;
+    const config = await loadConfig(defaultConfigPath(dataDir), output).catch((error: unknown) => {
+      // A question is answered all the same, from what is known without it; the command then ends with the mistake.
+      if (request.op !== 'status' || !(error instanceof UsageError) || error.code !== 'USAGE_CONFIG') throw error;
+      mistaken = error;
+      return undefined;
+    });
     if (request.op !== 'status' && config?.courtesy.priority !== 'normal') lowerPriority();
     const agent = await openRealAgent(dataDir, config, { captures: request.op === 'backup' });
     const stop = interrupted ?? untilInterrupted();
@@ -90,6 +97,7 @@ export async function perform(dataOption: string, request: Request, output: Outp
       if (typeof questions !== 'string') await questions.close();
       await agent.close();
     }
+    if (mistaken !== undefined) throw mistaken;
   } finally {
     done();
   }
