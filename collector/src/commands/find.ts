@@ -1,4 +1,4 @@
-import { formatBytes, formatInstant, formatTime, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatInstant, formatRow, formatTime, printable } from '@aliquot/shared/cli/format';
 import { globMatcher, type PathMatcher } from '@aliquot/shared/cli/glob';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
@@ -59,7 +59,7 @@ async function findCommand(context: CommandContext, output: Output, pattern: str
     found += 1;
     await output.result(
       { ...rowJson(one.row), goneSince: one.goneSinceMs === undefined ? null : formatInstant(one.goneSinceMs) },
-      textOf(one, width),
+      textOf(one, width, context.stdout.columns),
     );
   }
   await unopened.tell(output);
@@ -86,8 +86,8 @@ function wordMatcher(pattern: string): PathMatcher | undefined {
   return (path) => path.toLowerCase().includes(word);
 }
 
-function textOf({ row, goneSinceMs }: Found, width: number): string {
-  const gone = goneSinceMs === undefined ? '' : `  (deleted, seen ${formatTime(goneSinceMs)})`;
-  const columns = [formatTime(row.versionTimeMs), formatBytes(row.size).padStart(8), row.agent.padEnd(width), row.version.padEnd(18)];
-  return `${columns.join('  ')}  ${printable(pathOf(row))}${gone}`;
+function textOf({ row, goneSinceMs }: Found, width: number, columns: number | undefined): string {
+  const gone = goneSinceMs === undefined ? [] : [`(deleted, seen ${formatTime(goneSinceMs)})`];
+  const cells = [formatTime(row.versionTimeMs), formatBytes(row.size).padStart(8), row.agent.padEnd(width), row.version.padEnd(18)];
+  return formatRow([...cells, printable(pathOf(row)), ...gone], columns);
 }

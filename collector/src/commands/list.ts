@@ -1,4 +1,4 @@
-import { formatBytes, formatTime, printable } from '@aliquot/shared/cli/format';
+import { formatBytes, formatRow, formatTime, printable } from '@aliquot/shared/cli/format';
 import { didYouMean } from '@aliquot/shared/cli/nearest';
 import type { Output } from '@aliquot/shared/cli/output';
 import { isOnePath } from '@aliquot/shared/cli/path-set';
@@ -75,7 +75,7 @@ async function list(context: CommandContext, output: Output, options: ListOption
     }
   }
   const rows = arranged(matching(), options, (row) => ({ name: pathOf(row), size: row.size, timeMs: mtimeMs(row) }));
-  for await (const row of rows) await output.result(rowJson(row), rowText(row, width));
+  for await (const row of rows) await output.result(rowJson(row), rowText(row, width, context.stdout.columns));
   await unopened.tell(output);
   await wanted.requireFound(output, met);
   if (!met && options.path === undefined) output.note(`Nothing was there${atMs === undefined ? ' yet' : ` at ${instantText(atMs)}`}.`);
@@ -93,7 +93,7 @@ async function listVersions(context: CommandContext, output: Output, options: Ve
   let found = 0;
   for await (const row of source.versions(agent, options.path)) {
     found++;
-    await output.result(rowJson(row), versionText(row));
+    await output.result(rowJson(row), versionText(row, context.stdout.columns));
   }
   await unopened.tell(output);
   if (found > 0) return;
@@ -124,16 +124,17 @@ export function rowJson(row: NameRow): object {
   };
 }
 
-function rowText(row: NameRow, width: number): string {
+function rowText(row: NameRow, width: number, columns: number | undefined): string {
   const name = pathOf(row) + (row.kind === 'directory' ? '/' : '');
   const target = row.kind === 'symlink' ? ` -> ${Buffer.from(row.linkTarget, 'base64').toString('utf8')}` : '';
-  return `${row.agent.padEnd(width)}  ${formatBytes(row.size).padStart(8)}  ${timeText(mtimeMs(row))}  ${row.version.padEnd(18)}  ${printable(name + target)}`;
+  const cells = [row.agent.padEnd(width), formatBytes(row.size).padStart(8), timeText(mtimeMs(row)), row.version.padEnd(18)];
+  return formatRow([...cells, printable(name + target)], columns);
 }
 
-function versionText(row: NameRow): string {
+function versionText(row: NameRow, columns: number | undefined): string {
   const what = (row.kind === 'gone' ? 'deleted' : formatBytes(row.size)).padStart(8);
-  const growing = row.completion === 'growing' ? '  (captured while growing)' : '';
-  return `${timeText(row.versionTimeMs)}  ${what}  ${timeText(mtimeMs(row))}  ${row.version}${growing}`;
+  const growing = row.completion === 'growing' ? ['(captured while growing)'] : [];
+  return formatRow([timeText(row.versionTimeMs), what, timeText(mtimeMs(row)), row.version, ...growing], columns);
 }
 
 function timeText(ms: number): string {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatCount, formatDuration, formatTable, formatTime, pathText, printable } from './format.ts';
+import { formatBytes, formatCount, formatDuration, formatRow, formatTable, formatTime, pathText, printable } from './format.ts';
 
 describe('figures for people', () => {
   it.each([
@@ -58,5 +58,27 @@ describe('names for people', () => {
   it('cannot steer a terminal', () => {
     expect(printable('a\u001b[2Jb\nc\u202e\u0085')).toBe('a\\x1b[2Jb\\x0ac\\u{202e}\\x85');
     expect(printable('größe 日本 👩‍🔬')).toBe('größe 日本 👩‍🔬');
+  });
+});
+
+describe('a row of a list', () => {
+  const cells = ['hplc-1  ', '  12 KiB', '2026-11-21 20:05:03.123 UTC', '/data/a run with blanks/signal.csv'];
+
+  it('is one line where it fits, and where nobody looks', () => {
+    const whole = 'hplc-1      12 KiB  2026-11-21 20:05:03.123 UTC  /data/a run with blanks/signal.csv';
+    expect(formatRow(cells, undefined)).toBe(whole);
+    expect(formatRow(cells, whole.length)).toBe(whole);
+  });
+
+  it('goes on before a cell, never in one, even if that is wider than the terminal', () => {
+    expect(formatRow(cells, 80).split('\n')).toEqual([
+      'hplc-1      12 KiB  2026-11-21 20:05:03.123 UTC',
+      '    /data/a run with blanks/signal.csv',
+    ]);
+    expect(formatRow(cells, 20).split('\n')).toEqual([
+      'hplc-1      12 KiB',
+      '    2026-11-21 20:05:03.123 UTC',
+      '    /data/a run with blanks/signal.csv',
+    ]);
   });
 });

@@ -102,6 +102,25 @@ export function printable(text: string): string {
   });
 }
 
+/**
+ * The cells of one row of a list, two blanks between. On a terminal that is too narrow for them it goes on in the next line, indented, before
+ * a cell and never in one: a path or an id that is to be pasted stays whole. `columns` is undefined where nobody looks.
+ */
+export function formatRow(cells: readonly string[], columns: number | undefined): string {
+  const whole = cells.join('  ').trimEnd();
+  if (columns === undefined || widthOf(whole) <= columns) return whole;
+  const lines: string[] = [];
+  let line = '';
+  for (const cell of cells) {
+    const next = line === '' ? cell : `${line}  ${cell}`;
+    if (line !== '' && widthOf(next.trimEnd()) > columns) {
+      lines.push(line.trimEnd());
+      line = `    ${cell.trim()}`;
+    } else line = next;
+  }
+  return [...lines, line.trimEnd()].join('\n');
+}
+
 /** Rows under headings, columns aligned by two spaces; numbers (and a column whose heading ends in `>`) to the right. */
 export function formatTable(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const right = headings.map(

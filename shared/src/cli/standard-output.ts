@@ -41,6 +41,11 @@ export class StandardOutput {
     return this.#stream.isTTY === true;
   }
 
+  /** How wide the terminal is; undefined where nobody looks. */
+  get columns(): number | undefined {
+    return this.isTTY ? this.#stream.columns : undefined;
+  }
+
   /** Why not everything was delivered; undefined while nothing was lost. */
   get lost(): Error | undefined {
     return this.#lost;
