@@ -3,7 +3,7 @@ function __aliquot_at
   set -l place aliquot
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
+      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot operator' 'aliquot operator add' 'aliquot operator show' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
         set place "$place $word"
     end
   end
@@ -17,6 +17,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a vault -d 'Vaults of a coll
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a enroll -d 'Make the enrolment bundle for one PC'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a agents -d 'Every agent'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a agent -d 'One agent'
+complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a operator -d 'Keys of the people who run the vault, so that the kit stays in the safe'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a fork -d 'Two histories under one identity'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a find -d 'Find files by name among every kept version of all agents, deleted files too'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a ls -d 'List the files as they were at a time'
@@ -140,6 +141,22 @@ complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l kit -d 'recovery k
 complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l passphrase-file -d 'file with the kit\'s passphrase'
 complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot agent gone'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot operator'" -f -a add -d 'Make one person\'s key file, certified by the vault\'s authority'
+complete -c aliquot -n "__aliquot_at 'aliquot operator'" -f -a show -d 'Prove that a key file opens, and say whose it is and what it is for'
+complete -c aliquot -n "__aliquot_at 'aliquot operator'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l out -d 'the key file to write'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l purposes -d 'what it may sign, of settings, agents, diagnose'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l expires -d 'how long it holds, 5y at most'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l new-passphrase-file -d 'the key file\'s own passphrase, instead of the question'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l weak-passphrase -d 'take a passphrase that is easy to guess'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l kit -d 'recovery kit of the vault'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l passphrase-file -d 'file with the kit\'s passphrase'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot operator add'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot operator show'" -l by -d 'the operator\'s key file'
+complete -c aliquot -n "__aliquot_at 'aliquot operator show'" -l passphrase-file -d 'file with the kit\'s passphrase'
+complete -c aliquot -n "__aliquot_at 'aliquot operator show'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot operator show'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a list -d 'What is held apart until somebody decides, and the clones that were named'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a decide -d 'Say whose a history held apart is'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -l help -d 'print how it is used'

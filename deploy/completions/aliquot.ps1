@@ -2,7 +2,7 @@
 Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
-    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
+    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'operator', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
     'aliquot init' = @(@(), @('--data', '--name', '--json', '--help'))
     'aliquot serve' = @(@(), @('--data', '--listen', '--tls-cert', '--tls-key', '--help'))
     'aliquot collector' = @(@('address'), @('--help'))
@@ -21,6 +21,9 @@ Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
     'aliquot agent revoke' = @(@(), @('--reason', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot agent acknowledge' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot agent gone' = @(@(), @('--path', '--yes', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
+    'aliquot operator' = @(@('add', 'show'), @('--help'))
+    'aliquot operator add' = @(@(), @('--out', '--purposes', '--expires', '--new-passphrase-file', '--weak-passphrase', '--kit', '--passphrase-file', '--json', '--help'))
+    'aliquot operator show' = @(@(), @('--by', '--passphrase-file', '--json', '--help'))
     'aliquot fork' = @(@('list', 'decide'), @('--help'))
     'aliquot fork list' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot fork decide' = @(@(), @('--restored', '--clone', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))

@@ -8,6 +8,7 @@ export * from './door/frame.ts';
 export * from './door/keys.ts';
 export * from './door/log.ts';
 export * from './door/page.ts';
+export * from './door/policy.ts';
 export * from './door/records.ts';
 export * from './door/session.ts';
 export * from './errors.ts';

@@ -346,7 +346,7 @@ export interface KitContents {
   readonly pathSecret: Uint8Array;
 }
 
-/** The sealed kit file behind its text armour. */
+/** A kit, or an operator's key file, sealed under a passphrase, behind its text armour. */
 export interface KitFile {
   readonly version: 1;
   readonly vaultName: string;
@@ -356,6 +356,35 @@ export interface KitFile {
   readonly scryptP: number;
   readonly salt: Uint8Array;
   readonly sealed: Uint8Array;
+}
+
+/** What an operator key may sign: the settings of PCs, who may enrol, questions for diagnostics. */
+export type OperatorPurpose = 'settings' | 'agents' | 'diagnose';
+
+/** What the authority says of a person's own keys. */
+export interface OperatorCertificateBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  /** Who, as lists and logs show it; the rules of an agent's name. */
+  readonly name: string;
+  readonly signKey: Uint8Array;
+  /** X25519: what is sealed to this person. */
+  readonly boxKey: Uint8Array;
+  /** Each once, in the order of their numbers. */
+  readonly purposes: readonly OperatorPurpose[];
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** Everything in an operator's key file. All fields are secret except the signed ones. */
+export interface OperatorContents {
+  readonly version: 1;
+  readonly descriptor: Signed;
+  readonly certificate: Signed;
+  readonly signSeed: Uint8Array;
+  readonly boxSecretKey: Uint8Array;
+  /** Opens the vault's policy; there exactly with the purpose `settings`. */
+  readonly policySecretKey: Uint8Array | undefined;
 }
 
 /** Where a collector is, and how a TLS server there proves to be the right one. */

@@ -28,7 +28,8 @@ interface EnrollOptions extends CollectorOptions, KitOptions {
   readonly json?: boolean;
 }
 
-const AGENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** What an agent may be called, and an operator. */
+export const AGENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const AGENT_ID_BYTES = 16;
 const YEAR_MS = 366 * 24 * 3600 * 1000;
 

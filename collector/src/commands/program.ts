@@ -18,6 +18,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['enroll', async () => (await import('./enroll.ts')).registerEnroll],
   ['agents', async () => (await import('./agents.ts')).registerAgents],
   ['agent', async () => (await import('./agents.ts')).registerAgents],
+  ['operator', async () => (await import('./operator.ts')).registerOperator],
   ['fork', async () => (await import('./fork.ts')).registerFork],
   ['find', async () => (await import('./find.ts')).registerFind],
   ['ls', async () => (await import('./list.ts')).registerList],

@@ -472,6 +472,34 @@ export const doors: Readonly<Record<string, Door>> = {
       addresses: maybe(signed),
     }),
   ),
+  OperatorCertificateBody: door(
+    proto.encodeOperatorCertificateBody,
+    proto.decodeOperatorCertificateBody,
+    fc
+      .record<proto.OperatorCertificateBody>({
+        version,
+        vaultId,
+        name: agentName,
+        signKey: hash,
+        boxKey: hash,
+        purposes: fc.subarray([...proto.OPERATOR_PURPOSES], { minLength: 1 }),
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+      })
+      .map((body) => ({ ...body, expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs) })),
+  ),
+  OperatorContents: door(
+    proto.encodeOperatorContents,
+    proto.decodeOperatorContents,
+    fc.record<proto.OperatorContents>({
+      version,
+      descriptor: signed,
+      certificate: signed,
+      signSeed: hash,
+      boxSecretKey: hash,
+      policySecretKey: maybe(hash),
+    }),
+  ),
   CollectorAddressesBody: door(
     proto.encodeCollectorAddressesBody,
     proto.decodeCollectorAddressesBody,

@@ -8,11 +8,12 @@ const unitMs = {
   h: 3600 * SECOND_MS,
   d: 86_400 * SECOND_MS,
   w: 7 * 86_400 * SECOND_MS,
+  y: 365 * 86_400 * SECOND_MS,
 } as const;
 
-/** Milliseconds of `90s`, `30m`, `12h`, `3d`, `2w`, or undefined when the text is no such thing. */
+/** Milliseconds of `90s`, `30m`, `12h`, `3d`, `2w`, `1y` (365 days), or undefined when the text is no such thing. */
 function durationMs(text: string): number | undefined {
-  const [, count, unit] = /^(\d{1,9})([smhdw])$/.exec(text) ?? [];
+  const [, count, unit] = /^(\d{1,9})([smhdwy])$/.exec(text) ?? [];
   return count === undefined ? undefined : Number(count) * unitMs[unit as keyof typeof unitMs];
 }
 
@@ -20,7 +21,7 @@ function durationMs(text: string): number | undefined {
 export function parseDuration(text: string, option = 'the duration'): number {
   const ms = durationMs(text);
   if (ms === undefined)
-    throw new UsageError('USAGE_INVALID', `${option} cannot be "${text}"; give a number and s, m, h, d or w, such as 24h`);
+    throw new UsageError('USAGE_INVALID', `${option} cannot be "${text}"; give a number and s, m, h, d, w or y, such as 24h`);
   return ms;
 }
 

@@ -9,7 +9,7 @@ import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
  * against anybody. The header lines are for people only: every value in them stands again, authenticated, in the body,
  * and the reader skips them, because a kit whose header was mangled by a mail program must still open.
  */
-export type ArmorType = 'ALIQUOT RECOVERY KIT' | 'ALIQUOT ENROLMENT BUNDLE' | 'ALIQUOT COLLECTOR ADDRESSES';
+export type ArmorType = 'ALIQUOT RECOVERY KIT' | 'ALIQUOT ENROLMENT BUNDLE' | 'ALIQUOT COLLECTOR ADDRESSES' | 'ALIQUOT OPERATOR KEY';
 
 /** What reading armour gave: the bytes, or why there are none. `damaged` includes text that ends too early. */
 export type Dearmored =

@@ -42,7 +42,11 @@ export type CertificateErrorCode =
   /** The agent's keys were signed for another agent than the enrolment is for. */
   | 'CERT_OTHER_AGENT'
   /** A public key in it is of small order and would prove nothing. */
-  | 'CERT_WEAK_KEY';
+  | 'CERT_WEAK_KEY'
+  /** By this machine's clock the certificate is past its term. */
+  | 'CERT_EXPIRED'
+  /** A genuine certificate, but not for this. */
+  | 'CERT_PURPOSE';
 
 /** A certificate that must not be believed. */
 export class CertificateError extends AliquotError<CertificateErrorCode> {}
@@ -88,18 +92,20 @@ function decodeBody<Body>(what: string, decode: (bytes: Uint8Array) => Body, byt
 }
 
 /** Checks the signature first: a body is looked at only once it is known whose words it is. */
-function verified<Body>(what: string, signer: Uint8Array, label: string, decode: (bytes: Uint8Array) => Body, signed: Signed): Body {
+export function verified<Body>(what: string, signer: Uint8Array, label: string, decode: (bytes: Uint8Array) => Body, signed: Signed): Body {
   if (!signatureHolds(signer, label, signed)) {
     throw new CertificateError('CERT_SIGNATURE', `the ${what} is not signed by the key that should have signed it`);
   }
   return decodeBody(what, decode, signed.body);
 }
 
-function requireVault(what: string, vaultId: VaultId, found: VaultId): void {
+/** Throws unless a statement is of this vault. */
+export function requireVault(what: string, vaultId: VaultId, found: VaultId): void {
   if (!equalBytes(vaultId, found)) throw new CertificateError('CERT_OTHER_VAULT', `the ${what} belongs to another vault`);
 }
 
-function requireStrong(what: string, key: Uint8Array): void {
+/** Throws for a key under which signatures prove nothing. */
+export function requireStrong(what: string, key: Uint8Array): void {
   if (isWeakSigningKey(key)) throw new CertificateError('CERT_WEAK_KEY', `the ${what} names a public key of small order`);
 }
 

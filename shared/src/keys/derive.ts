@@ -1,4 +1,5 @@
 import type { DedupSecret, FileId, LineageId, SourceId, VaultDescriptorBody, VaultId, VaultParameters } from '@aliquot/proto';
+import { type BoxKey, boxKeyFromSecret } from '../crypto/box.ts';
 import { CryptoError, hkdf, hmacSha256, labelled } from '../crypto/primitives.ts';
 
 /** The convergent subkeys of one dedup epoch. */
@@ -77,4 +78,12 @@ export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
 /** The id of a source: the first 16 bytes of an HMAC of its root path. */
 export function sourceIdFor(pathKey: Uint8Array, path: Uint8Array): SourceId {
   return hmacSha256(pathKey, labelled('aliquot/v1/source-id'), path).slice(0, SOURCE_ID_BYTES) as SourceId;
+}
+
+/**
+ * The vault's policy key, X25519: the policy is sealed to it, and so is what PCs say of their settings. It follows from the kit, and
+ * operators who make settings have it in their key files; no collector does.
+ */
+export function policyKeyFor(pathSecret: Uint8Array, vaultId: VaultId): BoxKey {
+  return boxKeyFromSecret(hkdf(pathSecret, vaultId, 'aliquot/v1/policy-key', SUBKEY_BYTES));
 }

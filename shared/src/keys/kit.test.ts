@@ -4,7 +4,8 @@ import vectors from '../../vectors/kit-1.json' with { type: 'json' };
 import { hex } from '../crypto/bytes.ts';
 import { armor, dearmor } from './armor.ts';
 import { fixtureVault, seededRandom } from './fixtures.ts';
-import { createKit, defaultKitCost, defaultVaultParameters, inspectKit, openKit, sealKit } from './kit.ts';
+import { createKit, defaultVaultParameters, inspectKit, openKit, sealKit } from './kit.ts';
+import { defaultKitCost } from './passphrase-file.ts';
 
 const KIT = 'ALIQUOT RECOVERY KIT';
 /** scrypt at its cheapest: these tests open a kit hundreds of times. */

@@ -1,12 +1,8 @@
-import { scrypt, scryptSync } from 'node:crypto';
 import {
   AliquotError,
   type DedupSecret,
   decodeKitContents,
-  decodeKitFile,
   encodeKitContents,
-  encodeKitFile,
-  FormatError,
   type KitContents,
   type KitFile,
   type Signed,
@@ -15,12 +11,20 @@ import {
 } from '@aliquot/proto';
 import { NEWEST_ENCODER_VERSION } from '../content/codec.ts';
 import { type BoxKey, boxKeyFromSecret, newBoxKey } from '../crypto/box.ts';
-import { concat, lengthPrefixed, u32be, utf8, wipe } from '../crypto/bytes.ts';
-import { aeadOpen, aeadSeal, CryptoError, equalBytes, labelled, ZERO_NONCE } from '../crypto/primitives.ts';
+import { utf8 } from '../crypto/bytes.ts';
+import { equalBytes } from '../crypto/primitives.ts';
 import { newSigningKey, type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
-import { armor, dearmor } from './armor.ts';
 import { CertificateError, issueDescriptor, vaultIdOf, verifyDescriptor } from './certificates.ts';
+import {
+  decodedOf,
+  defaultKitCost,
+  type KitCost,
+  openPassphraseFile,
+  type PassphraseFileKind,
+  readPassphraseFile,
+  sealPassphraseFile,
+} from './passphrase-file.ts';
 
 export type KitErrorCode =
   /** The file is not a recovery kit: another kind of file, or no armoured text at all. */
@@ -54,19 +58,6 @@ export interface OpenKit {
   readonly contents: KitContents;
 }
 
-/** Cost of scrypt (RFC 7914): memory is 128 * r * 2^logN bytes. */
-export interface KitCost {
-  readonly logN: number;
-  readonly r: number;
-  readonly p: number;
-}
-
-/**
- * 128 MiB and about half a second: a guess costs an attacker the same, and a kit is opened a few times a day.
- * Test only: `sealKit` takes it by itself.
- */
-export const defaultKitCost: KitCost = { logN: 17, r: 8, p: 1 };
-
 /**
  * The parameters that a vault starts with. Sizes by measurement on 92 MB of instrument files: against 256 KiB / 1 MiB / 4 MiB
  * they store the same (0.430 of raw, 0.428 there) and send 0.050 instead of 0.088 of a document's later states.
@@ -81,9 +72,6 @@ export const defaultVaultParameters: VaultParameters = {
 };
 
 const ARMOR = 'ALIQUOT RECOVERY KIT';
-const AAD_LABEL = 'aliquot/v1/kit';
-const KEY_BYTES = 32;
-const SALT_BYTES = 32;
 const SECRET_BYTES = 32;
 
 /** Makes all keys of a new vault, on this machine, from `random`. `name` is 1 to 128 printable characters. */
@@ -116,86 +104,47 @@ export function createKit(
   };
 }
 
-/** Every clear field of the file, so that none can be changed under the seal. */
-function associatedData(file: Omit<KitFile, 'sealed'>): Uint8Array {
-  const cost = concat(u32be(file.scryptLogN), u32be(file.scryptR), u32be(file.scryptP));
-  return concat(labelled(AAD_LABEL), u32be(file.version), cost, lengthPrefixed(file.vaultId, utf8(file.vaultName), file.salt));
-}
+const KIND: PassphraseFileKind = {
+  armor: ARMOR,
+  label: 'aliquot/v1/kit',
+  fault(fault, found, cause) {
+    switch (fault) {
+      case 'absent':
+        return new KitError('KIT_NOT_A_KIT', 'no recovery kit in this file; a kit begins with the line BEGIN ALIQUOT RECOVERY KIT');
+      case 'foreign':
+        return new KitError('KIT_NOT_A_KIT', `this file holds "${found}", not a recovery kit`);
+      case 'damaged':
+        return new KitError('KIT_CORRUPT', 'the recovery kit is damaged or incomplete; use another copy of it', { cause });
+      case 'newer':
+        return new KitError('KIT_UNKNOWN_VERSION', 'the recovery kit was made by a newer release of Aliquot; open it with that release', {
+          cause,
+        });
+      case 'passphrase': {
+        const remedy = 'check it (the keyboard layout; ALIQUOT_PASSPHRASE, where that is set) and try again';
+        return new KitError('KIT_WRONG_PASSPHRASE', `the passphrase does not open the recovery kit of vault ${found}; ${remedy}`, {
+          cause,
+        });
+      }
+    }
+  },
+};
 
-/** NFC, so that the same passphrase typed on another system's keyboard gives the same bytes (as RFC 8265 asks). */
-function passphraseBytes(passphrase: string): Uint8Array {
-  return utf8(passphrase.normalize('NFC'));
-}
-
-function scryptOptions(cost: KitCost): { N: number; r: number; p: number; maxmem: number } {
-  const N = 2 ** cost.logN;
-  // Node refuses at exactly 128 * N * r, which is what scrypt needs without its small change.
-  return { N, r: cost.r, p: cost.p, maxmem: 128 * N * cost.r + 128 * cost.r * cost.p + 1024 * 1024 };
-}
-
-/**
- * The kit file as armoured text: contents under AES-256-GCM with a key that scrypt makes from the passphrase and a fresh
- * salt. The key meets one message only, because the salt is drawn anew each time. Blocks for about half a second.
- */
+/** The kit file as armoured text, under a passphrase (`sealPassphraseFile`). */
 export function sealKit(contents: KitContents, passphrase: string, random: Random, cost: KitCost = defaultKitCost): string {
   if (passphrase === '') throw new KitError('KIT_EMPTY_PASSPHRASE', 'a recovery kit needs a passphrase that is not empty');
   const descriptor = verifyDescriptor(contents.descriptor);
-  const header: Omit<KitFile, 'sealed'> = {
-    version: 1,
-    vaultName: descriptor.name,
-    vaultId: descriptor.vaultId,
-    scryptLogN: cost.logN,
-    scryptR: cost.r,
-    scryptP: cost.p,
-    salt: random.bytes(SALT_BYTES),
-  };
-  const key = new Uint8Array(scryptSync(passphraseBytes(passphrase), header.salt, KEY_BYTES, scryptOptions(cost)));
-  const plaintext = encodeKitContents(contents);
-  const sealed = aeadSeal(key, ZERO_NONCE, plaintext, associatedData(header));
-  wipe(key, plaintext);
   const headers = [
     `Vault: ${descriptor.name}`,
     `Created: ${new Date(descriptor.createdAtMs).toISOString()}`,
     'Whoever has this text and its passphrase can read and administer the whole vault.',
     'Keep two printed copies in two places, and the passphrase in neither of them.',
   ];
-  return armor(ARMOR, headers, encodeKitFile({ ...header, sealed }));
-}
-
-function readFile(text: string): KitFile {
-  const read = dearmor(ARMOR, text);
-  if (read.type === 'absent')
-    throw new KitError('KIT_NOT_A_KIT', 'no recovery kit in this file; a kit begins with the line BEGIN ALIQUOT RECOVERY KIT');
-  if (read.type === 'foreign') throw new KitError('KIT_NOT_A_KIT', `this file holds "${read.found}", not a recovery kit`);
-  if (read.type === 'damaged') throw new KitError('KIT_CORRUPT', 'the recovery kit is damaged or incomplete; use another copy of it');
-  return decoded('recovery kit file', decodeKitFile, read.bytes);
-}
-
-function decoded<Value>(what: string, decode: (bytes: Uint8Array) => Value, bytes: Uint8Array): Value {
-  try {
-    return decode(bytes);
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause;
-    if (cause.code === 'FORMAT_UNKNOWN_VERSION') {
-      throw new KitError('KIT_UNKNOWN_VERSION', `the ${what} was made by a newer release of Aliquot; open it with that release`, { cause });
-    }
-    throw new KitError('KIT_CORRUPT', `the ${what} is damaged; use another copy of it`, { cause });
-  }
-}
-
-/** The door has already limited what a hostile file can make this cost: 1 GiB of memory, 16 passes. */
-function scryptKey(passphrase: string, file: KitFile): Promise<Uint8Array> {
-  const cost: KitCost = { logN: file.scryptLogN, r: file.scryptR, p: file.scryptP };
-  return new Promise((resolve, reject) => {
-    scrypt(passphraseBytes(passphrase), file.salt, KEY_BYTES, scryptOptions(cost), (error, key) =>
-      error === null ? resolve(new Uint8Array(key)) : reject(error),
-    );
-  });
+  return sealPassphraseFile(KIND, { vault: descriptor, plaintext: encodeKitContents(contents), passphrase, headers, random, cost });
 }
 
 /** Which vault a kit belongs to, without the passphrase. Not proved before the kit is opened. */
 export function inspectKit(text: string): Pick<KitFile, 'vaultName' | 'vaultId'> {
-  const { vaultName, vaultId } = readFile(text);
+  const { vaultName, vaultId } = readPassphraseFile(KIND, text);
   return { vaultName, vaultId };
 }
 
@@ -204,22 +153,8 @@ export function inspectKit(text: string): Pick<KitFile, 'vaultName' | 'vaultId'>
  * from a wrong passphrase by the armour's checksum. Takes the 128 MiB of memory and half a second that scrypt costs.
  */
 export async function openKit(text: string, passphrase: string): Promise<OpenKit> {
-  const file = readFile(text);
-  const key = await scryptKey(passphrase, file);
-  let plaintext: Uint8Array;
-  try {
-    plaintext = aeadOpen(key, ZERO_NONCE, file.sealed, associatedData(file));
-  } catch (cause) {
-    if (!(cause instanceof CryptoError)) throw cause;
-    const remedy = 'check it (the keyboard layout; ALIQUOT_PASSPHRASE, where that is set) and try again';
-    throw new KitError('KIT_WRONG_PASSPHRASE', `the passphrase does not open the recovery kit of vault ${file.vaultName}; ${remedy}`, {
-      cause,
-    });
-  } finally {
-    wipe(key);
-  }
-  const contents = decoded('recovery kit', decodeKitContents, plaintext);
-  return proved(file, contents);
+  const file = readPassphraseFile(KIND, text);
+  return proved(file, decodedOf(KIND, decodeKitContents, await openPassphraseFile(KIND, file, passphrase)));
 }
 
 function proved(file: KitFile, contents: KitContents): OpenKit {

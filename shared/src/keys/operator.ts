@@ -1,0 +1,223 @@
+import {
+  AliquotError,
+  decodeOperatorCertificateBody,
+  decodeOperatorContents,
+  encodeOperatorCertificateBody,
+  encodeOperatorContents,
+  type KitFile,
+  type OperatorCertificateBody,
+  type OperatorContents,
+  type OperatorPurpose,
+  type Signed,
+  type VaultDescriptorBody,
+  type VaultId,
+} from '@aliquot/proto';
+import { type BoxKey, boxKeyFromSecret, newBoxKey } from '../crypto/box.ts';
+import { equalBytes } from '../crypto/primitives.ts';
+import { newSigningKey, type SigningKey, sign, signingKeyFromSeed } from '../crypto/sign.ts';
+import type { Random } from '../ports.ts';
+import { CertificateError, requireStrong, requireVault, verified, verifyDescriptor } from './certificates.ts';
+import { policyKeyFor } from './derive.ts';
+import type { OpenKit } from './kit.ts';
+import {
+  decodedOf,
+  defaultKitCost,
+  type KitCost,
+  openPassphraseFile,
+  type PassphraseFileKind,
+  readPassphraseFile,
+  sealPassphraseFile,
+} from './passphrase-file.ts';
+
+export type OperatorErrorCode =
+  /** The file is not an operator's key file: another kind of file, or no armoured text at all. */
+  | 'OPERATOR_NOT_A_KEY'
+  /** The key file is damaged or incomplete, or its keys do not belong together. */
+  | 'OPERATOR_CORRUPT'
+  /** The key file was made by a newer release. */
+  | 'OPERATOR_UNKNOWN_VERSION'
+  /** The passphrase is not the key file's. */
+  | 'OPERATOR_WRONG_PASSPHRASE'
+  /** By this machine's clock the key is past its term. */
+  | 'OPERATOR_EXPIRED'
+  /** The key was certified for other purposes than the one that it is used for. */
+  | 'OPERATOR_PURPOSE';
+
+/** An operator key that cannot be used. */
+export class OperatorError extends AliquotError<OperatorErrorCode> {}
+
+const CERTIFICATE = 'aliquot/v1/operator-certificate';
+const WHAT = 'operator certificate';
+
+/** The authority's word for a person's keys. Seam: `newOperator` uses it; tests of other rooms issue their own. */
+export function issueOperator(authority: SigningKey, body: OperatorCertificateBody): Signed {
+  return sign(authority, CERTIFICATE, encodeOperatorCertificateBody(body));
+}
+
+/**
+ * Seam: for the statements that operators sign. The operator whom the vault's authority certified for `purpose`. Throws CertificateError: foreign, past its term at `nowMs`
+ * (CERT_EXPIRED), for other purposes (CERT_PURPOSE). Whoever verifies a statement gives the time at which it takes it.
+ */
+export function verifyOperator(
+  authorityKey: Uint8Array,
+  vaultId: VaultId,
+  signed: Signed,
+  purpose: OperatorPurpose,
+  nowMs: number,
+): OperatorCertificateBody {
+  const body = operatorOf(authorityKey, vaultId, signed);
+  if (!body.purposes.includes(purpose)) {
+    throw new CertificateError('CERT_PURPOSE', `the key of operator ${body.name} is for ${body.purposes.join(', ')}, not for ${purpose}`);
+  }
+  if (nowMs >= body.expiresAtMs) {
+    throw new CertificateError('CERT_EXPIRED', `the key of operator ${body.name} expired at ${new Date(body.expiresAtMs).toISOString()}`);
+  }
+  return body;
+}
+
+function operatorOf(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): OperatorCertificateBody {
+  const body = verified(WHAT, authorityKey, CERTIFICATE, decodeOperatorCertificateBody, signed);
+  requireVault(WHAT, vaultId, body.vaultId);
+  requireStrong(WHAT, body.signKey);
+  return body;
+}
+
+/** What an operator's key is to be good for. */
+export interface OperatorTerms {
+  readonly name: string;
+  readonly purposes: readonly OperatorPurpose[];
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** Makes the keys of one operator, certified by the kit's authority. They exist in the result only. */
+export function newOperator(kit: OpenKit, terms: OperatorTerms, random: Random): OperatorContents {
+  const signKey = newSigningKey(random);
+  const boxKey = newBoxKey(random);
+  const { vaultId } = kit.descriptor;
+  const body = { version: 1, vaultId, ...terms, signKey: signKey.publicKey, boxKey: boxKey.publicKey } as const;
+  return {
+    version: 1,
+    descriptor: kit.signedDescriptor,
+    certificate: issueOperator(kit.authority, body),
+    signSeed: signKey.seed,
+    boxSecretKey: boxKey.secretKey,
+    policySecretKey: terms.purposes.includes('settings') ? policyKeyFor(kit.pathSecret, vaultId).secretKey : undefined,
+  };
+}
+
+const KIND: PassphraseFileKind = {
+  armor: 'ALIQUOT OPERATOR KEY',
+  label: 'aliquot/v1/operator-key',
+  fault(fault, found, cause) {
+    switch (fault) {
+      case 'absent':
+        return new OperatorError('OPERATOR_NOT_A_KEY', 'no operator key in this file; one begins with the line BEGIN ALIQUOT OPERATOR KEY');
+      case 'foreign':
+        return new OperatorError('OPERATOR_NOT_A_KEY', `this file holds "${found}", not an operator key`);
+      case 'damaged':
+        return corrupt('it is damaged or incomplete', cause);
+      case 'newer':
+        return new OperatorError('OPERATOR_UNKNOWN_VERSION', 'the operator key was made by a newer release of Aliquot; update this one', {
+          cause,
+        });
+      case 'passphrase': {
+        const remedy = 'check it (the keyboard layout; ALIQUOT_PASSPHRASE, where that is set) and try again';
+        return new OperatorError(
+          'OPERATOR_WRONG_PASSPHRASE',
+          `the passphrase does not open this operator key of vault ${found}; ${remedy}`,
+          {
+            cause,
+          },
+        );
+      }
+    }
+  },
+};
+
+function corrupt(why: string, cause?: unknown): OperatorError {
+  const way = 'use another copy, or have a new one made with `aliquot operator add`';
+  return new OperatorError('OPERATOR_CORRUPT', `the operator key cannot be used: ${why}; ${way}`, { cause });
+}
+
+/** The key file as armoured text, under a passphrase of its owner. */
+export function sealOperator(contents: OperatorContents, passphrase: string, random: Random, cost: KitCost = defaultKitCost): string {
+  const descriptor = verifyDescriptor(contents.descriptor);
+  const { name, purposes, expiresAtMs } = operatorOf(descriptor.authorityKey, descriptor.vaultId, contents.certificate);
+  const headers = [
+    `Operator: ${name}`,
+    `Vault: ${descriptor.name}`,
+    `For: ${purposes.join(', ')}`,
+    `Expires: ${new Date(expiresAtMs).toISOString()}`,
+    'Whoever has this text and its passphrase acts in the name of this operator until then.',
+  ];
+  return sealPassphraseFile(KIND, { vault: descriptor, plaintext: encodeOperatorContents(contents), passphrase, headers, random, cost });
+}
+
+/** Which vault a key file is of, without its passphrase. Not proved before it is opened. */
+export function inspectOperator(text: string): Pick<KitFile, 'vaultName' | 'vaultId'> {
+  const { vaultName, vaultId } = readPassphraseFile(KIND, text);
+  return { vaultName, vaultId };
+}
+
+/** An opened key file: who its owner is to the vault, and the keys. All are proved to belong together. */
+export interface OpenOperator {
+  readonly descriptor: VaultDescriptorBody;
+  readonly signedDescriptor: Signed;
+  readonly certificate: OperatorCertificateBody;
+  readonly signedCertificate: Signed;
+  readonly signKey: SigningKey;
+  readonly boxKey: BoxKey;
+  /** Opens the policy; there exactly with the purpose `settings`. */
+  readonly policyKey: BoxKey | undefined;
+}
+
+/**
+ * Opens a key file, for one purpose unless it is only to be looked at. Errors: `OPERATOR_…`, in the words of the person at the
+ * keyboard.
+ */
+export async function openOperator(
+  text: string,
+  passphrase: string,
+  purpose: OperatorPurpose | undefined,
+  nowMs: number,
+): Promise<OpenOperator> {
+  const file = readPassphraseFile(KIND, text);
+  const open = proved(file, decodedOf(KIND, decodeOperatorContents, await openPassphraseFile(KIND, file, passphrase)));
+  const { name, purposes, expiresAtMs } = open.certificate;
+  const way = 'have a new one made with `aliquot operator add`';
+  if (purpose !== undefined && !purposes.includes(purpose)) {
+    throw new OperatorError('OPERATOR_PURPOSE', `the key of ${name} is for ${purposes.join(', ')}, not for ${purpose}; ${way}`);
+  }
+  if (nowMs >= expiresAtMs) {
+    const expired = new Date(expiresAtMs).toISOString();
+    throw new OperatorError('OPERATOR_EXPIRED', `the key of ${name} expired at ${expired}; check this computer's clock, or ${way}`);
+  }
+  return open;
+}
+
+function proved(file: KitFile, contents: OperatorContents): OpenOperator {
+  try {
+    const descriptor = verifyDescriptor(contents.descriptor);
+    const certificate = operatorOf(descriptor.authorityKey, descriptor.vaultId, contents.certificate);
+    const signKey = signingKeyFromSeed(contents.signSeed);
+    const boxKey = boxKeyFromSecret(contents.boxSecretKey);
+    if (!equalBytes(file.vaultId, descriptor.vaultId)) throw corrupt('it names another vault than it belongs to');
+    if (!equalBytes(signKey.publicKey, certificate.signKey) || !equalBytes(boxKey.publicKey, certificate.boxKey))
+      throw corrupt('its keys are not the certified ones');
+    if ((contents.policySecretKey === undefined) === certificate.purposes.includes('settings'))
+      throw corrupt('it does not hold the keys that its purposes need');
+    return {
+      descriptor,
+      signedDescriptor: contents.descriptor,
+      certificate,
+      signedCertificate: contents.certificate,
+      signKey,
+      boxKey,
+      policyKey: contents.policySecretKey && boxKeyFromSecret(contents.policySecretKey),
+    };
+  } catch (cause) {
+    if (cause instanceof CertificateError) throw corrupt(cause.message, cause);
+    throw cause;
+  }
+}
