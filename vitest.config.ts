@@ -28,8 +28,7 @@ export default defineConfig({
         },
       },
       {
-        // Whole systems of several processes each: after the others, and three at a time, for they often wait. They start hundreds of programs, whose
-        // compiled code is kept between the starts.
+        // Whole systems of several processes each: after the others, and three at a time, for they often wait.
         ...resolve,
         test: {
           ...patience,
@@ -38,7 +37,6 @@ export default defineConfig({
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
           env: {
-            NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/aliquot-tests'),
             // Where services listen for the users of the PC: not beside those of a real agent.
             RUNTIME_DIRECTORY: join(tmpdir(), 'aliquot-tests-run'),
           },

@@ -3,15 +3,24 @@ rem Runs the built agent on the project's own Node, from any working directory.
 setlocal
 for %%I in ("%~dp0..") do set "root=%%~fI"
 set "node=%root%\node_modules\node\bin\node.exe"
-set "main=%root%\agent\dist\program\main.js"
+set "program=%root%\agent\dist\program"
 if not exist "%node%" (
   echo aliquot-agent: the project's own Node is not installed; run: cd /d "%root%" ^&^& npm ci ^&^& npm run build [NOT_BUILT] 1>&2
   exit /b 2
 )
-if not exist "%main%" (
+if not exist "%program%\main.js" (
   echo aliquot-agent: not built yet; run: cd /d "%root%" ^&^& npm run build [NOT_BUILT] 1>&2
   exit /b 2
 )
-rem One limit for objects and buffers together, a small heap to begin with, and code for size.
-set "flags=--external-memory-accounted-in-global-limit --heap-growing-percent=100 --initial-old-space-size=16 --optimize-for-size --no-parallel-scavenge"
-"%node%" %flags% "%main%" %*
+rem What this machine sets for Node and OpenSSL can name code to load, so none of it reaches the program. Kept: further authorities for TLS, which are no
+rem code, and what switches the cache of compiled code off.
+for /f "delims==" %%V in ('set NODE_ 2^>nul ^& set OPENSSL_ 2^>nul') do (
+  if /i not "%%V"=="NODE_EXTRA_CA_CERTS" if /i not "%%V"=="NODE_DISABLE_COMPILE_CACHE" set "%%V="
+)
+rem The flags for this command, which the build wrote for the Node that is started here (deploy/node-flags.ts).
+set "flags="
+for /f "usebackq tokens=1,*" %%A in ("%program%\node-flags") do (
+  if not defined flags if "%%A"=="%~1" set "flags=%%B"
+  if not defined flags if "%%A"=="*" set "flags=%%B"
+)
+"%node%" %flags% "--openssl-config=%program%\openssl.cnf" "%program%\main.js" %*

@@ -3,17 +3,26 @@ rem Runs the built collector on the project's own Node, from any working directo
 setlocal
 for %%I in ("%~dp0..") do set "root=%%~fI"
 set "node=%root%\node_modules\node\bin\node.exe"
-set "main=%root%\collector\dist\program\main.js"
+set "program=%root%\collector\dist\program"
 if not exist "%node%" (
   echo aliquot: the project's own Node is not installed; run: cd /d "%root%" ^&^& npm ci ^&^& npm run build [NOT_BUILT] 1>&2
   exit /b 2
 )
-if not exist "%main%" (
+if not exist "%program%\main.js" (
   echo aliquot: not built yet; run: cd /d "%root%" ^&^& npm run build [NOT_BUILT] 1>&2
   exit /b 2
 )
-rem Restored files are flushed sixteen at a time; each flush waits in a thread of its own, and libuv has four unless told. One limit for objects and buffers together, and a small heap to begin with; a server has more that lives.
+rem Restored files are flushed sixteen at a time; each flush waits in a thread of its own, and libuv has four unless told.
 if "%~1"=="restore" if not defined UV_THREADPOOL_SIZE set "UV_THREADPOOL_SIZE=16"
-set "heap=16"
-if "%~1"=="serve" set "heap=32"
-"%node%" --external-memory-accounted-in-global-limit --heap-growing-percent=100 --initial-old-space-size=%heap% --max-semi-space-size=2 "%main%" %*
+rem What this machine sets for Node and OpenSSL can name code to load, so none of it reaches the program. Kept: further authorities for TLS, which are no
+rem code, and what switches the cache of compiled code off.
+for /f "delims==" %%V in ('set NODE_ 2^>nul ^& set OPENSSL_ 2^>nul') do (
+  if /i not "%%V"=="NODE_EXTRA_CA_CERTS" if /i not "%%V"=="NODE_DISABLE_COMPILE_CACHE" set "%%V="
+)
+rem The flags for this command, which the build wrote for the Node that is started here (deploy/node-flags.ts).
+set "flags="
+for /f "usebackq tokens=1,*" %%A in ("%program%\node-flags") do (
+  if not defined flags if "%%A"=="%~1" set "flags=%%B"
+  if not defined flags if "%%A"=="*" set "flags=%%B"
+)
+"%node%" %flags% "--openssl-config=%program%\openssl.cnf" "%program%\main.js" %*

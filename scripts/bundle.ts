@@ -3,25 +3,14 @@
  * that finds, opens and links forty files instead of four hundred takes half the time; what a command loads only when it runs stays in files of its
  * own. Not minified: the names in a stack trace remain readable, and compiled code is kept anyhow (`shared/src/cli/compile-cache.ts`).
  */
-import { existsSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { build, type Plugin } from 'rolldown';
+import { nodeFlagsFile, type Program } from '../deploy/node-flags.ts';
+import { copyAddons, nativeAddons, neverInstalled } from './lib/addons.ts';
 import { listThirdParty } from './lib/third-party.ts';
 
 const root = join(import.meta.dirname, '..');
-
-/** Natives that `ws` would use if somebody installed them; nobody does. */
-const neverInstalled = ['bufferutil', 'utf-8-validate'];
-
-/** All of level is bundled but the line that finds its native part. */
-const levelBinding: Plugin = {
-  name: 'level-binding',
-  resolveId: {
-    filter: { id: /^\.\/binding$/ },
-    handler: (_id, importer) =>
-      importer !== undefined && basename(dirname(importer)) === 'classic-level' ? { id: 'classic-level/binding.js', external: true } : null,
-  },
-};
 
 /** Scripts of worker threads become programs beside the one that starts them, where `new URL('./x.js', import.meta.url)` looks. */
 const workers: Plugin = {
@@ -40,8 +29,8 @@ const workers: Plugin = {
 };
 
 /**
- * Bundles the program that begins in `main`, and the workers that it starts, into `folder`, which holds nothing else afterwards.
- * Throws also for what the bundler only warns of.
+ * Bundles the program that begins in `main`, and the workers that it starts, into `folder`, which holds nothing else afterwards; its native addons
+ * come into `addons` beside it. Throws also for what the bundler only warns of, and for a module that would be looked for outside.
  */
 export async function bundle(main: string, folder: string): Promise<void> {
   await build({
@@ -49,8 +38,7 @@ export async function bundle(main: string, folder: string): Promise<void> {
     input: { main },
     platform: 'node',
     resolve: { conditionNames: ['aliquot-source', 'node', 'module', 'default'] },
-    external: neverInstalled,
-    plugins: [levelBinding, workers, listThirdParty('THIRD-PARTY.txt')],
+    plugins: [nativeAddons, neverInstalled, workers, listThirdParty('THIRD-PARTY.txt')],
     output: {
       dir: folder,
       cleanDir: true,
@@ -65,11 +53,33 @@ export async function bundle(main: string, folder: string): Promise<void> {
       if (level === 'warn') throw new Error(`bundling ${relative(root, main)}: ${log.message}`);
     },
   });
+  // Node asks the nearest package.json what kind of modules these are, and must not have to look for it in the folders above.
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}\n');
+  writeFileSync(join(folder, 'openssl.cnf'), opensslSettings);
+  copyAddons(join(folder, '../addons'));
+}
+
+/** OpenSSL's settings can name libraries to load; launchers point Node to this file instead of the machine's. */
+const opensslSettings = '# Empty on purpose: what this machine sets for OpenSSL, such as modules to load, is not for this program.\n';
+
+const cacheWords = `Compiled code that Node keeps between starts (shared/src/cli/compile-cache.ts). Where this folder is missing, nothing is kept.
+`;
+
+/** What only a clone has: a place for compiled code, and the flags of the Node that its launchers start. */
+function finishClone(program: Program, dist: string): void {
+  const cache = join(dist, 'compile-cache');
+  rmSync(cache, { recursive: true, force: true });
+  mkdirSync(cache);
+  writeFileSync(join(cache, 'README.txt'), cacheWords);
+  const { version } = JSON.parse(readFileSync(join(root, 'node_modules/node/package.json'), 'utf8')) as { version: string };
+  writeFileSync(join(dist, 'program', 'node-flags'), nodeFlagsFile(program, version));
 }
 
 if (import.meta.main) {
   const [, , room = ''] = process.argv;
+  const program = room === 'agent' || room === 'collector' ? room : undefined;
   const main = join(root, room, 'src', 'main.ts');
-  if (!existsSync(main)) throw new Error('usage: node scripts/bundle.ts agent|collector');
+  if (program === undefined) throw new Error('usage: node scripts/bundle.ts agent|collector');
   await bundle(main, join(root, room, 'dist', 'program'));
+  finishClone(program, join(root, room, 'dist'));
 }

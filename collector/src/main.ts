@@ -3,7 +3,7 @@ import { keepCompiledCode } from '@aliquot/shared/cli/compile-cache';
 import { nameSourcesInTraces } from '@aliquot/shared/cli/source-maps';
 import type { CommandContext } from './commands/context.ts';
 
-keepCompiledCode('aliquot');
+keepCompiledCode();
 nameSourcesInTraces();
 // Imported after that, so that all of it comes from the cache.
 const [

@@ -1,12 +1,14 @@
+import { existsSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Lets Node keep compiled code beside the installed program, which halves the start of a command. Beside the program, because
- * whoever may write there may change the program anyhow; a place such as /tmp would let others plant code. Where this user may not write,
- * nothing is kept and nothing fails.
+ * Lets Node keep compiled code in `compile-cache` beside the program's folder, which halves the start of a command. Only where that folder is there
+ * already: a build makes it, and a package may; a place that this had to make first might be one where others can make it too, and plant code.
+ * Where this user may not write, nothing is kept and nothing fails.
  */
-export function keepCompiledCode(program: string): void {
+export function keepCompiledCode(): void {
   if (import.meta.url.endsWith('.ts')) return;
-  enableCompileCache(fileURLToPath(new URL(`../../../node_modules/.cache/${program}`, import.meta.url)));
+  const folder = fileURLToPath(new URL('../compile-cache', import.meta.url));
+  if (existsSync(folder)) enableCompileCache(folder);
 }

@@ -1,0 +1,60 @@
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Plugin } from 'rolldown';
+
+const root = join(import.meta.dirname, '../..');
+
+/** The native addons: for each platform, in Node's words, the file in `node_modules` that a program loads there. */
+const addons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'classic-level': {
+    'linux-x64': 'classic-level/prebuilds/linux-x64/classic-level.node',
+    'linux-arm64': 'classic-level/prebuilds/linux-arm64/classic-level.armv8.node',
+    'darwin-x64': 'classic-level/prebuilds/darwin-x64+arm64/classic-level.node',
+    'darwin-arm64': 'classic-level/prebuilds/darwin-x64+arm64/classic-level.node',
+    'win32-x64': 'classic-level/prebuilds/win32-x64/classic-level.node',
+  },
+};
+
+/**
+ * Puts `addons/PLATFORM-ARCH/NAME.node` beside a program, for every platform that is installed here: so a program finds its addons in a clone and in a
+ * package by the same way, which leads out of neither.
+ */
+export function copyAddons(folder: string): void {
+  for (const [name, files] of Object.entries(addons)) {
+    for (const [platform, file] of Object.entries(files)) {
+      const source = join(root, 'node_modules', file);
+      if (!existsSync(source)) continue;
+      mkdirSync(join(folder, platform), { recursive: true });
+      copyFileSync(source, join(folder, platform, `${name}.node`));
+    }
+  }
+}
+
+const loading = '\0addon:';
+
+/** All of level is bundled; the line that finds its native part is ours. */
+export const nativeAddons: Plugin = {
+  name: 'native-addons',
+  resolveId: {
+    filter: { id: /^\.\/binding$/ },
+    handler: (_id, importer) =>
+      importer !== undefined && basename(dirname(importer)) === 'classic-level' ? `${loading}classic-level` : null,
+  },
+  load(id) {
+    if (!id.startsWith(loading)) return null;
+    const loader = JSON.stringify(join(root, 'shared/src/addon.ts'));
+    return `module.exports = require(${loader}).loadAddon(${JSON.stringify(id.slice(loading.length))});`;
+  },
+};
+
+const absent = '\0absent:';
+
+/**
+ * Natives that `ws` would use if somebody installed them; nobody does, and whoever may write in a folder above the program must not be that somebody.
+ * So the bundle itself says that they are not there.
+ */
+export const neverInstalled: Plugin = {
+  name: 'never-installed',
+  resolveId: { filter: { id: /^(bufferutil|utf-8-validate)$/ }, handler: (id) => `${absent}${id}` },
+  load: (id) => (id.startsWith(absent) ? `module.exports = {}; throw new Error('${id.slice(absent.length)} is never installed');` : null),
+};
