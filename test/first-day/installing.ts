@@ -8,7 +8,7 @@ export const installing: readonly Mistake[] = [
   { what: 'a misspelt option', make: (lab) => central(lab, ['ls', '--agnt', 'pc']), code: 2, says: /--agnt.*Did you mean --agent/i },
   {
     what: 'a command without its argument',
-    make: (lab) => central(lab, ['enroll', '--out', 'x']),
+    make: (lab) => central(lab, ['agent', 'revoke']),
     code: 2,
     says: /missing.*NAME.*--help/i,
   },

@@ -39,6 +39,7 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   keep('aliquot init', await run('aliquot', ['init', '--data', inside('second'), '--json']));
   await central('vault add', kit);
   await central('enroll', ['pc', ...kit, '--out', inside('pc.bundle')]);
+  await central('enroll', ['--list', await world.write('pcs.txt', 'pc-of-list\n'), ...kit, '--out-dir', inside('bundles')]);
   const agent: AgentPlace = { name: 'pc', data: inside('agent-pc'), bundle: inside('pc.bundle') };
   await pc('enroll', agent, [agent.bundle]);
 

@@ -1,47 +1,33 @@
-import { type AgentId, asAgentId, asLineageId, type LineageId } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatInstant } from '@aliquot/shared/cli/format';
-import { parseDuration } from '@aliquot/shared/cli/time';
-import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { eraseDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
-import { sealBundle } from '@aliquot/shared/keys/bundle';
-import { issueEnrolment } from '@aliquot/shared/keys/certificates';
-import { pathKeyFor } from '@aliquot/shared/keys/derive';
-import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { Command } from 'commander';
-import { agentUrl, presentOf } from './address.ts';
 import { type CommandContext, outputOf } from './context.ts';
+import { type AgentLine, type DeskOptions, EnrolmentDesk, termOf } from './enroll-desk.ts';
+import { enrollList, type ListOptions } from './enroll-list.ts';
 import { refuseExisting } from './kit.ts';
-import { openKitFile } from './kit-file.ts';
-import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit } from './options.ts';
-import { tlsTrustOf } from './tls-trust.ts';
-import { CollectorClient, type VaultClient } from './vault-client.ts';
+import { AGENT_NAME, AGENT_NAME_RULE } from './name-list.ts';
+import { withCollector, withExample, withJson, withKit } from './options.ts';
 import { certifiedAgent } from './verified.ts';
-import { demandContinuation } from './witness.ts';
 
-interface EnrollOptions extends CollectorOptions, KitOptions {
-  readonly out: string;
-  readonly expires: string;
-  readonly selfRestore: boolean;
+interface EnrollOptions extends DeskOptions {
+  readonly out?: string;
   readonly replaces?: string;
-  readonly agentUrl?: string;
-  readonly json?: boolean;
+  readonly list?: string;
+  readonly outDir?: string;
 }
-
-/** What an agent may be called, and an operator. */
-export const AGENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const AGENT_ID_BYTES = 16;
-const YEAR_MS = 366 * 24 * 3600 * 1000;
 
 export function registerEnroll(program: Command, context: CommandContext): void {
   const enroll = program
     .command('enroll')
     .description(
-      'Make the enrolment bundle for one PC. It is a secret, also after it was used or has expired: carry it yourself and delete it.',
+      'Make the enrolment bundle for one PC, or one for each of a list. It is a secret, also after it was used or has expired: carry it yourself and delete it.',
     )
-    .argument('NAME', "the agent's name: letters, digits, dots, dashes")
-    .requiredOption('--out <BUNDLE>', 'the bundle to write; an existing file is never overwritten')
-    .option('--expires <AGE>', 'how long the bundle may be used', '24h')
+    .argument('[NAME]', "the agent's name: letters, digits, dots, dashes")
+    .option('--out <BUNDLE>', 'the bundle to write; an existing file is never overwritten')
+    .option('--list <FILE>', 'a bundle for each name in FILE, one on a line, instead of NAME')
+    .option('--out-dir <DIR>', 'where the bundles of a list go, each as NAME.bundle; made when missing')
+    .option('--expires <AGE>', 'how long the bundle may be used (default: 24h)')
     .option('--no-self-restore', 'this PC may send but not read back, not even its own files')
     .option(
       '--replaces <OLD>',
@@ -53,56 +39,42 @@ export function registerEnroll(program: Command, context: CommandContext): void 
     enroll,
     'aliquot enroll hplc-1 --kit lab.kit --out hplc-1.bundle',
     'aliquot enroll hplc-1b --replaces hplc-1 --kit lab.kit --out hplc-1b.bundle',
+    'aliquot enroll --list pcs.txt --kit lab.kit --out-dir bundles',
   );
-  enroll.action(async (name: string, options: EnrollOptions) => enrollCommand(context, name, options));
+  enroll.action(async (name: string | undefined, options: EnrollOptions) => {
+    if (options.list !== undefined) return enrollList(context, listOptions(name, options, options.list));
+    return enrollOne(context, ...oneOptions(name, options));
+  });
 }
 
-async function enrollCommand(context: CommandContext, name: string, options: EnrollOptions): Promise<void> {
+/** Whether what was given fits a list. */
+function listOptions(name: string | undefined, options: EnrollOptions, list: string): ListOptions {
+  const { outDir } = options;
+  if (name !== undefined) throw new UsageError('USAGE_INVALID', `give ${name} or --list, not both; the names of a list stand in its file`);
+  if (options.replaces !== undefined)
+    throw new UsageError('USAGE_INVALID', '--replaces is of one PC; make its bundle by itself: aliquot enroll NAME --replaces OLD');
+  if (options.out !== undefined) throw new UsageError('USAGE_INVALID', '--out is of one bundle; those of a list go to --out-dir DIR');
+  if (outDir === undefined) throw new UsageError('USAGE_MISSING', 'where do the bundles go? give --out-dir DIR');
+  return { ...options, list, outDir };
+}
+
+function oneOptions(name: string | undefined, options: EnrollOptions): [name: string, options: EnrollOptions & { readonly out: string }] {
+  const { out } = options;
+  if (name === undefined) throw new UsageError('USAGE_MISSING', 'which PC? give its name, or --list FILE with the names of several');
+  if (!AGENT_NAME.test(name)) throw new UsageError('USAGE_INVALID', `"${name}" is no agent name; ${AGENT_NAME_RULE}`);
+  if (options.outDir !== undefined) throw new UsageError('USAGE_INVALID', '--out-dir is of a list; give --out BUNDLE for one PC');
+  if (out === undefined) throw new UsageError('USAGE_MISSING', `where does the bundle go? give --out FILE, such as ${name}.bundle`);
+  return [name, { ...options, out }];
+}
+
+async function enrollOne(context: CommandContext, name: string, options: EnrollOptions & { readonly out: string }): Promise<void> {
   const output = outputOf(context, options);
-  if (!AGENT_NAME.test(name)) {
-    throw new UsageError(
-      'USAGE_INVALID',
-      `"${name}" is no agent name; use 1 to 64 letters, digits, dots, dashes and underscores, starting with a letter or digit`,
-    );
-  }
-  const nowMs = context.clock.nowMs();
-  const expiresAtMs = nowMs + parseDuration(options.expires, '--expires');
-  if (expiresAtMs > nowMs + YEAR_MS)
-    throw new UsageError('USAGE_INVALID', '--expires is above a year; a bundle is a secret that lies around, give days');
+  const expiresAtMs = termOf(context, options, '24h');
   await refuseExisting(context, options.out);
-  const endpoint = await endpointOf(context, options);
-  const kit = await openKitFile(context, options);
-  const collector = await CollectorClient.connect(endpoint);
-  const vault = collector.vault({ vaultId: kit.descriptor.vaultId });
-  vault.certificate(kit.authority.publicKey);
-  await demandContinuation(context, vault);
-  const line = await lineOf(context, vault, kit, options.replaces);
-  const enrolmentKey = newSigningKey(context.random);
-  const dedupEpoch = Math.max(...kit.dedupSecrets.map((secret) => secret.epoch));
-  const enrolment = issueEnrolment(kit.authority, {
-    version: 1,
-    vaultId: kit.descriptor.vaultId,
-    ...line,
-    name,
-    enrolmentKey: enrolmentKey.publicKey,
-    selfRestore: options.selfRestore,
-    dedupEpoch,
-    issuedAtMs: nowMs,
-    expiresAtMs,
-  });
-  const bundle = sealBundle({
-    version: 1,
-    url: options.agentUrl === undefined ? endpoint.url : agentUrl(options.agentUrl),
-    ...tlsTrustOf(collector.peerChain, endpoint.tlsCa),
-    descriptor: kit.signedDescriptor,
-    collectorCertificate: vault.signedCertificate,
-    enrolment,
-    enrolmentSeed: enrolmentKey.seed,
-    dedupSecrets: kit.dedupSecrets,
-    pathKey: pathKeyFor(kit.pathSecret, line.lineageId),
-    addresses: (await presentOf(vault))?.signed,
-  });
-  await publish(context, options.out, bundle, () => vault.expectAgent(enrolment));
+  const desk = await EnrolmentDesk.open(context, options);
+  const line = await lineOf(desk, options.replaces);
+  const { text, enrolment } = desk.bundleFor(name, line, { selfRestore: options.selfRestore, expiresAtMs });
+  await publish(context, options.out, text, () => desk.vault.expectAgents([enrolment]));
   await output.result(
     {
       event: 'bundle',
@@ -119,16 +91,11 @@ async function enrollCommand(context: CommandContext, name: string, options: Enr
 }
 
 /** A new agent begins its own line; a replacement goes on with the line of the one that it replaces, as the authority certified it. */
-async function lineOf(
-  context: CommandContext,
-  vault: VaultClient,
-  kit: OpenKit,
-  replaces: string | undefined,
-): Promise<{ agentId: AgentId; lineageId: LineageId; replaces: AgentId | undefined }> {
-  const agentId = asAgentId(context.random.bytes(AGENT_ID_BYTES));
-  if (replaces === undefined) return { agentId, lineageId: asLineageId(agentId), replaces: undefined };
-  const old = certifiedAgent(kit, await vault.agent(replaces));
-  return { agentId, lineageId: old.lineageId, replaces: old.agentId };
+async function lineOf(desk: EnrolmentDesk, replaces: string | undefined): Promise<AgentLine> {
+  const line = desk.newLine();
+  if (replaces === undefined) return line;
+  const old = certifiedAgent(desk.kit, await desk.vault.agent(replaces));
+  return { ...line, lineageId: old.lineageId, replaces: old.agentId };
 }
 
 /**

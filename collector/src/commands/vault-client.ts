@@ -169,8 +169,9 @@ export class VaultClient {
     return owner.agent;
   }
 
-  async expectAgent(enrolment: Signed): Promise<void> {
-    await this.#post(leafAnswer, '/agents', { enrolment: toBase64(encodeSigned(enrolment)) });
+  /** All of them, or none. */
+  async expectAgents(enrolments: readonly Signed[]): Promise<void> {
+    await this.#post(leafAnswer, '/agents', { enrolments: enrolments.map((enrolment) => toBase64(encodeSigned(enrolment))) });
   }
 
   async revokeAgent(agentId: string, reason: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { asFileId, decodeSigned, encodeSigned, HASH_BYTES } from '@aliquot/proto';
+import { asFileId, decodeSigned, encodeSigned, HASH_BYTES, type Signed } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
@@ -6,7 +6,7 @@ import { problemsOf } from './agent-problems.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import { agentOf, type RestContext } from './context.ts';
 import { historyInfoOf } from './forks.ts';
-import { type AgentInfo, type AgentList, expectAgentRequest, filesGoneRequest, revokeRequest } from './messages.ts';
+import { type AgentInfo, type AgentList, expectAgentsRequest, filesGoneRequest, revokeRequest } from './messages.ts';
 import { RestError } from './rest-error.ts';
 
 export async function agentsAnswer(context: RestContext, vault: VaultStore, host: string | undefined): Promise<AgentList> {
@@ -70,9 +70,20 @@ function rivals(context: RestContext, vault: VaultStore, agent: AgentRecord): Ag
   return [{ code: 'two-sessions', sinceMs: context.clock.nowMs(), message }];
 }
 
-/** Notes an agent that a bundle was made for, so that it may enrol. */
-export async function expectAgent(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
-  const enrolment = decodeSigned(fromBase64(expectAgentRequest.parse(body).enrolment));
+/** Notes the agents that bundles were made for, so that they may enrol: all of them, or none. */
+export async function expectAgents(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
+  const enrolments = expectAgentsRequest.parse(body).enrolments.map((text) => decodeSigned(fromBase64(text)));
+  const names = enrolments.map((enrolment) => expectable(vault, enrolment));
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) throw new RestError('REST_BAD_REQUEST', `${twice} is asked for twice at once`);
+  const timeMs = context.clock.nowMs();
+  const answer = await vault.appendEvents(enrolments.map((enrolment) => ({ type: 'agentExpected', timeMs, enrolment })));
+  for (const agent of names) context.log.info({ vault: hex(vault.descriptor.vaultId), agent }, 'agent expected');
+  return answer;
+}
+
+/** The name of an agent that may be expected. */
+function expectable(vault: VaultStore, enrolment: Signed): string {
   const certified = verifyEnrolment(vault.descriptor.authorityKey, vault.descriptor.vaultId, enrolment);
   const bearer = vault.agentByName(certified.name);
   const takes = certified.replaces !== undefined && bearer !== undefined && hex(bearer.agentId) === hex(certified.replaces);
@@ -80,9 +91,7 @@ export async function expectAgent(context: RestContext, vault: VaultStore, body:
   if (bearer !== undefined && !takes && !isSame && (bearer.state === 'enrolled' || bearer.state === 'expected')) {
     throw new RestError('REST_AGENT_EXISTS', nameTaken(bearer));
   }
-  const answer = await vault.appendEvent({ type: 'agentExpected', timeMs: context.clock.nowMs(), enrolment });
-  context.log.info({ vault: hex(vault.descriptor.vaultId), agent: certified.name }, 'agent expected');
-  return answer;
+  return certified.name;
 }
 
 function nameTaken(bearer: AgentRecord): string {

@@ -102,7 +102,7 @@ export type CollectorProblem = z.infer<typeof collectorProblem>;
 export const agentList = z.object({ timeMs, collectorProblems: z.array(collectorProblem), agents: z.array(agentInfo) });
 export type AgentList = z.infer<typeof agentList>;
 
-export const expectAgentRequest = z.strictObject({ enrolment: base64 });
+export const expectAgentsRequest = z.strictObject({ enrolments: z.array(base64).min(1).max(1000) });
 export const leafAnswer = z.object({ leafIndex: count });
 
 /** 32 bytes for each file. */

@@ -8,7 +8,7 @@ import { carriedReceipts } from '../carry/receipts.ts';
 import { ContentReads } from '../content-reads.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import { addressesAnswer, setAddresses } from './addresses.ts';
-import { acknowledgeProblems, agentsAnswer, expectAgent, filesGone, revokeAgent } from './agents.ts';
+import { acknowledgeProblems, agentsAnswer, expectAgents, filesGone, revokeAgent } from './agents.ts';
 import { answerFrames, OCTETS } from './answer-frames.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
@@ -119,7 +119,7 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults', async (request) => addVault(context, request.body));
   app.get('/vaults/:vault/stats', async (request) => statsAnswer(context, vault(request)));
   app.get('/vaults/:vault/agents', async (request) => agentsAnswer(context, vault(request), request.headers.host));
-  app.post('/vaults/:vault/agents', async (request) => expectAgent(context, vault(request), request.body));
+  app.post('/vaults/:vault/agents', async (request) => expectAgents(context, vault(request), request.body));
   app.post('/vaults/:vault/agents/:agent/revoke', async (request) =>
     revokeAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
   );

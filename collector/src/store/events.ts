@@ -135,9 +135,17 @@ function admitExpected(
     const remedy = `choose another name, or say --replaces ${body.name}`;
     throw new StoreError('STORE_NAME_TAKEN', `an enrolled agent has the name ${body.name}; ${remedy}`);
   }
+  refuseWaitingName(core, body);
   refuseBorneName(core, body);
   refuseCloneName(core, body.name);
   return undefined;
+}
+
+/** Of two operators at once only one gets a name; a second bundle that replaces the same agent takes the place of the first. */
+function refuseWaitingName(core: VaultCore, { name, replaces }: EnrolmentCertificateBody): void {
+  if (replaces !== undefined || !core.registry.rows().some((row) => row.name === name && row.state === 'expected')) return;
+  const remedy = `use it, or \`aliquot agent revoke ${name}\` first`;
+  throw new StoreError('STORE_NAME_TAKEN', `a bundle for ${name} is already waiting to be used: ${remedy}`);
 }
 
 /** Files are listed under the name of who captured them, also after its end: two lineages of one name could not be told apart. */

@@ -153,11 +153,22 @@ export class JournalVault implements VaultStore {
     this.#noteSeen(this.#keeper.live(), agentId, nowMs);
   }
 
-  async appendEvent(body: EventBody): Promise<{ leafIndex: number }> {
+  appendEvent(body: EventBody): Promise<{ leafIndex: number }> {
+    return this.appendEvents([body]);
+  }
+
+  async appendEvents(bodies: readonly EventBody[]): Promise<{ leafIndex: number }> {
     const append = async (core: VaultCore): Promise<{ leafIndex: number }> => {
-      const known = await admitEvent(core, this.descriptor, body);
-      if (known === undefined) await refuseNewly(core, body, this.#limits);
-      return { leafIndex: known ?? (await core.appendEvent(body, this.#ports.clock.nowMs())) };
+      const known: (number | undefined)[] = [];
+      for (const body of bodies) {
+        const leaf = await admitEvent(core, this.descriptor, body);
+        if (leaf === undefined) await refuseNewly(core, body, this.#limits);
+        known.push(leaf);
+      }
+      let leafIndex = 0;
+      for (const [at, body] of bodies.entries())
+        leafIndex = Math.max(leafIndex, known[at] ?? (await core.appendEvent(body, this.#ports.clock.nowMs())));
+      return { leafIndex };
     };
     return this.#keeper.doDurably(append, ({ leafIndex }) => leafIndex);
   }

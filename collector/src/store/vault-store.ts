@@ -95,6 +95,11 @@ export interface VaultStore {
    * Throws: `STORE_BAD_EVENT`, `STORE_NAME_TAKEN`, `STORE_UNKNOWN_AGENT`, `STORE_REVOKED`, `STORE_OTHER_KEYS`.
    */
   appendEvent(body: EventBody): Promise<{ leafIndex: number }>;
+  /**
+   * Several at once, none of which may depend on another: all are checked before the first is appended, so one that is refused refuses
+   * all. Answers with the last one's leaf. Only a failing disk can keep some and not the others.
+   */
+  appendEvents(bodies: readonly EventBody[]): Promise<{ leafIndex: number }>;
 
   /** Every agent ever expected, oldest first. Snapshots: they do not change under the caller. */
   agents(): AgentRecord[];

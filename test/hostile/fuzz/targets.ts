@@ -380,7 +380,7 @@ const asRest = (run: () => unknown): void => {
 
 const REQUESTS = {
   'add-vault': messages.addVaultRequest,
-  'expect-agent': messages.expectAgentRequest,
+  'expect-agents': messages.expectAgentsRequest,
   revoke: messages.revokeRequest,
   names: messages.namesRequest,
   'open-epoch': messages.openEpochRequest,

@@ -5,6 +5,7 @@ import {
   decodeReceiptBody,
   decodeSignedCommit,
   decodeTreeHeadBody,
+  type EventBody,
   encodeSignedCommit,
   type StateRecord,
 } from '@aliquot/proto';
@@ -208,11 +209,28 @@ export function vaultStoreConformance(name: string, factory: () => StoreFactory)
       expect(await codeOf(store.appendEvent({ type: 'agentExpected', timeMs: 1, enrolment: foreign.enrolment }))).toBe('STORE_BAD_EVENT');
     });
 
-    test('a newer bundle for a name that never enrolled takes the older one away', async () => {
+    test('a name that a bundle waits for is given to no other, and of several at once all or none are expected', async () => {
       const { world, store } = await begin();
       const first = await world.agent(store, 'ms-1', { enrol: false });
-      const second = await world.agent(store, 'ms-1', { enrol: false });
-      expect(store.agentByName('ms-1')?.agentId).toEqual(second.agentId);
+      const rivals = [new TestAgent(world, 'ms-2'), new TestAgent(world, 'ms-1'), new TestAgent(world, 'ms-3')];
+      const expected = (agents: readonly TestAgent[]): EventBody[] =>
+        agents.map(({ enrolment }) => ({ type: 'agentExpected', timeMs: world.clock.now, enrolment }));
+      const before = store.treeHead().size;
+      expect(await codeOf(store.appendEvents(expected(rivals)))).toBe('STORE_NAME_TAKEN');
+      expect([store.treeHead().size, store.agentByName('ms-2'), store.agentByName('ms-3')]).toEqual([before, undefined, undefined]);
+      const free = rivals.filter(({ name }) => name !== 'ms-1');
+      expect(await store.appendEvents(expected(free))).toEqual({ leafIndex: before + 1 });
+      expect(await store.appendEvents(expected(free))).toEqual({ leafIndex: before + 1 });
+      expect(store.agents().map(({ name, state }) => `${name} ${state}`)).toEqual(['ms-1 expected', 'ms-2 expected', 'ms-3 expected']);
+      await first.enrolAt(store);
+    });
+
+    test('a newer bundle that replaces the same agent takes an older one away that was not used', async () => {
+      const { world, store } = await begin();
+      const old = await world.agent(store, 'ms-1');
+      const first = await world.agent(store, 'ms-2', { enrol: false, replaces: old });
+      const second = await world.agent(store, 'ms-2', { enrol: false, replaces: old });
+      expect(store.agentByName('ms-2')?.agentId).toEqual(second.agentId);
       expect(await codeOf(first.enrolAt(store))).toBe('STORE_REVOKED');
       await second.enrolAt(store);
     });
