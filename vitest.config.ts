@@ -19,7 +19,14 @@ export default defineConfig({
         test: {
           ...patience,
           name: 'rooms',
-          include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'demo/**/*.test.ts', 'torture/**/*.test.ts', 'bench/**/*.test.ts'],
+          include: [
+            '*/src/**/*.test.ts',
+            'scripts/**/*.test.ts',
+            'demo/**/*.test.ts',
+            'torture/**/*.test.ts',
+            'bench/**/*.test.ts',
+            'deploy/**/*.test.ts',
+          ],
           // Half as many again as there are processors: what they flush to the disk, they wait for.
           maxWorkers: Math.ceil(availableParallelism() * 1.5),
           // Tests of one room leave nothing behind in their process, so a worker takes file after file.
