@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalHost } from '../../agent/src/capture/host.ts';
 import { bytePath } from '../../agent/src/capture/paths.ts';
-import { defaultFolderResults } from '../../agent/src/capture/rules.ts';
 import { nodeSource } from '../../agent/src/capture/source-port.ts';
 import { cacheSecret, keys } from '../../agent/src/queue/test-support.ts';
+import { defaultFolderResults } from '../../shared/src/settings/defaults.ts';
 import type { MicroTask } from './task.ts';
 
 const FILES = 20_000;

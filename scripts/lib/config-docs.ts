@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { configSchema } from '../../agent/src/service/config.ts';
+import { wholeSchema } from '../../shared/src/settings/schema.ts';
 
 /** What JSON Schema says of one setting, as far as the page needs it. */
 interface Node {
@@ -17,7 +17,7 @@ interface Node {
 
 /** The JSON schema of `agent.yaml`, for editors: what is accepted, and what each setting is for. */
 export function configJsonSchema(): object {
-  const { $schema, ...rest } = z.toJSONSchema(configSchema, { io: 'input' });
+  const { $schema, ...rest } = z.toJSONSchema(wholeSchema('anywhere'), { io: 'input' });
   return { $schema, title: 'agent.yaml: what an Aliquot agent watches, and how', ...rest };
 }
 

@@ -1,6 +1,6 @@
 import { globMatcher } from '@aliquot/shared/cli/glob';
 import { expect, test } from 'vitest';
-import { allExcludedProblem, excludeMistake, takesWhole } from './excludes.ts';
+import { allExcludedProblem, excludeMistake } from './excludes.ts';
 import { compileRules } from './rules.ts';
 
 const posix = process.platform !== 'win32';
@@ -46,14 +46,6 @@ test.runIf(posix)('what only Windows has is refused elsewhere', () => {
 test.runIf(posix)('a pattern may reach any of several paths', () => {
   expect(excludeMistake('/b/x', ['/a', '/b'])).toBeUndefined();
   expect(excludeMistake('/c/x', ['/a', '/b'])).toMatch(/everything that is backed up/);
-});
-
-test.runIf(posix)('a path at or above a source would take all of it', () => {
-  expect(takesWhole('/data', '/data/ms')).toBe(true);
-  expect(takesWhole('/data/ms/', '/data/ms')).toBe(true);
-  expect(takesWhole('/data/ms/x', '/data/ms')).toBe(false);
-  expect(takesWhole('/data/m?', '/data/ms')).toBe(false);
-  expect(takesWhole('ms', '/data/ms')).toBe(false);
 });
 
 const rules = (...globs: string[]) =>

@@ -34,9 +34,6 @@ export function builtInExcludes(root: BytePath): readonly Exclude[] {
   return [{ glob: restoredFolder, below: root }];
 }
 
-/** Folders that the common instrument makers write as one result (Agilent, Bruker, Waters, Thermo). */
-export const defaultFolderResults: readonly string[] = ['*.D', '*.d', '*.raw', '*.RAW'];
-
 /** Rules ready to be asked. */
 export interface CompiledRules {
   excluded(path: BytePath): boolean;

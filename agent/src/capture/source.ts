@@ -23,9 +23,6 @@ export interface Source {
   readonly trouble?: Problem | undefined;
 }
 
-/** The class of files for which nobody chose one. */
-export const defaultClass = 'default';
-
 /** A source of this agent. */
 export function sourceOf(pathKey: Uint8Array, source: Omit<Source, 'sourceId'>): Source {
   return { ...source, sourceId: sourceIdFor(pathKey, pathBytes(source.root)) };

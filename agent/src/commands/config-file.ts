@@ -3,8 +3,9 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { Problem } from '../capture/problem.ts';
-import { type AgentConfig, readConfig } from '../service/config.ts';
+import { readConfig } from '../service/config.ts';
 import type { ConfigRead } from '../service/config-watch.ts';
 import { readConfigText } from './config-text-file.ts';
 

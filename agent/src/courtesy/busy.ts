@@ -1,6 +1,6 @@
 import type { Clock } from '@aliquot/shared/ports';
+import type { BusySign } from '@aliquot/shared/settings/courtesy';
 import type { BusyPort } from './processes.ts';
-import type { BusySign } from './settings.ts';
 
 /** Why the agent holds back. */
 export interface Pause {

@@ -1,9 +1,9 @@
 import type { Clock } from '@aliquot/shared/ports';
+import type { CourtesySettings } from '@aliquot/shared/settings/courtesy';
 import { Bucket } from './bucket.ts';
 import { BusyWatch, type Pause } from './busy.ts';
 import { limitsAt } from './limits.ts';
 import type { BusyPort } from './processes.ts';
-import type { CourtesySettings } from './settings.ts';
 
 export type CourtesyEvent =
   | { readonly type: 'paused'; readonly pause: Pause }

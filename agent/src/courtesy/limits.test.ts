@@ -1,18 +1,18 @@
+import { courtesySchema } from '@aliquot/shared/settings/courtesy';
 import { expect, test } from 'vitest';
 import { limitsAt } from './limits.ts';
-import { courtesySchema } from './settings.ts';
 
 /** 2026-06-01 is a Monday. */
 const at = (day: number, hour: number, minute = 0): number => new Date(2026, 5, day, hour, minute).getTime();
 const mbit = (settings: object, nowMs: number): number | undefined => {
-  const rate = limitsAt(courtesySchema.parse(settings), nowMs).bytesPerMs;
+  const rate = limitsAt(courtesySchema('posix').parse(settings), nowMs).bytesPerMs;
   return rate === undefined ? undefined : (rate * 8000) / 1_000_000;
 };
 
 const office = { maxMbitPerSecond: 100, timeWindows: [{ from: '08:00', to: '18:00', days: 'mon-fri', maxMbitPerSecond: 20 }] };
 
 test('without settings nothing is limited', () => {
-  expect(limitsAt(courtesySchema.parse({}), at(1, 12))).toEqual({ cpuShare: undefined, bytesPerMs: undefined });
+  expect(limitsAt(courtesySchema('posix').parse({}), at(1, 12))).toEqual({ cpuShare: undefined, bytesPerMs: undefined });
 });
 
 for (const [when, nowMs, expected] of [
@@ -58,11 +58,12 @@ test('the first window that holds decides, each limit by itself', () => {
   };
   expect(mbit(both, at(1, 12))).toBe(20);
   expect(mbit(both, at(1, 19))).toBe(50);
-  expect(limitsAt(courtesySchema.parse(both), at(1, 12)).cpuShare).toBe(0.25);
+  expect(limitsAt(courtesySchema('posix').parse(both), at(1, 12)).cpuShare).toBe(0.25);
 });
 
 test('days are read as ranges, lists and ranges over the weekend', () => {
-  const days = (text: string) => courtesySchema.parse({ timeWindows: [{ from: '00:00', to: '01:00', days: text, maxCpuPercent: 1 }] });
+  const days = (text: string) =>
+    courtesySchema('posix').parse({ timeWindows: [{ from: '00:00', to: '01:00', days: text, maxCpuPercent: 1 }] });
   expect(days('mon-fri').timeWindows[0]?.days).toEqual([1, 2, 3, 4, 5]);
   expect(days('Sat, sun').timeWindows[0]?.days).toEqual([0, 6]);
   expect(days('fri-mon').timeWindows[0]?.days).toEqual([0, 1, 5, 6]);

@@ -1,4 +1,4 @@
-import type { CourtesySettings, TimeWindow } from './settings.ts';
+import type { CourtesySettings, TimeWindow } from '@aliquot/shared/settings/courtesy';
 
 /** What holds at one moment. Undefined: no limit. */
 export interface Limits {

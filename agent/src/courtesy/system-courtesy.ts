@@ -1,7 +1,7 @@
 import type { Clock } from '@aliquot/shared/ports';
+import type { CourtesySettings } from '@aliquot/shared/settings/courtesy';
 import { Courtesy } from './courtesy.ts';
 import { systemBusyPort } from './processes.ts';
-import type { CourtesySettings } from './settings.ts';
 
 const noLimits = { timeWindows: [], pauseWhile: [] };
 

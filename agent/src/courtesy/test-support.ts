@@ -1,7 +1,8 @@
 /** Courtesy with a clock, a CPU and an instrument that only tests move. Nothing outside tests imports this file. */
+
+import { courtesySchema } from '@aliquot/shared/settings/courtesy';
 import { Courtesy } from './courtesy.ts';
 import type { BusyPort } from './processes.ts';
-import { courtesySchema } from './settings.ts';
 
 /** A PC on which time passes by sleeping only. */
 export class TestPc {
@@ -28,7 +29,7 @@ export class TestPc {
 
   courtesy(settings: object): Courtesy {
     return new Courtesy({
-      settings: courtesySchema.parse(settings),
+      settings: courtesySchema('posix').parse(settings),
       clock: { nowMs: () => this.nowMs },
       port: this.port,
       cpuMs: () => this.usedCpuMs,

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type DataFolder, openDataFolder } from '@aliquot/shared/durable/data-folder';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
+import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { CaptureHost } from '../capture/host.ts';
 import { type BytePath, bytePath, fromText } from '../capture/paths.ts';
 import { PlaceBook } from '../capture/places.ts';
@@ -18,7 +19,6 @@ import { loadIdentity } from '../identity/identity-file.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Uplink } from '../uplink/uplink.ts';
-import type { AgentConfig } from './config.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
 import { ConfiguredSources, fixedSources, type SourceSet } from './source-set.ts';
 

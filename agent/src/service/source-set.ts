@@ -1,4 +1,5 @@
 import { pathText } from '@aliquot/shared/cli/format';
+import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import { isWholePath } from '../capture/excludes.ts';
 import { type BytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
 import { rootFileProblem } from '../capture/problem.ts';
@@ -6,7 +7,6 @@ import { builtInExcludes, type Exclude } from '../capture/rules.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
 import { patienceOf } from '../watch/patience.ts';
 import { quietTime } from '../watch/proof.ts';
-import type { AgentConfig } from './config.ts';
 import { type Lead, type LeadParts, leadOf } from './leads.ts';
 
 /** The watched folders as they are at this moment. */

@@ -1,5 +1,6 @@
+import { defaultFolderResults } from '@aliquot/shared/settings/defaults';
 import { type BytePath, isWithin } from '../capture/paths.ts';
-import { compileRules, defaultFolderResults, excludedFrom } from '../capture/rules.ts';
+import { compileRules, excludedFrom } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
 import { captureReferences } from '../watch/reference-pass.ts';

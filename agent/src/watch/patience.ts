@@ -9,9 +9,6 @@ export interface Patience {
 /** A person asked for the paths as they are: nothing waits. */
 export const endlessPatience: Patience = { captureAfterMs: Number.POSITIVE_INFINITY, nameAfterMs: Number.POSITIVE_INFINITY };
 
-/** What is named unless the configuration says otherwise: longer than most runs take, short enough to be told of on the same day. */
-export const defaultMaxUnsettledSeconds = 3600;
-
 /** What pauses for less than this many quiet periods in a row is not waited for any longer. */
 const quietPeriodsToCapture = 10;
 /** What grows for days is captured at least this often. */

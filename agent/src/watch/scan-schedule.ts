@@ -1,9 +1,4 @@
-import { schedule, validate } from 'node-cron';
-
-/** Whether `text` is a cron expression: five fields, or six with seconds first. */
-export function isCronExpression(text: string): boolean {
-  return validate(text);
-}
+import { schedule } from 'node-cron';
 
 /**
  * Calls `scan` at every moment that the cron expression names, by this PC's local time, until `stop`. For whole scans at a

@@ -1,14 +1,16 @@
 import { LineCounter, parseDocument, YAMLMap } from 'yaml';
 
-/** One mistake in a configuration file. */
+/** One mistake in a file of settings. */
 export interface Mistake {
   /** Counted from 1. */
   readonly line: number;
   readonly message: string;
+  /** A key that this release does not know: perhaps a newer one does. */
+  readonly unknown?: true;
 }
 
 /** The file as plain values, with the way back from a value to its line. */
-export interface ConfigText {
+export interface SettingsText {
   readonly value: unknown;
   lineOf(path: readonly PropertyKey[]): number;
   /** The line of a key, for keys that should not be there. */
@@ -18,7 +20,7 @@ export interface ConfigText {
 const tooDeep: Mistake = { line: 1, message: 'is nested too deeply to be read' };
 
 /** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
-export function parseConfigText(text: string): ConfigText | { readonly mistakes: readonly Mistake[] } {
+export function parseSettingsText(text: string): SettingsText | { readonly mistakes: readonly Mistake[] } {
   // Read as if it were UTF-8, other encodings leave these. A path with such a character in it would be of a folder that is not there.
   const foreign = text.search(/[\ufffd\0]/);
   if (foreign >= 0) {

@@ -1,5 +1,5 @@
-import { isAbsolute } from 'node:path';
 import { z } from 'zod';
+import { absoluteHere, type Where } from './where.ts';
 
 /*
  * The `courtesy` part of `agent.yaml`. What each setting means for the PC is in docs/courtesy.md.
@@ -73,51 +73,54 @@ const processName = z
   .min(1, 'must not be empty')
   .refine((name) => !/[\\/]/.test(name), 'must be the name of a program without its folder, such as "acquisition.exe"');
 
-const flagFile = z
-  .string({ error: 'must be a file’s absolute path' })
-  .refine((path) => isAbsolute(path), 'must be an absolute path, such as /run/instrument/busy or C:\\Lab\\busy');
+const flagFile = (where: Where) =>
+  z
+    .string({ error: 'must be a file’s absolute path' })
+    .refine((path) => absoluteHere(path, where), 'must be an absolute path, such as /run/instrument/busy or C:\\Lab\\busy');
 
-const busySign = z
-  .strictObject(
-    {
-      process: processName.optional().describe('A program of this name runs, such as `MassHunter.exe`.'),
-      file: flagFile.optional().describe('A file of this absolute path is there.'),
-    },
-    { error: 'must be a map with "process" or "file"' },
-  )
-  .superRefine((sign, context) => {
-    if ((sign.process === undefined) === (sign.file === undefined))
-      context.addIssue({ code: 'custom', message: 'must have either "process" or "file"' });
-  });
+const busySign = (where: Where) =>
+  z
+    .strictObject(
+      {
+        process: processName.optional().describe('A program of this name runs, such as `MassHunter.exe`.'),
+        file: flagFile(where).optional().describe('A file of this absolute path is there.'),
+      },
+      { error: 'must be a map with "process" or "file"' },
+    )
+    .superRefine((sign, context) => {
+      if ((sign.process === undefined) === (sign.file === undefined))
+        context.addIssue({ code: 'custom', message: 'must have either "process" or "file"' });
+    });
 
 /** The `courtesy` map of a configuration. Everything has a default: below-normal priority, no limits, no pause. */
-export const courtesySchema = z.strictObject(
-  {
-    priority: z
-      .enum(['below-normal', 'normal'], { error: 'must be below-normal or normal' })
-      .default('below-normal')
-      .describe('`below-normal`: whatever else runs on this PC goes first.'),
-    maxCpuPercent: percent.optional().describe('Percent of one core, over the whole process and about a second; no limit unless given.'),
-    maxMbitPerSecond: mbit.optional().describe('What is sent, in 1,000,000 bits a second; no limit unless given.'),
-    timeWindows: z
-      .array(timeWindow, { error: 'must be a list of windows, each with "from" and "to"' })
-      .default([])
-      .describe('Other limits at some hours; the first window that holds is the one.'),
-    pauseWhile: z
-      .array(busySign, { error: 'must be a list, each entry with "process" or "file"' })
-      .default([])
-      .describe('While any of these holds, nothing new is looked for, read or sealed.'),
-  },
-  { error: 'must be a map of "priority", "maxCpuPercent", "maxMbitPerSecond", "timeWindows" and "pauseWhile"' },
-);
+export const courtesySchema = (where: Where) =>
+  z.strictObject(
+    {
+      priority: z
+        .enum(['below-normal', 'normal'], { error: 'must be below-normal or normal' })
+        .default('below-normal')
+        .describe('`below-normal`: whatever else runs on this PC goes first.'),
+      maxCpuPercent: percent.optional().describe('Percent of one core, over the whole process and about a second; no limit unless given.'),
+      maxMbitPerSecond: mbit.optional().describe('What is sent, in 1,000,000 bits a second; no limit unless given.'),
+      timeWindows: z
+        .array(timeWindow, { error: 'must be a list of windows, each with "from" and "to"' })
+        .default([])
+        .describe('Other limits at some hours; the first window that holds is the one.'),
+      pauseWhile: z
+        .array(busySign(where), { error: 'must be a list, each entry with "process" or "file"' })
+        .default([])
+        .describe('While any of these holds, nothing new is looked for, read or sealed.'),
+    },
+    { error: 'must be a map of "priority", "maxCpuPercent", "maxMbitPerSecond", "timeWindows" and "pauseWhile"' },
+  );
 
-export type CourtesySettings = z.output<typeof courtesySchema>;
+export type CourtesySettings = z.output<ReturnType<typeof courtesySchema>>;
 export type TimeWindow = CourtesySettings['timeWindows'][number];
 export type BusySign = CourtesySettings['pauseWhile'][number];
 
 /** The settings that a configuration may leave out are accepted by these names, for the hint at a misspelt one. */
 export const courtesyKeys: Readonly<Record<string, readonly string[]>> = {
-  courtesy: Object.keys(courtesySchema.shape),
+  courtesy: Object.keys(courtesySchema('anywhere').shape),
   timeWindows: Object.keys(timeWindow.shape),
-  pauseWhile: Object.keys(busySign.shape),
+  pauseWhile: Object.keys(busySign('anywhere').shape),
 };
