@@ -30,6 +30,11 @@ export function copyAddons(folder: string): void {
   }
 }
 
+/** The addons for one platform, each by its name and its file in `node_modules`, which may not be installed here. */
+export function addonsFor(platform: string): readonly { readonly name: string; readonly file: string }[] {
+  return Object.entries(addons).flatMap(([name, files]) => (files[platform] === undefined ? [] : [{ name, file: files[platform] }]));
+}
+
 const loading = '\0addon:';
 
 /** All of level is bundled; the line that finds its native part is ours. */
