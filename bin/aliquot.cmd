@@ -16,9 +16,11 @@ rem Restored files are flushed sixteen at a time; each flush waits in a thread o
 if "%~1"=="restore" if not defined UV_THREADPOOL_SIZE set "UV_THREADPOOL_SIZE=16"
 rem What this machine sets for Node and OpenSSL can name code to load, so none of it reaches the program. Kept: further authorities for TLS, which are no
 rem code, and what switches the cache of compiled code off.
-for /f "delims==" %%V in ('set NODE_ 2^>nul ^& set OPENSSL_ 2^>nul') do (
-  if /i not "%%V"=="NODE_EXTRA_CA_CERTS" if /i not "%%V"=="NODE_DISABLE_COMPILE_CACHE" set "%%V="
-)
+rem (The two that are set first leave no list empty, which cmd would complain of.)
+set "NODE_OPTIONS=-"
+set "OPENSSL_CONF=-"
+for /f "delims==" %%V in ('set NODE_') do if /i not "%%V"=="NODE_EXTRA_CA_CERTS" if /i not "%%V"=="NODE_DISABLE_COMPILE_CACHE" set "%%V="
+for /f "delims==" %%V in ('set OPENSSL_') do set "%%V="
 rem The flags for this command, which the build wrote for the Node that is started here (deploy/node-flags.ts).
 set "flags="
 for /f "usebackq tokens=1,*" %%A in ("%program%\node-flags") do (
