@@ -100,7 +100,7 @@ describe('a technician asks', () => {
     expect(await askAsNobody('versions', file, '--data', agent.data)).toMatchObject({ code: 0 });
     expect(await askAsNobody('backup', tree, '--data', agent.data)).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('permission denied'),
+      stderr: expect.stringContaining('[AGENT_NOT_ALLOWED]'),
     });
     for (const service of services.splice(0)) await service.stop();
     const silent = await askAsNobody('status', '--data', agent.data);

@@ -24,6 +24,11 @@ export function askSurroundings(): AskPlace {
   };
 }
 
+/** Whether our own host runs this service (`ALIQUOT_HOST=1`), which asks it to end by closing its standard input. */
+export function hostRuns(): boolean {
+  return process.env['ALIQUOT_HOST'] === '1';
+}
+
 /** Where an agent keeps its data unless somebody chose another folder. */
 export function defaultDataFolder(): string {
   if (process.platform === 'win32') return join(process.env['ProgramData'] ?? 'C:\\ProgramData', 'Aliquot', 'agent');

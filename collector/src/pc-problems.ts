@@ -20,6 +20,7 @@ const words: Readonly<Record<string, string>> = {
   unsettled: 'results that do not come to rest',
   paused: 'watched folders that have been paused for long',
   configuration: 'agent.yaml with mistakes',
+  'no-sources': 'PCs that were not told what to watch',
   'queue-full': 'files that found no room in the queue',
   'queue-damage': 'damaged files of the queue',
   lost: 'versions that are lost',

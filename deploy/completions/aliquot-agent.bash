@@ -9,7 +9,7 @@ _aliquot_agent() {
   case "$place" in
     'aliquot-agent') words='enroll run config backup flush queue address restore status versions fsck' options='--version --help' ;;
     'aliquot-agent enroll') words='' options='--data --json --help' ;;
-    'aliquot-agent run') words='' options='--data --json --config --help' ;;
+    'aliquot-agent run') words='' options='--data --json --config --log-file --help' ;;
     'aliquot-agent config') words='check' options='--help' ;;
     'aliquot-agent config check') words='' options='--data --json --help' ;;
     'aliquot-agent backup') words='' options='--data --json --offline --dry-run --exclude --accept-gone --path-file --null --help' ;;

@@ -28,6 +28,7 @@ complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent enroll'" -l help
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l data -d 'the agent’s data folder'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l config -d 'what to watch'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l log-file -d 'write the log there, five files of 10 MiB, instead of to standard error'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l help -d 'print how it is used'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent config'" -f -a check -d 'Say whether a file could be the configuration, and what is wrong with it'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent config'" -l help -d 'print how it is used'

@@ -4,7 +4,7 @@ Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
   $places = @{
     'aliquot-agent' = @(@('enroll', 'run', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'versions', 'fsck'), @('--version', '--help'))
     'aliquot-agent enroll' = @(@(), @('--data', '--json', '--help'))
-    'aliquot-agent run' = @(@(), @('--data', '--json', '--config', '--help'))
+    'aliquot-agent run' = @(@(), @('--data', '--json', '--config', '--log-file', '--help'))
     'aliquot-agent config' = @(@('check'), @('--help'))
     'aliquot-agent config check' = @(@(), @('--data', '--json', '--help'))
     'aliquot-agent backup' = @(@(), @('--data', '--json', '--offline', '--dry-run', '--exclude', '--accept-gone', '--path-file', '--null', '--help'))

@@ -21,6 +21,7 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `unsettled`: it has not come to rest for longer than `maxUnsettledSeconds`; it is captured as it is, again and again
  * - `paused`: a watched folder of which nothing new has been captured for long, because the configuration's `pauseWhile` holds
  * - `configuration`: agent.yaml has mistakes; what it said before is in force
+ * - `no-sources`: nothing says which folders to watch
  * - `queue-full`: it is complete, and the queue has no room for it; kept as a reference, not as a problem of the queue
  */
 export type ProblemCode =
@@ -41,6 +42,7 @@ export type ProblemCode =
   | 'unsettled'
   | 'paused'
   | 'configuration'
+  | 'no-sources'
   | 'queue-full';
 
 /** Whether nothing below the path of such a problem could be judged: what was known of it stays as it is. */
@@ -63,6 +65,7 @@ const aboutRoot: ReadonlySet<ProblemCode> = new Set([
   'ended-early',
   'paused',
   'configuration',
+  'no-sources',
 ]);
 
 /** One thing that is not protected, and why. */

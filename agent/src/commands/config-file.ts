@@ -30,6 +30,19 @@ export function parseConfig(text: string): ConfigRead {
   return { mistake: `line ${first?.line ?? 1}: ${first?.message ?? 'is no configuration'}${others}` };
 }
 
+/** What is in force while nothing says which folders to watch: the built-in values, and no folder. */
+export function withoutSources(): AgentConfig {
+  const read = readConfig('sources: [{path: /}]');
+  if ('mistakes' in read) throw new Error(read.mistakes[0]?.message);
+  return { ...read.config, sources: [] };
+}
+
+/** What `status` says of a service that waits for its first settings. */
+export function noSourcesProblem(): Problem {
+  const message = 'nothing says which folders to watch: write this file, with a line such as  sources: [{path: /data/instrument}]';
+  return { code: 'no-sources', message: `${message}  or let central IT send settings; the service takes them by itself` };
+}
+
 /** What `status` says of a configuration that cannot be used. */
 export function configurationProblem(mistake: string): Problem {
   return { code: 'configuration', message: `${mistake}; what it said before is in force until it is mended`.slice(0, 500) };

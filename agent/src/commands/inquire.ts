@@ -134,5 +134,6 @@ async function isThere(folder: string): Promise<boolean> {
 }
 
 function isDenial(error: unknown): boolean {
+  if (error instanceof AgentError) return error.code === 'AGENT_NOT_ALLOWED';
   return ['EACCES', 'EPERM'].includes(errnoOf(error) ?? '');
 }

@@ -3,6 +3,7 @@ import type { CollectorAddress } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
+import { FileError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
@@ -12,7 +13,7 @@ import { type Agent, openAgent } from '../service/agent.ts';
 import { listenForQuestions } from '../service/ask-socket.ts';
 import { endsWithItsCommand, type Request } from '../service/protocol.ts';
 import { operate } from '../service/service.ts';
-import { askService } from '../service/socket-client.ts';
+import { askService, notAllowed } from '../service/socket-client.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { WebSocketUplink } from '../uplink/ws-uplink.ts';
 import { readConfigText } from './config-text-file.ts';
@@ -72,7 +73,9 @@ export function openRealAgent(
  */
 export async function perform(dataOption: string, request: Request, output: Output): Promise<void> {
   const dataDir = resolve(dataOption);
-  await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+  await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent').catch((error: unknown) => {
+    throw error instanceof FileError && error.code === 'FILE_DENIED' ? notAllowed(error) : error;
+  });
   const { emit, done } = presenter(output);
   try {
     // A question to a service is broken off as any program is; work is asked to end, and says what it has done.

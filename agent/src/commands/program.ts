@@ -40,7 +40,8 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     notes: [configurationHelp],
   })
     .option('--config <FILE>', 'what to watch (default: agent.yaml in the data folder)')
-    .action(async (options: Common & { config?: string }) => (await import('./run.ts')).run(options.data, options.config, output(options)));
+    .option('--log-file <FILE>', 'write the log there, five files of 10 MiB, instead of to standard error')
+    .action(async (options: Common & { config?: string; logFile?: string }) => (await import('./run.ts')).run(options, output(options)));
 
   const config = program.command('config').description('The service’s configuration, agent.yaml.');
   withExample(config, 'aliquot-agent config check ./agent.yaml');

@@ -1,22 +1,24 @@
 import { parse, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { AliquotError } from '@aliquot/proto';
 import { journalStream } from '@aliquot/shared/cli/environment';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathText } from '@aliquot/shared/cli/format';
 import { loopbackPlace } from '@aliquot/shared/cli/loopback';
 import type { Output } from '@aliquot/shared/cli/output';
 import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
-import { FolderError } from '@aliquot/shared/durable/errors';
+import { FileError, FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { endOnUnexpected } from '@aliquot/shared/log-lines/last-words';
 import { isJournal, standardError } from '@aliquot/shared/log-lines/line-target';
 import { openLog } from '@aliquot/shared/log-lines/log';
+import { LogFile } from '@aliquot/shared/log-lines/log-file';
 import { systemClock } from '@aliquot/shared/ports';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { Logger } from 'pino';
 import { fromText, pathBytes } from '../capture/paths.ts';
 import { lowerPriority } from '../courtesy/priority.ts';
-import { askSurroundings, socketSurroundings } from '../environment.ts';
+import { askSurroundings, hostRuns, socketSurroundings } from '../environment.ts';
 import type { Agent } from '../service/agent.ts';
 import { ConfigWatch } from '../service/config-watch.ts';
 import { Service } from '../service/service.ts';
@@ -24,9 +26,18 @@ import { serviceRuns } from '../service/socket-client.ts';
 import { systemTimers } from '../uplink/timers.ts';
 import { scanAt } from '../watch/scan-schedule.ts';
 import { nativeEvents } from '../watch/watcher.ts';
-import { configurationProblem, parseConfig } from './config-file.ts';
+import { configurationProblem, noSourcesProblem, parseConfig, withoutSources } from './config-file.ts';
 import { readConfigText } from './config-text-file.ts';
 import { defaultConfigPath, loadConfig, openRealAgent, untilInterrupted } from './open.ts';
+
+/** How a service is started. */
+export interface RunOptions {
+  readonly data: string;
+  /** agent.yaml of the data folder unless it is named. */
+  readonly config?: string;
+  /** A file for the log instead of standard error. */
+  readonly logFile?: string;
+}
 
 /** A command in one shot may take minutes; half a minute is what a start may wait for it. */
 const OPEN_TRIES = 60;
@@ -42,38 +53,61 @@ interface Running {
 }
 
 /**
- * `run`: the service, until SIGTERM or SIGINT. Prints one line `{"event":"running",…}` on standard output when it is ready;
- * its log goes to standard error as JSON lines and names no content. A changed configuration takes effect as a start of the
- * service would, in the same process; SIGHUP asks for that at once.
+ * `run`: the service, until SIGTERM or SIGINT, or until standard input ends where our host runs it. Prints one line `{"event":"running",…}` on standard
+ * output when it is ready; its log goes to standard error or `logFile` as JSON lines and names no content. Without a configuration it waits for one. A
+ * changed one takes effect as a start of the service would, in the same process; SIGHUP asks for that at once.
  */
-export async function run(dataOption: string, configOption: string | undefined, output: Output): Promise<void> {
-  const dataDir = resolve(dataOption);
-  await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
-  const configPath = resolve(configOption ?? defaultConfigPath(dataDir));
-  let config = await loadConfig(configPath, output);
-  if (config === undefined) {
-    const example = 'sources: [{path: /data/instrument}]';
-    throw new UsageError(
-      'USAGE_CONFIG',
-      `nothing to watch: ${configPath} is not there; write it with at least one line such as  ${example}`,
-    );
-  }
-  // A service stays: the folder that it was started in must not be held by it, and may go without harm.
-  process.chdir(parse(dataDir).root);
+export async function run({ data, config: configOption, logFile }: RunOptions, output: Output): Promise<void> {
+  const dataDir = resolve(data);
+  const file = logFile === undefined ? undefined : await openLogFile(resolve(logFile));
   const { log, end } = openLog({
-    level: config.logLevel,
-    target: standardError(),
+    level: 'info',
+    target: file ?? standardError(),
     clock: systemClock,
-    journal: isJournal(journalStream()),
+    journal: file === undefined && isJournal(journalStream()),
   });
   const foresee = endOnUnexpected(log, end);
-  const running: Running = { dataDir, configPath, stopped: untilInterrupted(), hangup: new Hangup(), output, log };
   try {
-    for (let starts = 1; config !== undefined && !running.stopped.aborted; starts += 1) config = await serve(running, config, starts === 1);
+    await serveFrom(dataDir, configOption, log, output);
+  } catch (error) {
+    // Nobody reads the standard error of a service that has a log of its own.
+    if (file !== undefined && error instanceof AliquotError)
+      log.fatal({ code: error.code, error: error.message }, 'the service cannot run');
+    throw error;
   } finally {
     foresee();
     await end();
+    await file?.close();
   }
+}
+
+async function serveFrom(dataDir: string, configOption: string | undefined, log: Logger, output: Output): Promise<void> {
+  await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
+  const configPath = resolve(configOption ?? defaultConfigPath(dataDir));
+  let config: AgentConfig | undefined = (await loadConfig(configPath, output)) ?? withoutSources();
+  // A service stays: the folder that it was started in must not be held by it, and may go without harm.
+  process.chdir(parse(dataDir).root);
+  const running: Running = { dataDir, configPath, stopped: untilStopped(), hangup: new Hangup(), output, log };
+  for (let starts = 1; config !== undefined && !running.stopped.aborted; starts += 1) config = await serve(running, config, starts === 1);
+}
+
+async function openLogFile(path: string): Promise<LogFile> {
+  try {
+    return await LogFile.open(nodeFiles, path);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    throw new UsageError('USAGE_INVALID', `--log-file: ${error.message}`, { cause: error });
+  }
+}
+
+/** Aborts when the service should end. On Windows nothing can send SIGTERM, so our host closes standard input instead. */
+function untilStopped(): AbortSignal {
+  const interrupted = untilInterrupted();
+  if (!hostRuns()) return interrupted;
+  const left = new AbortController();
+  for (const event of ['end', 'close', 'error']) process.stdin.once(event, () => left.abort());
+  process.stdin.resume();
+  return AbortSignal.any([interrupted, left.signal]);
 }
 
 /** Serves under one configuration. Resolves with the next one, or with undefined when the service should end. */
@@ -101,13 +135,16 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     const ready = { event: 'running', pid: process.pid, data: dataDir, socket: service.socketPath, sources };
     if (first) await output.result(ready, JSON.stringify(ready));
     else log.info({ sources }, 'the changed configuration is in force');
+    const isWaiting = config.sources.length === 0;
+    if (isWaiting) log.warn({ file: configPath }, 'nothing says which folders to watch; waiting for settings');
 
     const changed = new AbortController();
     let next: AgentConfig | undefined;
     const configName = fromText(configPath, '/');
-    await service.nameProblem(configName, undefined);
+    await service.nameProblem(configName, isWaiting ? noSourcesProblem() : undefined);
     const watch = new ConfigWatch({
       readText: () => readConfigText(configPath),
+      absent: isWaiting ? { config } : { mistake: 'is not there any more' },
       parse: parseConfig,
       timers: systemTimers,
       inForce: config,
@@ -118,7 +155,8 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
       onMistake: (mistake) => {
         if (mistake === undefined) log.info({ file: configPath }, 'the configuration is right again');
         else log.error({ file: configPath, mistake }, 'the configuration cannot be used; what it said before is in force');
-        void service.nameProblem(configName, mistake === undefined ? undefined : configurationProblem(mistake));
+        const problem = mistake === undefined ? (isWaiting ? noSourcesProblem() : undefined) : configurationProblem(mistake);
+        void service.nameProblem(configName, problem);
       },
     });
     watch.start();

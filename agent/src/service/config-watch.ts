@@ -8,6 +8,8 @@ export type ConfigRead = { readonly config: AgentConfig } | { readonly mistake: 
 export interface ConfigWatchParts {
   /** The file's text; undefined when it is not there. Rejects when it cannot be read. */
   readonly readText: () => Promise<string | undefined>;
+  /** What no file means: a mistake, unless there never was one. */
+  readonly absent: ConfigRead;
   /** What a text means. Pure. */
   readonly parse: (text: string) => ConfigRead;
   readonly timers: Timers;
@@ -73,7 +75,8 @@ export class ConfigWatch {
     this.#seen = textKey(text);
     if ((!atOnce && !seenTwice) || this.#judged === this.#seen) return;
     this.#judged = this.#seen;
-    this.#judge(typeof text === 'string' ? this.#parts.parse(text) : { mistake: text?.mistake ?? 'is not there any more' });
+    if (text === undefined) this.#judge(this.#parts.absent);
+    else this.#judge(typeof text === 'string' ? this.#parts.parse(text) : text);
   }
 
   #judge(read: ConfigRead): void {

@@ -15,6 +15,8 @@ export type AgentErrorCode =
   | 'AGENT_NOTHING_PROTECTED'
   /** The collector cannot be reached, and the command needs an answer from it. */
   | 'AGENT_UNREACHABLE'
+  /** The service runs as another user, and lets only that one and administrators give it this command. */
+  | 'AGENT_NOT_ALLOWED'
   /** No service answers, and this user may not open the agent's folder. */
   | 'AGENT_NO_ANSWER'
   /** `fsck` found something wrong in the agent's folder. */

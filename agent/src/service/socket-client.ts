@@ -57,10 +57,18 @@ function dial(path: string): Promise<Socket | undefined> {
     const socket = connect(path);
     socket.once('connect', () => resolve(socket));
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR') resolve(undefined);
+      if (error.code === 'EACCES' || error.code === 'EPERM') reject(notAllowed(error));
+      else if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR') resolve(undefined);
       else reject(error);
     });
   });
+}
+
+/** What is said to a user who is neither the agent's own nor an administrator. */
+export function notAllowed(cause: Error): AgentError {
+  const owner = process.platform === 'win32' ? 'an administrator' : 'the user that the agent runs as, or root,';
+  const says = `only ${owner} may do this; every user of this PC may ask for: aliquot-agent status`;
+  return new AgentError('AGENT_NOT_ALLOWED', says, { cause });
 }
 
 function finish({ exit, code, message }: { exit: number; code: string; message: string }): void {

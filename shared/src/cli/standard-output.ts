@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { fstatSync, writeSync } from 'node:fs';
+import { fstatSync, type Stats, writeSync } from 'node:fs';
+import { errnoOf } from '../durable/system-errors.ts';
 
 /** The part of a stream that output needs. */
 export interface TextSink {
@@ -94,10 +95,21 @@ export function processOutput(): StandardOutput {
   });
 }
 
-/** A file, or a device that is no terminal. */
+/** A file, or a device that is no terminal. A program that Windows starts without a standard output has none of either. */
 function isFile(fd: number): boolean {
-  const stats = fstatSync(fd);
+  const stats = statsIfOpen(fd);
+  if (stats === undefined) return false;
   return stats.isFile() || (stats.isCharacterDevice() && process.stdout.isTTY !== true);
+}
+
+/** What an inherited descriptor is; undefined where there is none. */
+export function statsIfOpen(fd: number): Stats | undefined {
+  try {
+    return fstatSync(fd);
+  } catch (error) {
+    if (errnoOf(error) === 'EBADF') return undefined;
+    throw error;
+  }
 }
 
 /** Node's own stream for files takes a short write, such as the last one on a full disk, for a whole one; this one does not. */

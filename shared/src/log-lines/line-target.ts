@@ -1,5 +1,6 @@
 import { fstatSync, write } from 'node:fs';
 import { isatty } from 'node:tty';
+import { statsIfOpen } from '../cli/standard-output.ts';
 
 /** Where a log's lines go in the end. */
 export interface LineTarget {
@@ -20,8 +21,8 @@ interface ByteStream {
  * blocking; a file is written by a thread of libuv, whose short writes Node's own stream would take for whole ones.
  */
 export function standardError(): LineTarget {
-  const stats = fstatSync(2);
-  if (stats.isFile() || (stats.isCharacterDevice() && !isatty(2))) return fileTarget(2);
+  const stats = statsIfOpen(2);
+  if (stats?.isFile() === true || (stats?.isCharacterDevice() === true && !isatty(2))) return fileTarget(2);
   process.stderr.on('error', () => undefined); // said to each write as well
   unblock(process.stderr);
   return streamTarget(process.stderr);
