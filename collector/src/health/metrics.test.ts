@@ -68,5 +68,8 @@ describe('what Prometheus gets', () => {
     app = buildServer({ store, sessions: hub, health, clock, log, timers, software: 'test' }, undefined);
     const answer = await app.inject({ url: '/healthz' });
     expect([answer.statusCode, answer.json()]).toEqual([503, { status: 'degraded', codes: ['disk-unreachable'] }]);
+    // Who starts it again when it hangs is told that it does not.
+    const alive = await app.inject({ url: '/livez' });
+    expect([alive.statusCode, alive.json()]).toEqual([200, { status: 'ok' }]);
   });
 });

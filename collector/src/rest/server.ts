@@ -45,8 +45,9 @@ const versionPath = z.object({ vault: z.string(), agent: z.string(), version: z.
 const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() });
 
 /**
- * The collector's HTTP interface: `/healthz` and `/metrics` for monitors, `/v1/enrol` for agents with a bundle, `/v1/operator/…` for the
- * `aliquot` command with the operator's token. Requests are logged by route, never by URL or body: those name files and agents.
+ * The collector's HTTP interface: `/healthz`, `/livez` and `/metrics` for monitors, `/v1/enrol` for agents with a bundle,
+ * `/v1/operator/…` for the `aliquot` command with the operator's token. Requests are logged by route, never by URL or body: those name
+ * files and agents.
  */
 export function buildServer(context: RestContext, tls: TlsFiles | undefined): FastifyInstance {
   const options = { logger: false, bodyLimit: BODY_LIMIT, requestTimeout: REQUEST_MS, forceCloseConnections: true } as const;
@@ -73,6 +74,8 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
     const codes = [...new Set((await context.health.problems(request.headers.host)).map(({ code }) => code))];
     return reply.code(codes.length === 0 ? 200 : 503).send({ status: codes.length === 0 ? 'ok' : 'degraded', codes });
   });
+  // For who starts us again when we hang: a full disk or an ending certificate is no reason to, `/healthz` tells of those.
+  app.get('/livez', async () => ({ status: 'ok' }));
   app.post('/v1/enrol', { bodyLimit: ENROL_BODY_LIMIT }, async (request, reply) => {
     const answer = await enrol(context, bytesOf(request));
     return reply.type(OCTETS).send(Buffer.from(answer));
