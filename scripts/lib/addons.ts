@@ -13,6 +13,7 @@ const addons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'darwin-arm64': 'classic-level/prebuilds/darwin-x64+arm64/classic-level.node',
     'win32-x64': 'classic-level/prebuilds/win32-x64/classic-level.node',
   },
+  koffi: { 'win32-x64': '@koromix/koffi-win32-x64/win32_x64/koffi.node' },
 };
 
 /**
@@ -37,13 +38,15 @@ export function addonsFor(platform: string): readonly { readonly name: string; r
 
 const loading = '\0addon:';
 
-/** All of level is bundled; the line that finds its native part is ours. */
+/** All of level is bundled; the line that finds its native part is ours. Of koffi there is only the native part. */
 export const nativeAddons: Plugin = {
   name: 'native-addons',
   resolveId: {
-    filter: { id: /^\.\/binding$/ },
-    handler: (_id, importer) =>
-      importer !== undefined && basename(dirname(importer)) === 'classic-level' ? `${loading}classic-level` : null,
+    filter: { id: /^(\.\/binding|@koromix\/koffi-win32-x64)$/ },
+    handler: (id, importer) => {
+      if (id !== './binding') return `${loading}koffi`;
+      return importer !== undefined && basename(dirname(importer)) === 'classic-level' ? `${loading}classic-level` : null;
+    },
   },
   load(id) {
     if (!id.startsWith(loading)) return null;

@@ -1,6 +1,7 @@
-import { parentOf, readFully, writeFully, writePartsFully } from './durable.ts';
+import { readFully, writeFully, writePartsFully } from './durable.ts';
 import { FileError, fileError, withFileErrors } from './errors.ts';
 import type { FilePort, OpenFile, RawPath } from './file-port.ts';
+import { parentOf } from './parent.ts';
 
 /** What `renew` holds in memory. */
 const RENEW_BYTES = 1024 * 1024;

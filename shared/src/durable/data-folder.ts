@@ -3,6 +3,7 @@ import { ensureDirectory, readFileIfThere, writeFileDurably } from './durable.ts
 import { FolderError, withFileErrors } from './errors.ts';
 import type { FilePort } from './file-port.ts';
 import { type FolderLock, lockDirectory } from './lock.ts';
+import { closeToStrangers, refuseStrangers } from './private.ts';
 
 export type FolderKind = 'aliquot-agent' | 'aliquot-collector';
 
@@ -22,7 +23,8 @@ const makers: Record<FolderKind, { readonly name: string; readonly remedy: strin
 
 /**
  * Makes a new data folder and locks it. `format.json` is written at once, so that a second run finds it and can go on.
- * The folder may exist when it is empty. Errors: `FOLDER_NOT_EMPTY` (also when it is a data folder already), `FOLDER_IN_USE`.
+ * The folder may exist when it is empty. Errors: `FOLDER_NOT_EMPTY` (also when it is a data folder already), `FOLDER_IN_USE`,
+ * `FOLDER_OPEN_TO_OTHERS` when it belongs to somebody who could open it again.
  */
 export async function createDataFolder(port: FilePort, dir: string, kind: FolderKind): Promise<DataFolder> {
   await ensureDirectory(port, dir);
@@ -34,6 +36,8 @@ export async function createDataFolder(port: FilePort, dir: string, kind: Folder
       throw new FolderError('FOLDER_NOT_EMPTY', `${dir} ${what}; name a new or empty folder`);
     }
   });
+  await withFileErrors('close', dir, () => closeToStrangers(port, dir)); // it may have been made, empty, by somebody with other ideas
+  await withFileErrors('look at', dir, () => refuseStrangers(port, dir));
   const lock = await lockDirectory(port, dir, 'the folder');
   try {
     const format = `${JSON.stringify({ kind, version: FOLDER_VERSION })}\n`;
@@ -64,9 +68,10 @@ export async function checkDataFolder(port: FilePort, dir: string, kind: FolderK
   }
 }
 
-/** Checks a data folder and claims it for this process. Errors: those of `checkDataFolder`, and `FOLDER_IN_USE`. */
+/** Checks a data folder and claims it for this process. Errors: those of `checkDataFolder`, `FOLDER_IN_USE`, `FOLDER_OPEN_TO_OTHERS`. */
 export async function openDataFolder(port: FilePort, dir: string, kind: FolderKind): Promise<DataFolder> {
   await checkDataFolder(port, dir, kind);
+  await withFileErrors('look at', dir, () => refuseStrangers(port, dir));
   const lock = await lockDirectory(port, dir, 'the data folder');
   return { dir, kind, release: () => lock.release() };
 }

@@ -7,7 +7,6 @@ import {
   ensureDirectory,
   eraseDurably,
   joinRaw,
-  parentOf,
   readFileIfThere,
   readWholeFile,
   removeDurably,
@@ -15,6 +14,7 @@ import {
   writePartsFully,
 } from './durable.ts';
 import { nodeFiles, type OpenFile } from './file-port.ts';
+import { parentOf } from './parent.ts';
 
 const text = (path: string) => readFileSync(path, 'utf8');
 

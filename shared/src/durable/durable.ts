@@ -1,7 +1,8 @@
-import { dirname } from 'node:path';
 import { type Random, systemRandom } from '../ports.ts';
 import { FileError, withFileErrors } from './errors.ts';
 import type { FilePort, OpenFile, RawPath } from './file-port.ts';
+import { parentOf } from './parent.ts';
+import { createFile, makeOneFolder } from './private.ts';
 import { errnoOf } from './system-errors.ts';
 
 /**
@@ -15,17 +16,6 @@ import { errnoOf } from './system-errors.ts';
  */
 
 const onWindows = process.platform === 'win32';
-
-/** The folder that a path's last name is in. */
-export function parentOf(path: Buffer): Buffer;
-export function parentOf(path: RawPath): RawPath;
-export function parentOf(path: RawPath): RawPath {
-  if (typeof path === 'string') return dirname(path);
-  const slash = Math.max(path.lastIndexOf(0x2f), onWindows ? path.lastIndexOf(0x5c) : -1);
-  if (slash < 0) return Buffer.from('.');
-  const isRoot = slash === 0 || (onWindows && slash === 2 && path[1] === 0x3a);
-  return path.subarray(0, isRoot ? slash + 1 : slash);
-}
 
 /** A path with one more name; raw bytes when either part is. */
 export function joinRaw(folder: Buffer, name: RawPath): Buffer;
@@ -170,7 +160,7 @@ export interface WriteOptions {
 export function writeFileDurably(port: FilePort, path: RawPath, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
   return withFileErrors('write', path, async () => {
     const temporary = temporaryBeside(path, options.random ?? systemRandom);
-    const file = await port.open(temporary, 'createNew', options.mode ?? 0o600);
+    const file = await createFile(port, temporary, options.mode ?? 0o600);
     try {
       try {
         await writeFully(file, bytes, 0);
@@ -255,9 +245,9 @@ export function ensureDirectory(port: FilePort, path: RawPath, mode = 0o700): Pr
   });
 }
 
-async function makeFolder(port: FilePort, path: RawPath, mode: number | undefined): Promise<void> {
+async function makeFolder(port: FilePort, path: RawPath, mode: number): Promise<void> {
   try {
-    await port.mkdir(path, mode);
+    await makeOneFolder(port, path, mode);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'EEXIST') {
@@ -266,7 +256,7 @@ async function makeFolder(port: FilePort, path: RawPath, mode: number | undefine
     }
     if (errno !== 'ENOENT') throw error;
     await makeFolder(port, parentOf(path), mode);
-    await port.mkdir(path, mode);
+    await makeOneFolder(port, path, mode);
   }
 }
 

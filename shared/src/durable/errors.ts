@@ -31,7 +31,9 @@ export type FolderErrorCode =
   /** The data folder was written by a release with another format. */
   | 'FOLDER_VERSION'
   /** A living process is using the data folder. */
-  | 'FOLDER_IN_USE';
+  | 'FOLDER_IN_USE'
+  /** Others than the system, administrators and this account may open the data folder (Windows). */
+  | 'FOLDER_OPEN_TO_OTHERS';
 
 /** A data folder that cannot be used. */
 export class FolderError extends AliquotError<FolderErrorCode> {}

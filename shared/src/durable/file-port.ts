@@ -2,6 +2,7 @@ import { constants, promises as fs } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { DatabaseOptions, Level } from 'level';
 import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
+import { type WindowsAccess, windowsAccess } from './windows-access.ts';
 
 /** A path as text, or as the raw bytes that the file system gave (POSIX names need not be UTF-8). */
 export type RawPath = string | Buffer;
@@ -88,6 +89,8 @@ export interface FilePort {
    * then sees and fails its calls too. Throws what LevelDB throws.
    */
   openLevel<K, V>(path: string, options: DatabaseOptions<K, V>): Promise<Level<K, V>>;
+  /** Who may open what, where modes say nothing about it; not there where they do. Asked by `private.ts` only. */
+  readonly access?: () => Promise<WindowsAccess>;
 }
 
 const onWindows = process.platform === 'win32';
@@ -256,4 +259,5 @@ export const nodeFiles: FilePort = {
     await level.open();
     return level;
   },
+  ...(onWindows ? { access: windowsAccess } : {}),
 };

@@ -1,7 +1,9 @@
 import { type Random, systemRandom } from '../ports.ts';
-import { parentOf, place, temporaryBeside, writeFully } from './durable.ts';
+import { place, temporaryBeside, writeFully } from './durable.ts';
 import { withFileErrors } from './errors.ts';
 import type { FilePort } from './file-port.ts';
+import { parentOf } from './parent.ts';
+import { createFile } from './private.ts';
 
 /** Small pieces are gathered into writes of this size at most; a larger piece is written alone, without a copy. */
 const WRITE_BYTES = 256 * 1024;
@@ -26,7 +28,7 @@ export async function writeStreamDurably(
 ): Promise<number> {
   const disk = <T>(step: () => Promise<T>): Promise<T> => withFileErrors('write', path, step);
   const temporary = temporaryBeside(path, options.random ?? systemRandom);
-  const file = await disk(() => port.open(temporary, 'createNew', options.mode ?? 0o600));
+  const file = await disk(() => createFile(port, temporary, options.mode ?? 0o600));
   try {
     let written = 0;
     let gathered: Uint8Array[] = [];

@@ -1,6 +1,7 @@
 import { pathText, printable } from '../cli/format.ts';
-import { exists, joinRaw, parentOf, syncAncestors } from '../durable/durable.ts';
+import { exists, joinRaw, syncAncestors } from '../durable/durable.ts';
 import type { FilePort, RawPath } from '../durable/file-port.ts';
+import { parentOf } from '../durable/parent.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import { RestoreError } from './errors.ts';
 import { timeFailure } from './kept-time.ts';

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { joinRaw, parentOf } from '../durable/durable.ts';
+import { joinRaw } from '../durable/durable.ts';
 import type { FilePort } from '../durable/file-port.ts';
+import { parentOf } from '../durable/parent.ts';
 import type { Random } from '../ports.ts';
 
 /** The process that restores, as the names of its unfinished files tell it. */

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Platform } from '@aliquot/proto';
 import { pathText, printable } from '../cli/format.ts';
-import { parentOf, place, readFully } from '../durable/durable.ts';
+import { place, readFully } from '../durable/durable.ts';
 import { fileError } from '../durable/errors.ts';
 import type { FileFacts, FilePort, OpenFile } from '../durable/file-port.ts';
+import { parentOf } from '../durable/parent.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';

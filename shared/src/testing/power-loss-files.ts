@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { parentOf } from '../durable/durable.ts';
 import type { FilePort, OpenFile, RawPath } from '../durable/file-port.ts';
+import { parentOf } from '../durable/parent.ts';
 
 /** A port over which the power can fail. */
 export interface PowerLossFiles extends FilePort {

@@ -11,8 +11,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { parentOf } from '../durable/durable.ts';
 import { nodeFiles, type RawPath } from '../durable/file-port.ts';
+import { parentOf } from '../durable/parent.ts';
 import type { SeededRandom } from './random.ts';
 
 /** What of the content that was not flushed is there after a power failure. */
