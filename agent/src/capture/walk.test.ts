@@ -125,3 +125,17 @@ test('a root that is missing is one problem', () => {
   });
   expect([...walk(port, fromText('/nowhere', '/'), rulesOf({}))]).toMatchObject([{ type: 'problem', problem: { code: 'root-missing' } }]);
 });
+
+test('a watched folder on a drive that the service does not see is named as that, with the share to write instead', () => {
+  const seeing = (...there: string[]) =>
+    portWith({
+      lstat: (path) => {
+        if (there.includes(path.toString())) return treePort({}).lstat(Buffer.from('/r'));
+        throw systemError('ENOENT');
+      },
+    });
+  const said = (port: SourcePort) =>
+    [...walk(port, 'X:\\Data\\hplc', rulesOf({}))].map((found) => found.type === 'problem' && found.problem.message);
+  expect(said(seeing())).toEqual([expect.stringMatching(/the service sees no drive X:.*\\\\server\\share\\Data\\hplc/)]);
+  expect(said(seeing('X:\\'))).toEqual(['is not there; if it is on a removable or network drive, connect it']);
+});

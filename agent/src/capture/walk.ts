@@ -1,3 +1,4 @@
+import { pathText } from '@aliquot/shared/cli/format';
 import { type Excluded, ExcludeTally } from './excludes.ts';
 import { type BytePath, join, pathBytes, separator } from './paths.ts';
 import { oddTimeProblem, type Problem, problemOf, specialProblem } from './problem.ts';
@@ -74,9 +75,7 @@ function* walkIn(
   } catch (error) {
     const code = systemCode(error);
     const problem: Problem =
-      code === 'ENOENT' || code === 'ENOTDIR'
-        ? { code: 'root-missing', message: 'is not there; if it is on a removable or network drive, connect it' }
-        : problemOf(error, 'folder');
+      code === 'ENOENT' || code === 'ENOTDIR' ? { code: 'root-missing', message: missingMessage(port, root) } : problemOf(error, 'folder');
     yield { type: 'problem', path: root, problem };
     return;
   }
@@ -150,6 +149,27 @@ function* walkIn(
     const length = frame.resultPathLength > 0 ? frame.resultPathLength : isFolder && rules.folderResult(path) ? path.length : 0;
     yield* describe(port, path, stat, length);
     if (isFolder) insertSorted(frame.pending, name + separator);
+  }
+}
+
+/** Why a watched folder is not there. On Windows each user has drive letters of his own, and a service has none of those. */
+function missingMessage(port: SourcePort, root: BytePath): string {
+  const [drive] = /^[A-Za-z]:\\/.exec(root) ?? [];
+  if (drive === undefined || isThere(port, drive)) return 'is not there; if it is on a removable or network drive, connect it';
+  const share = `\\\\server\\share${root.slice(2)}`;
+  return (
+    `is not there: the service sees no drive ${drive.slice(0, 2)}. A letter that a user gave to a network share exists for that user alone: ` +
+    `name the share itself, as in ${pathText(pathBytes(share))}, in single quotes or none; connect the drive if it is a real one`
+  ).slice(0, 500);
+}
+
+function isThere(port: SourcePort, path: BytePath): boolean {
+  try {
+    port.lstat(pathBytes(path));
+    return true;
+  } catch (error) {
+    systemCode(error);
+    return false;
   }
 }
 

@@ -226,15 +226,16 @@ for (const [what, text, expected] of [
 
 test('a file that an editor saved in another encoding is named as that, and a byte order mark is none', () => {
   const text = 'logLevel: info\nsources: [{path: "/data/Ger\u00e4t"}]\n';
-  const says = 'holds a character that is not UTF-8; save the file as UTF-8 (not as ANSI or UTF-16)';
   const big = Buffer.from(text, 'utf16le').swap16();
-  const cases: [bytes: Buffer, line: number][] = [
-    [Buffer.from(text, 'latin1'), 2],
-    [Buffer.from(text, 'utf16le'), 1],
-    [Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(text, 'utf16le')]), 1],
-    [Buffer.concat([Buffer.from([0xfe, 0xff]), big]), 1],
+  expect(mistakesOf(Buffer.from(text, 'latin1').toString('utf8'))).toEqual([
+    '2: holds a character that is not UTF-8; save the file as UTF-8 (not as ANSI)',
+  ]);
+  const cases = [
+    Buffer.from(text, 'utf16le'),
+    Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(text, 'utf16le')]),
+    Buffer.concat([Buffer.from([0xfe, 0xff]), big]),
   ];
-  for (const [bytes, line] of cases) expect(mistakesOf(bytes.toString('utf8'))).toEqual([`${line}: ${says}`]);
+  for (const bytes of cases) expect(mistakesOf(bytes.toString('utf8'))).toEqual([expect.stringMatching(/^1: is written in UTF-16/)]);
   expect(mistakesOf(`\ufeff${text}`)).toEqual([]);
 });
 
@@ -268,4 +269,15 @@ test('the page for Prometheus is off unless it is set, and says what is accepted
     config: { metrics: { listen: '127.0.0.1:9464' } },
   });
   expect(readConfig('sources: [{path: /data}]\nmetrics: {port: 9464}\n')).toMatchObject({ mistakes: expect.anything() });
+});
+
+test.each([
+  ['an escape that there is none', String.raw`sources: [{path: "C:\Data"}]`],
+  ['a tab that was meant as a folder', String.raw`sources: [{path: "C:\temp"}]`],
+  ['the same in a pattern', String.raw`sources: [{path: /data, exclude: ["C:\temp\*.tmp"]}]`],
+])('a Windows path in double quotes gets the hint: %s', (_, text) => {
+  const read = readConfig(text);
+  expect('mistakes' in read && read.mistakes.map(({ message }) => message)).toContainEqual(
+    expect.stringContaining('in double quotes a backslash begins an escape; write the path without quotes, or in single ones'),
+  );
 });

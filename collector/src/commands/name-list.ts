@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { isUtf16, UTF16_TEXT } from '@aliquot/shared/cli/utf16';
 
 /** What an agent may be called, and an operator: it is a file name and a command's argument. */
 export const AGENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -54,11 +55,9 @@ function twice(name: string, before: ListedName): string {
   return `${name} differs from ${before.name} in line ${before.line} by case alone; on Windows both would be one file`;
 }
 
-/** PowerShell's `>` writes UTF-16: half of its bytes are zero, which no list of names has. */
+/** The list as text, or why it is none. */
 function textOf(bytes: Uint8Array): string | ListMistake {
-  const mark = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
-  if (mark || bytes.includes(0))
-    return { line: 1, message: 'written in UTF-16; save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)' };
+  if (isUtf16(bytes)) return { line: 1, message: `written in ${UTF16_TEXT}` };
   if (!isUtf8(bytes)) return { line: 1, message: 'not UTF-8; save it as UTF-8' };
   return Buffer.from(bytes)
     .toString('utf8')

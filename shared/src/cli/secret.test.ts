@@ -34,9 +34,13 @@ describe('a secret from a file or the environment', () => {
     ['what was no UTF-8 in the environment', 'caf\ufffd horse', 'is not UTF-8'],
     ['half of a character', 'caf\ud83d', 'is not UTF-8'],
     ['Latin-1 in a file', Buffer.from('caf\xe9 horse', 'latin1'), 'is not UTF-8'],
-    ['UTF-16 as Windows writes it', utf16('secret', [0xff, 0xfe]), 'is written in UTF-16; save it as plain UTF-8'],
+    [
+      'UTF-16 as Windows writes it',
+      utf16('secret', [0xff, 0xfe]),
+      'is written in UTF-16, as PowerShell’s > writes it; save it as plain UTF-8',
+    ],
     ['UTF-16 the other way round', Buffer.from([0xfe, 0xff, 0, 0x73]), 'is written in UTF-16'],
-    ['UTF-16 without a mark', utf16('secret', []), 'control character'],
+    ['UTF-16 without a mark', utf16('secret', []), 'is written in UTF-16'],
     ['UTF-8 with a mark', Buffer.from('\ufeffsecret'), 'with a byte order mark'],
   ])('that holds %s is refused with what to do, and not repeated', (_what, given, says) => {
     const thrown = (() => {

@@ -1,12 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { UsageError } from './errors.ts';
+import { isUtf16, UTF16_NAME } from './utf16.ts';
 
-/** Byte order marks, by which an editor says how it wrote a text. */
-const MARKS: readonly (readonly [mark: readonly number[], name: string])[] = [
-  [[0xff, 0xfe], 'UTF-16'],
-  [[0xfe, 0xff], 'UTF-16'],
-  [[0xef, 0xbb, 0xbf], 'UTF-8 with a byte order mark'],
-];
+/** The byte order mark, by which an editor says that it wrote UTF-8. */
+const UTF8_MARK = [0xef, 0xbb, 0xbf];
 
 /**
  * A secret as a person would type it, from whatever carried it: a file (bytes), or the environment or the terminal (text). Line ends at its end are
@@ -19,8 +16,9 @@ const MARKS: readonly (readonly [mark: readonly number[], name: string])[] = [
 export function secretFrom(given: string | Uint8Array, what: string): string {
   const refuse = (why: string) => new UsageError('USAGE_INVALID', `${what} ${why}`);
   if (typeof given !== 'string') {
-    const mark = MARKS.find(([bytes]) => bytes.every((byte, at) => given[at] === byte));
-    if (mark !== undefined) throw refuse(`is written in ${mark[1]}; save it as plain UTF-8`);
+    if (isUtf16(given)) throw refuse(`is written in ${UTF16_NAME}; save it as plain UTF-8 (in PowerShell: Out-File -Encoding ascii)`);
+    if (UTF8_MARK.every((byte, at) => given[at] === byte))
+      throw refuse('is written in UTF-8 with a byte order mark; save it as plain UTF-8');
     if (!isUtf8(given)) throw refuse('is not UTF-8; save it as plain UTF-8');
   }
   const text = (typeof given === 'string' ? given : Buffer.from(given).toString('utf8')).replace(/[\r\n]+$/, '');

@@ -1,3 +1,4 @@
+import { isUtf16, UTF16_TEXT } from '../cli/utf16.ts';
 import { concat, utf8 } from '../crypto/bytes.ts';
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
 
@@ -59,6 +60,7 @@ export function armor(type: ArmorType, headers: readonly string[], bytes: Uint8A
 /** The first armoured block of `text`. Line ends, indentation and whatever stands around the block do not matter. */
 export function dearmor(type: ArmorType, text: string): Dearmored {
   if (text.length > MAX_TEXT_CHARACTERS) return { type: 'absent' };
+  if (isUtf16(text)) return { type: 'foreign', found: UTF16_TEXT };
   const lines = text.split(/\r\n|\n|\r/).map((line) => line.trim());
   const begin = lines.findIndex((line) => line.startsWith('-----BEGIN ') && line.endsWith('-----'));
   if (begin < 0) return { type: 'absent' };

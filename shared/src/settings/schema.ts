@@ -7,6 +7,7 @@ import { parseSize, SIZE_FORMS } from '../cli/size.ts';
 import { courtesySchema } from './courtesy.ts';
 import { defaultClass, defaultFolderResults, defaultMaxUnsettledSeconds } from './defaults.ts';
 import { excludeMistake, isIn, takesWhole } from './globs.ts';
+import { BACKSLASH_HINT } from './text.ts';
 import { updateSchema } from './update.ts';
 import { absoluteHere, pathsOf, type Where } from './where.ts';
 
@@ -15,9 +16,14 @@ import { absoluteHere, pathsOf, type Where } from './where.ts';
  * checked by the same code and in the same words. Nothing in it can start a program.
  */
 
+/** `"C:\temp"` in double quotes has a tab in it, which no folder of an instrument has. */
+const isPlain = (text: string) => !/\p{Cc}/u.test(text);
+const notPlain = `holds a control character: ${BACKSLASH_HINT}`;
+
 const glob = z
   .string({ error: 'must be a glob such as "*.tmp"' })
   .min(1, 'must not be empty')
+  .refine(isPlain, notPlain)
   .refine(isGlob, 'is no glob; accepted are * ? [abc] {a,b} and **, as in "*.tmp" or "/data/scratch/**"');
 
 const seconds = (least: number, most: number) =>
@@ -29,6 +35,7 @@ const seconds = (least: number, most: number) =>
 const folder = (where: Where) =>
   z
     .string({ error: 'must be a folder’s absolute path' })
+    .refine(isPlain, notPlain)
     .refine((path) => absoluteHere(path, where), 'must be an absolute path, such as /data/instrument or D:\\Data')
     .refine((path) => !/[*?]/.test(path), 'must be one folder, not a pattern: name each folder, or the one above them')
     .transform((path) => {

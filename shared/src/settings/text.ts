@@ -1,4 +1,5 @@
 import { LineCounter, parseDocument, YAMLMap } from 'yaml';
+import { isUtf16, UTF16_TEXT } from '../cli/utf16.ts';
 
 /** One mistake in a file of settings. */
 export interface Mistake {
@@ -17,15 +18,20 @@ export interface SettingsText {
   lineOfKey(path: readonly PropertyKey[], key: string): number;
 }
 
+/** What is said of `"C:\Data"`, and of `"C:\temp"`, which is a path with a tab in it. */
+export const BACKSLASH_HINT =
+  'in double quotes a backslash begins an escape; write the path without quotes, or in single ones, as C:\\Data';
+
 const tooDeep: Mistake = { line: 1, message: 'is nested too deeply to be read' };
 
 /** Step one of reading a configuration: text to plain values, or every mistake of syntax. Pure. */
 export function parseSettingsText(text: string): SettingsText | { readonly mistakes: readonly Mistake[] } {
+  if (isUtf16(text)) return { mistakes: [{ line: 1, message: `is written in ${UTF16_TEXT}` }] };
   // Read as if it were UTF-8, other encodings leave these. A path with such a character in it would be of a folder that is not there.
   const foreign = text.search(/[\ufffd\0]/);
   if (foreign >= 0) {
     const line = text.slice(0, foreign).split('\n').length;
-    return { mistakes: [{ line, message: 'holds a character that is not UTF-8; save the file as UTF-8 (not as ANSI or UTF-16)' }] };
+    return { mistakes: [{ line, message: 'holds a character that is not UTF-8; save the file as UTF-8 (not as ANSI)' }] };
   }
   const lines = new LineCounter();
   let document: ReturnType<typeof parseDocument>;
@@ -40,7 +46,7 @@ export function parseSettingsText(text: string): SettingsText | { readonly mista
   if (document.errors.some(({ message }) => /call stack/i.test(message))) return { mistakes: [tooDeep] };
   const lineAt = (offset: number): number => lines.linePos(offset).line || 1;
   if (document.errors.length > 0) {
-    return { mistakes: document.errors.map(({ pos, message }) => ({ line: lineAt(pos[0]), message: message.split('\n')[0] ?? message })) };
+    return { mistakes: document.errors.map(({ pos, code, message }) => ({ line: lineAt(pos[0]), message: spoken(code, message) })) };
   }
   const nodeAt = (path: readonly PropertyKey[]): unknown => (path.length === 0 ? document.contents : document.getIn(path, true));
   const lineOf = (path: readonly PropertyKey[]): number => {
@@ -70,6 +76,12 @@ export function parseSettingsText(text: string): SettingsText | { readonly mista
       return lineOf(path);
     },
   };
+}
+
+/** The library's words, and for `"C:\Data"` the reason that nobody finds by himself. */
+function spoken(code: string, message: string): string {
+  const [first = message] = message.split('\n');
+  return code === 'BAD_DQ_ESCAPE' ? `${first}: ${BACKSLASH_HINT}` : first;
 }
 
 function hasRange(node: unknown): node is { readonly range: readonly [number, number, number] } {
