@@ -3,7 +3,7 @@ function __aliquot_at
   set -l place aliquot
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot operator' 'aliquot operator add' 'aliquot operator show' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
+      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot operator' 'aliquot operator add' 'aliquot operator show' 'aliquot release' 'aliquot release add' 'aliquot release list' 'aliquot release remove' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
         set place "$place $word"
     end
   end
@@ -18,6 +18,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a enroll -d 'Make the enrolm
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a agents -d 'Every agent'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a agent -d 'One agent'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a operator -d 'Keys of the people who run the vault, so that the kit stays in the safe'
+complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a release -d 'Releases of the agent that the collector keeps for the PCs'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a fork -d 'Two histories under one identity'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a find -d 'Find files by name among every kept version of all agents, deleted files too'
 complete -c aliquot -n "__aliquot_at 'aliquot'" -f -a ls -d 'List the files as they were at a time'
@@ -159,6 +160,28 @@ complete -c aliquot -n "__aliquot_at 'aliquot operator show'" -l by -d 'the oper
 complete -c aliquot -n "__aliquot_at 'aliquot operator show'" -l passphrase-file -d 'file with the kit\'s passphrase'
 complete -c aliquot -n "__aliquot_at 'aliquot operator show'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot operator show'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot release'" -f -a add -d 'Hand the collector a release, as the vendor\'s archive unpacks to a folder'
+complete -c aliquot -n "__aliquot_at 'aliquot release'" -f -a list -d 'The releases that the collector hands out'
+complete -c aliquot -n "__aliquot_at 'aliquot release'" -f -a remove -d 'Take a release away'
+complete -c aliquot -n "__aliquot_at 'aliquot release'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot release add'" -l url -d 'its base address'
+complete -c aliquot -n "__aliquot_at 'aliquot release add'" -l token-file -d 'the operator\'s token, such as admin'
+complete -c aliquot -n "__aliquot_at 'aliquot release add'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'
+complete -c aliquot -n "__aliquot_at 'aliquot release add'" -l vault -d 'the vault, if it holds several and no kit says which'
+complete -c aliquot -n "__aliquot_at 'aliquot release add'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot release add'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot release list'" -l url -d 'its base address'
+complete -c aliquot -n "__aliquot_at 'aliquot release list'" -l token-file -d 'the operator\'s token, such as admin'
+complete -c aliquot -n "__aliquot_at 'aliquot release list'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'
+complete -c aliquot -n "__aliquot_at 'aliquot release list'" -l vault -d 'the vault, if it holds several and no kit says which'
+complete -c aliquot -n "__aliquot_at 'aliquot release list'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot release list'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l url -d 'its base address'
+complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l token-file -d 'the operator\'s token, such as admin'
+complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'
+complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l vault -d 'the vault, if it holds several and no kit says which'
+complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot release remove'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a list -d 'What is held apart until somebody decides, and the clones that were named'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -f -a decide -d 'Say whose a history held apart is'
 complete -c aliquot -n "__aliquot_at 'aliquot fork'" -l help -d 'print how it is used'

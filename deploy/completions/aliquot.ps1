@@ -2,7 +2,7 @@
 Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
-    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'operator', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
+    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'operator', 'release', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
     'aliquot init' = @(@(), @('--data', '--name', '--json', '--help'))
     'aliquot serve' = @(@(), @('--data', '--listen', '--tls-cert', '--tls-key', '--help'))
     'aliquot collector' = @(@('address'), @('--help'))
@@ -24,6 +24,10 @@ Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
     'aliquot operator' = @(@('add', 'show'), @('--help'))
     'aliquot operator add' = @(@(), @('--out', '--purposes', '--expires', '--new-passphrase-file', '--weak-passphrase', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot operator show' = @(@(), @('--by', '--passphrase-file', '--json', '--help'))
+    'aliquot release' = @(@('add', 'list', 'remove'), @('--help'))
+    'aliquot release add' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot release list' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
+    'aliquot release remove' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot fork' = @(@('list', 'decide'), @('--help'))
     'aliquot fork list' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot fork decide' = @(@(), @('--restored', '--clone', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))

@@ -2,7 +2,7 @@
  * The service host of a folder install on Linux and macOS: starts the version that the switch
  * names, ends it when it is asked to end, starts it again when it died (docs/releases.md).
  *
- *   ROOT/host run --data DIR …      starts ROOT/versions/VERSION/launcher run --data DIR …
+ *   ROOT/host run --data DIR …      starts ROOT/versions/VERSION/aliquot-agent run --data DIR …
  *
  * Its log is one line for each event on standard error. Exit codes: 0 asked to end, 1 it cannot
  * begin, 2 wrong usage.
@@ -29,6 +29,10 @@
 
 #include "switch.h"
 
+/* What starts a version, in its folder. */
+#ifndef HOST_LAUNCHER
+#define HOST_LAUNCHER "aliquot-agent"
+#endif
 /* How long a child may take to end after SIGTERM: a commit under way is finished. */
 #ifndef HOST_STOP_MS
 #define HOST_STOP_MS (30 * 1000L)
@@ -98,7 +102,7 @@ static int private_pipe(int ends[2]) {
 /* In the child: runs the version's launcher, or ends with CANNOT_START. */
 static void become(const char *version, char **words, int input) {
   char path[PATH_MAX + 2 * SWITCH_NAME];
-  snprintf(path, sizeof path, "%s/versions/%s/launcher", root, version);
+  snprintf(path, sizeof path, "%s/versions/%s/" HOST_LAUNCHER, root, version);
   for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);

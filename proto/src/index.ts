@@ -10,6 +10,7 @@ export * from './door/log.ts';
 export * from './door/page.ts';
 export * from './door/policy.ts';
 export * from './door/records.ts';
+export { isReleaseFile, isReleaseVersion } from './door/release.ts';
 export * from './door/session.ts';
 export * from './errors.ts';
 export * from './limits.ts';

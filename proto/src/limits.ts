@@ -117,6 +117,17 @@ export const MAX_OPENINGS = 64;
 /** A session's id. */
 export const MAX_SESSION_ID_BYTES = 32;
 
+/** A release's version: part of a path on every PC (deploy/host/switch.h). */
+export const MAX_RELEASE_VERSION_CHARS = 64;
+/** A file of a release: a hash in front, a part, a version and a platform. */
+export const MAX_RELEASE_FILE_CHARS = 192;
+/** What one answer holds of a file of a release: small beside a frame, so that a restore or a commit need not wait for it. */
+export const MAX_RELEASE_DATA_BYTES = MIB;
+/** A file of a release: Node packed is 30 to 45 MiB. */
+export const MAX_RELEASE_FILE_BYTES = 256 * MIB;
+/** Files that a collector keeps of all releases: metadata and two parts for each of five platforms. */
+export const MAX_RELEASE_FILES = 1024;
+
 /** Commits in one carried queue: each holds up to 4,096 versions, and the answer repeats a receipt for each. */
 export const MAX_CARRIED_COMMITS = 65_536;
 /** A part of a carried queue as it is handed to the collector: one of the largest frames, the question, and room. */

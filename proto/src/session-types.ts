@@ -55,7 +55,9 @@ export type ClientFrame =
   | { readonly type: 'state'; readonly requestId: number; readonly atMs: number }
   | { readonly type: 'fetch'; readonly requestId: number; readonly ids: readonly ChunkId[] }
   /** Everything captured before this agent learnt the epoch has its receipt. No answer; may be repeated. */
-  | { readonly type: 'gcLearned'; readonly gcEpoch: number };
+  | { readonly type: 'gcLearned'; readonly gcEpoch: number }
+  /** A part of a file of a release, from `offset` on. Nothing that comes back is believed: it is proved by its signatures and hashes. */
+  | { readonly type: 'releaseFetch'; readonly requestId: number; readonly name: string; readonly offset: number };
 
 export type RefusalCode =
   | 'bad-signature'
@@ -89,6 +91,8 @@ export type ServerFrame =
       readonly gcEpoch: number;
       /** True when the agent's head is ahead of, or contradicts, the log: the agent may not commit until an epoch opens. */
       readonly rolledBack: boolean;
+      /** Name and version of the collector's program; a PC stages no release that is newer. Empty: not told. */
+      readonly software: string;
     }
   | {
       readonly type: 'haveAnswer';
@@ -124,4 +128,6 @@ export type ServerFrame =
   /** A new epoch of the sweep was announced while the session stood. */
   | { readonly type: 'gcEpoch'; readonly gcEpoch: number }
   /** Signed `CollectorAddressesBody` that is newer than what the agent said it has. */
-  | { readonly type: 'addresses'; readonly addresses: Signed };
+  | { readonly type: 'addresses'; readonly addresses: Signed }
+  /** Body: bytes of the file from the asked offset on; `size` is the whole file's, 0 when the collector does not have it. */
+  | { readonly type: 'releaseData'; readonly requestId: number; readonly size: number };

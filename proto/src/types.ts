@@ -476,7 +476,10 @@ export type EventBody =
   /** The authority has said where the collector is (`CollectorAddressesBody`). */
   | { readonly type: 'addressesSet'; readonly timeMs: number; readonly addresses: Signed }
   /** An operator says of files that a replaced agent had, and its successor has not found, that they are gone. */
-  | { readonly type: 'filesGone'; readonly timeMs: number; readonly agentId: AgentId; readonly fileIds: readonly FileId[] };
+  | { readonly type: 'filesGone'; readonly timeMs: number; readonly agentId: AgentId; readonly fileIds: readonly FileId[] }
+  /** An operator gave the collector a release to hand out; `targetsHash` is the SHA-256 of the vendor's list that came with it. */
+  | { readonly type: 'releaseAdded'; readonly timeMs: number; readonly version: string; readonly targetsHash: Uint8Array }
+  | { readonly type: 'releaseRemoved'; readonly timeMs: number; readonly version: string };
 
 // ---- records at rest ---------------------------------------------------------------------------------------------
 

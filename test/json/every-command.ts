@@ -1,5 +1,6 @@
 import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Vendor, writeRelease } from '@aliquot/shared/release/testing/vendor';
 import { type Finished, type JsonLine, type ProgramName, run, Service } from '../../demo/programs.ts';
 import type { AgentPlace, World } from '../world.ts';
 
@@ -91,6 +92,12 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await central('log status');
   await central('log head');
   await central('fork list');
+  const nowMs = Date.now();
+  const small = { version: '0.2.0', platform: 'linux-x64', node: Buffer.from('node'), files: { 'aliquot-agent*': '' } } as const;
+  writeRelease(inside('release'), new Vendor(nowMs).release(small, nowMs));
+  await central('release add', [inside('release')]);
+  await central('release list');
+  await central('release remove', ['0.2.0']);
   await central('collector address show');
   await central('collector address set', [world.url, ...kit, '--out', inside('lab.addresses')]);
   await central('collector address show');

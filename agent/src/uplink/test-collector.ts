@@ -11,6 +11,7 @@ import {
   encodeFrame,
   encodeServerFrame,
   type HeartbeatBody,
+  MAX_RELEASE_DATA_BYTES,
   type ReceiptBody,
   type ServerFrame,
   type Signed,
@@ -47,6 +48,8 @@ export class TestCollector {
   readonly vault: FixtureVault;
   readonly frames: ClientFrame[] = [];
   readonly heartbeats: HeartbeatBody[] = [];
+  /** Files of releases by their names. */
+  readonly releases = new Map<string, Uint8Array>();
   key: SigningKey;
   certificate: Signed;
   creditBytes = 16 * 1024 * 1024;
@@ -264,6 +267,7 @@ export class TestCollector {
       chainHead: chainHeadOf(this.#held, auth.chainId),
       gcEpoch: this.gcEpoch,
       rolledBack: ahead && this.admitsRollback,
+      software: 'aliquot 0.1.0',
     });
     const isApart = this.#held.apart.some((line) => line.some(({ verified }) => hex(verified.header.chainId) === hex(auth.chainId)));
     if (isApart) reply({ type: 'notice', code: 'chain-held', message: 'two histories under one identity; central IT decides' });
@@ -291,6 +295,12 @@ export class TestCollector {
       case 'gcLearned':
         this.learned.push({ chainId: session.chainId, gcEpoch: frame.gcEpoch });
         return proved;
+      case 'releaseFetch': {
+        const file = this.releases.get(frame.name);
+        const bytes = file?.subarray(frame.offset, frame.offset + MAX_RELEASE_DATA_BYTES) ?? new Uint8Array(0);
+        reply({ type: 'releaseData', requestId: frame.requestId, size: file?.length ?? 0 }, bytes);
+        return proved;
+      }
       case 'heartbeat':
         this.heartbeats.push(decodeHeartbeatBody(decodeSigned(body).body));
         reply({ type: 'heartbeatAck', requestId: frame.requestId });

@@ -75,6 +75,7 @@ async function* receiptFrames(
     chainHead: await vault.chainHead(agent.agentId, question.chainId),
     gcEpoch: vault.gcEpoch(),
     rolledBack,
+    software: context.software,
   });
   const history = vault.historyOf(agent.agentId, question.chainId);
   if (history !== undefined) yield frameOf(historyNotice(agent, history));

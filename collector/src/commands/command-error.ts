@@ -23,6 +23,8 @@ export type CommandErrorCode =
   | 'COMMAND_DAMAGED'
   /** A carried queue was taken in part: the first commit that was not is named, and the receipts cover those before it. */
   | 'COMMAND_CARRIED_PART'
+  /** A folder that is no release, or of which something is missing or altered. */
+  | 'COMMAND_RELEASE'
   /** `agents --problems` found something that somebody should look at. */
   | 'COMMAND_PROBLEMS'
   /** `fsck` found faults in the collector's folder. */

@@ -19,6 +19,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['agents', async () => (await import('./agents.ts')).registerAgents],
   ['agent', async () => (await import('./agents.ts')).registerAgents],
   ['operator', async () => (await import('./operator.ts')).registerOperator],
+  ['release', async () => (await import('./release.ts')).registerRelease],
   ['fork', async () => (await import('./fork.ts')).registerFork],
   ['find', async () => (await import('./find.ts')).registerFind],
   ['ls', async () => (await import('./list.ts')).registerList],

@@ -16,6 +16,7 @@ import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyCollectorCertificate, verifyDescriptor } from '@aliquot/shared/keys/certificates';
 import type { z } from 'zod';
+import type { NamedFile } from '../releases/named-releases.ts';
 import { fromBase64, toBase64 } from '../rest/base64.ts';
 import { decodeItem, type ReceivedItem } from '../rest/item-record.ts';
 import {
@@ -25,6 +26,7 @@ import {
   agentList,
   type CollectorInfo,
   collectorInfo,
+  keptFiles,
   type LogInfo,
   type LogProofs,
   leafAnswer,
@@ -32,6 +34,11 @@ import {
   logProofs,
   type NameRecord,
   nameRecord,
+  nothing,
+  publishAnswer,
+  type ReleaseList,
+  releaseList,
+  releasePartAnswer,
   type StatsAnswer,
   stats,
   type VaultInfo,
@@ -43,6 +50,8 @@ import { type AgentView, everyHistory } from './agent-view.ts';
 import { CommandError } from './command-error.ts';
 import { agentCalled, historyCalled, ownerCalled } from './find-agent.ts';
 import { type Endpoint, type HttpRequest, send, sendJson } from './http-client.ts';
+
+const RELEASES = '/v1/operator/releases';
 
 /** A running collector, spoken to as its operator. */
 export class CollectorClient {
@@ -74,6 +83,30 @@ export class CollectorClient {
       catalogSecretKey: parts.catalogSecretKey && toBase64(parts.catalogSecretKey),
     };
     return (await ask(this.endpoint, vaultInfo, post('/v1/operator/vaults', body))).value;
+  }
+
+  /** The releases that the collector hands out. */
+  async releases(): Promise<ReleaseList> {
+    return (await ask(this.endpoint, releaseList, { method: 'GET', path: RELEASES })).value;
+  }
+
+  /** Which of these files, by their hashes, the collector has already. */
+  async releaseFiles(hashes: readonly string[]): Promise<string[]> {
+    return (await ask(this.endpoint, keptFiles, post(`${RELEASES}/kept`, { hashes }))).value.hashes;
+  }
+
+  /** A part of a file of a release. */
+  async sendReleasePart(sha256: string, offset: number, body: Uint8Array): Promise<void> {
+    await ask(this.endpoint, releasePartAnswer, { method: 'POST', path: `${RELEASES}/parts?sha256=${sha256}&offset=${offset}`, body });
+  }
+
+  /** Makes what was sent, and what was there, a release; answers which versions the collector did not have before. */
+  async publishRelease(files: readonly NamedFile[], targetsHash: string): Promise<{ versions: string[] }> {
+    return (await ask(this.endpoint, publishAnswer, post(RELEASES, { files, targetsHash }))).value;
+  }
+
+  async removeRelease(version: string): Promise<void> {
+    await ask(this.endpoint, nothing, post(`${RELEASES}/remove`, { version }));
   }
 
   #select({ vaultId, name }: { readonly vaultId?: Uint8Array; readonly name?: string | undefined }): VaultInfo {

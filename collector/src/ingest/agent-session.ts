@@ -11,6 +11,7 @@ import {
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
 import type { ContentReads } from '../content-reads.ts';
+import type { ReleaseShelf } from '../releases/shelf.ts';
 import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
 import type { AgentConduct } from './conduct.ts';
 import { IngestError } from './errors.ts';
@@ -39,6 +40,7 @@ export interface AgentSessionParts {
   readonly rolledBack: boolean;
   readonly conduct: AgentConduct;
   readonly reads: ContentReads;
+  readonly releases: ReleaseShelf;
 }
 
 /**
@@ -76,6 +78,8 @@ export class AgentSession {
         return this.#fetch(frame);
       case 'gcLearned':
         return this.#gcLearned(frame.gcEpoch);
+      case 'releaseFetch':
+        return this.#releaseFetch(frame);
       case 'auth':
         throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the session is authenticated already');
     }
@@ -97,6 +101,13 @@ export class AgentSession {
     if (rolledBack) return;
     this.#learned = { gcEpoch, logEpoch: store.treeHead().logEpoch };
     store.gcLearned(agent.agentId, chainId, gcEpoch);
+  }
+
+  /** Any agent may have any part of a release: it is no secret, and proves itself. */
+  async #releaseFetch({ requestId, name, offset }: Extract<ClientFrame, { type: 'releaseFetch' }>): Promise<void> {
+    const { releases, link } = this.#parts;
+    const part = await releases.read(name, offset);
+    await link.send({ type: 'releaseData', requestId, size: part?.size ?? 0 }, part?.bytes ?? new Uint8Array(0));
   }
 
   async #have(frame: Extract<ClientFrame, { type: 'have' }>): Promise<void> {

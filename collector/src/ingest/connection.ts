@@ -9,6 +9,7 @@ import { ContentReads } from '../content-reads.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
+import { SOFTWARE } from '../version.ts';
 import { AgentSession, CREDIT_BYTES } from './agent-session.ts';
 import { type Channel, CLOSE_GOING_AWAY } from './channel.ts';
 import type { AgentConduct } from './conduct.ts';
@@ -187,6 +188,7 @@ export class Connection {
       chainHead,
       gcEpoch: store.gcEpoch(),
       rolledBack,
+      software: SOFTWARE,
     });
     // Before anything else can happen: an epoch is either in `ready`, or announced to this session.
     this.#unsubscribe = store.onGcEpoch((gcEpoch) => {
@@ -194,7 +196,8 @@ export class Connection {
     });
     await sent;
     const reads = new ContentReads('the agent', this.#log, this.#parts.timers);
-    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct, reads });
+    const { releases } = collector;
+    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct, reads, releases });
     await session.tellHistory();
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
     return { store, agent, chainId, link, session, reads, addressesRevision: frame.addressesRevision };

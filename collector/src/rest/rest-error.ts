@@ -28,6 +28,10 @@ export type RestErrorCode =
   | 'REST_BAD_OPENING'
   /** A carried queue of an agent that may not work here, or that did not write it. */
   | 'REST_CARRY_REFUSED'
+  /** A release that is broken, or that contradicts what is kept. */
+  | 'REST_RELEASE_REFUSED'
+  /** The collector has no such release. */
+  | 'REST_RELEASE_UNKNOWN'
   /** The bundle was not issued for this collector, or its agent is not expected here. */
   | 'ENROL_UNKNOWN'
   /** The bundle's term is over and it was never used. */
@@ -55,6 +59,8 @@ const STATUS: Record<RestErrorCode, number> = {
   REST_BAD_SIGNATURE: 403,
   REST_BAD_OPENING: 409,
   REST_CARRY_REFUSED: 403,
+  REST_RELEASE_REFUSED: 409,
+  REST_RELEASE_UNKNOWN: 404,
   ENROL_UNKNOWN: 403,
   ENROL_EXPIRED: 410,
   ENROL_OTHER_KEYS: 409,

@@ -224,6 +224,8 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
   change.put(keys.sums, values.sums(sums));
   switch (event.type) {
     case 'vaultAdded':
+    case 'releaseAdded':
+    case 'releaseRemoved':
       return IDLE;
     case 'agentExpected':
       return putAgents(change, expectAgent(event.enrolment, leaf, registry));

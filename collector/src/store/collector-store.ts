@@ -1,5 +1,6 @@
 import type { CollectorId, Signed, VaultId } from '@aliquot/proto';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
+import type { ReleaseShelf } from '../releases/shelf.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /**
@@ -16,6 +17,9 @@ export interface CollectorStore {
   readonly identity: SigningKey;
   /** SHA-256 of the operator's token as printed in `admin.token`; compare hashes in constant time. */
   readonly adminTokenHash: Uint8Array;
+
+  /** Releases of the agent, kept for the PCs of every vault. */
+  readonly releases: ReleaseShelf;
 
   vault(id: VaultId): VaultStore | undefined;
   vaults(): VaultStore[];

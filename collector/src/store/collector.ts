@@ -9,6 +9,7 @@ import { ensureDirectory, exists, readFileIfThere, readWholeFile, writeFileDurab
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { collectorIdOf, verifyCollectorCertificate, verifyDescriptor } from '@aliquot/shared/keys/certificates';
 import { z } from 'zod';
+import { ReleaseShelf } from '../releases/shelf.ts';
 import type { CollectorStore, NewVault } from './collector-store.ts';
 import { StoreError } from './errors.ts';
 import { JournalVault, type VaultIdentity, type VaultPorts } from './journal-vault.ts';
@@ -105,6 +106,7 @@ class FolderStore implements CollectorStore {
   readonly identity: SigningKey;
   readonly collectorId: CollectorStore['collectorId'];
   readonly adminTokenHash: Uint8Array;
+  readonly releases: ReleaseShelf;
   readonly #folder: DataFolder;
   readonly #ports: CollectorPorts;
   readonly #vaults = new Map<string, JournalVault>();
@@ -119,6 +121,7 @@ class FolderStore implements CollectorStore {
     this.identity = identity;
     this.collectorId = collectorIdOf(identity.publicKey);
     this.adminTokenHash = adminTokenHash;
+    this.releases = new ReleaseShelf(ports.files, folder.dir);
   }
 
   vault(id: VaultId): VaultStore | undefined {

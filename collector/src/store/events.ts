@@ -75,6 +75,9 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       return admitDecision(core, event);
     case 'filesGone':
       return admitFilesGone(core, event);
+    case 'releaseAdded':
+    case 'releaseRemoved':
+      return undefined;
     case 'addressesSet':
       return admitAddresses(core, descriptor, event);
     case 'gcEpochAnnounced':

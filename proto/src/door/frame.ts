@@ -1,6 +1,6 @@
 /** WIRE.md, "Frame": a length, a protobuf header, and a body that is never copied through protobuf. */
 import { FormatError } from '../errors.ts';
-import { MAX_COMMIT_BYTES, MAX_FRAME_BYTES, MAX_FRAME_HEADER_BYTES, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
+import { MAX_COMMIT_BYTES, MAX_FRAME_BYTES, MAX_FRAME_HEADER_BYTES, MAX_RELEASE_DATA_BYTES, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
 import type { ClientFrame, ServerFrame, StoredItem } from '../session-types.ts';
 
 const LENGTH_BYTES = 4;
@@ -75,6 +75,9 @@ export function checkServerBody(frame: ServerFrame, body: Uint8Array): void {
       break;
     case 'commitData':
       between(frame.type, body, MAX_COMMIT_BYTES);
+      break;
+    case 'releaseData':
+      if (body.length > 0) between(frame.type, body, Math.min(frame.size, MAX_RELEASE_DATA_BYTES));
       break;
     default:
       exactly(frame.type, body, 0);

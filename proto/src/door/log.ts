@@ -13,6 +13,7 @@ import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';
 import { checked, list, object, refusal, union, version } from './field.ts';
 import { v1 } from './generated.ts';
+import { releaseVersion } from './release.ts';
 import { AGENT_NAME, choice, counter, positive, positive32, text, timeMs } from './scalar.ts';
 
 /** A tree head by itself, where one is kept at rest. */
@@ -96,6 +97,8 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
       gcEpochAnnounced: object('EventBody.GcEpochAnnounced', { timeMs, gcEpoch: positive }),
       problemsAcknowledged: object('EventBody.ProblemsAcknowledged', { timeMs, agentId }),
       addressesSet: object('EventBody.AddressesSet', { timeMs, addresses: signed }),
+      releaseAdded: object('ReleaseAdded', { timeMs, version: releaseVersion, targetsHash: hash }),
+      releaseRemoved: object('ReleaseRemoved', { timeMs, version: releaseVersion }),
       filesGone: object('EventBody.FilesGone', { timeMs, agentId, fileIds: fileIds(1, MAX_GONE_FILES) }),
       forkDecided: checked(
         object('EventBody.ForkDecided', {

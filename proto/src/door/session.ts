@@ -11,6 +11,7 @@ import {
   MAX_OFFERED_VERSIONS,
   MAX_OPENINGS,
   MAX_PROOF_HASHES,
+  MAX_RELEASE_FILE_BYTES,
   MAX_SEALED_CHUNK_BYTES,
   MAX_SESSION_ID_BYTES,
 } from '../limits.ts';
@@ -20,7 +21,8 @@ import { codec } from './codec.ts';
 import { chainPoint, line, signed, storedItem, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, union } from './field.ts';
 import { v1 } from './generated.ts';
-import { choice, counter, flag, indexes, NAME, numbers, positive, text, timeMs, uint32, versionNumber } from './scalar.ts';
+import { releaseFile } from './release.ts';
+import { choice, counter, flag, indexes, NAME, numbers, positive, text, timeMs, uint, uint32, versionNumber } from './scalar.ts';
 
 /** The agent's first message, in clear: says no more than which vault it wants. */
 export const { encode: encodeClientHello, decode: decodeClientHello } = codec<ClientHello>(
@@ -80,6 +82,7 @@ export const { encode: encodeClientFrame, decode: decodeClientFrame } = codec<Cl
     state: object('ClientFrame.State', { requestId, atMs: timeMs }),
     fetch: object('ClientFrame.Fetch', { requestId, ids: chunkIds(1, MAX_IDS) }),
     gcLearned: object('ClientFrame.GcLearned', { gcEpoch: counter }),
+    releaseFetch: object('ReleaseFetch', { requestId, name: releaseFile, offset: uint(0, MAX_RELEASE_FILE_BYTES) }),
   }),
   { maxBytes: MAX_FRAME_HEADER_BYTES },
 );
@@ -119,6 +122,7 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
       chainHead: optional(chainPoint),
       gcEpoch: counter,
       rolledBack: flag,
+      software: text(0, MAX_NAME_CHARS, NAME, 'printable and on one line'),
     }),
     haveAnswer: object('ServerFrame.HaveAnswer', { requestId, missing: indexes(MAX_IDS) }),
     credit: object('ServerFrame.Credit', { bytes: positive }),
@@ -132,6 +136,7 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
     notice: object('ServerFrame.Notice', { code: text(1, 64, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens'), message: line }),
     gcEpoch: object('ServerFrame.GcEpoch', { gcEpoch: counter }),
     addresses: object('ServerFrame.Addresses', { addresses: signed }),
+    releaseData: object('ReleaseData', { requestId, size: uint(0, MAX_RELEASE_FILE_BYTES) }),
   }),
   { maxBytes: MAX_FRAME_HEADER_BYTES },
 );

@@ -96,11 +96,20 @@ describe('the vectors', () => {
 
   it('show every kind of frame and event', () => {
     const kinds = new Set(vectors.map(({ type, value }) => `${type}.${(value as { type?: string } | undefined)?.type}`));
-    for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch', 'gcLearned'])
+    for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch', 'gcLearned', 'releaseFetch'])
       expect(kinds).toContain(`ClientFrame.${kind}`);
-    for (const kind of ['notice', 'gcEpoch', 'addresses']) expect(kinds).toContain(`ServerFrame.${kind}`);
+    for (const kind of ['notice', 'gcEpoch', 'addresses', 'releaseData']) expect(kinds).toContain(`ServerFrame.${kind}`);
     const events = ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked'];
-    for (const kind of [...events, 'gcEpochAnnounced', 'forkDecided', 'problemsAcknowledged', 'addressesSet', 'filesGone']) {
+    for (const kind of [
+      ...events,
+      'gcEpochAnnounced',
+      'forkDecided',
+      'problemsAcknowledged',
+      'addressesSet',
+      'filesGone',
+      'releaseAdded',
+      'releaseRemoved',
+    ]) {
       expect(kinds).toContain(`EventBody.${kind}`);
     }
   });

@@ -178,6 +178,9 @@ const parameters = fc
     return { chunkerVersion: 1, minChunkBytes, averageChunkBytes, maxChunkBytes, encoderVersion: 1 };
   });
 
+const releaseVersion = fc.constantFrom('0.2.0', '10.0.1-rc.1', '1.2.3+build.5');
+const releaseFile = fc.constantFrom('metadata/timestamp.json', 'metadata/3.root.json', 'targets/ab.program-0.2.0-linux-x64.tar.zst');
+
 const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('vaultAdded' as const), timeMs, descriptor: signed, collectorCertificate: signed }),
   fc.record({ type: fc.constant('agentExpected' as const), timeMs, enrolment: signed }),
@@ -189,6 +192,8 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('gcEpochAnnounced' as const), timeMs, gcEpoch: positive }),
   fc.record({ type: fc.constant('problemsAcknowledged' as const), timeMs, agentId }),
   fc.record({ type: fc.constant('addressesSet' as const), timeMs, addresses: signed }),
+  fc.record({ type: fc.constant('releaseAdded' as const), timeMs, version: releaseVersion, targetsHash: hash }),
+  fc.record({ type: fc.constant('releaseRemoved' as const), timeMs, version: releaseVersion }),
   fc.record({ type: fc.constant('filesGone' as const), timeMs, agentId, fileIds: fc.array(fileId, { minLength: 1, maxLength: 4 }) }),
   fc
     .record({
@@ -233,6 +238,12 @@ const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
   fc.record({ type: fc.constant('state' as const), requestId, atMs: timeMs }),
   fc.record({ type: fc.constant('fetch' as const), requestId, ids }),
   fc.record({ type: fc.constant('gcLearned' as const), gcEpoch: counter }),
+  fc.record({
+    type: fc.constant('releaseFetch' as const),
+    requestId,
+    name: releaseFile,
+    offset: fc.nat({ max: proto.MAX_RELEASE_FILE_BYTES }),
+  }),
 );
 
 const refusalCode = fc.constantFrom<proto.RefusalCode>(
@@ -263,6 +274,7 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
     chainHead: maybe(chainPoint),
     gcEpoch: counter,
     rolledBack: flag,
+    software: fc.constantFrom('', 'aliquot 0.1.0'),
   }),
   fc.record({ type: fc.constant('haveAnswer' as const), requestId, missing: live }),
   fc.record({ type: fc.constant('credit' as const), bytes: positive }),
@@ -282,6 +294,7 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
   fc.record({ type: fc.constant('notice' as const), code: fc.constantFrom('clock-skew', 'new-epoch'), message: line }),
   fc.record({ type: fc.constant('gcEpoch' as const), gcEpoch: counter }),
   fc.record({ type: fc.constant('addresses' as const), addresses: signed }),
+  fc.record({ type: fc.constant('releaseData' as const), requestId, size: fc.nat({ max: proto.MAX_RELEASE_FILE_BYTES }) }),
 );
 
 /** One type's door with random values for it. Values are compared by the tests, so their type is not needed there. */
