@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Finished, run, Service } from '../demo/programs.ts';
 import { authority, issued, selfSigned, type TlsPair, together } from './certificates.ts';
 import { freePort } from './ports.ts';
+import { TlsFront } from './tls-front.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 /** A collector that moves, is renamed, or gets another certificate, while nobody walks to a PC. Real TLS, real sockets. */
@@ -129,6 +130,66 @@ describe('where the collector is', () => {
     expect(shown).toMatchObject({ addresses: [{ url: dead }, { url: next }] });
     await world.unserve();
     await world.aliquot(['fsck', '--data', world.collectorData]);
+  }, 240_000);
+
+  it('P6: a new address with another authority and certificate is tried at once and confirmed by a session; after a wrong one the old serves on', async () => {
+    const [ca, other, stranger] = [
+      await authority(world.folder, 'ca'),
+      await authority(world.folder, 'other-ca'),
+      await authority(world.folder, 'stranger-ca'),
+    ];
+    const behind = Number(new URL(world.url).port);
+    const first = await TlsFront.open(await issued(world.folder, 'first', ca), behind);
+    const second = await TlsFront.open(await issued(world.folder, 'second', other), behind);
+    // A collector that knows nothing of this vault, behind a certificate that is believed.
+    const foreign = await World.open();
+    const wrong = await TlsFront.open(await issued(world.folder, 'wrong', other), Number(new URL(foreign.url).port));
+    try {
+      world.trust = ca.cert;
+      const agent = await world.agent('pc', [], first.url);
+      await running(agent);
+      const where = async () => (await world.aliquot(['collector', 'address', 'show', '--json'])).lines[0];
+      const at = async (url: string) => {
+        while ((await statusOf(agent))['collector'] !== url) await new Promise((resolve) => setTimeout(resolve, 100));
+        await connected(agent);
+      };
+      expect(await where()).toMatchObject({ addresses: [], elsewhere: 1 });
+      // Both serve: nothing is stopped, nobody walks.
+      await set([second.url], ['--tls-ca', other.cert]);
+      await at(second.url);
+      expect(await where()).toMatchObject({ addresses: [{ url: second.url, authority: true, connected: 1 }], elsewhere: 0 });
+      await first.close();
+      expect((await backup(agent, 'after the move')).code).toBe(0);
+      // A stranger's collector: it is tried, and the old one serves on.
+      await set([wrong.url], ['--tls-ca', other.cert]);
+      while (wrong.connections === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+      await at(second.url);
+      expect((await backup(agent, 'not sent to a stranger')).code).toBe(0);
+      // A wrong authority: where the place answers, the command itself refuses it; where it does not yet, the PC does.
+      const port = await freePort();
+      const third = `https://localhost:${port}`;
+      const refused = ['collector', 'address', 'set', second.url, '--kit', world.kit, '--tls-ca', stranger.cert];
+      expect(await world.tryAliquot(refused)).toMatchObject({ code: 1, stderr: expect.stringMatching(/not trusted.*\[COMMAND_TLS\]/) });
+      await set([third], ['--tls-ca', stranger.cert]);
+      const last = await TlsFront.open(await issued(world.folder, 'third', ca), behind, port);
+      try {
+        second.drop();
+        while (last.connections === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+        await at(second.url);
+        expect((await backup(agent, 'not sent to an unknown certificate')).code).toBe(0);
+        expect(await where()).toMatchObject({ addresses: [{ url: third, connected: 0 }], elsewhere: 1 });
+        // Set right, it goes there as if nothing had been.
+        await set([third], ['--tls-ca', ca.cert]);
+        await at(third);
+        await second.close();
+        expect((await backup(agent, 'set right')).code).toBe(0);
+      } finally {
+        await last.close();
+      }
+    } finally {
+      await Promise.all([first, second, wrong].map((front) => front.close()));
+      await foreign.close();
+    }
   }, 240_000);
 
   it('P6: a bundle that is made after the move knows the new addresses, whatever way its operator went', async () => {

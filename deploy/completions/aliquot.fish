@@ -45,7 +45,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot serve'" -l help -d 'print how it i
 complete -c aliquot -n "__aliquot_at 'aliquot collector'" -f -a address -d 'Where agents find it'
 complete -c aliquot -n "__aliquot_at 'aliquot collector'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot collector address'" -f -a set -d 'Tell every agent where the collector is, now or soon'
-complete -c aliquot -n "__aliquot_at 'aliquot collector address'" -f -a show -d 'The addresses that agents are given'
+complete -c aliquot -n "__aliquot_at 'aliquot collector address'" -f -a show -d 'The addresses that agents are given, and how many agents are connected at each'
 complete -c aliquot -n "__aliquot_at 'aliquot collector address'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot collector address set'" -l out -d 'also write them, signed, to a file for PCs that miss the change'
 complete -c aliquot -n "__aliquot_at 'aliquot collector address set'" -l url -d 'its base address'

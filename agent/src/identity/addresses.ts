@@ -148,7 +148,8 @@ export function addressesOf({ url, tlsCa, tlsPins, signedAddresses, descriptor }
   return [...(signed?.addresses ?? []), own].filter((address, at, all) => all.findIndex((other) => sameAddress(other, address)) === at);
 }
 
-function sameAddress(left: CollectorAddress, right: CollectorAddress): boolean {
+/** Whether both lead to one place and trust it for the same reasons. */
+export function sameAddress(left: CollectorAddress, right: CollectorAddress): boolean {
   const pins = left.tlsPins.length === right.tlsPins.length && left.tlsPins.every((pin, at) => equalBytes(pin, right.tlsPins[at] ?? pin));
   return left.url === right.url && left.tlsCa === right.tlsCa && pins;
 }

@@ -7,6 +7,8 @@ export type UplinkErrorCode =
   | 'UPLINK_CLOSED'
   /** Nothing was heard of the collector for too long, so the line was given up. */
   | 'UPLINK_SILENT'
+  /** Newer addresses of the collector are tried before this session's goes on; it comes back where none of them answers. */
+  | 'UPLINK_MOVED'
   /** The uplink was stopped. */
   | 'UPLINK_STOPPED'
   /** The collector's address does not answer, or not as a collector. */
@@ -48,6 +50,7 @@ const RETRYABLE: ReadonlySet<UplinkErrorCode> = new Set<UplinkErrorCode>([
   'UPLINK_OFFLINE',
   'UPLINK_CLOSED',
   'UPLINK_CHAIN_RENEWED',
+  'UPLINK_MOVED',
   'UPLINK_SILENT',
   'UPLINK_UNREACHABLE',
   'UPLINK_TAMPERED',

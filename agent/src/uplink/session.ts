@@ -127,6 +127,11 @@ export class Session {
     return this.#collector !== undefined;
   }
 
+  /** Whether nobody waits for an answer. */
+  get idle(): boolean {
+    return this.#waiters.size === 0 && this.#streams.size === 0;
+  }
+
   /** Connects and authenticates. Rejects with an `UplinkError`; the session is then over. */
   async open(): Promise<OpenedSession> {
     const cancel = this.#parts.timers.after(HANDSHAKE_MS, () => {

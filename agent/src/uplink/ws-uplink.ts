@@ -5,6 +5,7 @@ import type { Clock, Random } from '@aliquot/shared/ports';
 import type { ExportSummary } from '../carry/export-queue.ts';
 import type { ImportSummary } from '../carry/import-receipts.ts';
 import type { OnCarried } from '../carry/parts.ts';
+import { sameAddress } from '../identity/addresses.ts';
 import { IdentityError } from '../identity/errors.ts';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -13,6 +14,7 @@ import { Drain } from './drain.ts';
 import { UplinkError } from './errors.ts';
 import { everyAddress } from './every-address.ts';
 import type { Probe } from './lookout.ts';
+import { moveSoon } from './move.ts';
 import { askItems, askState } from './own-history.ts';
 import { Retry } from './retry.ts';
 import { asUplinkError, type SendingPace, Session } from './session.ts';
@@ -216,6 +218,8 @@ export class WebSocketUplink implements Uplink {
       if (this.#stopping) return;
       // The queue has a new chain, which the next session announces; how often that may happen, `Welcome` says.
       if (failure.code === 'UPLINK_CHAIN_RENEWED') continue;
+      // Once for each that the authority signed: where the new ones do not answer, the old one is the next.
+      if (failure.code === 'UPLINK_MOVED') continue;
       const { setback, delayMs } = this.#retry.after(failure, this.#useful);
       this.#nextAttemptMs = this.#options.clock.nowMs() + delayMs;
       this.#change(setback === 'transient' ? 'offline' : setback, failure);
@@ -261,7 +265,7 @@ export class WebSocketUplink implements Uplink {
         sweep.told(gcEpoch).catch((error: unknown) => session.end(asUplinkError(error)));
       },
       onAddresses: (addresses) => {
-        this.#learn(addresses).catch((error: unknown) => session.end(asUplinkError(error)));
+        this.#learn(addresses, session).catch((error: unknown) => session.end(asUplinkError(error)));
       },
     });
     const sweep = new SweepAnswer(queue, session);
@@ -301,14 +305,20 @@ export class WebSocketUplink implements Uplink {
     }
   }
 
-  /** What the collector hands out is kept for the next connection; the present one goes on. */
-  async #learn(addresses: Signed): Promise<void> {
+  /** What the collector hands out is kept, and tried soon: a mistake shows while the old address is still there. */
+  async #learn(addresses: Signed, session: Session): Promise<void> {
+    const book = this.#options.trust.addresses;
+    const before = book.revision;
     try {
-      await this.#kept(this.#options.trust.addresses.learn(addresses));
+      await this.#kept(book.learn(addresses));
     } catch (error) {
       if (!(error instanceof IdentityError)) throw error;
       throw new UplinkError('UPLINK_PROTOCOL', `the collector hands out addresses that nobody may: ${error.message}`, error);
     }
+    const [first] = book.candidates();
+    const here = this.#address;
+    if (book.revision === before || first === undefined || here === undefined || sameAddress(first, here)) return;
+    moveSoon(session, this.#options.random, this.#timers, () => this.#drain?.caughtUp === true);
   }
 
   /** What stands with the collector until central IT decides is a problem here too, while all goes on (P6). */

@@ -39,7 +39,7 @@ export function registerAddress(program: Command, context: CommandContext): void
   withJson(withKit(withCollector(set), 'needed'));
   withNotes(
     set,
-    'Agents try them in this order, and keep those that they know beside them: so set new ones before a move; a PC that is off meanwhile takes the file of --out.',
+    'Agents try them in this order, at once, and keep those that they know beside them: so set new ones before a move, and see with `aliquot collector address show` who came. A PC that is off meanwhile takes the file of --out.',
     'A self-signed certificate, or an authority that PCs do not know, is given with --tls-ca. For a renewal the present and the next one stand in that file, one after the other.',
   );
   withExample(
@@ -49,7 +49,7 @@ export function registerAddress(program: Command, context: CommandContext): void
   );
   set.action(async (urls: string[], options: AddressOptions) => setAddresses(context, urls, options));
 
-  const show = address.command('show').description('The addresses that agents are given.');
+  const show = address.command('show').description('The addresses that agents are given, and how many agents are connected at each.');
   withJson(withCollector(show));
   withExample(show, 'aliquot collector address show');
   show.action(async (options: AddressOptions) => showAddresses(context, options));
@@ -88,7 +88,7 @@ async function setAddresses(context: CommandContext, given: readonly string[], o
     await writeFileDurably(context.files, options.out, Buffer.from(addressesFile(signed, body)), { createOnly: true });
   for (const url of urls) {
     if (answering.includes(url)) continue;
-    output.note(`nothing answers at ${url} from here now; agents try it, and stay with the addresses that they know until it does`);
+    output.note(`nothing answers at ${url} from here now; agents try it all the same, and again whenever their connection ends`);
   }
   const file = options.out === undefined ? '' : `\nFor a PC that misses it: aliquot-agent address set ${options.out} --data DIR`;
   await output.result(
@@ -136,16 +136,33 @@ export async function presentOf(
 
 async function showAddresses(context: CommandContext, options: AddressOptions): Promise<void> {
   const output = outputOf(context, options);
-  const present = await presentOf(await inspectedVault(context, options));
+  const vault = await inspectedVault(context, options);
+  const present = await presentOf(vault);
+  const connected = await vault.connectedBy();
+  const all = [...connected.values()].reduce((sum, agents) => sum + agents, 0);
   if (present === undefined) {
     const none =
       'No addresses were set: each agent knows the one of its bundle. Set them with `aliquot collector address set URL --kit KIT`.';
-    await output.result({ event: 'addresses', revision: 0, addresses: [] }, none);
+    await output.result({ event: 'addresses', revision: 0, addresses: [], elsewhere: all }, none);
     return;
   }
   const { revision, addresses } = present.body;
-  await output.result({ event: 'addresses', revision, addresses: addresses.map(addressJson) }, addresses.map(addressText).join('\n'));
+  const counted = addresses.map((address) => ({ address, agents: connected.get(new URL(address.url).host) ?? 0 }));
+  const elsewhere = counted.reduce((rest, { agents }) => rest - agents, all);
+  const lines = counted.map(({ address, agents }) => `${addressText(address)}  ${agentCount(agents)} connected`);
+  if (elsewhere > 0) lines.push(`${agentCount(elsewhere)} connected at other addresses`);
+  await output.result(
+    {
+      event: 'addresses',
+      revision,
+      addresses: counted.map(({ address, agents }) => ({ ...addressJson(address), connected: agents })),
+      elsewhere,
+    },
+    lines.join('\n'),
+  );
 }
+
+const agentCount = (agents: number): string => `${agents} ${agents === 1 ? 'agent' : 'agents'}`;
 
 function addressJson({ url, tlsCa, tlsPins }: CollectorAddress): object {
   return { url, authority: tlsCa !== '', pins: tlsPins.map((pin) => Buffer.from(pin).toString('hex')) };

@@ -226,6 +226,12 @@ export class VaultClient {
     return addresses === undefined ? undefined : decodeSigned(fromBase64(addresses));
   }
 
+  /** How many agents are connected, by the host and port by which they came. */
+  async connectedBy(): Promise<ReadonlyMap<string, number>> {
+    const { connected } = (await this.#get(addressesMessage, '/addresses')).value;
+    return new Map(connected.map(({ host, agents }) => [host, agents]));
+  }
+
   async setAddresses(addresses: Signed): Promise<void> {
     await this.#post(leafAnswer, '/addresses', { addresses: toBase64(encodeSigned(addresses)) });
   }

@@ -57,6 +57,8 @@ export class Connection {
   readonly #parts: IngestParts;
   readonly #channel: Channel;
   readonly #inbox: Inbox;
+  /** By which it came. */
+  readonly host: string | undefined;
   #log: Logger;
   #link: SecureLink | undefined;
   #ended = false;
@@ -66,8 +68,9 @@ export class Connection {
   #because: string | undefined;
   #unsubscribe: (() => void) | undefined;
 
-  constructor(parts: IngestParts, channel: Channel) {
+  constructor(parts: IngestParts, channel: Channel, host?: string) {
     this.#parts = parts;
+    this.host = host;
     this.#channel = channel;
     this.#inbox = new Inbox(channel);
     this.#log = parts.log;

@@ -6,6 +6,8 @@ import { Conduct, type Misconduct } from './conduct.ts';
 
 /** A session as the hub sees it. */
 export interface LiveSession {
+  /** The `Host` by which it came. */
+  readonly host?: string | undefined;
   /** Hands newer addresses of the collector to the agent. */
   tellAddresses(addresses: Signed): void;
   /** Tells the agent why and closes. */
@@ -84,6 +86,17 @@ export class SessionHub implements LiveSessions {
       if (!key.startsWith(prefix)) continue;
       for (const session of chains.values()) session.tellAddresses(addresses);
     }
+  }
+
+  connectedBy(vaultId: VaultId): ReadonlyMap<string, number> {
+    const prefix = hex(vaultId);
+    const counts = new Map<string, number>();
+    for (const [key, chains] of this.#agents) {
+      if (!key.startsWith(prefix)) continue;
+      const hosts = new Set([...chains.values()].map(({ host = '' }) => host));
+      for (const host of hosts) counts.set(host, (counts.get(host) ?? 0) + 1);
+    }
+    return counts;
   }
 
   endAll(reason: string): void {

@@ -62,15 +62,15 @@ export function attachIngest(
     }
     stream.once('close', leave);
     sockets.handleUpgrade(request, stream, head, (socket) =>
-      serve(socket, stream, leave, () => {
+      serve(socket, stream, leave, request.headers.host, () => {
         connections.proved(request.socket);
         parts.cameBy?.(request.headers.host);
       }),
     );
   };
 
-  const serve = (socket: WebSocket, stream: Duplex, leave: () => void, known: () => void): void => {
-    const connection = new Connection(parts, socketChannel(socket, stream));
+  const serve = (socket: WebSocket, stream: Duplex, leave: () => void, host: string | undefined, known: () => void): void => {
+    const connection = new Connection(parts, socketChannel(socket, stream), host);
     const unwatch = unproved.watch(socket, stream);
     const proved = (): void => {
       unwatch();

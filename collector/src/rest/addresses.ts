@@ -3,12 +3,17 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { VaultStore } from '../store/vault-store.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import type { RestContext } from './context.ts';
-import { type AddressesMessage, setAddressesRequest } from './messages.ts';
+import { type AddressesMessage, MAX_HOSTS, setAddressesRequest } from './messages.ts';
 
-/** Where the authority says that this collector is. */
-export function addressesAnswer(vault: VaultStore): AddressesMessage {
+/** A name and a port are shorter. */
+const MAX_HOST_LENGTH = 300;
+
+/** Where the authority says that this collector is, and by which hosts agents are connected. */
+export function addressesAnswer({ sessions }: RestContext, vault: VaultStore): AddressesMessage {
   const signed = vault.addresses();
-  return signed === undefined ? {} : { addresses: toBase64(encodeSigned(signed)) };
+  const hosts = [...sessions.connectedBy(vault.descriptor.vaultId)].toSorted(([, left], [, right]) => right - left);
+  const connected = hosts.slice(0, MAX_HOSTS).map(([host, agents]) => ({ host: host.slice(0, MAX_HOST_LENGTH), agents }));
+  return { connected, ...(signed === undefined ? {} : { addresses: toBase64(encodeSigned(signed)) }) };
 }
 
 /** Records newer addresses and hands them to every agent that is connected; the others get them when they come. The store verifies them. */

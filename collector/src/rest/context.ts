@@ -21,6 +21,8 @@ export interface LiveSessions {
   endAgent(vaultId: VaultId, agentId: AgentId, reason: string): void;
   /** Hands newer addresses of the collector to every agent that is connected. */
   tellAddresses(vaultId: VaultId, addresses: Signed): void;
+  /** How many agents are connected, by the `Host` by which each came. */
+  connectedBy(vaultId: VaultId): ReadonlyMap<string, number>;
   /** Ends every session of a vault, so that its agents come back and see what changed. */
   endVault(vaultId: VaultId, reason: string): void;
 }

@@ -204,8 +204,16 @@ export const logInfo = z.object({
 export type LogInfo = z.infer<typeof logInfo>;
 
 export const setAddressesRequest = z.strictObject({ addresses: base64 });
-/** Encoded `Signed` of a `CollectorAddressesBody`; absent while none were set. */
-export const addressesMessage = z.strictObject({ addresses: base64.optional() });
+/** Hosts that are told: agents name them, and ours name the few that they were given. */
+export const MAX_HOSTS = 100;
+/**
+ * `addresses`: encoded `Signed` of a `CollectorAddressesBody`; absent while none were set. `connected`: agents that are connected, by the
+ * host and port by which they came.
+ */
+export const addressesMessage = z.strictObject({
+  addresses: base64.optional(),
+  connected: z.array(z.strictObject({ host: z.string().max(300), agents: count })).max(MAX_HOSTS),
+});
 export type AddressesMessage = z.infer<typeof addressesMessage>;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);

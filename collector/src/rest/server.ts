@@ -174,7 +174,7 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults/:vault/carry/receipts', async (request, reply) =>
     stream(reply, await carriedReceipts(context, vault(request), bytesOf(request), carryQuery.parse(request.query))),
   );
-  app.get('/vaults/:vault/addresses', async (request) => addressesAnswer(vault(request)));
+  app.get('/vaults/:vault/addresses', async (request) => addressesAnswer(context, vault(request)));
   app.post('/vaults/:vault/addresses', async (request) => setAddresses(context, vault(request), request.body));
   app.get('/releases', async () => releasesAnswer(context));
   app.post('/releases/kept', async (request) => keptFilesAnswer(context, request.body));
