@@ -3,13 +3,19 @@ _aliquot_agent() {
   local place='aliquot-agent' word words='' options=''
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$place $word" in
-      'aliquot-agent enroll' | 'aliquot-agent run' | 'aliquot-agent config' | 'aliquot-agent config check' | 'aliquot-agent backup' | 'aliquot-agent flush' | 'aliquot-agent queue' | 'aliquot-agent queue export' | 'aliquot-agent queue import' | 'aliquot-agent address' | 'aliquot-agent address set' | 'aliquot-agent restore' | 'aliquot-agent status' | 'aliquot-agent versions' | 'aliquot-agent fsck') place="$place $word" ;;
+      'aliquot-agent enroll' | 'aliquot-agent run' | 'aliquot-agent service' | 'aliquot-agent service install' | 'aliquot-agent service uninstall' | 'aliquot-agent service start' | 'aliquot-agent service stop' | 'aliquot-agent service status' | 'aliquot-agent config' | 'aliquot-agent config check' | 'aliquot-agent backup' | 'aliquot-agent flush' | 'aliquot-agent queue' | 'aliquot-agent queue export' | 'aliquot-agent queue import' | 'aliquot-agent address' | 'aliquot-agent address set' | 'aliquot-agent restore' | 'aliquot-agent status' | 'aliquot-agent versions' | 'aliquot-agent fsck') place="$place $word" ;;
     esac
   done
   case "$place" in
-    'aliquot-agent') words='enroll run config backup flush queue address restore status versions fsck' options='--version --help' ;;
+    'aliquot-agent') words='enroll run service config backup flush queue address restore status versions fsck' options='--version --help' ;;
     'aliquot-agent enroll') words='' options='--data --json --help' ;;
     'aliquot-agent run') words='' options='--data --json --config --log-file --help' ;;
+    'aliquot-agent service') words='install uninstall start stop status' options='--help' ;;
+    'aliquot-agent service install') words='' options='--data --json --account --help' ;;
+    'aliquot-agent service uninstall') words='' options='--data --json --help' ;;
+    'aliquot-agent service start') words='' options='--data --json --help' ;;
+    'aliquot-agent service stop') words='' options='--data --json --help' ;;
+    'aliquot-agent service status') words='' options='--data --json --help' ;;
     'aliquot-agent config') words='check' options='--help' ;;
     'aliquot-agent config check') words='' options='--data --json --help' ;;
     'aliquot-agent backup') words='' options='--data --json --offline --dry-run --exclude --accept-gone --path-file --null --help' ;;

@@ -3,7 +3,7 @@ function __aliquot_agent_at
   set -l place aliquot-agent
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot-agent enroll' 'aliquot-agent run' 'aliquot-agent config' 'aliquot-agent config check' 'aliquot-agent backup' 'aliquot-agent flush' 'aliquot-agent queue' 'aliquot-agent queue export' 'aliquot-agent queue import' 'aliquot-agent address' 'aliquot-agent address set' 'aliquot-agent restore' 'aliquot-agent status' 'aliquot-agent versions' 'aliquot-agent fsck'
+      case 'aliquot-agent enroll' 'aliquot-agent run' 'aliquot-agent service' 'aliquot-agent service install' 'aliquot-agent service uninstall' 'aliquot-agent service start' 'aliquot-agent service stop' 'aliquot-agent service status' 'aliquot-agent config' 'aliquot-agent config check' 'aliquot-agent backup' 'aliquot-agent flush' 'aliquot-agent queue' 'aliquot-agent queue export' 'aliquot-agent queue import' 'aliquot-agent address' 'aliquot-agent address set' 'aliquot-agent restore' 'aliquot-agent status' 'aliquot-agent versions' 'aliquot-agent fsck'
         set place "$place $word"
     end
   end
@@ -11,6 +11,7 @@ function __aliquot_agent_at
 end
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a enroll -d 'Enrol this PC with the bundle that central IT made for it'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a run -d 'The service'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a service -d 'The agent as a service of this machine'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a config -d 'The service’s configuration, agent'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a backup -d 'Capture the paths now, send, and wait for the receipts'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a flush -d 'Send what is queued, and wait for the receipts'
@@ -30,6 +31,28 @@ complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l json -d
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l config -d 'what to watch'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l log-file -d 'write the log there, five files of 10 MiB, instead of to standard error'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l help -d 'print how it is used'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service'" -f -a install -d 'Let the machine start the agent by itself, now and from now on'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service'" -f -a uninstall -d 'Remove the service'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service'" -f -a start -d 'Start it, and say whether it is connected'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service'" -f -a stop -d 'End it cleanly'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service'" -f -a status -d 'Whether it is installed and runs'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service'" -l help -d 'print how it is used'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service install'" -l data -d 'the agent’s data folder'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service install'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service install'" -l account -d 'run as this account'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service install'" -l help -d 'print how it is used'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service uninstall'" -l data -d 'the agent’s data folder'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service uninstall'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service uninstall'" -l help -d 'print how it is used'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service start'" -l data -d 'the agent’s data folder'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service start'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service start'" -l help -d 'print how it is used'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service stop'" -l data -d 'the agent’s data folder'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service stop'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service stop'" -l help -d 'print how it is used'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service status'" -l data -d 'the agent’s data folder'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service status'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent service status'" -l help -d 'print how it is used'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent config'" -f -a check -d 'Say whether a file could be the configuration, and what is wrong with it'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent config'" -l help -d 'print how it is used'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent config check'" -l data -d 'the agent’s data folder'

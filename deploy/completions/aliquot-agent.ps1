@@ -2,9 +2,15 @@
 Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
-    'aliquot-agent' = @(@('enroll', 'run', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'versions', 'fsck'), @('--version', '--help'))
+    'aliquot-agent' = @(@('enroll', 'run', 'service', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'versions', 'fsck'), @('--version', '--help'))
     'aliquot-agent enroll' = @(@(), @('--data', '--json', '--help'))
     'aliquot-agent run' = @(@(), @('--data', '--json', '--config', '--log-file', '--help'))
+    'aliquot-agent service' = @(@('install', 'uninstall', 'start', 'stop', 'status'), @('--help'))
+    'aliquot-agent service install' = @(@(), @('--data', '--json', '--account', '--help'))
+    'aliquot-agent service uninstall' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent service start' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent service stop' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent service status' = @(@(), @('--data', '--json', '--help'))
     'aliquot-agent config' = @(@('check'), @('--help'))
     'aliquot-agent config check' = @(@(), @('--data', '--json', '--help'))
     'aliquot-agent backup' = @(@(), @('--data', '--json', '--offline', '--dry-run', '--exclude', '--accept-gone', '--path-file', '--null', '--help'))

@@ -148,7 +148,8 @@ BOOL startAgent(const struct start *start, PROCESS_INFORMATION *child) {
   startup.lpAttributeList = calloc(1, size);
   BOOL listed = startup.lpAttributeList != NULL && InitializeProcThreadAttributeList(startup.lpAttributeList, 1, 0, &size);
   if (command == NULL || environment == NULL || !listed ||
-      FAILED(StringCchPrintfW(command, COMMAND_CHARS, L"\"%ls\" %ls \"--openssl-config=%ls\\program\\openssl.cnf\" \"%ls\\program\\main.js\" %ls",
+      FAILED(StringCchPrintfW(command, COMMAND_CHARS,
+                              L"\"%ls\" %ls \"--openssl-config=%ls\\program\\openssl.cnf\" \"%ls\\program\\main.js\" %ls",
                               node, flags, folder, folder, start->arguments))) {
     error = command == NULL || environment == NULL ? ERROR_NOT_ENOUGH_MEMORY : ERROR_FILENAME_EXCED_RANGE;
   } else {

@@ -27,9 +27,6 @@
 /* Exit codes of the host itself; a command of the agent keeps its own. */
 enum { HOST_OK = 0, HOST_FAILED = 1, HOST_USAGE = 2 };
 
-/* The child's exit code that means: start what is staged, at once. */
-#define EXIT_START_STAGED 75
-
 /*
  * The folder that this program lies in, without a separator at its end. FALSE when its path is too
  * long.
@@ -53,7 +50,7 @@ struct start {
   const wchar_t *root;
   const wchar_t *version;   /* folder name below versions */
   const wchar_t *arguments; /* as they stand on a command line, quoted where they must be */
-  BOOL service;             /* a clean environment, ALIQUOT_HOST=1, no console, the version's folder as working folder */
+  BOOL service;             /* a clean environment, no console, works in the version's folder */
   HANDLE input, output;     /* standard input; standard output and error */
   HANDLE job;               /* the child belongs to it before its first instruction */
 };
@@ -70,13 +67,16 @@ const wchar_t *option(int argc, wchar_t **argv, const wchar_t *name);
 /* Writes one line on standard error. */
 void say(const wchar_t *format, ...);
 
+/* Writes one line on standard output. */
+void tell(const wchar_t *format, ...);
+
 /* The system's own words for an error, without its line end. */
 const wchar_t *systemWords(DWORD error);
 
 /* `as-service`: what the service manager starts. */
 int runService(int argc, wchar_t **argv);
 
-/* `control register|unregister|start|stop`: for setup and `aliquot-agent service`. */
+/* `control register|unregister|start|stop|state`: for setup and `aliquot-agent service`. */
 int control(int argc, wchar_t **argv);
 
 #endif

@@ -8,17 +8,28 @@
 #include <stdarg.h>
 #include <wchar.h>
 
-void say(const wchar_t *format, ...) {
+static void print(DWORD where, const wchar_t *format, va_list values) {
   wchar_t line[2048];
   char bytes[sizeof line * 2];
-  va_list values;
-  va_start(values, format);
   StringCchVPrintfW(line, ARRAYSIZE(line) - 2, format, values);
-  va_end(values);
-  wcscat(line, L"\n");
+  StringCchCatW(line, ARRAYSIZE(line), L"\n");
   int length = WideCharToMultiByte(CP_UTF8, 0, line, -1, bytes, sizeof bytes, NULL, NULL);
   DWORD written;
-  if (length > 1) WriteFile(GetStdHandle(STD_ERROR_HANDLE), bytes, (DWORD)length - 1, &written, NULL);
+  if (length > 1) WriteFile(GetStdHandle(where), bytes, (DWORD)length - 1, &written, NULL);
+}
+
+void say(const wchar_t *format, ...) {
+  va_list values;
+  va_start(values, format);
+  print(STD_ERROR_HANDLE, format, values);
+  va_end(values);
+}
+
+void tell(const wchar_t *format, ...) {
+  va_list values;
+  va_start(values, format);
+  print(STD_OUTPUT_HANDLE, format, values);
+  va_end(values);
 }
 
 const wchar_t *systemWords(DWORD error) {

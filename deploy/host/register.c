@@ -52,7 +52,8 @@ static BOOL allowLogon(const wchar_t *account) {
  */
 static void configure(SC_HANDLE service, BOOL local) {
   SERVICE_DESCRIPTIONW description = {
-      .lpDescription = (wchar_t *)L"Keeps every result that this PC's instruments write, encrypted, at the collector of your laboratory."};
+      .lpDescription = (wchar_t *)L"Keeps every result that this PC's instruments write, encrypted, "
+                                  L"at the collector of your laboratory."};
   SERVICE_DELAYED_AUTO_START_INFO delayed = {.fDelayedAutostart = TRUE};
   SERVICE_SID_INFO sid = {.dwServiceSidType = SERVICE_SID_TYPE_UNRESTRICTED};
   /* Enough for the host's half minute: the system's own value is ten seconds. */
@@ -96,7 +97,8 @@ static void registerEvents(const wchar_t *program) {
  */
 static int registerService(SC_HANDLE manager, int argc, wchar_t **argv) {
   wchar_t root[PATH_CHARS], program[PATH_CHARS], folder[PATH_CHARS], command[3 * PATH_CHARS];
-  const wchar_t *data = option(argc, argv, L"--data"), *account = option(argc, argv, L"--account"), *start = option(argc, argv, L"--start");
+  const wchar_t *data = option(argc, argv, L"--data"), *account = option(argc, argv, L"--account");
+  const wchar_t *start = option(argc, argv, L"--start");
   /*
    * Windows splits an unquoted path at its blanks and starts what it finds first. So both are
    * quoted, always.
@@ -162,26 +164,49 @@ static int start(SC_HANDLE service) {
   return reaches(service, SERVICE_RUNNING, START_WAIT_SECONDS) ? HOST_OK : failed(L"start", GetLastError());
 }
 
+/* Prints `running`, `stopped` or `changing`, and the service's command line behind it. */
+static int state(SC_HANDLE service) {
+  union {
+    QUERY_SERVICE_CONFIGW config;
+    BYTE bytes[8192]; /* the most there can be */
+  } answer;
+  DWORD needed;
+  SERVICE_STATUS status;
+  if (!QueryServiceStatus(service, &status) || !QueryServiceConfigW(service, &answer.config, sizeof answer, &needed))
+    return failed(L"ask for", GetLastError());
+  const wchar_t *word = status.dwCurrentState == SERVICE_RUNNING   ? L"running"
+                        : status.dwCurrentState == SERVICE_STOPPED ? L"stopped"
+                                                                   : L"changing";
+  tell(L"%ls %ls", word, answer.config.lpBinaryPathName);
+  return HOST_OK;
+}
+
 int control(int argc, wchar_t **argv) {
   const wchar_t *verb = argc > 1 ? argv[1] : L"";
   BOOL registers = wcscmp(verb, L"register") == 0, removes = wcscmp(verb, L"unregister") == 0;
-  if (!registers && !removes && wcscmp(verb, L"start") != 0 && wcscmp(verb, L"stop") != 0) {
-    say(L"usage: host control register [--data DIR] [--account NAME] [--start manual] | unregister | start | stop [HOST_USAGE]");
+  BOOL asks = wcscmp(verb, L"state") == 0;
+  if (!registers && !removes && !asks && wcscmp(verb, L"start") != 0 && wcscmp(verb, L"stop") != 0) {
+    say(L"usage: host control register [--data DIR] [--account NAME] [--start manual] | unregister | start | stop "
+        L"| state [HOST_USAGE]");
     return HOST_USAGE;
   }
   SC_HANDLE manager = OpenSCManagerW(NULL, NULL, SC_MANAGER_CONNECT | (registers ? SC_MANAGER_CREATE_SERVICE : 0));
   if (manager == NULL) return failed(verb, GetLastError());
   int code;
-  DWORD rights = SERVICE_QUERY_STATUS | SERVICE_START | SERVICE_STOP | (removes ? DELETE : 0);
+  DWORD rights = SERVICE_QUERY_STATUS | (asks ? SERVICE_QUERY_CONFIG : SERVICE_START | SERVICE_STOP) | (removes ? DELETE : 0);
   SC_HANDLE service = NULL;
   if (registers) {
     code = registerService(manager, argc, argv);
   } else if ((service = OpenServiceW(manager, SERVICE_NAME, rights)) == NULL) {
-    code = removes && GetLastError() == ERROR_SERVICE_DOES_NOT_EXIST ? HOST_OK : failed(verb, GetLastError());
+    code = HOST_OK; /* what is not there needs no removing, and has a state */
+    if (GetLastError() != ERROR_SERVICE_DOES_NOT_EXIST || !(removes || asks)) code = failed(verb, GetLastError());
+    else if (asks) tell(L"absent");
   } else if (removes) {
     code = stop(service);
     if (code == HOST_OK && !DeleteService(service)) code = failed(L"remove", GetLastError());
     if (code == HOST_OK) RegDeleteKeyW(HKEY_LOCAL_MACHINE, EVENT_KEY);
+  } else if (asks) {
+    code = state(service);
   } else {
     code = wcscmp(verb, L"start") == 0 ? start(service) : stop(service);
   }

@@ -8,19 +8,12 @@
  */
 #include "host.h"
 #include "messages.h"
+#include "switch.h"
 #include <wchar.h>
 
 #define STOP_SECONDS 30
-/* A child that lived this long was well: the next death is a first one again. */
-#define WELL_SECONDS 600
 /* A checkpoint comes each second; the service manager may wait this long for it. */
 #define HINT_MS 10000
-
-/*
- * After the first, second and every later death. Recovery actions of the service manager are for
- * this host's own death.
- */
-static const DWORD pauseSeconds[] = {5, 30, 300};
 
 static SERVICE_STATUS_HANDLE statusHandle;
 static HANDLE stopAsked, eventSource;
@@ -51,6 +44,9 @@ static void logEvent(DWORD id, const wchar_t *format, ...) {
   WORD type = id >> 30 == 3 ? EVENTLOG_ERROR_TYPE : id >> 30 == 2 ? EVENTLOG_WARNING_TYPE : EVENTLOG_INFORMATION_TYPE;
   ReportEventW(eventSource, type, 0, id, NULL, 1, 0, texts, NULL);
 }
+
+/* What the switch between versions has to say. */
+static void sayEvent(const char *line) { logEvent(EVENT_SWITCH, L"%hs.", line); }
 
 static DWORD WINAPI onControl(DWORD asked, DWORD type, void *data, void *context) {
   (void)type, (void)data, (void)context;
@@ -95,17 +91,14 @@ struct child {
 };
 
 /*
- * Starts the current version. Before the PC is enrolled there is no data folder, and this makes
+ * Starts a version. Before the PC is enrolled there is no data folder, and this makes
  * none: making it, closed to others, is the agent's task. FALSE with the reason in `why`.
  */
-static BOOL startChild(struct child *child, HANDLE job, wchar_t version[64], wchar_t *why, size_t whyChars) {
-  wchar_t path[PATH_CHARS], arguments[3 * PATH_CHARS];
+static BOOL startChild(struct child *child, HANDLE job, const char *name, wchar_t *why, size_t whyChars) {
+  wchar_t path[PATH_CHARS], version[SWITCH_NAME + 1], arguments[3 * PATH_CHARS];
   SECURITY_ATTRIBUTES inherited = {.nLength = sizeof inherited, .bInheritHandle = TRUE};
   HANDLE input = NULL, output = INVALID_HANDLE_VALUE;
-  if (FAILED(StringCchPrintfW(path, PATH_CHARS, L"%ls\\current", root)) || !firstLine(path, version, 64)) {
-    StringCchPrintfW(why, whyChars, L"%ls does not name a version; run the setup again to repair it.", path);
-    return FALSE;
-  }
+  StringCchPrintfW(version, ARRAYSIZE(version), L"%hs", name);
   if (GetFileAttributesW(dataFolder) == INVALID_FILE_ATTRIBUTES) {
     StringCchPrintfW(why, whyChars, L"%ls is not there; enrol this PC: aliquot-agent enroll BUNDLE --data \"%ls\"",
                      dataFolder, dataFolder);
@@ -147,13 +140,14 @@ static void lastWords(wchar_t *words, size_t chars) {
 }
 
 /*
- * Asks the child to end, tells the service manager that this goes on, and ends it after 30 seconds.
- * TRUE when it ended by itself.
+ * Asks the child to end, and ends it after 30 seconds. TRUE when it ended by itself. The service
+ * manager hears that this goes on, when it was it who asked.
  */
-static BOOL stopChild(struct child *child, HANDLE job) {
+static BOOL stopChild(struct child *child, HANDLE job, BOOL serviceStops) {
   CloseHandle(child->input);
+  child->input = NULL;
   for (int second = 0; second < STOP_SECONDS; second += 1) {
-    report(SERVICE_STOP_PENDING, 0);
+    if (serviceStops) report(SERVICE_STOP_PENDING, 0);
     if (WaitForSingleObject(child->process.hProcess, SECOND_MS) == WAIT_OBJECT_0) return TRUE;
   }
   TerminateJobObject(job, HOST_FAILED);
@@ -162,39 +156,59 @@ static BOOL stopChild(struct child *child, HANDLE job) {
 }
 
 /*
- * Runs children, one after the other, until the service is stopped. Returns how the last one ended,
- * in words.
+ * Serves one child until it ended. Returns its exit code; `asked` is set when the service is to
+ * stop.
  */
-static const wchar_t *runChildren(HANDLE job) {
-  wchar_t version[64] = L"", why[1500];
+static DWORD attend(struct switch_state *state, struct child *child, HANDLE job, BOOL *asked) {
+  HANDLE either[2] = {stopAsked, child->process.hProcess};
+  DWORD code = HOST_FAILED, happened;
+  do {
+    happened = WaitForMultipleObjects(2, either, FALSE, state->on_trial ? SECOND_MS : INFINITE);
+  } while (happened == WAIT_TIMEOUT && !switch_look(state, (long long)GetTickCount64()));
+  *asked = happened == WAIT_OBJECT_0;
+  if (happened != WAIT_OBJECT_0 + 1 && !stopChild(child, job, *asked))
+    stopReason = L"it did not end within 30 seconds and was ended; nothing captured is lost.";
+  GetExitCodeProcess(child->process.hProcess, &code);
+  TerminateJobObject(job, HOST_FAILED); /* what it had started must not outlive it */
+  CloseHandle(child->process.hProcess);
+  if (child->input != NULL) CloseHandle(child->input);
+  return code;
+}
+
+/*
+ * Runs children, one after the other, of the versions that the switch names, until the service is
+ * stopped.
+ */
+static void runChildren(HANDLE job) {
+  static struct switch_state state;
+  static char rootUtf8[PATH_CHARS * 3];
+  wchar_t why[1500], told[1500] = L"";
   struct child child;
-  for (DWORD deaths = 0;;) {
-    if (startChild(&child, job, version, why, ARRAYSIZE(why))) {
-      if (deaths == 0) logEvent(EVENT_STARTED, L"%ls", version);
-      else logEvent(EVENT_RETURNED, L"version %ls, after it had ended %lu times.", version, deaths);
-      ULONGLONG since = GetTickCount64();
-      HANDLE either[2] = {stopAsked, child.process.hProcess};
-      if (WaitForMultipleObjects(2, either, FALSE, INFINITE) == WAIT_OBJECT_0) {
-        BOOL clean = stopChild(&child, job);
-        CloseHandle(child.process.hProcess);
-        return clean ? stopReason : L"it did not end within 30 seconds and was ended; nothing captured is lost.";
-      }
-      DWORD code = 0;
-      GetExitCodeProcess(child.process.hProcess, &code);
-      TerminateJobObject(job, HOST_FAILED); /* what it had started must not outlive it */
-      CloseHandle(child.process.hProcess);
-      CloseHandle(child.input);
-      if (code == EXIT_START_STAGED) continue;
-      lastWords(why, ARRAYSIZE(why));
-      if (GetTickCount64() - since >= (ULONGLONG)WELL_SECONDS * SECOND_MS) deaths = 0;
-      DWORD pause = pauseSeconds[min(deaths, ARRAYSIZE(pauseSeconds) - 1)];
-      logEvent(EVENT_DIED, L"exit code %lu; it is started again in %lu seconds. %ls", code, pause, why);
-    } else {
-      logEvent(EVENT_NOT_STARTED, L"%ls", why);
+  WideCharToMultiByte(CP_UTF8, 0, root, -1, rootUtf8, sizeof rootUtf8, NULL, NULL);
+  state.root = rootUtf8;
+  state.say = sayEvent;
+  for (DWORD ends = 0;; ends += 1) {
+    DWORD code = HOST_FAILED;
+    BOOL asked = FALSE, named = switch_next(&state) != 0, started = FALSE;
+    switch_started(&state, (long long)GetTickCount64());
+    if (!named) StringCchPrintfW(why, ARRAYSIZE(why), L"%ls\\current names no version; run the setup again to repair it.", root);
+    else started = startChild(&child, job, state.version, why, ARRAYSIZE(why));
+    if (started) {
+      if (ends == 0) logEvent(EVENT_STARTED, L"%hs", state.version);
+      else logEvent(EVENT_RETURNED, L"version %hs.", state.version);
+      told[0] = 0;
+      code = attend(&state, &child, job, &asked);
+    } else if (wcscmp(told, why) != 0) {
+      logEvent(EVENT_NOT_STARTED, L"%ls", why); /* once, not every five minutes */
+      StringCchCopyW(told, ARRAYSIZE(told), why);
     }
-    DWORD pause = pauseSeconds[min(deaths, ARRAYSIZE(pauseSeconds) - 1)];
-    deaths += 1;
-    if (WaitForSingleObject(stopAsked, pause * SECOND_MS) == WAIT_OBJECT_0) return stopReason;
+    DWORD pause = (DWORD)switch_ended(&state, (int)code, asked, (long long)GetTickCount64());
+    if (asked) return;
+    if (started && code != SWITCH_EXIT_STAGED) {
+      lastWords(why, ARRAYSIZE(why));
+      logEvent(EVENT_DIED, L"exit code %lu; it is started again in %lu seconds. %ls", code, pause / SECOND_MS, why);
+    }
+    if (WaitForSingleObject(stopAsked, pause) == WAIT_OBJECT_0) return;
   }
 }
 
@@ -213,7 +227,8 @@ static void WINAPI serviceMain(DWORD argc, wchar_t **argv) {
     return;
   }
   report(SERVICE_RUNNING, 0);
-  logEvent(EVENT_STOPPED, L"%ls", runChildren(job));
+  runChildren(job);
+  logEvent(EVENT_STOPPED, L"%ls", stopReason);
   CloseHandle(job);
   report(SERVICE_STOPPED, 0);
 }

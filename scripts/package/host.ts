@@ -21,9 +21,14 @@ export function buildHost(version: string, secondMs = 1000): Buffer {
     const defines = [`-DVERSION_NUMBERS=${numbers.join(',')},0`, `-DVERSION_TEXT=\\"${version}\\"`];
     run('windres', ['-I', folder, '-I', '.', ...defines, 'host.rc', '-O', 'coff', '-o', made('resources.o')]);
     const strict = ['-std=gnu17', '-Os', '-s', '-municode', '-DUNICODE', '-D_UNICODE', '-Wall', '-Wextra', '-Werror'];
-    const parts = ['main.c', 'service.c', 'agent-process.c', 'register.c'];
+    const parts = ['main.c', 'service.c', 'agent-process.c', 'register.c', 'switch.c', 'files.c'];
     const linked = ['-Wl,--no-insert-timestamp', '-lshell32', '-ladvapi32', '-o', made('host.exe')];
-    run('gcc', [...strict, `-DSECOND_MS=${secondMs}`, '-I', folder, ...parts, made('resources.o'), ...linked]);
+    const waits = [
+      `-DSECOND_MS=${secondMs}`,
+      '-DSWITCH_TRIAL_MS=(600LL*SECOND_MS)',
+      '-DSWITCH_WAITS_MS={5*SECOND_MS,30*SECOND_MS,300*SECOND_MS}',
+    ];
+    run('gcc', [...strict, ...waits, '-I', folder, ...parts, made('resources.o'), ...linked]);
     return readFileSync(made('host.exe'));
   } finally {
     rmSync(folder, { recursive: true });

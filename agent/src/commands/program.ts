@@ -8,6 +8,7 @@ import { systemClock } from '@aliquot/shared/ports';
 import { type Command, Option } from 'commander';
 import type { Request } from '../service/protocol.ts';
 import type { PathFile } from './path-file.ts';
+import type { ServiceAction, ServiceCommand } from './service.ts';
 import { software } from './software.ts';
 
 /*
@@ -42,6 +43,23 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     .option('--config <FILE>', 'what to watch (default: agent.yaml in the data folder)')
     .option('--log-file <FILE>', 'write the log there, five files of 10 MiB, instead of to standard error')
     .action(async (options: Common & { config?: string; logFile?: string }) => (await import('./run.ts')).run(options, output(options)));
+
+  const serviceHelp = 'Needs an administrator (Windows) or root (sudo), except for status.';
+  const machine = program.command('service').description('The agent as a service of this machine: install, start, stop, remove.');
+  withExample(machine, 'aliquot-agent service start');
+  const withService = (usage: ServiceAction, description: string, example: string): Command =>
+    command(machine, usage, { description, example, notes: [serviceHelp], data: 'optional' });
+  const serve = (action: ServiceAction) => async (options: ServiceCommand & { json?: boolean }) =>
+    (await import('./service.ts')).service(action, options, output(options));
+  withService('install', 'Let the machine start the agent by itself, now and from now on.', 'aliquot-agent service install')
+    .option('--account <NAME>', 'run as this account (default: the system’s own; Windows takes group managed accounts)')
+    .action(serve('install'));
+  withService('uninstall', 'Remove the service; data and what is queued stay.', 'aliquot-agent service uninstall').action(
+    serve('uninstall'),
+  );
+  withService('start', 'Start it, and say whether it is connected.', 'aliquot-agent service start').action(serve('start'));
+  withService('stop', 'End it cleanly; what it captured stays queued.', 'aliquot-agent service stop').action(serve('stop'));
+  withService('status', 'Whether it is installed and runs.', 'aliquot-agent service status').action(serve('status'));
 
   const config = program.command('config').description('The service’s configuration, agent.yaml.');
   withExample(config, 'aliquot-agent config check ./agent.yaml');
