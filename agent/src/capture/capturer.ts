@@ -9,7 +9,7 @@ import { growthFor, isUnproved, mayBeContinued } from './growth.ts';
 import type { CaptureHost } from './host.ts';
 import { Intake, isFull } from './intake.ts';
 import { type BytePath, pathBytes } from './paths.ts';
-import type { Problem } from './problem.ts';
+import { type Problem, streamsProblem } from './problem.ts';
 import type { Candidate, ReferenceBook } from './references.ts';
 import { resultPath } from './scan.ts';
 import type { Source } from './source.ts';
@@ -35,7 +35,7 @@ export type CaptureTask =
 /** How a task ended, for counting and for telling people. */
 export type CaptureOutcome =
   /** A new version is in the queue (durable with the next sync). */
-  | { readonly type: 'version'; readonly task: CaptureTask; readonly size: number }
+  | { readonly type: 'version'; readonly task: CaptureTask; readonly size: number; readonly beside?: Problem }
   /** Read again and found the same; only the stamps were noted. */
   | { readonly type: 'same'; readonly task: CaptureTask; readonly size: number }
   | { readonly type: 'problem'; readonly task: CaptureTask; readonly path: BytePath; readonly problem: Problem }
@@ -234,7 +234,8 @@ export class Capturer {
       if (!isFull(error)) throw error;
       return this.#full(task, stat);
     }
-    await this.#onOutcome({ type: 'version', task, size: stat.size });
+    const beside = stat.streams === undefined ? {} : { beside: streamsProblem(stat.streams) };
+    await this.#onOutcome({ type: 'version', task, size: stat.size, ...beside });
   }
 
   async #full(task: PutTask, { size, mtimeNs }: Pick<SourceStat, 'size' | 'mtimeNs'>): Promise<void> {
@@ -302,8 +303,8 @@ export class Capturer {
         path: known.path,
         resultPathLength: known.resultPathLength,
         mtimeNs: known.mtimeNs,
-        mode: known.mode,
-        attributes: 0,
+        mode: platform === 'posix' ? known.mode : 0,
+        attributes: platform === 'posix' ? 0 : known.mode,
         linkTarget: Buffer.from(item.linkTarget, 'latin1'),
       },
     };

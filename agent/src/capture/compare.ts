@@ -2,7 +2,7 @@ import type { KnownFile } from '../queue/queue.ts';
 import { isRested, isUnproved } from './growth.ts';
 import { type BytePath, bytePath, isWithin, separator } from './paths.ts';
 import type { Presence } from './presence.ts';
-import type { Problem } from './problem.ts';
+import { isBeside, notHereProblem, type Problem } from './problem.ts';
 import { type CompiledRules, excludedFrom } from './rules.ts';
 import type { SourceStat } from './source-port.ts';
 import { isFresh } from './ticks.ts';
@@ -38,6 +38,11 @@ function isUnchanged(stat: SourceStat, known: KnownFile, nowMs: number): boolean
   if (isUnproved(known) && isRested(known, nowMs)) return false;
   // A file read within one tick of its last change may have changed again unseen, so it is read once more (as git does).
   return stat.kind !== 'file' || !isFresh(known, known.capturedAtMs);
+}
+
+/** Whether a placeholder stands for what was captured while its content was here: to put it away changes the other stamps. */
+function isSameAway(stat: SourceStat, known: KnownFile): boolean {
+  return known.kind === 'file' && stat.size === known.size && stat.mtimeNs === known.mtimeNs && !isUnproved(known);
 }
 
 /**
@@ -80,7 +85,7 @@ export async function* compare(
         }
         if (one.type === 'problem') {
           // Such a one is there, and what is below it was looked at.
-          if (one.problem.code !== 'odd-time') shadows.push(one.path);
+          if (!isBeside(one.problem.code)) shadows.push(one.path);
           presence.blind(one.path);
           changes.push(one);
           continue;
@@ -92,11 +97,10 @@ export async function* compare(
           const wait = names.pass();
           if (wait !== undefined) await wait;
         }
-        const change: Change =
-          mine !== undefined && isUnchanged(one.stat, mine, nowMs)
-            ? { type: 'same', item: one, known: mine }
-            : { type: 'put', item: one, known: mine };
-        changes.push(change);
+        if (mine !== undefined && (one.stat.away === true ? isSameAway(one.stat, mine) : isUnchanged(one.stat, mine, nowMs)))
+          changes.push({ type: 'same', item: one, known: mine });
+        else if (one.stat.away === true) changes.push({ type: 'problem', path: one.path, problem: notHereProblem() });
+        else changes.push({ type: 'put', item: one, known: mine });
       }
       if (changes.length > 0) yield changes;
     }

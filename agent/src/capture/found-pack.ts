@@ -10,7 +10,7 @@ export interface PackedFound {
   readonly paths: string;
   /** Eight 64-bit words for each: see `words`. */
   readonly numbers: ArrayBuffer;
-  /** What is no plain item, with the place in the batch that it has: links, which have a target, and problems. */
+  /** What is no plain item, with the place in the batch that it has: links, which have a target, placeholders, and problems. */
   readonly others: readonly { readonly at: number; readonly found: Found }[];
 }
 
@@ -26,7 +26,7 @@ export function packFound(batch: readonly Found[]): PackedFound {
   let paths = '';
   let word = 0;
   for (const [at, found] of batch.entries()) {
-    if (found.type !== 'item' || found.linkTarget !== '') {
+    if (found.type !== 'item' || found.linkTarget !== '' || found.stat.away === true) {
       others.push({ at, found });
       continue;
     }

@@ -21,6 +21,9 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `unsettled`: it has not come to rest for longer than `maxUnsettledSeconds`; it is captured as it is, again and again
  * - `paused`: a watched folder of which nothing new has been captured for long, because the configuration's `pauseWhile` holds
  * - `configuration`: agent.yaml has mistakes; what it said before is in force
+ * - `not-here`: only a placeholder is here, the content is in a cloud or an archive; it is not fetched
+ * - `junction`: a junction, which is kept as a link and not followed
+ * - `streams`: it has streams beside its content, which are not captured
  * - `no-sources`: nothing says which folders to watch
  * - `queue-full`: it is complete, and the queue has no room for it; kept as a reference, not as a problem of the queue
  */
@@ -43,6 +46,9 @@ export type ProblemCode =
   | 'paused'
   | 'configuration'
   | 'no-sources'
+  | 'not-here'
+  | 'junction'
+  | 'streams'
   | 'queue-full';
 
 /** Whether nothing below the path of such a problem could be judged: what was known of it stays as it is. */
@@ -86,6 +92,7 @@ const advice: Record<string, string> = {
 /** The one-line problem for a system error met at a file or folder. */
 export function problemOf(error: unknown, what: 'file' | 'folder'): Problem {
   const code = systemCode(error);
+  if (code === 'ENOTHERE') return notHereProblem();
   return {
     code: what === 'file' ? 'unreadable' : 'unlistable',
     message: `cannot be read (${code}): ${advice[code] ?? systemSays(code)}`,
@@ -122,7 +129,31 @@ export function shellName(name: string): string {
 
 /** Whether a problem stays when its path was captured. */
 export function outlivesCapture(code: ProblemCode): boolean {
-  return isAboutRoot(code) || code === 'odd-time';
+  return isAboutRoot(code) || isBeside(code);
+}
+
+/** Whether a look that finds such a problem also finds what it is about, to be captured like any other. */
+export function isBeside(code: ProblemCode): boolean {
+  return code === 'odd-time' || code === 'junction';
+}
+
+/** The problem of a file whose content is elsewhere. */
+export function notHereProblem(): Problem {
+  const message = 'only a placeholder is here, its content is in a cloud or archive and was not fetched; keep it on this PC, or exclude it';
+  return { code: 'not-here', message };
+}
+
+/** The problem of a junction in a watched folder. */
+export function junctionProblem(target: string): Problem {
+  const wayOut = 'if that should be backed up, name it as a source, else exclude the junction';
+  return { code: 'junction', message: `is a junction to ${target}, which is not followed; ${wayOut}`.slice(0, 500) };
+}
+
+/** The problem of a file that has more than its content. */
+export function streamsProblem(names: readonly string[]): Problem {
+  const which = names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
+  const message = `its content is captured, but not what is beside it in ${names.length === 1 ? 'the stream' : 'the streams'} ${which}`;
+  return { code: 'streams', message: `${message}; if a program needs that, have it write a file`.slice(0, 500) };
 }
 
 /** The problem of a time that cannot be kept. */

@@ -11,8 +11,14 @@ export interface SourceStat {
   readonly ctimeNs: bigint;
   readonly ino: bigint;
   readonly dev: bigint;
-  /** Permission bits 0 to 0o7777; 0 on Windows. */
+  /** Permission bits 0 to 0o7777; on Windows those attributes that are recorded. */
   readonly mode: number;
+  /** Windows: the content is not here (a cloud's placeholder), and reading would fetch it. */
+  readonly away?: true;
+  /** Windows: a junction, which `kind` calls a symbolic link. */
+  readonly junction?: true;
+  /** Windows, of an open file: names of streams beside its content that somebody may miss. */
+  readonly streams?: readonly string[];
 }
 
 /**
@@ -93,7 +99,7 @@ function* namesIn(path: Buffer): Generator<string, void, void> {
   }
 }
 
-/** The real file system. */
+/** The real file system, as Node sees it: `systemSource` adds what it does not see on Windows. */
 export const nodeSource: SourcePort = {
   lstat: (path) => toStat(statWithBigint(native(path))),
   bornNs: (path) => statWithBigint(native(path)).birthtimeNs,

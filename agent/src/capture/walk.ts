@@ -1,7 +1,7 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import { type Excluded, ExcludeTally } from './excludes.ts';
 import { type BytePath, join, pathBytes, separator } from './paths.ts';
-import { oddTimeProblem, type Problem, problemOf, specialProblem } from './problem.ts';
+import { junctionProblem, oddTimeProblem, type Problem, problemOf, specialProblem } from './problem.ts';
 import type { CompiledRules } from './rules.ts';
 import { SortedNames } from './sorted-names.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
@@ -86,7 +86,7 @@ function* walkIn(
   }
   const rootResult = rules.resultOf(root, resultRoot, rootStat.kind === 'directory');
   const rootLength = rootResult === undefined || (rootResult === root && rootStat.kind !== 'directory') ? 0 : rootResult.length;
-  yield* describe(port, root, rootStat, rootLength);
+  yield* describe(port, root, root, rootStat, rootLength);
   if (rootStat.kind !== 'directory') return;
 
   const stack: Frame[] = [];
@@ -147,7 +147,7 @@ function* walkIn(
       continue;
     }
     const length = frame.resultPathLength > 0 ? frame.resultPathLength : isFolder && rules.folderResult(path) ? path.length : 0;
-    yield* describe(port, path, stat, length);
+    yield* describe(port, root, path, stat, length);
     if (isFolder) insertSorted(frame.pending, name + separator);
   }
 }
@@ -173,7 +173,13 @@ function isThere(port: SourcePort, path: BytePath): boolean {
   }
 }
 
-function* describe(port: SourcePort, path: BytePath, stat: SourceStat, resultPathLength: number): Generator<Found, void, void> {
+function* describe(
+  port: SourcePort,
+  root: BytePath,
+  path: BytePath,
+  stat: SourceStat,
+  resultPathLength: number,
+): Generator<Found, void, void> {
   if (stat.kind === 'special') {
     yield { type: 'problem', path, problem: specialProblem() };
     return;
@@ -187,6 +193,8 @@ function* describe(port: SourcePort, path: BytePath, stat: SourceStat, resultPat
       return;
     }
   }
+  if (stat.junction === true && path !== root)
+    yield { type: 'problem', path, problem: junctionProblem(pathText(Buffer.from(linkTarget, 'latin1'))) };
   if (stat.beyondTime === true) yield { type: 'problem', path, problem: oddTimeProblem() };
   yield { type: 'item', path, stat, linkTarget, resultPathLength };
 }

@@ -5,17 +5,18 @@ import type { CachedChunk } from '../queue/queue.ts';
 import { packFound } from './found-pack.ts';
 import { LocalHost, lookAt, walkBatches } from './host.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
-import { nodeSource } from './source-port.ts';
 import type { Found } from './walk.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
 import { packWindow } from './window-pack.ts';
+import { systemSource } from './windows-source.ts';
 
 /** The capture worker: looks, reads, cuts and seals, so that the main thread only moves buffers. See `worker-host.ts`. */
 
 if (parentPort === null) throw new Error('this file runs as a worker only');
 const port = parentPort;
 const { keys } = workerData as WorkerStart;
-const host = new LocalHost(nodeSource, keys, systemClock, (ms) => pause(ms));
+const source = await systemSource();
+const host = new LocalHost(source, keys, systemClock, (ms) => pause(ms));
 const walks = new Map<number, Iterator<readonly Found[], void, void>>();
 const exchanges = new Map<number, RemoteExchange>();
 
@@ -77,7 +78,7 @@ async function capture(id: number, jobs: Extract<ToWorker, { type: 'capture' }>[
 function handle(message: ToWorker): void {
   switch (message.type) {
     case 'walk':
-      walks.set(message.id, walkBatches(nodeSource, message.request));
+      walks.set(message.id, walkBatches(source, message.request));
       answerWalk(message.id);
       break;
     case 'next':
@@ -87,7 +88,7 @@ function handle(message: ToWorker): void {
       walks.delete(message.id);
       break;
     case 'look':
-      send({ type: 'seen', id: message.id, stat: lookAt(nodeSource, message.path) });
+      send({ type: 'seen', id: message.id, stat: lookAt(source, message.path) });
       break;
     case 'capture':
       void capture(message.id, message.jobs);

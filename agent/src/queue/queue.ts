@@ -205,6 +205,7 @@ export interface KnownStat {
   readonly mtimeNs: bigint;
   readonly ctimeNs: bigint;
   readonly ino: bigint;
+  /** Permission bits, or the attributes on Windows: what a restore brings back. */
   readonly mode: number;
   /**
    * `contentTag(sha256)` of the file, 32 zero bytes unless `kind` is file. Not the SHA-256 itself: nothing from which a

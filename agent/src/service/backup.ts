@@ -194,6 +194,7 @@ async function captureAll(
     if (outcome.type === 'version') {
       latest = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;
       await problems.captured(latest);
+      if (outcome.beside !== undefined) await named(latest, outcome.beside, true);
     }
     if (outcome.type === 'full') tally.failed -= 1; // named at the end, if it still waits then
     if (outcome.type === 'problem') {
@@ -207,7 +208,11 @@ async function captureAll(
     for (const { source, at, acceptGone } of roots) {
       const sweep = problems.sweep(at);
       const on = {
-        same: (item: FoundItem) => countSame(tally, item),
+        same: (item: FoundItem) => {
+          countSame(tally, item);
+          // Only a capture looks for them.
+          if (problems.codeOf(item.path) === 'streams') sweep.keep(item.path);
+        },
         problem: (path: BytePath, problem: Problem) => named(path, problem, true),
       };
       const look = (path: BytePath): Look => ({ host, queue, places, source, nowMs: startedMs, at: path });

@@ -4,7 +4,7 @@ import type { CaptureTask } from '../capture/capturer.ts';
 import type { Change, FoundItem } from '../capture/compare.ts';
 import { isUnproved, mayBeContinued } from '../capture/growth.ts';
 import { type BytePath, separator } from '../capture/paths.ts';
-import type { Problem } from '../capture/problem.ts';
+import { isBeside, type Problem } from '../capture/problem.ts';
 import { resultPath } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
 import type { KnownFile } from '../queue/queue.ts';
@@ -108,7 +108,7 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
     for (const [folder, unit] of open) if (path >= folder + afterSeparator) close(folder, unit);
     if (change.type === 'problem') {
       // What comes with it is judged by itself.
-      if (change.problem.code !== 'odd-time') settler.forget(path, startedMs);
+      if (!isBeside(change.problem.code)) settler.forget(path, startedMs);
       await parts.onProblem(path, change.problem);
       continue;
     }

@@ -173,7 +173,10 @@ export class SourceWatch {
     const capturer = new Capturer({ host, queue, references, underWay, pathKey, clock }, async (outcome) => {
       // It moved between the look and the read: look again soon.
       if (outcome.type === 'vanished') this.touch(outcome.path);
-      if (outcome.type === 'version') await problems.captured(pathOf(outcome.task));
+      if (outcome.type === 'version') {
+        await problems.captured(pathOf(outcome.task));
+        if (outcome.beside !== undefined) await problems.set(pathOf(outcome.task), outcome.beside);
+      }
       if (outcome.type === 'problem') {
         // What is still being written may well be locked as long: that is a problem when it should have been done.
         if (isGrowing(outcome.task) && !unsettled.has(resultOf(outcome.task))) return;
@@ -187,7 +190,11 @@ export class SourceWatch {
       settler: this.#settler,
       nowMs: () => clock.nowMs(),
       trustStamps,
-      onSame: (item) => countSame(tally, item),
+      onSame: (item) => {
+        countSame(tally, item);
+        // Only a capture looks for them.
+        if (problems.codeOf(item.path) === 'streams') sweep.keep(item.path);
+      },
       onWaiting: (path) => sweep.keep(path),
       onUnsettled: (path, sinceMs) => void unsettled.set(path, sinceMs),
       onReady: (folder, isReady) => void (isReady ? this.#ready.add(folder) : this.#ready.delete(folder)),

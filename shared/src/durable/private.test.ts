@@ -26,6 +26,8 @@ function windows(root: string, owners: Readonly<Record<string, string>> = {}) {
       return isClosed(path) ? undefined : { names: ['Users (S-1-5-32-545)'], owned: false, command: `icacls "${path}" /inheritance:r …` };
     },
     attributes: () => 0x20,
+    reparseTag: () => 0,
+    streams: () => [],
     setAttributes: () => undefined,
   };
   const port: FilePort = { ...nodeFiles, access: async () => access };

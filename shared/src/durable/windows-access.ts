@@ -17,6 +17,10 @@ export interface WindowsAccess {
   strangers(path: string): Strangers | undefined;
   /** The attributes (`FILE_ATTRIBUTE_…` of winnt.h), of the name itself: a link is not followed. */
   attributes(path: string): number;
+  /** What kind of reparse point a name is (`IO_REPARSE_TAG_…`); 0 when it is none. */
+  reparseTag(path: string): number;
+  /** Names of the streams that a file has beside its content; none where the file system has no such thing. */
+  streams(path: string): readonly string[];
   /** Sets those attributes that can be set (read-only, hidden, system, archive, not indexed …). */
   setAttributes(path: string, attributes: number): void;
 }
@@ -49,6 +53,7 @@ const TOKEN_QUERY = 8;
 const TOKEN_USER = 1;
 const SID_OF_A_USER = 1;
 const INVALID = 0xffff_ffff;
+const REPARSE_POINT = 0x400;
 
 /** Errors of Windows that callers tell apart, by Node's names for them. */
 const errnoByNumber: Readonly<Record<number, string>> = {
@@ -77,6 +82,10 @@ function bind(koffi: Koffi): WindowsAccess {
     ),
     createFolder: kernel.func('int __stdcall CreateDirectoryW(str16 path, void *security)'),
     attributes: kernel.func('uint32_t __stdcall GetFileAttributesW(str16 path)'),
+    findFirst: kernel.func('void * __stdcall FindFirstFileW(str16 path, void *into)'),
+    findFirstStream: kernel.func('void * __stdcall FindFirstStreamW(str16 path, int level, void *into, uint32_t flags)'),
+    findNextStream: kernel.func('int __stdcall FindNextStreamW(void *handle, void *into)'),
+    findClose: kernel.func('int __stdcall FindClose(void *handle)'),
     setAttributes: kernel.func('int __stdcall SetFileAttributesW(str16 path, uint32_t attributes)'),
     fromWords: advapi.func(
       'int __stdcall ConvertStringSecurityDescriptorToSecurityDescriptorW(str16 words, uint32_t revision, _Out_ void **made, void *size)',
@@ -181,8 +190,7 @@ function bind(koffi: Koffi): WindowsAccess {
       const handle = withSecurity((security) =>
         call.createFile(win32.toNamespacedPath(path), GENERIC_WRITE, 0, security, CREATE_NEW, 0x80, null),
       );
-      // INVALID_HANDLE_VALUE is -1, as an address.
-      if (BigInt.asIntN(64, BigInt(handle as bigint)) === -1n) throw failed('CreateFile', path);
+      if (isInvalid(handle)) throw failed('CreateFile', path);
       call.closeHandle(handle);
     },
     makePrivateFolder(path) {
@@ -209,10 +217,37 @@ function bind(koffi: Koffi): WindowsAccess {
       if (attributes === INVALID) throw failed('GetFileAttributes', path);
       return attributes;
     },
+    reparseTag(path) {
+      // WIN32_FIND_DATAW: the attributes at 0, dwReserved0 at 36, which is the tag of a reparse point.
+      const into = Buffer.alloc(592);
+      const handle = call.findFirst(win32.toNamespacedPath(path), into);
+      if (isInvalid(handle)) throw failed('FindFirstFile', path);
+      call.findClose(handle);
+      return (into.readUInt32LE(0) & REPARSE_POINT) === 0 ? 0 : into.readUInt32LE(36);
+    },
+    streams(path) {
+      // WIN32_FIND_STREAM_DATA: a size, and at 8 a name such as ":notes:$DATA", of which the content's own is "::$DATA".
+      const into = Buffer.alloc(600);
+      const handle = call.findFirstStream(win32.toNamespacedPath(path), 0, into, 0);
+      if (isInvalid(handle)) return [];
+      const names: string[] = [];
+      do {
+        const [name = ''] = into.toString('utf16le', 8).split('\0');
+        const [, stream = ''] = name.split(':');
+        if (stream !== '') names.push(stream);
+      } while (call.findNextStream(handle, into) !== 0);
+      call.findClose(handle);
+      return names;
+    },
     setAttributes(path, attributes) {
       if (call.setAttributes(win32.toNamespacedPath(path), attributes) === 0) throw failed('SetFileAttributes', path);
     },
   };
+}
+
+/** INVALID_HANDLE_VALUE is -1, as an address. */
+function isInvalid(handle: unknown): boolean {
+  return BigInt.asIntN(64, BigInt(handle as bigint)) === -1n;
 }
 
 /** What people call those whom SDDL names by two letters. */

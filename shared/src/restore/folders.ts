@@ -11,6 +11,7 @@ interface Wish {
   readonly path: Buffer;
   readonly mode: number;
   readonly mtimeNs: bigint | undefined;
+  readonly attributes?: number | undefined;
 }
 
 /** How many folders are remembered as looked at and safe to write into. */
@@ -67,9 +68,12 @@ export class TargetFolders {
     return entering;
   }
 
-  /** Notes a folder's recorded mode (undefined: the usual one) and time for `finish`. The root keeps its own. */
-  remember(path: Buffer, mode: number | undefined, mtimeNs: bigint): void {
-    if (!path.equals(this.root)) this.#wishes.set(path.toString('latin1'), { path, mode: mode ?? this.#usualMode, mtimeNs });
+  /** Notes a folder's recorded mode (undefined: the usual one), time and attributes for `finish`. The root keeps its own. */
+  remember(
+    path: Buffer,
+    { mode, mtimeNs, attributes }: { mode: number | undefined; mtimeNs: bigint; attributes: number | undefined },
+  ): void {
+    if (!path.equals(this.root)) this.#wishes.set(path.toString('latin1'), { path, mode: mode ?? this.#usualMode, mtimeNs, attributes });
   }
 
   /** Throws `RESTORE_NAME_CLASH` when `path` exists, but under a name spelled differently. */
@@ -85,7 +89,7 @@ export class TargetFolders {
   async finish(explain: (path: Buffer, error: unknown) => RestoreError): Promise<{ path: Buffer; error: RestoreError }[]> {
     const failed: { path: Buffer; error: RestoreError }[] = [];
     const wishes = [...this.#wishes.values()].sort((a, b) => b.path.length - a.path.length);
-    for (const { path, mode, mtimeNs } of wishes) {
+    for (const { path, mode, mtimeNs, attributes } of wishes) {
       try {
         await this.#port.syncDirectory(path);
         if (mtimeNs !== undefined) await this.#port.setLinkTimes(path, mtimeNs, mtimeNs);
@@ -94,6 +98,7 @@ export class TargetFolders {
           if (error !== undefined) failed.push({ path, error });
         }
         if (process.platform !== 'win32') await this.#port.chmod(path, mode);
+        await setAttributes(this.#port, path, attributes);
       } catch (error) {
         failed.push({ path, error: explain(path, error) });
       }
@@ -136,6 +141,15 @@ export class TargetFolders {
     }
     await removeLeftovers(this.#port, path, this.#run);
   }
+}
+
+/** FILE_ATTRIBUTE_NORMAL, which stands for none: 0 would leave what is there. */
+const NO_ATTRIBUTE = 0x80;
+
+/** Gives a restored name its attributes, on Windows. */
+export async function setAttributes(port: FilePort, path: Buffer, attributes: number | undefined): Promise<void> {
+  const access = await port.access?.();
+  if (access !== undefined && attributes !== undefined) access.setAttributes(path.toString('utf8'), attributes || NO_ATTRIBUTE);
 }
 
 function refuseForbidden(path: Buffer, forbidden: readonly Buffer[]): void {

@@ -3,6 +3,7 @@ import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSyn
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
+import type { WindowsAccess } from '../durable/windows-access.ts';
 import { systemRandom } from '../ports.ts';
 import { caseBlindFiles } from '../testing/case-blind-files.ts';
 import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
@@ -62,6 +63,28 @@ describe.runIf(process.platform !== 'win32')('the restore writer', () => {
     expect(outcomes).toEqual(['written', 'same']);
     chmodSync(join(root, 'd'), 0o700);
     expect(statSync(join(root, 'd/x')).mode & 0o7777).toBe(mode);
+  });
+
+  it('P2: on Windows a file and a folder of Windows get their attributes back, also when the bytes were there', async () => {
+    const root = temporaryFolder();
+    const set: [string, number][] = [];
+    const access = { setAttributes: (path: string, attributes: number) => void set.push([path, attributes]) } as WindowsAccess;
+    const options: Partial<WriterOptions> = { port: { ...nodeFiles, access: async () => access }, host: 'windows' };
+    const more = { platform: 'windows', mode: 0, attributes: 0x3 } as const;
+    for (let time = 0; time < 2; time += 1) {
+      const writer = await open(root, options);
+      await put(writer, 'C:\\d\\x', 'hello', more);
+      await put(writer, '/d/y', 'of another system');
+      await writer.directory({ path: Buffer.from('C:\\d'), mtimeNs: MTIME, ...more, attributes: 0 });
+      expect(await writer.finish()).toEqual([]);
+    }
+    // None is said by a word of its own: 0 would mean to leave them as they are.
+    expect(set).toEqual([
+      [join(root, 'C/d/x'), 0x3],
+      [join(root, 'C/d'), 0x80],
+      [join(root, 'C/d/x'), 0x3],
+      [join(root, 'C/d'), 0x80],
+    ]);
   });
 
   it('P2: gives nothing the final name before the bytes are whole, proved and flushed', async () => {

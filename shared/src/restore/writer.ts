@@ -8,7 +8,7 @@ import { parentOf } from '../durable/parent.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import type { Random } from '../ports.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
-import { TargetFolders } from './folders.ts';
+import { setAttributes, TargetFolders } from './folders.ts';
 import { timeFailure } from './kept-time.ts';
 import { partBeside, type RestoreRun, thisRun } from './leftovers.ts';
 import { type FileSink, type Outcome, PartFile } from './sink.ts';
@@ -36,12 +36,14 @@ export interface FileSpec {
   readonly path: Uint8Array;
   readonly mtimeNs: bigint;
   readonly mode: number;
+  /** Windows' own, for a restore on Windows. */
+  readonly attributes?: number;
   readonly size: number;
   /** Empty: nobody read the whole at once when it was captured (`growing`); then every chunk proves itself, and the size the rest. */
   readonly sha256: Uint8Array;
 }
 
-export type DirectorySpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs' | 'mode'>;
+export type DirectorySpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs' | 'mode' | 'attributes'>;
 export type LinkSpec = Pick<FileSpec, 'platform' | 'path' | 'mtimeNs'> & { readonly linkTarget: Uint8Array };
 
 /** A folder that did not get its recorded mode or time, or a file that did not get its time. */
@@ -126,7 +128,8 @@ export class RestoreWriter implements RestoreTarget {
     await this.#named(spec, async () => {
       const final = this.#finalPath(spec);
       await this.#folders.enter(final);
-      this.#folders.remember(final, spec.platform === 'windows' ? undefined : spec.mode & 0o1777, spec.mtimeNs);
+      const mode = spec.platform === 'windows' ? undefined : spec.mode & 0o1777;
+      this.#folders.remember(final, { mode, mtimeNs: spec.mtimeNs, attributes: this.#attributesOf(spec) });
     });
   }
 
@@ -195,6 +198,7 @@ export class RestoreWriter implements RestoreTarget {
       await sink.discard();
       await this.#port.setLinkTimes(final, spec.mtimeNs, spec.mtimeNs);
       if (this.#host === 'posix') await this.#port.chmod(final, mode);
+      await setAttributes(this.#port, final, this.#attributesOf(spec));
       await this.#proveTime(final, spec.mtimeNs);
       return 'same';
     }
@@ -208,7 +212,14 @@ export class RestoreWriter implements RestoreTarget {
       if (errnoOf(error) === 'EEXIST') await this.#lookAt(final);
       throw error;
     }
+    // Not before: to take the temporary name away Windows makes a read-only file writable.
+    await setAttributes(this.#port, final, this.#attributesOf(spec));
     return 'written';
+  }
+
+  /** What a file of a PC with Windows brings to another one; undefined where that means nothing. */
+  #attributesOf({ platform, attributes }: Pick<FileSpec, 'platform' | 'attributes'>): number | undefined {
+    return platform === 'windows' && this.#host === 'windows' ? attributes : undefined;
   }
 
   /** What is at the final name; throws when it is a name that only looks the same to this file system. */
