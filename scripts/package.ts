@@ -1,7 +1,7 @@
 /**
- * `npm run package -- --target T --out DIR [--only agent|collector] [--node VERSION]`: makes what is
- * installed on machines, on Linux, from the built programs, the lock file and npm's packages of
- * Node. Twice gives the same bytes: `SOURCE_DATE_EPOCH`, or the time of the last commit, is every
+ * `npm run package -- --target T --out DIR [--only agent|collector] [--node VERSION] [--version V]`:
+ * makes what is installed on machines, on Linux, from the built programs, the lock file and npm's
+ * packages of Node. `--version` names the packages otherwise than package.json does, to try an upgrade. Twice gives the same bytes: `SOURCE_DATE_EPOCH`, or the time of the last commit, is every
  * file's time. `ALIQUOT_SIGN` is called for what carries a signature (`package/sign.ts`).
  */
 import { spawnSync } from 'node:child_process';
@@ -10,8 +10,12 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
+import { buildDeb, debArchitecture, isLinux } from './package/deb.ts';
 import { folderInstall } from './package/folder-install.ts';
 import { buildHost } from './package/host.ts';
+import { linuxPackage } from './package/linux-tree.ts';
+import { buildPosixHost } from './package/posix-host.ts';
+import { buildRpm, rpmArchitecture } from './package/rpm.ts';
 import { signed } from './package/sign.ts';
 import { writeTar } from './package/tar.ts';
 import { names, products, root, type Target, targets } from './package/targets.ts';
@@ -20,17 +24,23 @@ import { isWindows, type Order, versionFolder } from './package/version-folder.t
 import { buildSetup } from './package/windows-setup.ts';
 import { writeZip } from './package/zip.ts';
 
-const usage = `usage: npm run package -- --target ${targets.join('|')} --out DIR [--only ${products.join('|')}] [--node VERSION]`;
+const usage = `usage: npm run package -- --target ${targets.join('|')} --out DIR [--only ${products.join('|')}] [--node VERSION] [--version V]`;
 
 /** What is wrong with how it was called; said in one line, without a trace. */
 class UsageError extends Error {}
 
 /** What the options ask for, or a line that says what is wrong with them. */
-export function parseOptions(args: readonly string[]): { readonly orders: readonly Omit<Order, 'version'>[]; readonly out: string } {
+export function parseOptions(args: readonly string[], ownVersion: string): { readonly orders: readonly Order[]; readonly out: string } {
   const option = { type: 'string' } as const;
-  let values: { readonly target?: string; readonly out?: string; readonly only?: string; readonly node?: string };
+  let values: {
+    readonly target?: string;
+    readonly out?: string;
+    readonly only?: string;
+    readonly node?: string;
+    readonly version?: string;
+  };
   try {
-    ({ values } = parseArgs({ args: [...args], options: { target: option, out: option, only: option, node: option } }));
+    ({ values } = parseArgs({ args: [...args], options: { target: option, out: option, only: option, node: option, version: option } }));
   } catch (error) {
     throw new UsageError(`${error instanceof Error ? error.message : error}\n${usage}`);
   }
@@ -40,8 +50,13 @@ export function parseOptions(args: readonly string[]): { readonly orders: readon
   if (values.out === undefined) throw new UsageError(`--out is missing: the folder that the packages come into\n${usage}`);
   const only = products.find((known) => known === values.only);
   if (values.only !== undefined && only === undefined) throw new UsageError(`--only ${values.only} must be one of ${products.join(', ')}`);
+  const version = values.version ?? ownVersion;
+  if (!/^\d+\.\d+\.\d+(-[0-9a-z.]+)?$/.test(version)) throw new UsageError(`--version ${version} must be like 0.2.0 or 0.2.0-rc.1`);
   const node = values.node === undefined ? {} : { node: values.node };
-  return { orders: (only === undefined ? products : [only]).map((product) => ({ product, target, ...node })), out: resolve(values.out) };
+  return {
+    orders: (only === undefined ? products : [only]).map((product) => ({ product, target, version, ...node })),
+    out: resolve(values.out),
+  };
 }
 
 /** Seconds since 1970 that every file of a package shows. */
@@ -75,20 +90,29 @@ function makePackages(order: Order, out: string, seconds: number): void {
   const { package: name } = names[order.product];
   const stem = `${name}-${order.version}-${order.target}`;
   const content = versionFolder(order);
-  const installed = tree(folderInstall(order, content), windowsHost(order));
+  const installed = tree(folderInstall(order, content), host(order));
   writeFolder(join(out, order.target, name), installed);
   const { suffix, bytes } = archive(order.target, below(name, installed), seconds);
   write(out, `${stem}${suffix}`, bytes);
   const parts = content.find((entry) => entry.path === 'sbom.json');
   if (parts !== undefined) write(out, `${stem}.sbom.json`, parts.bytes);
-  if (hasSetup(order)) write(out, `${stem}-setup.exe`, buildSetup(join(out, order.target, name), order.version, seconds));
+  if (order.product === 'agent' && isWindows(order.target))
+    write(out, `${stem}-setup.exe`, buildSetup(join(out, order.target, name), order.version, seconds));
+  if (isLinux(order.target)) {
+    const made = linuxPackage(order, content);
+    write(out, `${name}_${order.version}_${debArchitecture[order.target]}.deb`, buildDeb(order.product, made, order.target, seconds));
+    write(out, `${name}-${order.version}-1.${rpmArchitecture[order.target]}.rpm`, buildRpm(order.product, made, order.target, seconds));
+  }
 }
 
-/** What has a service and a setup on Windows: the agent. A collector there is run by hand. */
-const hasSetup = ({ product, target }: Order) => product === 'agent' && isWindows(target);
-
-function windowsHost(order: Order): Tree {
-  return hasSetup(order) ? [signed(file('host.exe', buildHost(order.version), true))] : [];
+/**
+ * A folder install of the agent is started by the host, which changes versions; .deb and .rpm leave
+ * that to their manager. On Windows it is the service, too.
+ */
+function host({ product, target, version }: Order): Tree {
+  if (product !== 'agent') return [];
+  if (isWindows(target)) return [signed(file('host.exe', buildHost(version), true))];
+  return isLinux(target) ? [file('host', buildPosixHost(target), true)] : [];
 }
 
 function write(out: string, name: string, bytes: Buffer): void {
@@ -98,11 +122,11 @@ function write(out: string, name: string, bytes: Buffer): void {
 
 if (import.meta.main) {
   try {
-    const { orders, out } = parseOptions(process.argv.slice(2));
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string };
+    const { orders, out } = parseOptions(process.argv.slice(2), version);
     const seconds = packageTime();
     mkdirSync(out, { recursive: true });
-    for (const order of orders) makePackages({ ...order, version }, out, seconds);
+    for (const order of orders) makePackages(order, out, seconds);
     writeSums(out);
   } catch (error) {
     if (!(error instanceof Error)) throw error;

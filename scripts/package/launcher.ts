@@ -47,11 +47,11 @@ export function currentLauncher(command: string, windows: boolean): string {
       'for %%I in ("%~dp0..") do set "root=%%~fI"',
       'set "version="',
       'if exist "%root%\\current" set /p version=<"%root%\\current"',
-      `if not exist "%root%\\versions\\%version%\\${command}.cmd" (`,
+      `if not exist "%root%\\versions\\%version%\\launcher.cmd" (`,
       `  echo ${command}: ${reinstall} 1>&2`,
       '  exit /b 2',
       ')',
-      `"%root%\\versions\\%version%\\${command}.cmd" %*`,
+      `"%root%\\versions\\%version%\\launcher.cmd" %*`,
       '',
     ].join('\r\n');
   }
@@ -68,7 +68,7 @@ export function currentLauncher(command: string, windows: boolean): string {
     'done',
     `root=$(CDPATH='' cd "$(dirname "$self")/.." && pwd -P) || exit 2`,
     'read -r version <"$root/current" || exit 2',
-    `exec "$root/versions/$version/${command}" "$@"`,
+    `exec "$root/versions/$version/launcher" "$@"`,
     '',
   ].join('\n');
 }

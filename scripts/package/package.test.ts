@@ -19,9 +19,9 @@ const bin = (name: string) => readFileSync(join(root, 'bin', name), 'utf8');
 
 describe('what npm run package is asked', () => {
   it('is one target, a folder, and by default both products', () => {
-    const { orders, out } = parseOptions(['--target', 'win-x64', '--out', '/tmp/x', '--node', '22.23.3']);
+    const { orders, out } = parseOptions(['--target', 'win-x64', '--out', '/tmp/x', '--node', '22.23.3'], '0.1.0');
     expect(out).toBe('/tmp/x');
-    expect(orders).toEqual(products.map((product) => ({ product, target: 'win-x64', node: '22.23.3' })));
+    expect(orders).toEqual(products.map((product) => ({ product, target: 'win-x64', version: '0.1.0', node: '22.23.3' })));
   });
 
   it.each([
@@ -29,9 +29,10 @@ describe('what npm run package is asked', () => {
     [['--target', 'beos', '--out', 'x'], '--target beos must be one of'],
     [['--target', 'win-x64'], '--out is missing'],
     [['--target', 'win-x64', '--out', 'x', '--only', 'both'], '--only both must be one of agent, collector'],
+    [['--target', 'win-x64', '--out', 'x', '--version', 'new'], '--version new must be like 0.2.0'],
     [['--targets', 'win-x64'], "Unknown option '--targets'"],
   ])('is refused with the way out: %j', (args, says) => {
-    expect(() => parseOptions(args)).toThrow(says);
+    expect(() => parseOptions(args, '0.1.0')).toThrow(says);
   });
 
   it('takes its time from SOURCE_DATE_EPOCH, else from the last commit', () => {
@@ -82,15 +83,15 @@ describe('the launcher in a package', () => {
   });
 
   it('of a folder install starts the version that current names, also through a link and after an update', () => {
-    const install = (version: string) => [file('aliquot-agent', `#!/bin/sh\necho ${version} "$@"\n`, true)];
+    const install = (version: string) => [file('launcher', `#!/bin/sh\necho ${version} "$@"\n`, true)];
     const out = join(folder, 'a folder');
     const order = { product: 'agent', target: 'linux-x64' } as const;
     writeFolder(out, folderInstall({ ...order, version: '0.1.0' }, install('0.1.0')));
     const start = () => spawnSync(join(out, 'bin/aliquot-agent'), ['status', 'a b'], { encoding: 'utf8' });
     expect(start()).toMatchObject({ status: 0, stdout: '0.1.0 status a b\n' });
     mkdirSync(join(out, 'versions/0.2.0'));
-    writeFileSync(join(out, 'versions/0.2.0/aliquot-agent'), install('0.2.0')[0]?.bytes ?? '');
-    chmodSync(join(out, 'versions/0.2.0/aliquot-agent'), 0o755);
+    writeFileSync(join(out, 'versions/0.2.0/launcher'), install('0.2.0')[0]?.bytes ?? '');
+    chmodSync(join(out, 'versions/0.2.0/launcher'), 0o755);
     writeFileSync(join(out, 'current'), '0.2.0\n');
     expect(start().stdout).toBe('0.2.0 status a b\n');
   });

@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 /** A file of a package: its path with `/`, whether it is a program, its bytes. */
 export interface TreeFile {
@@ -47,9 +47,13 @@ export const modeOf = (entry: TreeFile) => (entry.executable ? 0o755 : 0o644);
 /** Writes the tree as a folder, which holds nothing else afterwards. */
 export function writeFolder(folder: string, files: Tree): void {
   rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const path of foldersOf(files)) {
+    mkdirSync(join(folder, path));
+    chmodSync(join(folder, path), 0o755);
+  }
   for (const entry of files) {
     const path = join(folder, entry.path);
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     writeFileSync(path, entry.bytes);
     chmodSync(path, modeOf(entry));
   }

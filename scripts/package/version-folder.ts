@@ -35,14 +35,14 @@ export function versionFolder({ product, target, version, node }: Order): Tree {
   if (binary === undefined) throw new Error(`${build.name}@${build.version} has no bin/${name}`);
   const read = (path: string) => readFileSync(join(root, path));
   const { command, package: packageName } = names[product];
-  const launcher = windows ? `${command}.cmd` : command;
+  const bin = windows ? `${command}.cmd` : command;
   const thirdParty = read(`${product}/dist/program/THIRD-PARTY.txt`).toString();
   const lock = read('package-lock.json').toString();
   const parts = bundledParts(thirdParty, lock);
   return tree(
     [
       file(name, binary, true),
-      file(launcher, packagedLauncher(read(`bin/${launcher}`).toString(), windows), true),
+      file(windows ? 'launcher.cmd' : 'launcher', packagedLauncher(read(`bin/${bin}`).toString(), windows), true),
       file('sbom.json', sbom({ name: packageName, version, target }, build, parts)),
     ],
     below('program', program(product, build.version)),
