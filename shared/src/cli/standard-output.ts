@@ -102,12 +102,12 @@ function isFile(fd: number): boolean {
   return stats.isFile() || (stats.isCharacterDevice() && process.stdout.isTTY !== true);
 }
 
-/** What an inherited descriptor is; undefined where there is none. */
+/** What an inherited descriptor is; undefined where there is none, or (EINVAL) one that the system cannot describe, as Wine 10 with files. */
 export function statsIfOpen(fd: number): Stats | undefined {
   try {
     return fstatSync(fd);
   } catch (error) {
-    if (errnoOf(error) === 'EBADF') return undefined;
+    if (['EBADF', 'EINVAL'].includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   }
 }

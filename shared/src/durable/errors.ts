@@ -1,5 +1,6 @@
 import { AliquotError } from '@aliquot/proto';
 import type { RawPath } from './file-port.ts';
+import { wasWaitedFor } from './patience.ts';
 import { errnoOf, systemSays } from './system-errors.ts';
 
 export type FileErrorCode =
@@ -38,12 +39,29 @@ export type FolderErrorCode =
 /** A data folder that cannot be used. */
 export class FolderError extends AliquotError<FolderErrorCode> {}
 
-const meanings: Record<string, { code: FileErrorCode; says: string; retryable?: true }> = {
+interface Meaning {
+  readonly code: FileErrorCode;
+  readonly says: string;
+  readonly retryable?: true;
+}
+
+const rights = process.platform === 'win32' ? 'look at who may use it (icacls)' : 'check the owner and mode';
+
+/** What stood for two seconds on Windows (`patience.ts`): it gives the same error for a file that is held and for one that is not ours. */
+const heldOrForeign: Meaning = {
+  code: 'FILE_DENIED',
+  says:
+    'another program holds it, or this account may not have it; it is tried again. If that stays so, end the other program, or have the virus ' +
+    `scanner leave this folder out, or ${rights}`,
+  retryable: true,
+};
+
+const meanings: Record<string, Meaning> = {
   ENOSPC: { code: 'FILE_NO_SPACE', says: 'the disk is full; free some space and try again', retryable: true },
   EDQUOT: { code: 'FILE_NO_SPACE', says: "this user's disk quota is used up; free some space and try again", retryable: true },
   EFBIG: { code: 'FILE_NO_SPACE', says: 'the file system cannot hold a file of that size' },
-  EACCES: { code: 'FILE_DENIED', says: 'permission denied; check the owner and mode, or run as another user' },
-  EPERM: { code: 'FILE_DENIED', says: 'not permitted; check the owner and mode, or run as another user' },
+  EACCES: { code: 'FILE_DENIED', says: `permission denied; ${rights}, or run as another user` },
+  EPERM: { code: 'FILE_DENIED', says: `not permitted; ${rights}, or run as another user` },
   EROFS: { code: 'FILE_DENIED', says: 'the file system is mounted read-only' },
   EBUSY: { code: 'FILE_DENIED', says: 'another program holds it; close that program and try again', retryable: true },
   ENOENT: { code: 'FILE_MISSING', says: 'no such file or folder' },
@@ -58,7 +76,8 @@ const meanings: Record<string, { code: FileErrorCode; says: string; retryable?: 
 export function fileError(action: string, path: RawPath, cause: unknown): unknown {
   const errno = errnoOf(cause);
   if (errno === undefined) return cause;
-  const { code, says, retryable } = meanings[errno] ?? { code: 'FILE_IO', says: `${systemSays(errno)} (${errno})` };
+  const meaning = wasWaitedFor(cause) ? heldOrForeign : meanings[errno];
+  const { code, says, retryable } = meaning ?? { code: 'FILE_IO', says: `${systemSays(errno)} (${errno})` };
   return new FileError(code, `cannot ${action} ${path}: ${says}`, { cause, retryable: retryable === true });
 }
 

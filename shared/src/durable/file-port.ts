@@ -1,7 +1,9 @@
 import { constants, promises as fs } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { setTimeout as pass } from 'node:timers/promises';
 import type { DatabaseOptions, Level } from 'level';
 import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
+import { patientFiles } from './patience.ts';
 import { type WindowsAccess, windowsAccess } from './windows-access.ts';
 
 /** A path as text, or as the raw bytes that the file system gave (POSIX names need not be UTF-8). */
@@ -86,9 +88,9 @@ export interface FilePort {
   freeBytes(path: RawPath): Promise<number>;
   /**
    * Opens a LevelDB database in a folder. Here, because it is the one part of the data folders that writes its files by itself: a test
-   * then sees and fails its calls too. Throws what LevelDB throws.
+   * then sees and fails its calls too. Throws what LevelDB throws. `inUse` tells whether a living process has it open: then its lock is not waited for.
    */
-  openLevel<K, V>(path: string, options: DatabaseOptions<K, V>): Promise<Level<K, V>>;
+  openLevel<K, V>(path: string, options: DatabaseOptions<K, V>, inUse?: () => Promise<boolean>): Promise<Level<K, V>>;
   /** Who may open what, where modes say nothing about it; not there where they do. Asked by `private.ts` only. */
   readonly access?: () => Promise<WindowsAccess>;
 }
@@ -228,8 +230,7 @@ async function syncDirectory(path: RawPath): Promise<void> {
   }
 }
 
-/** The real file system of this machine. */
-export const nodeFiles: FilePort = {
+const plainFiles: FilePort = {
   open: async (path, mode, permissions = 0o666) => new NodeFile(await fs.open(path, flagsOf[mode], permissions)),
   stat: async (path) => factsOf(await fs.stat(path, { bigint: true })),
   lstat: async (path) => factsOf(await fs.lstat(path, { bigint: true })),
@@ -261,3 +262,6 @@ export const nodeFiles: FilePort = {
   },
   ...(onWindows ? { access: windowsAccess } : {}),
 };
+
+/** The real file system of this machine. */
+export const nodeFiles: FilePort = onWindows ? patientFiles(plainFiles, (ms) => pass(ms)) : plainFiles;

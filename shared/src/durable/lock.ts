@@ -4,6 +4,7 @@ import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably } fro
 import { FolderError, withFileErrors } from './errors.ts';
 import type { FilePort } from './file-port.ts';
 import { levelTrouble } from './level-trouble.ts';
+import { errnoOf } from './system-errors.ts';
 
 /** The right to use a folder; the operating system takes it back when the process ends, however it ends. */
 export interface FolderLock {
@@ -21,7 +22,7 @@ export async function lockDirectory(port: FilePort, dir: string, what: string): 
   await ensureDirectory(port, join(dir, 'lock'));
   let level: Level<string, string>;
   try {
-    level = await openAnew(port, join(dir, 'lock'));
+    level = await openAnew(port, join(dir, 'lock'), async () => isAlive(await holderPid(port, holderFile)));
   } catch (error) {
     if (levelTrouble(error) !== 'locked') throw error;
     const holder = await holderPid(port, holderFile);
@@ -44,8 +45,8 @@ export async function lockDirectory(port: FilePort, dir: string, what: string): 
 }
 
 /** The database is empty, so one that cannot be opened is made again: damage to it must not keep anybody from the folder. */
-async function openAnew(port: FilePort, path: string): Promise<Level<string, string>> {
-  const open = () => port.openLevel<string, string>(path, { writeBufferSize: 64 * 1024, cacheSize: 0 });
+async function openAnew(port: FilePort, path: string, inUse: () => Promise<boolean>): Promise<Level<string, string>> {
+  const open = () => port.openLevel<string, string>(path, { writeBufferSize: 64 * 1024, cacheSize: 0 }, inUse);
   try {
     return await open();
   } catch (error) {
@@ -55,6 +56,17 @@ async function openAnew(port: FilePort, path: string): Promise<Level<string, str
       for await (const { name } of port.list(path)) if (name.toString() !== 'LOCK') await port.unlink(join(path, name.toString()));
       return await open();
     });
+  }
+}
+
+/** Whether there is a process of this number, of whichever user. */
+function isAlive(pid: number | undefined): boolean {
+  if (pid === undefined) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) === 'EPERM';
   }
 }
 

@@ -1,0 +1,130 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { systemError } from '../testing/faulty-files.ts';
+import { temporaryFolder } from '../testing/temp.ts';
+import { readWholeFile, removeDurably, writeFileDurably } from './durable.ts';
+import { type FilePort, nodeFiles } from './file-port.ts';
+import { lockDirectory } from './lock.ts';
+import { patientFiles } from './patience.ts';
+
+/** Files that something holds until so many milliseconds have passed; `passed` counts them, and nobody really waits. */
+function held(forMs: number, errno: string, under: FilePort = nodeFiles) {
+  let passed = 0;
+  const meet = (operation: string, path: unknown): void => {
+    if (passed < forMs) throw systemError(errno, operation, String(path));
+  };
+  const port: FilePort = {
+    ...under,
+    open: async (path, mode, permissions) => {
+      if (mode !== 'createNew') meet('open', path);
+      return under.open(path, mode, permissions);
+    },
+    rename: async (from, to) => {
+      meet('rename', to);
+      return under.rename(from, to);
+    },
+    unlink: async (path) => {
+      meet('unlink', path);
+      return under.unlink(path);
+    },
+  };
+  const wait = async (ms: number): Promise<void> => {
+    passed += ms;
+  };
+  return { port: patientFiles(port, wait), passed: () => passed };
+}
+
+const path = () => join(temporaryFolder(), 'trust.json');
+
+describe.each(['EPERM', 'EACCES', 'EBUSY'])('a file that something holds (%s)', (errno) => {
+  it('is written, read and removed when it lets go within two seconds', async () => {
+    for (const forMs of [1, 1000, 1950]) {
+      const file = path();
+      await writeFileDurably(held(forMs, errno).port, file, Buffer.from('new'));
+      expect((await readWholeFile(held(forMs, errno).port, file, 10)).toString()).toBe('new');
+      await removeDurably(held(forMs, errno).port, file);
+      await expect(readWholeFile(nodeFiles, file, 10)).rejects.toMatchObject({ code: 'FILE_MISSING' });
+    }
+  });
+
+  it('fails after two seconds in a way that passes, and nobody is sent to another account', async () => {
+    const file = path();
+    const { port, passed } = held(60_000, errno);
+    const failure = writeFileDurably(port, file, Buffer.from('new'));
+    await expect(failure).rejects.toMatchObject({ code: 'FILE_DENIED', retryable: true });
+    await expect(failure).rejects.toThrow(
+      /^cannot write .*trust\.json: another program holds it, or this account may not have it; it is tried again\./,
+    );
+    await expect(failure).rejects.not.toThrow(/run as another user/);
+    // Two seconds for the rename, and as many for the temporary file, which must not stay.
+    expect(passed()).toBe(4000);
+  });
+});
+
+describe('what is not held by anybody', () => {
+  it.each(['ENOENT', 'ENOSPC', 'EIO', 'EEXIST'])('fails at once (%s)', async (errno) => {
+    const { port, passed } = held(60_000, errno);
+    await expect(port.rename('a', 'b')).rejects.toMatchObject({ code: errno });
+    expect(passed()).toBe(0);
+  });
+
+  it('is a name in a folder that this account may not write in: told at once, and not as passing', async () => {
+    const denied: FilePort = {
+      ...nodeFiles,
+      open: async (name) => {
+        throw systemError('EPERM', 'open', String(name));
+      },
+    };
+    const failure = writeFileDurably(
+      patientFiles(denied, async () => expect.fail('it waits')),
+      path(),
+      Buffer.from('new'),
+    );
+    await expect(failure).rejects.toMatchObject({ code: 'FILE_DENIED', retryable: false });
+  });
+});
+
+describe('LevelDB', () => {
+  const failing = (times: number, code: string, says: string) => {
+    let left = times;
+    let waits = 0;
+    const port: FilePort = {
+      ...nodeFiles,
+      openLevel: (folder, options) => {
+        left -= 1;
+        if (left >= 0)
+          return Promise.reject(
+            Object.assign(new Error('not open', { cause: Object.assign(new Error(says), { code }) }), { code: 'LEVEL_DATABASE_NOT_OPEN' }),
+          );
+        return nodeFiles.openLevel(folder, options);
+      },
+    };
+    const wait = async (): Promise<void> => {
+      waits += 1;
+    };
+    return { port: patientFiles(port, wait), waits: () => waits };
+  };
+
+  it('is opened when something lets go of one of its files', async () => {
+    const { port, waits } = failing(3, 'LEVEL_IO_ERROR', 'IO error: CURRENT: Der Prozess kann nicht auf die Datei zugreifen');
+    await (await port.openLevel(join(temporaryFolder(), 'db'), {})).close();
+    expect(waits()).toBe(3);
+  });
+
+  it('is claimed when what held its lock was no process of ours', async () => {
+    const { port, waits } = failing(3, 'LEVEL_LOCKED', 'IO error: lock LOCK');
+    await (await lockDirectory(port, temporaryFolder(), 'the folder')).release();
+    expect(waits()).toBe(3);
+  });
+
+  it('is not waited for while a living process has it, which is named', async () => {
+    const dir = temporaryFolder();
+    const lock = await lockDirectory(nodeFiles, dir, 'the folder');
+    const patient = patientFiles(nodeFiles, async () => expect.fail('it waits'));
+    await expect(lockDirectory(patient, dir, 'the folder')).rejects.toMatchObject({
+      code: 'FOLDER_IN_USE',
+      message: expect.stringContaining(`pid ${process.pid}`),
+    });
+    await lock.release();
+  });
+});
