@@ -3,11 +3,11 @@ _aliquot() {
   local place='aliquot' word words='' options=''
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$place $word" in
-      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot kit passphrase' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot agent gone' | 'aliquot operator' | 'aliquot operator add' | 'aliquot operator show' | 'aliquot release' | 'aliquot release add' | 'aliquot release list' | 'aliquot release remove' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot find' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
+      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot kit passphrase' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot agent gone' | 'aliquot policy' | 'aliquot policy get' | 'aliquot policy check' | 'aliquot policy diff' | 'aliquot policy set' | 'aliquot policy promote' | 'aliquot operator' | 'aliquot operator add' | 'aliquot operator show' | 'aliquot release' | 'aliquot release add' | 'aliquot release list' | 'aliquot release remove' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot find' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
     esac
   done
   case "$place" in
-    'aliquot') words='init serve collector kit vault enroll agents agent operator release fork find ls versions restore cat diff check stats log queue fsck' options='--version --help' ;;
+    'aliquot') words='init serve collector kit vault enroll agents agent policy operator release fork find ls versions restore cat diff check stats log queue fsck' options='--version --help' ;;
     'aliquot init') words='' options='--data --name --json --help' ;;
     'aliquot serve') words='' options='--data --listen --tls-cert --tls-key --help' ;;
     'aliquot collector') words='address' options='--help' ;;
@@ -26,6 +26,12 @@ _aliquot() {
     'aliquot agent revoke') words='' options='--reason --url --token-file --tls-ca --vault --json --help' ;;
     'aliquot agent acknowledge') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
     'aliquot agent gone') words='' options='--path --yes --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
+    'aliquot policy') words='get check diff set promote' options='--help' ;;
+    'aliquot policy get') words='' options='--revision --agent --url --token-file --tls-ca --vault --kit --by --passphrase-file --json --help' ;;
+    'aliquot policy check') words='' options='--json --help' ;;
+    'aliquot policy diff') words='' options='--canary --all --url --token-file --tls-ca --vault --kit --by --passphrase-file --json --help' ;;
+    'aliquot policy set') words='' options='--canary --all --yes --url --token-file --tls-ca --vault --kit --by --passphrase-file --json --help' ;;
+    'aliquot policy promote') words='' options='--url --token-file --tls-ca --vault --json --help' ;;
     'aliquot operator') words='add show' options='--help' ;;
     'aliquot operator add') words='' options='--out --purposes --expires --new-passphrase-file --weak-passphrase --kit --passphrase-file --json --help' ;;
     'aliquot operator show') words='' options='--by --passphrase-file --json --help' ;;

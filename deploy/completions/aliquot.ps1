@@ -2,7 +2,7 @@
 Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
-    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'operator', 'release', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
+    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'policy', 'operator', 'release', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
     'aliquot init' = @(@(), @('--data', '--name', '--json', '--help'))
     'aliquot serve' = @(@(), @('--data', '--listen', '--tls-cert', '--tls-key', '--help'))
     'aliquot collector' = @(@('address'), @('--help'))
@@ -21,6 +21,12 @@ Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
     'aliquot agent revoke' = @(@(), @('--reason', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot agent acknowledge' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot agent gone' = @(@(), @('--path', '--yes', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
+    'aliquot policy' = @(@('get', 'check', 'diff', 'set', 'promote'), @('--help'))
+    'aliquot policy get' = @(@(), @('--revision', '--agent', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--by', '--passphrase-file', '--json', '--help'))
+    'aliquot policy check' = @(@(), @('--json', '--help'))
+    'aliquot policy diff' = @(@(), @('--canary', '--all', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--by', '--passphrase-file', '--json', '--help'))
+    'aliquot policy set' = @(@(), @('--canary', '--all', '--yes', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--by', '--passphrase-file', '--json', '--help'))
+    'aliquot policy promote' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot operator' = @(@('add', 'show'), @('--help'))
     'aliquot operator add' = @(@(), @('--out', '--purposes', '--expires', '--new-passphrase-file', '--weak-passphrase', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot operator show' = @(@(), @('--by', '--passphrase-file', '--json', '--help'))

@@ -8,7 +8,23 @@ export * from './door/frame.ts';
 export * from './door/keys.ts';
 export * from './door/log.ts';
 export * from './door/page.ts';
-export * from './door/policy.ts';
+export {
+  decodeOperatorCertificateBody,
+  decodeOperatorContents,
+  decodePolicyBody,
+  decodeSettings,
+  decodeSettingsBody,
+  decodeSettingsContents,
+  decodeSettingsDetail,
+  encodeOperatorCertificateBody,
+  encodeOperatorContents,
+  encodePolicyBody,
+  encodeSettings,
+  encodeSettingsBody,
+  encodeSettingsContents,
+  encodeSettingsDetail,
+  OPERATOR_PURPOSES,
+} from './door/policy.ts';
 export * from './door/records.ts';
 export { isReleaseFile, isReleaseVersion } from './door/release.ts';
 export * from './door/session.ts';

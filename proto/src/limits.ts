@@ -71,6 +71,21 @@ export const MAX_EVENT_BYTES = 64 * KIB;
 /** Files of which one event may say that they are gone: half of `MAX_EVENT_BYTES`. */
 export const MAX_GONE_FILES = 1024;
 
+/** Settings of one PC as text: some hundred folders with their patterns; the signed body around them has to fit as well. */
+export const MAX_SETTINGS_CHARS = 14 * KIB;
+/** Groups that one PC may be in. */
+export const MAX_SETTINGS_GROUPS = 32;
+/** The policy of a vault as its operators write it, before it is compressed: a fleet of thousands of PCs. */
+export const MAX_POLICY_BYTES = MIB;
+/** The policy as it rests, compressed and sealed: with its statement it fits into an event. */
+export const MAX_SEALED_POLICY_BYTES = 48 * KIB;
+/** What a PC says of settings that it refuses: every mistake in a line. */
+export const MAX_SETTINGS_DETAIL_CHARS = 4 * KIB;
+/** The same encoded and sealed: four bytes a character at most. */
+export const MAX_SETTINGS_DETAIL_BYTES = 4 * MAX_SETTINGS_DETAIL_CHARS + KIB;
+/** The code of an error. */
+export const MAX_ERROR_CODE_CHARS = 64;
+
 /** A name of a vault in characters (code points). */
 export const MAX_NAME_CHARS = 128;
 /** An agent's name: a file name on every platform, and never an option of a command. */

@@ -44,6 +44,8 @@ export type ClientFrame =
       readonly signedHeadCertificate: Signed | undefined;
       /** Of the collector addresses that the agent has; 0: none. */
       readonly addressesRevision: number;
+      /** Of the desk's settings that are in force; 0: none. */
+      readonly settingsSequence: number;
     }
   | { readonly type: 'have'; readonly requestId: number; readonly ids: readonly ChunkId[] }
   | { readonly type: 'chunks'; readonly items: readonly StoredItem[] }
@@ -56,8 +58,21 @@ export type ClientFrame =
   | { readonly type: 'fetch'; readonly requestId: number; readonly ids: readonly ChunkId[] }
   /** Everything captured before this agent learnt the epoch has its receipt. No answer; may be repeated. */
   | { readonly type: 'gcLearned'; readonly gcEpoch: number }
+  /** What became of settings. `sealed` (a `SettingsDetail` for whoever has the policy key) says why they were not applied. */
+  | {
+      readonly type: 'settingsAnswer';
+      readonly sequence: number;
+      readonly outcome: SettingsOutcome;
+      /** The error code of a refusal; empty when they were applied. */
+      readonly code: string;
+      readonly ephemeralKey: Uint8Array | undefined;
+      readonly sealed: Uint8Array | undefined;
+    }
   /** A part of a file of a release, from `offset` on. Nothing that comes back is believed: it is proved by its signatures and hashes. */
   | { readonly type: 'releaseFetch'; readonly requestId: number; readonly name: string; readonly offset: number };
+
+/** `cannot`: this release of the agent does not know what they hold. */
+export type SettingsOutcome = 'applied' | 'refused' | 'cannot';
 
 export type RefusalCode =
   | 'bad-signature'
@@ -129,5 +144,7 @@ export type ServerFrame =
   | { readonly type: 'gcEpoch'; readonly gcEpoch: number }
   /** Signed `CollectorAddressesBody` that is newer than what the agent said it has. */
   | { readonly type: 'addresses'; readonly addresses: Signed }
+  /** Signed `SettingsBody`, newer than what the agent said it has, and the certificate of the operator who signed. */
+  | { readonly type: 'settings'; readonly settings: Signed; readonly certificate: Signed | undefined }
   /** Body: bytes of the file from the asked offset on; `size` is the whole file's, 0 when the collector does not have it. */
   | { readonly type: 'releaseData'; readonly requestId: number; readonly size: number };

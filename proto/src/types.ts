@@ -387,6 +387,60 @@ export interface OperatorContents {
   readonly policySecretKey: Uint8Array | undefined;
 }
 
+/** The policy of a vault as it was set: what it says is sealed to the policy key, beside this. */
+export interface PolicyBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  /** From 1, rising with every set. */
+  readonly revision: number;
+  readonly setAtMs: number;
+  /** SHA-256 of the sealed text. */
+  readonly sealedHash: Uint8Array;
+}
+
+/** The settings of one PC, signed by the authority or an operator. Only that PC opens them. */
+export interface SettingsBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  /** Absent only in the bundle of a group. */
+  readonly agentId: AgentId | undefined;
+  /** The revision of the policy that they were made from. */
+  readonly sequence: number;
+  readonly issuedAtMs: number;
+  /** A PC that meets them later does not take them; those in force stay. */
+  readonly expiresAtMs: number;
+  /** Names of the groups that the PC is in, in their order. */
+  readonly groups: readonly string[];
+  /** With `sealed`: X25519, forgotten by who made them. */
+  readonly ephemeralKey: Uint8Array | undefined;
+  /** Encoded `SettingsContents`, sealed to the PC's box key. */
+  readonly sealed: Uint8Array | undefined;
+  /** The same in clear: only in a bundle, which is a secret itself, and made before the PC has keys. */
+  readonly contents: Uint8Array | undefined;
+}
+
+/** What a PC is told. */
+export interface SettingsContents {
+  readonly version: 1;
+  /** YAML, as in `agent.yaml`, with what only the desk says. */
+  readonly text: string;
+  /** X25519 public: what the PC answers is sealed to it. */
+  readonly answerKey: Uint8Array;
+}
+
+/** Why a PC refuses settings, in the words that `agent.yaml` gets; sealed to the policy key. */
+export interface SettingsDetail {
+  readonly version: 1;
+  /** Lines: each with the line of the settings that it is about, and what is accepted. */
+  readonly text: string;
+}
+
+/** Settings as they travel and rest: the signed body, and the certificate of the operator who signed; the authority needs none. */
+export interface Settings {
+  readonly settings: Signed;
+  readonly certificate: Signed | undefined;
+}
+
 /** Where a collector is, and how a TLS server there proves to be the right one. */
 export interface CollectorAddress {
   /** Base address, `https:`, or `http:` on the machine itself. */
@@ -418,6 +472,8 @@ export interface BundleContents extends CollectorAddress {
   readonly pathKey: Uint8Array;
   /** A signed `CollectorAddressesBody`: those that the collector had when the bundle was made. */
   readonly addresses: Signed | undefined;
+  /** What the PC is to do at first, in clear: the bundle is a secret. */
+  readonly settings: Settings | undefined;
 }
 
 export interface EnrolRequest {
@@ -477,6 +533,24 @@ export type EventBody =
   | { readonly type: 'addressesSet'; readonly timeMs: number; readonly addresses: Signed }
   /** An operator says of files that a replaced agent had, and its successor has not found, that they are gone. */
   | { readonly type: 'filesGone'; readonly timeMs: number; readonly agentId: AgentId; readonly fileIds: readonly FileId[] }
+  /** The policy was set (`PolicyBody`), with its sealed text. */
+  | {
+      readonly type: 'policySet';
+      readonly timeMs: number;
+      readonly policy: Signed;
+      readonly certificate: Signed | undefined;
+      readonly sealed: Uint8Array;
+    }
+  /** A PC has new settings (`SettingsBody`); `waits`: it gets them when they are promoted. */
+  | {
+      readonly type: 'settingsSet';
+      readonly timeMs: number;
+      readonly settings: Signed;
+      readonly certificate: Signed | undefined;
+      readonly waits: boolean;
+    }
+  /** What waited is handed out, up to `sequence`: by an operator, or `automatic` after a day without a new problem. */
+  | { readonly type: 'settingsPromoted'; readonly timeMs: number; readonly sequence: number; readonly automatic: boolean }
   /** An operator gave the collector a release to hand out; `targetsHash` is the SHA-256 of the vendor's list that came with it. */
   | { readonly type: 'releaseAdded'; readonly timeMs: number; readonly version: string; readonly targetsHash: Uint8Array }
   | { readonly type: 'releaseRemoved'; readonly timeMs: number; readonly version: string };

@@ -40,6 +40,7 @@ export class EvilSession {
       signedHead: undefined,
       signedHeadCertificate: undefined,
       addressesRevision: 0,
+      settingsSequence: 0,
     });
     session.write(encodeFrame(encodeClientFrame(auth), new Uint8Array(0)));
     const ready = await session.answer();

@@ -87,6 +87,7 @@ class QueueFrames {
       signedHeadCertificate: verified?.certificate,
       // Receipts that are carried bring no addresses.
       addressesRevision: 0,
+      settingsSequence: 0,
     };
     return encodeFrame(encodeClientFrame(signQuestion(claim, identity.signKey)));
   }

@@ -36,11 +36,17 @@ export async function loadConfig(path: string, output: Output): Promise<AgentCon
   return (await import('./config-file.ts')).configOf(path, text, output);
 }
 
+interface OpenOptions {
+  readonly captures?: boolean;
+  readonly also?: readonly CollectorAddress[];
+  readonly configPath?: string;
+}
+
 /** Opens a data folder in this process, with everything real; `also` are addresses to try before those that it knows. */
 export function openRealAgent(
   dataDir: string,
   config: AgentConfig | undefined,
-  { also = [], ...options }: { readonly captures?: boolean; readonly also?: readonly CollectorAddress[] } = {},
+  { also = [], ...options }: OpenOptions = {},
 ): Promise<Agent> {
   return openAgent({
     ...options,
@@ -49,7 +55,7 @@ export function openRealAgent(
     port: nodeFiles,
     clock: systemClock,
     random: systemRandom,
-    uplink: async ({ identity, queue, dataDir: folder, courtesy, recover }) => {
+    uplink: async ({ identity, queue, dataDir: folder, courtesy, recover, desk }) => {
       const trust = await TrustStore.open(nodeFiles, folder, identity);
       trust.addresses.also(also);
       return new WebSocketUplink({
@@ -62,6 +68,7 @@ export function openRealAgent(
         software,
         courtesy,
         recover,
+        desk,
       });
     },
   });

@@ -40,6 +40,7 @@ function contentsFor(name: string, url = 'http://127.0.0.1:9'): BundleContents {
     dedupSecrets: vault.kit.dedupSecrets,
     pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
     addresses: undefined,
+    settings: undefined,
   };
 }
 

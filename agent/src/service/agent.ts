@@ -14,6 +14,8 @@ import { WorkerHost } from '../capture/worker-host.ts';
 import { courteousHost } from '../courtesy/courteous-host.ts';
 import type { Courtesy } from '../courtesy/courtesy.ts';
 import { systemCourtesy } from '../courtesy/system-courtesy.ts';
+import type { DeskBook } from '../desk/book.ts';
+import { openDesk } from '../desk/open-desk.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { loadIdentity } from '../identity/identity-file.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
@@ -41,6 +43,8 @@ export interface Agent {
   readonly courtesy: Courtesy;
   /** The configured sources; none without a configuration. */
   readonly sources: SourceSet;
+  /** What central IT sets for this PC. */
+  readonly desk: DeskBook;
   readonly port: FilePort;
   readonly clock: Clock;
   readonly random: Random;
@@ -51,6 +55,8 @@ export interface Agent {
 export interface OpenAgentOptions {
   readonly dataDir: string;
   readonly config: AgentConfig | undefined;
+  /** Where `agent.yaml` is, which may add to what the desk says; in the data folder unless it is named. */
+  readonly configPath?: string | undefined;
   readonly port: FilePort;
   readonly clock: Clock;
   readonly random: Random;
@@ -66,6 +72,7 @@ export type UplinkMaker = (parts: {
   readonly dataDir: string;
   readonly courtesy: Courtesy;
   readonly recover: ReturnType<typeof recoverFrom>;
+  readonly desk: DeskBook;
 }) => Uplink | Promise<Uplink>;
 
 /**
@@ -105,7 +112,7 @@ interface Opened {
 
 async function openWith(
   { folder, dataDir, identity, threads }: Opened,
-  { config, port, clock, random, uplink: makeUplink }: OpenAgentOptions,
+  { config, configPath, port, clock, random, uplink: makeUplink }: OpenAgentOptions,
 ): Promise<Agent> {
   const ownFolders = [...new Set([fromText(dataDir, '/'), bytePath(await port.realpath(dataDir))])];
   const budget = config?.queue ?? defaultQueueBudget;
@@ -116,7 +123,8 @@ async function openWith(
     if (identity.takesOver !== undefined) await queue.inheritChain(identity.chainId);
     const courtesy = systemCourtesy(config?.courtesy, clock);
     const host = courteousHost(threads, courtesy);
-    const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host) });
+    const desk = await openDesk(dataDir, { port, clock, random, identity, configPath });
+    const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host), desk });
     const places = await PlaceBook.open(port, dataDir);
     const problems = await ProblemBook.load(queue, clock);
     return {
@@ -131,6 +139,7 @@ async function openWith(
       underWay: new UnderWay(),
       places,
       courtesy,
+      desk,
       sources:
         config === undefined
           ? fixedSources([])

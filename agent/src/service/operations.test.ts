@@ -8,6 +8,7 @@ import { fromText } from '../capture/paths.ts';
 import { nodeSource } from '../capture/source-port.ts';
 import { type Bench, openBench, portWith, systemError } from '../capture/test-support.ts';
 import { systemCourtesy } from '../courtesy/system-courtesy.ts';
+import { openDesk } from '../desk/open-desk.ts';
 import { noise } from '../queue/test-support.ts';
 import { testIdentity, vault } from '../uplink/test-agent.ts';
 import { TestCollector } from '../uplink/test-collector.ts';
@@ -39,6 +40,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     places: bench.places,
     underWay: bench.underWay,
     courtesy: systemCourtesy(undefined, clock),
+    desk: await openDesk(own, { port: nodeFiles, clock, random: systemRandom, identity }),
     clock,
     random: systemRandom,
     port: nodeFiles,

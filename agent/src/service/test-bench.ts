@@ -6,6 +6,7 @@ import { systemRandom } from '@aliquot/shared/ports';
 import { fromText } from '../capture/paths.ts';
 import { type Bench, openBench } from '../capture/test-support.ts';
 import { systemCourtesy } from '../courtesy/system-courtesy.ts';
+import { openDesk } from '../desk/open-desk.ts';
 import type { QueueBudget } from '../queue/queue.ts';
 import { testIdentity, vault } from '../uplink/test-agent.ts';
 import { TestCollector } from '../uplink/test-collector.ts';
@@ -51,6 +52,7 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
     underWay,
     places,
     courtesy: systemCourtesy(undefined, clock),
+    desk: await openDesk(own, { port: nodeFiles, clock, random: systemRandom, identity }),
     clock,
     random: systemRandom,
     port,

@@ -9,6 +9,7 @@ import {
   encodeFrameHead,
   FormatError,
   type ServerFrame,
+  type Settings,
   type Signed,
   splitFrame,
 } from '@aliquot/proto';
@@ -63,6 +64,10 @@ export interface SessionParts {
   readonly onGcEpoch: (gcEpoch: number) => void;
   /** The collector hands out signed addresses that are newer than ours; nobody has verified them yet. */
   readonly onAddresses: (addresses: Signed) => void;
+  /** Of the desk's settings in force. */
+  readonly settingsSequence: number;
+  /** The collector hands out settings; nobody has judged them yet. */
+  readonly onSettings: (settings: Settings) => void;
 }
 
 /** What `open` learnt. */
@@ -278,6 +283,7 @@ export class Session {
       signedHead: known?.signed,
       signedHeadCertificate: known?.certificate,
       addressesRevision: trust.addresses.revision,
+      settingsSequence: this.#parts.settingsSequence,
     };
     this.#deliver(this.#sealer.seal(encodeFrameHead(encodeClientFrame(this.#handshake.auth(claim)), 0)));
   }
@@ -302,6 +308,9 @@ export class Session {
         return;
       case 'addresses':
         this.#parts.onAddresses(frame.addresses);
+        return;
+      case 'settings':
+        this.#parts.onSettings({ settings: frame.settings, certificate: frame.certificate });
         return;
       case 'refused':
         if (frame.requestId === 0 || this.#onReady !== undefined) throw refusalError(frame.code, frame.message);

@@ -47,6 +47,7 @@ export interface Joined {
 export class TestCollector {
   readonly vault: FixtureVault;
   readonly frames: ClientFrame[] = [];
+  readonly settingsAnswers: Extract<ClientFrame, { type: 'settingsAnswer' }>[] = [];
   readonly heartbeats: HeartbeatBody[] = [];
   /** Files of releases by their names. */
   readonly releases = new Map<string, Uint8Array>();
@@ -301,6 +302,9 @@ export class TestCollector {
         reply({ type: 'releaseData', requestId: frame.requestId, size: file?.length ?? 0 }, bytes);
         return proved;
       }
+      case 'settingsAnswer':
+        this.settingsAnswers.push(frame);
+        return proved;
       case 'heartbeat':
         this.heartbeats.push(decodeHeartbeatBody(decodeSigned(body).body));
         reply({ type: 'heartbeatAck', requestId: frame.requestId });

@@ -5,6 +5,7 @@ import type { Clock, Random } from '@aliquot/shared/ports';
 import type { ExportSummary } from '../carry/export-queue.ts';
 import type { ImportSummary } from '../carry/import-receipts.ts';
 import type { OnCarried } from '../carry/parts.ts';
+import type { DeskBook } from '../desk/book.ts';
 import { sameAddress } from '../identity/addresses.ts';
 import { IdentityError } from '../identity/errors.ts';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
@@ -18,6 +19,7 @@ import { moveSoon } from './move.ts';
 import { askItems, askState } from './own-history.ts';
 import { Retry } from './retry.ts';
 import { asUplinkError, type SendingPace, Session } from './session.ts';
+import { SettingsAnswer } from './settings-answer.ts';
 import { commitSigner } from './signer.ts';
 import type { Connect } from './socket.ts';
 import { SweepAnswer } from './sweep-answer.ts';
@@ -38,6 +40,8 @@ export interface UplinkOptions {
   /** Program and version, for the operator's eyes: one line. */
   readonly software: string;
   readonly recover?: Recover;
+  /** Takes the settings that the collector hands out; without it, none are taken. */
+  readonly desk?: DeskBook | undefined;
   /** Says when items may be sent; without it, at once. */
   readonly courtesy?: SendingPace;
   readonly timers?: Timers;
@@ -237,7 +241,7 @@ export class WebSocketUplink implements Uplink {
 
   /** One session from connect to end; the answer is why it ended. */
   async #runSession(address: CollectorAddress): Promise<UplinkError> {
-    const { identity, trust, random, software, queue, clock, courtesy } = this.#options;
+    const { identity, trust, random, software, queue, clock, courtesy, desk } = this.#options;
     this.#useful = false;
     this.#standing = undefined;
     this.#change('connecting', undefined, true);
@@ -264,11 +268,16 @@ export class WebSocketUplink implements Uplink {
       onGcEpoch: (gcEpoch) => {
         sweep.told(gcEpoch).catch((error: unknown) => session.end(asUplinkError(error)));
       },
+      settingsSequence: desk?.sequence ?? 0,
+      onSettings: (settings) => {
+        told.settings(settings).catch((error: unknown) => session.end(asUplinkError(error)));
+      },
       onAddresses: (addresses) => {
         this.#learn(addresses, session).catch((error: unknown) => session.end(asUplinkError(error)));
       },
     });
     const sweep = new SweepAnswer(queue, session);
+    const told = new SettingsAnswer(desk, session);
     this.#session = session;
     try {
       const { ready, collector, certificate } = await session.open();

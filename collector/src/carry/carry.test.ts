@@ -85,6 +85,7 @@ function questionOf(agent: TestAgent): Uint8Array {
     signedHead: agent.head?.signed,
     signedHeadCertificate: agent.head?.certificate,
     addressesRevision: 0,
+    settingsSequence: 0,
   };
   return encodeFrame(encodeClientFrame(signQuestion(claim, agent.signKey)));
 }

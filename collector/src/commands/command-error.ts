@@ -15,6 +15,8 @@ export type CommandErrorCode =
   | 'COMMAND_ANSWER'
   /** The vault has no agent of that name. */
   | 'COMMAND_AGENT'
+  /** No policy was set in the vault. */
+  | 'COMMAND_NO_POLICY'
   /** No such file or version in the backup. */
   | 'COMMAND_NO_SUCH_FILE'
   /** Something that the collector sent does not verify against the kit. */

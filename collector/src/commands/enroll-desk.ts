@@ -74,6 +74,7 @@ export class EnrolmentDesk {
       collectorCertificate: vault.signedCertificate,
       dedupSecrets: kit.dedupSecrets,
       addresses: (await presentOf(vault))?.signed,
+      settings: undefined,
     });
   }
 

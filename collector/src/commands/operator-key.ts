@@ -23,7 +23,7 @@ export function withKeyFile(command: Command): Command {
   return withPassphraseFile(command.addOption(new NeededOption('--by <KEYFILE>', "the operator's key file (`aliquot operator add`)")));
 }
 
-/** Seam: for `policy`. Adds `--kit KIT` and `--by KEYFILE`, of which one is needed. */
+/** Adds `--kit KIT` and `--by KEYFILE`, of which one is needed. */
 export function withKitOrKeyFile(command: Command): Command {
   return withPassphraseFile(
     command
@@ -64,7 +64,7 @@ export interface Signer {
   readonly policyKey: BoxKey | undefined;
 }
 
-/** Seam: for `policy`. Whoever signs: by the key file of `--by` where it is given, else by the kit. */
+/** Whoever signs: by the key file of `--by` where it is given, else by the kit. */
 export async function openSigner(context: CommandContext, options: ByOptions, purpose: OperatorPurpose): Promise<Signer> {
   if (options.by !== undefined) {
     const { descriptor, signKey, signedCertificate, policyKey } = await openKeyFile(context, options, purpose);

@@ -18,6 +18,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['enroll', async () => (await import('./enroll.ts')).registerEnroll],
   ['agents', async () => (await import('./agents.ts')).registerAgents],
   ['agent', async () => (await import('./agents.ts')).registerAgents],
+  ['policy', async () => (await import('./policy/index.ts')).registerPolicy],
   ['operator', async () => (await import('./operator.ts')).registerOperator],
   ['release', async () => (await import('./release.ts')).registerRelease],
   ['fork', async () => (await import('./fork.ts')).registerFork],

@@ -35,11 +35,14 @@ import {
   type NameRecord,
   nameRecord,
   nothing,
+  type PolicyMessage,
+  policyMessage,
   publishAnswer,
   type ReleaseList,
   releaseList,
   releasePartAnswer,
   type StatsAnswer,
+  type setPolicyRequest,
   stats,
   type VaultInfo,
   vaultInfo,
@@ -234,6 +237,20 @@ export class VaultClient {
 
   async setAddresses(addresses: Signed): Promise<void> {
     await this.#post(leafAnswer, '/addresses', { addresses: toBase64(encodeSigned(addresses)) });
+  }
+
+  /** The newest policy, or the one of a revision, as it was set; nothing of it is verified. */
+  async policy(revision?: number): Promise<PolicyMessage> {
+    return (await this.#get(policyMessage, revision === undefined ? '/policy' : `/policy?revision=${revision}`)).value;
+  }
+
+  async setPolicy(request: z.infer<typeof setPolicyRequest>): Promise<void> {
+    await this.#post(leafAnswer, '/policy', request);
+  }
+
+  /** Hands out what waits, up to a number of settings. */
+  async promote(sequence: number): Promise<void> {
+    await this.#post(leafAnswer, '/policy/promote', { sequence });
   }
 
   async stats(): Promise<StatsAnswer> {

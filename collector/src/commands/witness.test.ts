@@ -98,7 +98,7 @@ async function memoryOf(state: string): Promise<string> {
 /** A carried queue that holds a question only. */
 async function carriedQueue(agent: TestAgent): Promise<string> {
   const { bundle, binding, signKey, chainId } = agent;
-  const none = { treeHead: undefined, signedHead: undefined, signedHeadCertificate: undefined, addressesRevision: 0 };
+  const none = { treeHead: undefined, signedHead: undefined, signedHeadCertificate: undefined, addressesRevision: 0, settingsSequence: 0 };
   const question = signQuestion({ enrolment: bundle.signedEnrolment, binding, software: 'test', chainId, ...none }, signKey);
   async function* frames(): AsyncGenerator<Uint8Array, void, void> {
     yield encodeFrame(encodeClientFrame(question));

@@ -10,6 +10,7 @@ import {
   type TreeHead,
 } from '@aliquot/proto';
 import type { Clock } from '@aliquot/shared/ports';
+import type { Logger } from 'pino';
 import type { ContentReads } from '../content-reads.ts';
 import type { ReleaseShelf } from '../releases/shelf.ts';
 import type { AgentRecord, HistoryRecord, VaultStore } from '../store/vault-store.ts';
@@ -39,8 +40,11 @@ export interface AgentSessionParts {
   readonly head: TreeHead;
   readonly rolledBack: boolean;
   readonly conduct: AgentConduct;
+  readonly log: Logger;
   readonly reads: ContentReads;
   readonly releases: ReleaseShelf;
+  /** Something was heard of how the agent is: what waits for that may go on. */
+  readonly heard: () => Promise<void>;
 }
 
 /**
@@ -80,6 +84,8 @@ export class AgentSession {
         return this.#gcLearned(frame.gcEpoch);
       case 'releaseFetch':
         return this.#releaseFetch(frame);
+      case 'settingsAnswer':
+        return this.#settingsAnswer(frame);
       case 'auth':
         throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the session is authenticated already');
     }
@@ -165,6 +171,17 @@ export class AgentSession {
     if (refusal === undefined) this.#parts.conduct.accepted();
     else this.#parts.conduct.refused(refusal.code, refusal.message);
     await link.send(refusal === undefined ? { type: 'heartbeatAck', requestId } : { type: 'refused', requestId, ...refusal });
+    if (refusal === undefined) await this.#parts.heard();
+  }
+
+  /** There is no answer: the agent says it again with its next session. */
+  async #settingsAnswer({ type: _type, ...answer }: Extract<ClientFrame, { type: 'settingsAnswer' }>): Promise<void> {
+    const { store, agent, clock, log } = this.#parts;
+    const { sequence, outcome, code } = answer;
+    store.said(agent.agentId, { reply: { ...answer, atMs: clock.nowMs() }, ...(outcome === 'applied' ? { inForce: sequence } : {}) });
+    if (outcome === 'applied') log.info({ sequence }, 'settings applied');
+    else log.warn({ sequence, outcome, code }, 'settings not applied');
+    await this.#parts.heard();
   }
 
   async #state(frame: Extract<ClientFrame, { type: 'state' }>): Promise<void> {

@@ -6,6 +6,7 @@ import type { Clock, Random } from '@aliquot/shared/ports';
 import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
 import { ContentReads } from '../content-reads.ts';
+import { promoteWhenQuiet } from '../rest/policy.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
@@ -50,6 +51,8 @@ interface Joined {
   readonly reads: ContentReads;
   /** Of the collector addresses that the agent has. */
   readonly addressesRevision: number;
+  /** Of the settings that the agent has, or was handed in this session. */
+  settingsSequence: number;
 }
 
 /** One agent's connection, from the first message to the last. */
@@ -67,6 +70,7 @@ export class Connection {
   /** Why this side ended the session. */
   #because: string | undefined;
   #unsubscribe: (() => void) | undefined;
+  #joined: Joined | undefined;
 
   constructor(parts: IngestParts, channel: Channel, host?: string) {
     this.#parts = parts;
@@ -105,6 +109,16 @@ export class Connection {
     this.#close(farewell, CLOSE_GOING_AWAY, reason);
   }
 
+  tellSettings(): void {
+    const joined = this.#joined;
+    if (joined === undefined || this.#ended) return;
+    const { current } = joined.store.desk(joined.agent.agentId);
+    if (current === undefined || current.sequence <= joined.settingsSequence) return;
+    // Once for each session, whatever becomes of them: the agent says what, and asks again with the next session.
+    joined.settingsSequence = current.sequence;
+    joined.link.send({ type: 'settings', ...current.settings }).catch(() => undefined);
+  }
+
   tellAddresses(addresses: Signed): void {
     if (!this.#ended) this.#link?.send({ type: 'addresses', addresses }).catch(() => undefined); // gone: it asks again
   }
@@ -133,6 +147,8 @@ export class Connection {
       const addresses = joined.store.addresses();
       const known = addresses && decodeCollectorAddressesBody(addresses.body).revision;
       if (addresses !== undefined && known !== undefined && known > joined.addressesRevision) this.tellAddresses(addresses);
+      this.#joined = joined;
+      this.tellSettings();
       for (let message = await this.#inbox.next(); message !== undefined; message = await this.#inbox.next()) {
         this.#working = true;
         await joined.session.handle(joined.link.open(message));
@@ -200,10 +216,22 @@ export class Connection {
     await sent;
     const reads = new ContentReads('the agent', this.#log, this.#parts.timers);
     const { releases } = collector;
-    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct, reads, releases });
+    const heard = () => promoteWhenQuiet({ clock, log: this.#log, sessions: this.#parts.hub }, store);
+    const log = this.#log;
+    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct, reads, releases, heard, log });
     await session.tellHistory();
+    store.said(agent.agentId, { inForce: frame.settingsSequence, software: frame.software });
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');
-    return { store, agent, chainId, link, session, reads, addressesRevision: frame.addressesRevision };
+    return {
+      store,
+      agent,
+      chainId,
+      link,
+      session,
+      reads,
+      addressesRevision: frame.addressesRevision,
+      settingsSequence: frame.settingsSequence,
+    };
   }
 
   async #admit(

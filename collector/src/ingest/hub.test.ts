@@ -10,7 +10,12 @@ const otherAgent = asAgentId(new Uint8Array(16).fill(4));
 
 function session() {
   const reasons: string[] = [];
-  return { reasons, end: (reason: string) => void reasons.push(reason), tellAddresses: () => void reasons.push('addresses') };
+  return {
+    reasons,
+    end: (reason: string) => void reasons.push(reason),
+    tellAddresses: () => void reasons.push('addresses'),
+    tellSettings: () => void reasons.push('settings'),
+  };
 }
 
 describe('session hub', () => {

@@ -10,6 +10,8 @@ export interface LiveSession {
   readonly host?: string | undefined;
   /** Hands newer addresses of the collector to the agent. */
   tellAddresses(addresses: Signed): void;
+  /** Hands newer settings to the agent, if there are any. */
+  tellSettings(): void;
   /** Tells the agent why and closes. */
   end(reason: string): void;
 }
@@ -97,6 +99,14 @@ export class SessionHub implements LiveSessions {
       for (const host of hosts) counts.set(host, (counts.get(host) ?? 0) + 1);
     }
     return counts;
+  }
+
+  tellSettings(vaultId: VaultId): void {
+    const prefix = hex(vaultId);
+    for (const [key, chains] of this.#agents) {
+      if (!key.startsWith(prefix)) continue;
+      for (const session of chains.values()) session.tellSettings();
+    }
   }
 
   endAll(reason: string): void {

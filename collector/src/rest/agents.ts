@@ -1,6 +1,7 @@
 import { asFileId, decodeSigned, encodeSigned, HASH_BYTES, type Signed } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
+import type { AgentDesk } from '../store/desk.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { problemsOf } from './agent-problems.ts';
 import { fromBase64, toBase64 } from './base64.ts';
@@ -47,6 +48,26 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
     },
     histories: agent.histories.map(historyInfoOf),
     problems: problemsAt(context, vault, agent),
+    software: vault.desk(agent.agentId).said?.software || undefined,
+    settings: settingsOf(vault.desk(agent.agentId)),
+  };
+}
+
+function settingsOf({ current, waiting, said }: AgentDesk): AgentInfo['settings'] {
+  const reply = said?.reply;
+  return {
+    inForce: said?.inForce ?? 0,
+    offered: current?.sequence ?? 0,
+    waiting: waiting?.sequence ?? 0,
+    groups: [...((waiting ?? current)?.groups ?? [])],
+    reply: reply && {
+      sequence: reply.sequence,
+      outcome: reply.outcome,
+      code: reply.code,
+      atMs: reply.atMs,
+      ephemeralKey: reply.ephemeralKey && toBase64(reply.ephemeralKey),
+      sealed: reply.sealed && toBase64(reply.sealed),
+    },
   };
 }
 

@@ -23,6 +23,8 @@ export interface LiveSessions {
   tellAddresses(vaultId: VaultId, addresses: Signed): void;
   /** How many agents are connected, by the `Host` by which each came. */
   connectedBy(vaultId: VaultId): ReadonlyMap<string, number>;
+  /** Hands their settings to every agent that is connected and lacks them. */
+  tellSettings(vaultId: VaultId): void;
   /** Ends every session of a vault, so that its agents come back and see what changed. */
   endVault(vaultId: VaultId, reason: string): void;
 }

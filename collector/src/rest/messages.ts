@@ -59,6 +59,27 @@ const problem = z.object({
   brief: z.string().optional(),
 });
 
+/** How an agent stands to the settings from the desk: numbers of settings, 0 where there are none. */
+const agentSettings = z.object({
+  inForce: count,
+  /** Handed out to it. */
+  offered: count,
+  /** Handed out when it is promoted. */
+  waiting: count,
+  groups: z.array(z.string()),
+  reply: z
+    .object({
+      sequence: count,
+      outcome: z.enum(['applied', 'refused', 'cannot']),
+      code: z.string(),
+      atMs: timeMs,
+      /** For whoever has the policy key: a `SettingsDetail`. */
+      ephemeralKey: base64.optional(),
+      sealed: base64.optional(),
+    })
+    .optional(),
+});
+
 const agentInfo = z.object({
   name: z.string(),
   agentId: id16,
@@ -93,6 +114,9 @@ const agentInfo = z.object({
     .optional(),
   histories: z.array(historyInfo),
   problems: z.array(problem),
+  /** Name and version of its program, as it last said. */
+  software: z.string().optional(),
+  settings: agentSettings,
 });
 export type AgentInfo = z.infer<typeof agentInfo>;
 
@@ -234,6 +258,25 @@ export const releaseList = z.object({
   ),
 });
 export type ReleaseList = z.infer<typeof releaseList>;
+/** Encoded `Signed` and the sealed text; absent while no policy was set. */
+export const policyMessage = z.object({
+  newest: count,
+  timeMs: timeMs.optional(),
+  policy: base64.optional(),
+  certificate: base64.optional(),
+  sealed: base64.optional(),
+});
+export type PolicyMessage = z.infer<typeof policyMessage>;
+
+/** `signed`: encoded `Signed` of a `SettingsBody`, by the same operator as the policy. */
+export const setPolicyRequest = z.strictObject({
+  policy: base64,
+  certificate: base64.optional(),
+  sealed: base64,
+  settings: z.array(z.strictObject({ signed: base64, waits: z.boolean() })).max(100_000),
+});
+
+export const promoteRequest = z.strictObject({ sequence: count });
 
 export const openEpochRequest = z.strictObject({ opening: base64 });
 

@@ -17,6 +17,7 @@ import { everyVersionRecords, itemRecords, nameRecords, stateRecords, versionRec
 import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
 import { OperatorGate } from './operator-token.ts';
+import { policyAnswer, promoteSettings, setPolicy } from './policy.ts';
 import { type FramedRecords, frameRecords } from './record-stream.ts';
 import { keptFilesAnswer, publishRelease, releasesAnswer, removeRelease, takeReleasePart } from './releases.ts';
 import { RestError, statusOf } from './rest-error.ts';
@@ -32,6 +33,8 @@ export interface TlsFiles {
 
 const BODY_LIMIT = 1024 * 1024;
 const ENROL_BODY_LIMIT = 128 * 1024;
+/** A policy with the settings of thousands of PCs. */
+const POLICY_BODY_LIMIT = 64 * 1024 * 1024;
 const REQUEST_MS = 60_000;
 /** The head of a request is a few hundred bytes: who needs longer for it only holds the connection. */
 const HEADERS_MS = 15_000;
@@ -43,6 +46,7 @@ const filePath = z.object({ vault: z.string(), agent: z.string(), file: z.string
 /** `?ended=accept`: an operator lets in what an agent that was revoked or replaced had signed. */
 const carryQuery = z.object({ ended: z.literal('accept').optional() }).transform(({ ended }) => ({ acceptEnded: ended === 'accept' }));
 const versionPath = z.object({ vault: z.string(), agent: z.string(), version: z.string().regex(/^[0-9a-f]{4,16}(\.\d{1,7})?$/) });
+const policyQuery = z.object({ revision: z.coerce.number().int().positive().optional() });
 const atQuery = z.object({ at: z.coerce.number().int().nonnegative().optional() });
 
 /**
@@ -174,6 +178,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults/:vault/carry/receipts', async (request, reply) =>
     stream(reply, await carriedReceipts(context, vault(request), bytesOf(request), carryQuery.parse(request.query))),
   );
+  app.get('/vaults/:vault/policy', async (request) => policyAnswer(vault(request), policyQuery.parse(request.query).revision));
+  app.post('/vaults/:vault/policy', { bodyLimit: POLICY_BODY_LIMIT }, async (request) => setPolicy(context, vault(request), request.body));
+  app.post('/vaults/:vault/policy/promote', async (request) => promoteSettings(context, vault(request), request.body));
   app.get('/vaults/:vault/addresses', async (request) => addressesAnswer(context, vault(request)));
   app.post('/vaults/:vault/addresses', async (request) => setAddresses(context, vault(request), request.body));
   app.get('/releases', async () => releasesAnswer(context));

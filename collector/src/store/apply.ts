@@ -17,6 +17,7 @@ import {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { HashNode } from '@aliquot/shared/log/merkle';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
+import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
 import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
 import { applyFilesGone } from './apply-gone.ts';
 import type { CatalogChange } from './catalog.ts';
@@ -267,6 +268,12 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
         live.addresses = event.addresses;
       };
     }
+    case 'policySet':
+      return applyPolicy(change, event, leaf);
+    case 'settingsSet':
+      return applySettings(change, event, leaf, registry);
+    case 'settingsPromoted':
+      return applyPromotion(change, event, leaf, registry);
     case 'gcEpochAnnounced': {
       change.put(keys.gcEpoch, values.u64(event.gcEpoch));
       return (live) => {

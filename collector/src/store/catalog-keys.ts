@@ -33,6 +33,8 @@ import { RowReader, RowWriter } from './row.ts';
  * | `f` agent id, history | `HistoryRow`: a history held apart, and what was decided |
  * | `G` | newest epoch of the sweep u64 |
  * | `A` | the collector's addresses: encoded `Signed` |
+ * | `p` revision u64 | leaf index u64 of the policy |
+ * | `t` agent id | the agent's settings: those handed out, and those that wait (`offersRow`) |
  * | `w` agent id, leaf index u64 | `LostRow`: a commit that came back without some of its versions |
  * | `l` leaf index u64 | position of its record, its type |
  * | `n` level u8, index u64 | node hash of the Merkle log |
@@ -44,6 +46,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `~s` agent id | last contact u64 |
  * | `~b` agent id | time u64, newest signed heartbeat |
  * | `~r` agent id | `Rhythm`: began u64, weeks u8, each week u32 and longest gap u64 |
+ * | `~t` agent id | what it last said: settings in force, release, answer (`saidRow`) |
  * | `~p` day u32 (since 1970) | bytes of all packs u64 on that day |
  * | `~d` chunk id | (empty) known to be damaged |
  * | `~c` | position: how far the packs were durable, whatever becomes of the rows |
@@ -67,6 +70,9 @@ export const keys = {
   owned: (lineage: LineageId, id: Uint8Array) => letter('o').fixed(lineage).fixed(id).finish(),
   gcEpoch: letter('G').finish(),
   addresses: letter('A').finish(),
+  policy: (revision: number) => letter('p').u64(revision).finish(),
+  settings: (agent: AgentId) => letter('t').fixed(agent).finish(),
+  said: (agent: AgentId) => letter('~t').fixed(agent).finish(),
   lineage: (lineage: LineageId) => letter('L').fixed(lineage).finish(),
   agent: (agent: AgentId) => letter('a').fixed(agent).finish(),
   line: (agent: AgentId, history: LineageId) => letter('b').fixed(agent).fixed(history).finish(),
@@ -115,6 +121,9 @@ export const ranges = {
   chainHeads: under(Buffer.from('c')),
   histories: under(Buffer.from('f')),
   lost: under(Buffer.from('w')),
+  policies: under(Buffer.from('p')),
+  settings: under(Buffer.from('t')),
+  said: under(Buffer.from('~t')),
   linksOf: (agent: AgentId) => under(letter('x').fixed(agent).finish()),
   lostOf: (agent: AgentId) => under(letter('w').fixed(agent).finish()),
   epochs: under(Buffer.from('e')),

@@ -18,6 +18,7 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
+import { admitPolicy, admitPromotion, admitSettings } from './apply-desk.ts';
 import { admitFilesGone } from './apply-gone.ts';
 import { ranges } from './catalog-keys.ts';
 import type { AgentRow } from './catalog-rows.ts';
@@ -80,6 +81,12 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       return undefined;
     case 'addressesSet':
       return admitAddresses(core, descriptor, event);
+    case 'policySet':
+      return admitPolicy(core.registry, descriptor, event);
+    case 'settingsSet':
+      return admitSettings(core.registry, descriptor, event);
+    case 'settingsPromoted':
+      return admitPromotion(core.registry, event);
     case 'gcEpochAnnounced':
       if (event.gcEpoch <= core.registry.gcEpoch) throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
       return undefined;

@@ -3,7 +3,6 @@ import type {
   ChainId,
   ChunkId,
   CollectorCertificateBody,
-  EventBody,
   FileId,
   LineageId,
   Signed,
@@ -12,6 +11,7 @@ import type {
   TreeHead,
   VaultDescriptorBody,
 } from '@aliquot/proto';
+import { decodeEventBody, type EventBody } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { release } from '@aliquot/shared/crypto/release';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
@@ -22,6 +22,7 @@ import { values } from './catalog-rows.ts';
 import { type GateContext, judgeCommit, judgeHeartbeat, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
 import type { VaultCore } from './core.ts';
 import { CoreKeeper } from './core-keeper.ts';
+import { type AgentDesk, type AgentSaid, saidRow } from './desk.ts';
 import { admitEvent, refuseNewly } from './events.ts';
 import { nextGcEpoch, noteLearned, sweepWaitsFor } from './gc-epochs.ts';
 import { everyVersion, liveAt, liveNow, versionsOf, withoutFilesOf } from './history.ts';
@@ -203,6 +204,33 @@ export class JournalVault implements VaultStore {
 
   addresses(): Signed | undefined {
     return this.#keeper.live().registry.addresses;
+  }
+
+  policyRevision(): number {
+    return this.#keeper.live().registry.desk.newest;
+  }
+
+  async policy(revision: number) {
+    const leafIndex = this.#keeper.live().registry.desk.policyLeaf(revision);
+    if (leafIndex === undefined) return undefined;
+    const { record } = await this.leafAt(leafIndex);
+    const event = record.type === 'event' ? decodeEventBody(record.event) : undefined;
+    return event?.type === 'policySet' ? event : undefined;
+  }
+
+  desk(agentId: AgentId): AgentDesk {
+    return this.#keeper.live().registry.desk.of(agentId);
+  }
+
+  settingsWait(): boolean {
+    return this.#keeper.live().registry.desk.waiting().length > 0;
+  }
+
+  said(agentId: AgentId, said: Partial<AgentSaid>): void {
+    const { registry, catalog } = this.#keeper.live();
+    const before = registry.desk.of(agentId).said ?? { inForce: 0, software: '', reply: undefined };
+    registry.desk.say(agentId, { ...before, ...said });
+    catalog.note(keys.said(agentId), saidRow({ ...before, ...said }));
   }
 
   gcEpoch(): number {

@@ -18,6 +18,7 @@ import { problemsOf } from './agent-problems.ts';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import { type AgentRow, type LearnedRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
+import { Desk } from './desk.ts';
 import { Growth } from './growth.ts';
 import { heldName } from './history-id.ts';
 import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
@@ -51,6 +52,8 @@ export class Registry {
   gcEpoch = 0;
   /** The newest addresses of the collector that the authority signed. */
   addresses: Signed | undefined;
+  /** What operators have set for agents. */
+  desk = new Desk();
   readonly growth = new Growth();
 
   /** Reads all rows. `reportedHead` fetches what a leaf reports. */
@@ -78,6 +81,7 @@ export class Registry {
     if (gcEpoch !== undefined) registry.gcEpoch = read.u64(gcEpoch);
     const addresses = await catalog.get(keys.addresses);
     if (addresses !== undefined) registry.addresses = decodeSigned(addresses);
+    registry.desk = await Desk.load(catalog);
     for await (const [key, value] of catalog.scan(ranges.gcLearned)) {
       const learned = read.learned(value);
       if (learned !== undefined) registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), learned);

@@ -18,6 +18,7 @@ import type {
   TreeHead,
   VaultDescriptorBody,
 } from '@aliquot/proto';
+import type { AgentDesk, AgentSaid } from './desk.ts';
 
 export interface CommitOptions {
   /** An operator lets in what an agent that was revoked or replaced had signed. */
@@ -115,6 +116,19 @@ export interface VaultStore {
 
   /** The newest addresses of this collector that the authority signed, for its agents. */
   addresses(): Signed | undefined;
+
+  // ---- the desk ----------------------------------------------------------------------------------------------------
+
+  /** The revision of the newest policy; 0: none was set. */
+  policyRevision(): number;
+  /** A policy as it was set; undefined when there is none of that revision. */
+  policy(revision: number): Promise<Extract<EventBody, { type: 'policySet' }> | undefined>;
+  /** What an agent is offered, and what it says of that. */
+  desk(agentId: AgentId): AgentDesk;
+  /** Whether settings of any agent wait to be promoted. */
+  settingsWait(): boolean;
+  /** Notes what an agent says of itself. Cheap; kept through an orderly restart, and said again with every session. */
+  said(agentId: AgentId, said: Partial<AgentSaid>): void;
 
   // ---- the sweep ---------------------------------------------------------------------------------------------------
 

@@ -129,6 +129,7 @@ export class TestAgent {
       signedHead: this.head?.signed,
       signedHeadCertificate: this.head?.certificate,
       addressesRevision: 0,
+      settingsSequence: 0,
     });
     this.send(change(auth));
   }

@@ -138,6 +138,7 @@ export class Front {
       dedupSecrets: this.kit.dedupSecrets,
       pathKey: pathKeyFor(this.kit.pathSecret, lineageId),
       addresses: undefined,
+      settings: undefined,
     });
     return openBundle(text);
   }

@@ -38,6 +38,7 @@ import { codec } from './codec.ts';
 import { signed, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
+import { settingsField } from './policy.ts';
 import { AGENT_NAME, flag, NAME, positive, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
 
 const vaultName = text(1, MAX_NAME_CHARS, NAME, 'printable and on one line');
@@ -230,6 +231,7 @@ export const { encode: encodeBundleContents, decode: decodeBundleContents } = co
     dedupSecrets,
     pathKey: hash,
     addresses: optional(signed),
+    settings: optional(settingsField),
   }),
   { maxBytes: MAX_KEY_FILE_BYTES, maxFields: MAX_DEDUP_SECRETS + 16 },
 );

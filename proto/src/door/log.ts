@@ -5,16 +5,17 @@ import {
   MAX_GONE_FILES,
   MAX_LOG_LEAF_BYTES,
   MAX_LOST_HEADS,
+  MAX_SEALED_POLICY_BYTES,
   MAX_SIGNED_BODY_BYTES,
 } from '../limits.ts';
 import type { EpochOpeningBody, EventBody, ForkDecision, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
-import { agentId, chainId, collectorId, commitHash, fileIds, hash, lineageId, vaultId } from './bytes.ts';
+import { agentId, bytes, chainId, collectorId, commitHash, fileIds, hash, lineageId, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';
-import { checked, list, object, refusal, union, version } from './field.ts';
+import { checked, list, object, optional, refusal, union, version } from './field.ts';
 import { v1 } from './generated.ts';
 import { releaseVersion } from './release.ts';
-import { AGENT_NAME, choice, counter, positive, positive32, text, timeMs } from './scalar.ts';
+import { AGENT_NAME, choice, counter, flag, positive, positive32, text, timeMs } from './scalar.ts';
 
 /** A tree head by itself, where one is kept at rest. */
 export const { encode: encodeTreeHead, decode: decodeTreeHead } = codec<TreeHead>('TreeHead', v1.TreeHead, treeHead, { maxBytes: 64 });
@@ -100,6 +101,14 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
       releaseAdded: object('ReleaseAdded', { timeMs, version: releaseVersion, targetsHash: hash }),
       releaseRemoved: object('ReleaseRemoved', { timeMs, version: releaseVersion }),
       filesGone: object('EventBody.FilesGone', { timeMs, agentId, fileIds: fileIds(1, MAX_GONE_FILES) }),
+      policySet: object('EventBody.PolicySet', {
+        timeMs,
+        policy: signed,
+        certificate: optional(signed),
+        sealed: bytes(1, MAX_SEALED_POLICY_BYTES),
+      }),
+      settingsSet: object('EventBody.SettingsSet', { timeMs, settings: signed, certificate: optional(signed), waits: flag }),
+      settingsPromoted: object('EventBody.SettingsPromoted', { timeMs, sequence: positive, automatic: flag }),
       forkDecided: checked(
         object('EventBody.ForkDecided', {
           timeMs,

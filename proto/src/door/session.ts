@@ -1,6 +1,7 @@
 /** WIRE.md, "ClientHello", "ServerHello", "ClientFrame" and "ServerFrame". */
 import {
   MAX_COMMIT_ENTRIES,
+  MAX_ERROR_CODE_CHARS,
   MAX_FRAME_BYTES,
   MAX_FRAME_HEADER_BYTES,
   MAX_HELLO_BYTES,
@@ -14,8 +15,10 @@ import {
   MAX_RELEASE_FILE_BYTES,
   MAX_SEALED_CHUNK_BYTES,
   MAX_SESSION_ID_BYTES,
+  MAX_SETTINGS_DETAIL_BYTES,
+  TAG_BYTES,
 } from '../limits.ts';
-import type { ClientFrame, ClientHello, RefusalCode, ServerFrame, ServerHello, StoredItem } from '../session-types.ts';
+import type { ClientFrame, ClientHello, RefusalCode, ServerFrame, ServerHello, SettingsOutcome, StoredItem } from '../session-types.ts';
 import { bytes, chainId, chunkIds, hash, hashes, signature, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, storedItem, treeHead } from './common.ts';
@@ -74,6 +77,7 @@ export const { encode: encodeClientFrame, decode: decodeClientFrame } = codec<Cl
       signedHead: optional(signed),
       signedHeadCertificate: optional(signed),
       addressesRevision: counter,
+      settingsSequence: counter,
     }),
     have: object('ClientFrame.Have', { requestId, ids: chunkIds(1, MAX_IDS) }),
     chunks: object('ClientFrame.Chunks', { items: items(1) }),
@@ -83,6 +87,21 @@ export const { encode: encodeClientFrame, decode: decodeClientFrame } = codec<Cl
     fetch: object('ClientFrame.Fetch', { requestId, ids: chunkIds(1, MAX_IDS) }),
     gcLearned: object('ClientFrame.GcLearned', { gcEpoch: counter }),
     releaseFetch: object('ReleaseFetch', { requestId, name: releaseFile, offset: uint(0, MAX_RELEASE_FILE_BYTES) }),
+    settingsAnswer: checked(
+      object('ClientFrame.SettingsAnswer', {
+        sequence: positive,
+        outcome: choice<SettingsOutcome>({ applied: 1, refused: 2, cannot: 3 }),
+        code: text(0, MAX_ERROR_CODE_CHARS, /^[A-Z0-9_]+$/, 'an error code'),
+        ephemeralKey: optional(hash),
+        sealed: optional(bytes(TAG_BYTES + 1, MAX_SETTINGS_DETAIL_BYTES)),
+      }),
+      (answer, label) => {
+        if ((answer.outcome === 'applied') !== (answer.code === ''))
+          throw refusal('FORMAT_MALFORMED', label, 'must name exactly a refusal');
+        if ((answer.sealed === undefined) !== (answer.ephemeralKey === undefined))
+          throw refusal('FORMAT_MALFORMED', label, 'must have both key and sealed text, or neither');
+      },
+    ),
   }),
   { maxBytes: MAX_FRAME_HEADER_BYTES },
 );
@@ -137,6 +156,7 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
     gcEpoch: object('ServerFrame.GcEpoch', { gcEpoch: counter }),
     addresses: object('ServerFrame.Addresses', { addresses: signed }),
     releaseData: object('ReleaseData', { requestId, size: uint(0, MAX_RELEASE_FILE_BYTES) }),
+    settings: object('ServerFrame.PushedSettings', { settings: signed, certificate: optional(signed) }),
   }),
   { maxBytes: MAX_FRAME_HEADER_BYTES },
 );

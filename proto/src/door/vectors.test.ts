@@ -96,9 +96,9 @@ describe('the vectors', () => {
 
   it('show every kind of frame and event', () => {
     const kinds = new Set(vectors.map(({ type, value }) => `${type}.${(value as { type?: string } | undefined)?.type}`));
-    for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch', 'gcLearned', 'releaseFetch'])
+    for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch', 'gcLearned', 'settingsAnswer', 'releaseFetch'])
       expect(kinds).toContain(`ClientFrame.${kind}`);
-    for (const kind of ['notice', 'gcEpoch', 'addresses', 'releaseData']) expect(kinds).toContain(`ServerFrame.${kind}`);
+    for (const kind of ['notice', 'gcEpoch', 'addresses', 'settings', 'releaseData']) expect(kinds).toContain(`ServerFrame.${kind}`);
     const events = ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked'];
     for (const kind of [
       ...events,
@@ -109,6 +109,9 @@ describe('the vectors', () => {
       'filesGone',
       'releaseAdded',
       'releaseRemoved',
+      'policySet',
+      'settingsSet',
+      'settingsPromoted',
     ]) {
       expect(kinds).toContain(`EventBody.${kind}`);
     }

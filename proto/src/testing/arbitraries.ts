@@ -34,6 +34,9 @@ const problemCode = fc.stringMatching(/^[a-z][a-z0-9]{0,20}(-[a-z0-9]{1,20}){0,2
 const line = fc.oneof(fc.constantFrom('', 'laptop stolen', ' “quoted” '), fc.stringMatching(/^[ -~]{0,80}$/));
 
 const signed = fc.record<proto.Signed>({ body: upTo(1, 80), signature });
+const settings = fc.record<proto.Settings>({ settings: signed, certificate: maybe(signed) });
+const groups = fc.uniqueArray(agentName, { maxLength: 3 });
+const settingsText = fc.constantFrom('logLevel: info\n', 'sources:\n  - path: /data/größe\n', 'line 3: must be a number');
 const treeHead = fc.record<proto.TreeHead>({ logEpoch: uint32, size: counter, root: hash });
 const chainPoint = fc.record<proto.ChainPoint>({ chainId, sequence: positive, hash: commitHash });
 const proof = fc.array(hash, { maxLength: 8 });
@@ -194,6 +197,9 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('addressesSet' as const), timeMs, addresses: signed }),
   fc.record({ type: fc.constant('releaseAdded' as const), timeMs, version: releaseVersion, targetsHash: hash }),
   fc.record({ type: fc.constant('releaseRemoved' as const), timeMs, version: releaseVersion }),
+  fc.record({ type: fc.constant('policySet' as const), timeMs, policy: signed, certificate: maybe(signed), sealed: upTo(1, 60) }),
+  fc.record({ type: fc.constant('settingsSet' as const), timeMs, settings: signed, certificate: maybe(signed), waits: flag }),
+  fc.record({ type: fc.constant('settingsPromoted' as const), timeMs, sequence: positive, automatic: flag }),
   fc.record({ type: fc.constant('filesGone' as const), timeMs, agentId, fileIds: fc.array(fileId, { minLength: 1, maxLength: 4 }) }),
   fc
     .record({
@@ -230,6 +236,7 @@ const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
     signedHead: maybe(signed),
     signedHeadCertificate: maybe(signed),
     addressesRevision: counter,
+    settingsSequence: counter,
   }),
   fc.record({ type: fc.constant('have' as const), requestId, ids }),
   fc.record({ type: fc.constant('chunks' as const), items: fc.array(item, { minLength: 1, maxLength: 6 }) }),
@@ -237,6 +244,22 @@ const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
   fc.record({ type: fc.constant('heartbeat' as const), requestId }),
   fc.record({ type: fc.constant('state' as const), requestId, atMs: timeMs }),
   fc.record({ type: fc.constant('fetch' as const), requestId, ids }),
+  fc.record({
+    type: fc.constant('settingsAnswer' as const),
+    sequence: positive,
+    outcome: fc.constant<proto.SettingsOutcome>('applied'),
+    code: fc.constant(''),
+    ephemeralKey: fc.constant(undefined),
+    sealed: fc.constant(undefined),
+  }),
+  fc.record({
+    type: fc.constant('settingsAnswer' as const),
+    sequence: positive,
+    outcome: fc.constantFrom<proto.SettingsOutcome>('refused', 'cannot'),
+    code: fc.constant('SETTINGS_OLD'),
+    ephemeralKey: hash,
+    sealed: upTo(17, 60),
+  }),
   fc.record({ type: fc.constant('gcLearned' as const), gcEpoch: counter }),
   fc.record({
     type: fc.constant('releaseFetch' as const),
@@ -293,6 +316,7 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
   }),
   fc.record({ type: fc.constant('notice' as const), code: fc.constantFrom('clock-skew', 'new-epoch'), message: line }),
   fc.record({ type: fc.constant('gcEpoch' as const), gcEpoch: counter }),
+  fc.record({ type: fc.constant('settings' as const), settings: signed, certificate: maybe(signed) }),
   fc.record({ type: fc.constant('addresses' as const), addresses: signed }),
   fc.record({ type: fc.constant('releaseData' as const), requestId, size: fc.nat({ max: proto.MAX_RELEASE_FILE_BYTES }) }),
 );
@@ -483,6 +507,7 @@ export const doors: Readonly<Record<string, Door>> = {
       dedupSecrets,
       pathKey: hash,
       addresses: maybe(signed),
+      settings: maybe(settings),
     }),
   ),
   OperatorCertificateBody: door(
@@ -513,6 +538,48 @@ export const doors: Readonly<Record<string, Door>> = {
       policySecretKey: maybe(hash),
     }),
   ),
+  PolicyBody: door(
+    proto.encodePolicyBody,
+    proto.decodePolicyBody,
+    fc.record<proto.PolicyBody>({ version, vaultId, revision: positive, setAtMs: timeMs, sealedHash: hash }),
+  ),
+  SettingsBody: door(
+    proto.encodeSettingsBody,
+    proto.decodeSettingsBody,
+    fc
+      .record({
+        vaultId,
+        agentId,
+        sequence: positive,
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+        groups,
+        sealed: flag,
+        bytes: upTo(17, 90),
+        key: hash,
+      })
+      .map(
+        ({ sealed, bytes, key, ...body }): proto.SettingsBody => ({
+          version: 1,
+          ...body,
+          expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs),
+          ephemeralKey: sealed ? key : undefined,
+          sealed: sealed ? bytes : undefined,
+          contents: sealed ? undefined : bytes,
+        }),
+      ),
+  ),
+  SettingsContents: door(
+    proto.encodeSettingsContents,
+    proto.decodeSettingsContents,
+    fc.record<proto.SettingsContents>({ version, text: settingsText, answerKey: hash }),
+  ),
+  SettingsDetail: door(
+    proto.encodeSettingsDetail,
+    proto.decodeSettingsDetail,
+    fc.record<proto.SettingsDetail>({ version, text: settingsText }),
+  ),
+  Settings: door(proto.encodeSettings, proto.decodeSettings, settings),
   CollectorAddressesBody: door(
     proto.encodeCollectorAddressesBody,
     proto.decodeCollectorAddressesBody,

@@ -24,6 +24,7 @@ const contents: BundleContents = {
   enrolmentSeed: agent.enrolmentKey.seed,
   dedupSecrets: vault.kit.dedupSecrets,
   addresses: undefined,
+  settings: undefined,
   pathKey: pathKeyFor(vault.kit.pathSecret, seededRandom('lineage').bytes(16) as Parameters<typeof pathKeyFor>[1]),
 };
 const addressesOf = ({ authority, descriptor }: typeof vault) =>

@@ -55,7 +55,7 @@ export function issueOperator(authority: SigningKey, body: OperatorCertificateBo
 }
 
 /**
- * Seam: for the statements that operators sign. The operator whom the vault's authority certified for `purpose`. Throws CertificateError: foreign, past its term at `nowMs`
+ * The operator whom the vault's authority certified for `purpose`. Throws CertificateError: foreign, past its term at `nowMs`
  * (CERT_EXPIRED), for other purposes (CERT_PURPOSE). Whoever verifies a statement gives the time at which it takes it.
  */
 export function verifyOperator(

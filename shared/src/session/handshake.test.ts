@@ -47,7 +47,7 @@ function server(change: Partial<ServerHandshakeOptions> = {}): ServerHandshake {
 
 function identity(change: Partial<AgentIdentity> = {}): AgentIdentity {
   const { enrolment, binding, signKey, chainId } = agent;
-  const heads = { treeHead: undefined, signedHead: undefined, signedHeadCertificate: undefined, addressesRevision: 0 };
+  const heads = { treeHead: undefined, signedHead: undefined, signedHeadCertificate: undefined, addressesRevision: 0, settingsSequence: 0 };
   return { enrolment, binding, signKey, chainId, software: 'aliquot-agent 0.1.0', ...heads, ...change };
 }
 

@@ -75,6 +75,8 @@ export interface AgentIdentity {
   readonly signedHeadCertificate: Signed | undefined;
   /** Of the collector addresses that it has; 0: none. */
   readonly addressesRevision: number;
+  /** Of the desk's settings that are in force; 0: none. */
+  readonly settingsSequence: number;
 }
 
 /** The agent's end: `start`, `onServerHello`, `auth`, each once and in this order. */

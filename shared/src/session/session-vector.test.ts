@@ -43,6 +43,7 @@ test('version 1 of the handshake and of frames stays as it is, byte for byte', (
     signedHead: undefined,
     signedHeadCertificate: undefined,
     addressesRevision: 0,
+    settingsSequence: 0,
   });
   expect(hex(encodeClientFrame(auth))).toBe(vector.auth);
   expect(collectorEnd.verifyAuth(auth).enrolment.name).toBe('hplc-7');

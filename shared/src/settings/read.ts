@@ -21,7 +21,7 @@ export function readSettings<Kind extends SettingsKind>(text: string, kind: Kind
 }
 
 /** Step two alone, for plain values that a text gave. */
-function checkSettings<Kind extends SettingsKind>(
+export function checkSettings<Kind extends SettingsKind>(
   plain: unknown,
   kind: Kind,
   where: Where,
@@ -41,7 +41,7 @@ function checkSettings<Kind extends SettingsKind>(
 }
 
 /** Says that a key is none, and which was probably meant. */
-function unknownKey(key: string, accepted: readonly string[]): string {
+export function unknownKey(key: string, accepted: readonly string[]): string {
   const near = nearest(key, accepted);
   const hint = near === undefined ? `accepted are ${accepted.join(', ')}` : `did you mean "${near}"?`;
   return `"${key}" is not a setting; ${hint}`;

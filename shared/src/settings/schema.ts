@@ -198,6 +198,13 @@ const besideSchema = (where: Where) =>
     )
     .superRefine((value, context) => crossCheck(value, context, where));
 
+/** One section of the policy: rules between settings hold only of all sections together. */
+const sectionSchema = (where: Where) =>
+  z.strictObject(
+    { sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp), ...common(where), ...deskOnly },
+    { error: 'must be a map of settings' },
+  );
+
 /** What central IT sets. */
 const deskSchema = (where: Where) =>
   z
@@ -207,13 +214,14 @@ const deskSchema = (where: Where) =>
     )
     .superRefine((value, context) => crossCheck(value, context, where));
 
-/** `whole`: `agent.yaml` alone. `beside`: what it adds to the desk's settings. `desk`: those. */
-export type SettingsKind = 'whole' | 'beside' | 'desk';
+/** `whole`: `agent.yaml` alone. `beside`: what it adds to the desk's settings. `section`: a part of those. `desk`: those. */
+export type SettingsKind = 'whole' | 'beside' | 'section' | 'desk';
 
 /** The schema for one kind of settings, and one system. */
 export const schemaOf = {
   whole: wholeSchema,
   beside: besideSchema,
+  section: sectionSchema,
   desk: deskSchema,
 } as const;
 
@@ -257,7 +265,7 @@ function crossCheck({ sources, queue }: Crossing, context: z.RefinementCtx, wher
 /** The service's configuration, complete and checked. */
 export type AgentConfig = z.output<ReturnType<typeof wholeSchema>>;
 
-/** Seam: for the PC. The desk’s settings of one PC, complete and checked. */
+/** The desk’s settings of one PC, complete and checked. */
 export type DeskSettings = z.output<ReturnType<typeof deskSchema>>;
 
 function isGlob(text: string): boolean {

@@ -11,7 +11,7 @@ export type Where = Platform | 'anywhere';
 export const here: Platform = process.platform === 'win32' ? 'windows' : 'posix';
 
 /** For which system an absolute path is; undefined for what is absolute nowhere. */
-function platformOf(path: string): Platform | undefined {
+export function platformOf(path: string): Platform | undefined {
   if (path.startsWith('/')) return 'posix';
   return /^(?:[A-Za-z]:[\\/]|\\\\)/.test(path) ? 'windows' : undefined;
 }

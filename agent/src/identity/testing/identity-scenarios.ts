@@ -38,6 +38,7 @@ function bundleFor(name: string, replaces?: string): string {
     dedupSecrets: vault.kit.dedupSecrets,
     pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
     addresses: undefined,
+    settings: undefined,
   };
   return sealBundle(contents);
 }

@@ -1,0 +1,78 @@
+import type { VaultDescriptorBody } from '@aliquot/proto';
+import { asAgentId, decodePolicyBody, decodeSettingsBody, type EventBody } from '@aliquot/proto';
+import { fromHex } from '@aliquot/shared/crypto/bytes';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { MAX_SEQUENCE_STEP, verifyPolicy, verifySettings } from '@aliquot/shared/keys/settings';
+import type { Effect } from './apply.ts';
+import type { CatalogChange } from './catalog.ts';
+import { keys } from './catalog-keys.ts';
+import { values } from './catalog-rows.ts';
+import { offered, offersRow } from './desk.ts';
+import { StoreError } from './errors.ts';
+import type { Registry } from './registry.ts';
+
+type Event<Type extends EventBody['type']> = Extract<EventBody, { type: Type }>;
+type Place = { readonly leafIndex: number; readonly timeMs: number };
+
+function bad(why: string): StoreError {
+  return new StoreError('STORE_BAD_EVENT', why);
+}
+
+/** A policy that is signed, and newer than the newest; two operators at once cannot both set one. */
+export function admitPolicy({ desk }: Registry, descriptor: VaultDescriptorBody, event: Event<'policySet'>): undefined {
+  const { revision } = verifyPolicy(descriptor, event, event.timeMs);
+  if (revision <= desk.newest)
+    throw bad(`policy ${desk.newest} was set meanwhile: look at it with \`aliquot policy get\`, and set yours again`);
+  if (revision > desk.newest + MAX_SEQUENCE_STEP) throw bad(`policy ${revision} is numbered too far above policy ${desk.newest}`);
+  return undefined;
+}
+
+/** Settings that are signed, for an agent that lives, and newer than what it is offered. */
+export function admitSettings(registry: Registry, descriptor: VaultDescriptorBody, event: Event<'settingsSet'>): number | undefined {
+  const body = verifySettings(descriptor, event, event.timeMs);
+  const row = body.agentId && registry.row(body.agentId);
+  if (body.agentId === undefined || row?.state !== 'enrolled')
+    throw new StoreError('STORE_UNKNOWN_AGENT', 'settings are for agents that have enrolled; aliquot agents lists them');
+  const { current, waiting } = registry.desk.of(body.agentId);
+  const known = [current, waiting].find((one) => one !== undefined && equalBytes(one.settings.settings.body, event.settings.body));
+  if (known !== undefined) return known.leafIndex;
+  const newest = Math.max(current?.sequence ?? 0, waiting?.sequence ?? 0);
+  if (body.sequence <= newest) throw bad(`${row.name} is offered settings ${newest} already: set the policy again`);
+  return undefined;
+}
+
+/** Something must wait that this promotes. */
+export function admitPromotion({ desk }: Registry, { sequence }: Event<'settingsPromoted'>): undefined {
+  if (desk.waiting().some(({ waiting }) => waiting.sequence <= sequence)) return undefined;
+  throw bad('no settings wait to be promoted');
+}
+
+export function applyPolicy(change: CatalogChange, event: Event<'policySet'>, leaf: Place): Effect {
+  const { revision } = decodePolicyBody(event.policy.body);
+  change.put(keys.policy(revision), values.u64(leaf.leafIndex));
+  return (live) => live.desk.setPolicy(revision, leaf.leafIndex);
+}
+
+export function applySettings(change: CatalogChange, event: Event<'settingsSet'>, leaf: Place, registry: Registry): Effect {
+  const { agentId } = decodeSettingsBody(event.settings.body);
+  if (agentId === undefined) return () => undefined;
+  const given = offered({ settings: event.settings, certificate: event.certificate }, leaf.leafIndex, leaf.timeMs);
+  const { current } = registry.desk.of(agentId);
+  const offers = event.waits ? { current, waiting: given } : { current: given, waiting: undefined };
+  change.put(keys.settings(agentId), offersRow(offers));
+  return (live) => live.desk.offer(agentId, offers);
+}
+
+export function applyPromotion(change: CatalogChange, event: Event<'settingsPromoted'>, leaf: Place, registry: Registry): Effect {
+  const promoted = registry.desk
+    .waiting()
+    .filter(({ waiting }) => waiting.sequence <= event.sequence)
+    .map(({ agent, waiting }) => ({
+      agentId: asAgentId(fromHex(agent) ?? new Uint8Array(0)),
+      offers: { current: { ...waiting, sinceMs: leaf.timeMs }, waiting: undefined },
+    }));
+  for (const { agentId, offers } of promoted) change.put(keys.settings(agentId), offersRow(offers));
+  return (live) => {
+    for (const { agentId, offers } of promoted) live.desk.offer(agentId, offers);
+  };
+}

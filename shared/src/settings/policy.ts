@@ -1,0 +1,227 @@
+import { MAX_SETTINGS_CHARS } from '@aliquot/proto';
+import { stringify } from 'yaml';
+import { didYouMean, nearest } from '../cli/nearest.ts';
+import { isMap, mergeSettings, type Plain } from './merge.ts';
+import { checkSettings, unknownKey } from './read.ts';
+import { type Mistake, parseSettingsText, type SettingsText } from './text.ts';
+
+/*
+ * The policy file of a vault, section `agents:`: what PCs are told. Pure: text in, settings out.
+ */
+
+/** A group of PCs. */
+export interface PolicyGroup {
+  readonly name: string;
+  /** Names of PCs; `*` stands for any characters. */
+  readonly names: readonly string[];
+  readonly settings: Plain;
+}
+
+/** A policy that was read. */
+export interface Policy {
+  readonly defaults: Plain;
+  /** In the order of the file. */
+  readonly groups: readonly PolicyGroup[];
+  readonly pcs: ReadonlyMap<string, Plain>;
+  readonly lines: SettingsText;
+}
+
+/** What one PC is told. */
+export interface RenderedSettings {
+  /** Names of the groups that it is in, in their order. */
+  readonly groups: readonly string[];
+  readonly plain: Plain;
+  /** YAML, as the PC gets it. */
+  readonly text: string;
+}
+
+const TOP = ['agents'] as const;
+const AGENTS = ['defaults', 'groups', 'pcs'] as const;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const GROUP = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
+const PATTERN = /^[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}$/;
+
+/** Reads a policy file; all mistakes at once, each with its line and what is accepted. */
+export function readPolicy(text: string): { readonly policy: Policy } | { readonly mistakes: readonly Mistake[] } {
+  const parsed = parseSettingsText(text);
+  if ('mistakes' in parsed) return parsed;
+  const reader = new Reader(parsed);
+  const policy = reader.read();
+  const mistakes = reader.mistakes.length > 0 ? reader.mistakes : together(policy);
+  return mistakes.length > 0 ? { mistakes: [...mistakes].sort((a, b) => a.line - b.line) } : { policy };
+}
+
+class Reader {
+  readonly #lines: SettingsText;
+  readonly mistakes: Mistake[] = [];
+
+  constructor(lines: SettingsText) {
+    this.#lines = lines;
+  }
+
+  read(): Policy {
+    const top = this.#map(this.#lines.value ?? {}, [], TOP);
+    const agents = this.#map(top['agents'] ?? {}, ['agents'], AGENTS);
+    const defaults = this.#section(agents['defaults'] ?? {}, ['agents', 'defaults']);
+    const groups = Object.entries(this.#map(agents['groups'] ?? {}, ['agents', 'groups'])).map(([name, value]) => this.#group(name, value));
+    const pcs = new Map<string, Plain>();
+    for (const [name, value] of Object.entries(this.#map(agents['pcs'] ?? {}, ['agents', 'pcs']))) {
+      const path = ['agents', 'pcs', name];
+      if (!NAME.test(name))
+        this.#say(path.slice(0, 2), `"${name}" is no name of a PC; letters, digits, dots, dashes and underscores make one`, name);
+      pcs.set(name, this.#section(value ?? {}, path));
+    }
+    return { defaults, groups, pcs, lines: this.#lines };
+  }
+
+  #group(name: string, value: unknown): PolicyGroup {
+    const path = ['agents', 'groups', name];
+    if (!GROUP.test(name))
+      this.#say(path.slice(0, 2), `"${name}" is no name of a group; begin with a letter, then letters, digits, dots, dashes`, name);
+    if (!isMap(value)) {
+      this.#say(path, `group ${name} must be a map with "names" and settings`);
+      return { name, names: [], settings: {} };
+    }
+    const { names, ...settings } = value;
+    return { name, names: this.#names(names, path), settings: this.#section(settings, path) };
+  }
+
+  #names(value: unknown, path: readonly string[]): readonly string[] {
+    const shown = 'names must be a list of names of PCs, such as [hplc-1, lcms-*]';
+    if (!Array.isArray(value) || value.length === 0) {
+      this.#say([...path, 'names'], shown);
+      return [];
+    }
+    return value.filter((name, at): name is string => {
+      const right = typeof name === 'string' && PATTERN.test(name);
+      if (!right) this.#say([...path, 'names', at], shown);
+      return right;
+    });
+  }
+
+  #section(value: unknown, path: readonly string[]): Plain {
+    if (!isMap(value)) {
+      this.#say(path, `${path.slice(1).join('.')} must be a map of settings`);
+      return {};
+    }
+    const checked = checkSettings(value, 'section', 'anywhere', {
+      lineOf: (inner) => this.#lines.lineOf([...path, ...inner]),
+      lineOfKey: (inner, key) => this.#lines.lineOfKey([...path, ...inner], key),
+    });
+    if ('mistakes' in checked) this.mistakes.push(...checked.mistakes);
+    return value;
+  }
+
+  /** A map whose keys are of `accepted`, where those are given. */
+  #map(value: unknown, path: readonly string[], accepted?: readonly string[]): Plain {
+    if (!isMap(value)) {
+      this.#say(path, `${path.length === 0 ? 'the policy' : path.join('.')} must be a map${accepted ? ` of ${accepted.join(', ')}` : ''}`);
+      return {};
+    }
+    for (const key of Object.keys(value)) {
+      if (accepted !== undefined && !accepted.includes(key)) this.#say(path, unknownKey(key, accepted), key);
+    }
+    return value;
+  }
+
+  #say(path: readonly PropertyKey[], message: string, key?: string): void {
+    this.mistakes.push({ line: key === undefined ? this.#lines.lineOf(path) : this.#lines.lineOfKey(path, key), message });
+  }
+}
+
+/** Mistakes that only sections together make, for every PC that the file names, and for every group alone. */
+function together(policy: Policy): readonly Mistake[] {
+  const mistakes = [
+    ...mistakesFor(policy, 'a PC in no group', [['agents', 'defaults']]),
+    ...policy.groups.flatMap(({ name }) =>
+      mistakesFor(policy, `a PC of group ${name}`, [
+        ['agents', 'defaults'],
+        ['agents', 'groups', name],
+      ]),
+    ),
+    ...[...policy.pcs.keys()].flatMap((name) => settingsMistakes(policy, name)),
+  ];
+  const seen = new Set<string>();
+  // The same two lines clash for many PCs: the first of them is named.
+  return mistakes.filter(({ line, message }) => {
+    const key = `${line} ${message.replace(/ \(for [^)]*\)$/, '')}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+/** What is wrong with the settings of one PC once all sections are put together. */
+export function settingsMistakes(policy: Policy, name: string): readonly Mistake[] {
+  const sections = [
+    ['agents', 'defaults'],
+    ...groupsOf(policy, name).map((group) => ['agents', 'groups', group.name]),
+    ...(policy.pcs.has(name) ? [['agents', 'pcs', name]] : []),
+  ];
+  return mistakesFor(policy, name, sections);
+}
+
+function mistakesFor(policy: Policy, whom: string, sections: readonly (readonly string[])[]): readonly Mistake[] {
+  const layers = sections.map(([, kind, name = '']) => {
+    if (kind === 'groups') return policy.groups.find((group) => group.name === name)?.settings ?? {};
+    return kind === 'pcs' ? (policy.pcs.get(name) ?? {}) : policy.defaults;
+  });
+  const plain = mergeSettings(layers);
+  // The last section that says something is the one that counts.
+  const saying = (path: readonly PropertyKey[]) =>
+    sections[layers.findLastIndex((layer) => path[0] !== undefined && Object.hasOwn(layer, path[0]))] ?? sections[0] ?? [];
+  const checked = checkSettings(plain, 'desk', 'anywhere', {
+    lineOf: (path) => policy.lines.lineOf([...saying(path), ...path]),
+    lineOfKey: (path, key) => policy.lines.lineOfKey([...saying(path), ...path], key),
+  });
+  if ('mistakes' in checked) return checked.mistakes.map(({ line, message }) => ({ line, message: `${message} (for ${whom})` }));
+  const length = [...textOf(plain)].length;
+  if (length <= MAX_SETTINGS_CHARS) return [];
+  const line = policy.lines.lineOf(sections.at(-1) ?? []);
+  return [{ line, message: `has ${length} characters of settings, more than the ${MAX_SETTINGS_CHARS} that a PC takes (for ${whom})` }];
+}
+
+/** The groups that a PC is in, by its name. */
+function groupsOf(policy: Policy, name: string): readonly PolicyGroup[] {
+  return policy.groups.filter(({ names }) => names.some((pattern) => fits(pattern, name)));
+}
+
+/** Whether a name fits a pattern in which `*` stands for any characters. */
+function fits(pattern: string, name: string): boolean {
+  const parts = pattern.split('*').map((part) => part.replace(/[.\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`).test(name);
+}
+
+/**
+ * What the PC of a name is told: defaults, over them its groups in their order, over them what stands with its name. Undefined where the
+ * policy says nothing to it. With `{ group }`: what any PC of that group is told that is in no other; for the bundle of a group.
+ */
+export function renderSettings(policy: Policy, whom: string | { readonly group: string }): RenderedSettings | undefined {
+  const groups = typeof whom === 'string' ? groupsOf(policy, whom) : policy.groups.filter(({ name }) => name === whom.group);
+  const own = typeof whom === 'string' ? policy.pcs.get(whom) : undefined;
+  if (groups.length === 0 && own === undefined && Object.keys(policy.defaults).length === 0) return undefined;
+  const plain = mergeSettings([policy.defaults, ...groups.map(({ settings }) => settings), own ?? {}]);
+  return { groups: groups.map(({ name }) => name), plain, text: textOf(plain) };
+}
+
+/** Settings that say nothing: for a PC that had some, and is not meant by the policy any more. */
+export const NO_SETTINGS: RenderedSettings = { groups: [], plain: {}, text: '{}\n' };
+
+function textOf(plain: Plain): string {
+  return stringify(plain, { lineWidth: 0 });
+}
+
+/** Groups and single PCs of a policy that none of `names` is meant by: settings for nobody, each with its line and who may be meant. */
+export function forNobody(policy: Policy, names: readonly string[]): readonly Mistake[] {
+  const groups = policy.groups
+    .filter((group) => !group.names.some((pattern) => names.some((name) => fits(pattern, name))))
+    .map(({ name, names: patterns }) => ({
+      line: policy.lines.lineOf(['agents', 'groups', name]),
+      message: `group ${name} (${patterns.join(', ')}) fits no PC`,
+    }));
+  const pcs = [...policy.pcs.keys()]
+    .filter((name) => !names.includes(name))
+    .map((name) => ({
+      line: policy.lines.lineOf(['agents', 'pcs', name]),
+      message: `there is no PC ${name}${didYouMean(nearest(name, names))}`,
+    }));
+  return [...groups, ...pcs].sort((a, b) => a.line - b.line);
+}
