@@ -1,8 +1,8 @@
 /**
- * `npm run package -- --target T --out DIR [--only agent|collector] [--node VERSION] [--version V]`:
- * makes what is installed on machines, on Linux, from the built programs, the lock file and npm's
- * packages of Node. `--version` names the packages otherwise than package.json does, to try an upgrade. Twice gives the same bytes: `SOURCE_DATE_EPOCH`, or the time of the last commit, is every
- * file's time. `ALIQUOT_SIGN` is called for what carries a signature (`package/sign.ts`).
+ * `npm run package -- --target T --out DIR`: makes what is installed on machines, on Linux, from the
+ * built programs, the lock file and npm's packages of Node. Twice gives the same bytes:
+ * `SOURCE_DATE_EPOCH`, or the time of the last commit, is every file's time. `ALIQUOT_SIGN` is
+ * called for what carries a signature (`package/sign.ts`).
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -24,26 +24,39 @@ import { isWindows, type Order, versionFolder } from './package/version-folder.t
 import { buildSetup } from './package/windows-setup.ts';
 import { writeZip } from './package/zip.ts';
 
-const usage = `usage: npm run package -- --target ${targets.join('|')} --out DIR [--only ${products.join('|')}] [--node VERSION] [--version V]`;
+const formats = ['folder', 'archive', 'setup', 'deb', 'rpm'] as const;
+type Format = (typeof formats)[number];
+
+const usage = [
+  `usage: npm run package -- --target ${targets.join('|')} --out DIR`,
+  `  --only ${products.join('|')}   one of the two`,
+  `  --formats ${formats.join(',')}   some of what the target has`,
+  '  --node VERSION   another build of Node that deploy/node-builds.json locks',
+  '  --version V   another version than package.json has, to try an upgrade',
+].join('\n');
 
 /** What is wrong with how it was called; said in one line, without a trace. */
 class UsageError extends Error {}
 
-/** What the options ask for, or a line that says what is wrong with them. */
-export function parseOptions(args: readonly string[], ownVersion: string): { readonly orders: readonly Order[]; readonly out: string } {
+interface Asked {
+  readonly orders: readonly Order[];
+  readonly out: string;
+  readonly formats: readonly Format[];
+}
+
+function optionValues(args: readonly string[]) {
   const option = { type: 'string' } as const;
-  let values: {
-    readonly target?: string;
-    readonly out?: string;
-    readonly only?: string;
-    readonly node?: string;
-    readonly version?: string;
-  };
+  const options = { target: option, out: option, only: option, formats: option, node: option, version: option };
   try {
-    ({ values } = parseArgs({ args: [...args], options: { target: option, out: option, only: option, node: option, version: option } }));
+    return parseArgs({ args: [...args], options }).values;
   } catch (error) {
     throw new UsageError(`${error instanceof Error ? error.message : error}\n${usage}`);
   }
+}
+
+/** What the options ask for, or a line that says what is wrong with them. */
+export function parseOptions(args: readonly string[], ownVersion: string): Asked {
+  const values = optionValues(args);
   const target = targets.find((known) => known === values.target);
   if (target === undefined)
     throw new UsageError(`--target ${values.target ?? 'is missing; it'} must be one of ${targets.join(', ')}\n${usage}`);
@@ -52,10 +65,14 @@ export function parseOptions(args: readonly string[], ownVersion: string): { rea
   if (values.only !== undefined && only === undefined) throw new UsageError(`--only ${values.only} must be one of ${products.join(', ')}`);
   const version = values.version ?? ownVersion;
   if (!/^\d+\.\d+\.\d+(-[0-9a-z.]+)?$/.test(version)) throw new UsageError(`--version ${version} must be like 0.2.0 or 0.2.0-rc.1`);
+  const wanted = values.formats?.split(',') ?? formats;
+  const unknown = wanted.find((word) => !formats.some((known) => known === word));
+  if (unknown !== undefined) throw new UsageError(`--formats ${unknown} must be some of ${formats.join(', ')}`);
   const node = values.node === undefined ? {} : { node: values.node };
   return {
     orders: (only === undefined ? products : [only]).map((product) => ({ product, target, version, ...node })),
     out: resolve(values.out),
+    formats: formats.filter((format) => wanted.includes(format)),
   };
 }
 
@@ -86,23 +103,26 @@ function writeSums(out: string): void {
   writeFileSync(join(out, 'SHA256SUMS'), lines.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join(''));
 }
 
-function makePackages(order: Order, out: string, seconds: number): void {
-  const { package: name } = names[order.product];
-  const stem = `${name}-${order.version}-${order.target}`;
+function makePackages(order: Order, out: string, wanted: readonly Format[], seconds: number): void {
+  const { product, target, version } = order;
+  const { package: name } = names[product];
+  const stem = `${name}-${version}-${target}`;
   const content = versionFolder(order);
-  const installed = tree(folderInstall(order, content), host(order));
-  writeFolder(join(out, order.target, name), installed);
-  const { suffix, bytes } = archive(order.target, below(name, installed), seconds);
-  write(out, `${stem}${suffix}`, bytes);
   const parts = content.find((entry) => entry.path === 'sbom.json');
   if (parts !== undefined) write(out, `${stem}.sbom.json`, parts.bytes);
-  if (order.product === 'agent' && isWindows(order.target))
-    write(out, `${stem}-setup.exe`, buildSetup(join(out, order.target, name), order.version, seconds));
-  if (isLinux(order.target)) {
-    const made = linuxPackage(order, content);
-    write(out, `${name}_${order.version}_${debArchitecture[order.target]}.deb`, buildDeb(order.product, made, order.target, seconds));
-    write(out, `${name}-${order.version}-1.${rpmArchitecture[order.target]}.rpm`, buildRpm(order.product, made, order.target, seconds));
+  const installed = tree(folderInstall(order, content), host(order));
+  const folder = join(out, target, name);
+  const hasSetup = product === 'agent' && isWindows(target) && wanted.includes('setup');
+  if (hasSetup || wanted.includes('folder')) writeFolder(folder, installed);
+  if (wanted.includes('archive')) {
+    const { suffix, bytes } = archive(target, below(name, installed), seconds);
+    write(out, `${stem}${suffix}`, bytes);
   }
+  if (hasSetup) write(out, `${stem}-setup.exe`, buildSetup(folder, version, seconds));
+  if (!isLinux(target)) return;
+  const made = linuxPackage(order, content);
+  if (wanted.includes('deb')) write(out, `${name}_${version}_${debArchitecture[target]}.deb`, buildDeb(product, made, target, seconds));
+  if (wanted.includes('rpm')) write(out, `${name}-${version}-1.${rpmArchitecture[target]}.rpm`, buildRpm(product, made, target, seconds));
 }
 
 /**
@@ -123,10 +143,10 @@ function write(out: string, name: string, bytes: Buffer): void {
 if (import.meta.main) {
   try {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string };
-    const { orders, out } = parseOptions(process.argv.slice(2), version);
+    const { orders, out, formats: wanted } = parseOptions(process.argv.slice(2), version);
     const seconds = packageTime();
     mkdirSync(out, { recursive: true });
-    for (const order of orders) makePackages(order, out, seconds);
+    for (const order of orders) makePackages(order, out, wanted, seconds);
     writeSums(out);
   } catch (error) {
     if (!(error instanceof Error)) throw error;

@@ -90,7 +90,7 @@ make_base() {
 
 if [ "$action" = image ]; then
   if [ -z "$package" ]; then
-    (cd "$root" && npm run --silent package -- --target linux-x64 --only collector --out "$work/made" >&2)
+    (cd "$root" && npm run --silent package -- --target linux-x64 --only collector --formats archive --out "$work/made" >&2)
     package=$(find "$work/made" -name 'aliquot-collector*linux-x64.tar.gz')
   fi
   [ -f "$package" ] || fail "there is no package $package" 2

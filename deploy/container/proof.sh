@@ -34,7 +34,7 @@ now() { step=$1; echo "$1" >&2; }
 must() { "$@" || { echo "$*" >&2; exit 1; }; }
 
 now 'make the packages of collector and agent'
-(cd "$root" && npm run --silent package -- --target linux-x64 --out "$work/made") > "$work/package.log" 2>&1
+(cd "$root" && npm run --silent package -- --target linux-x64 --formats archive --out "$work/made") > "$work/package.log" 2>&1
 for name in aliquot-collector aliquot-agent; do
   tar -xzf "$work/made/$name"-*-linux-x64.tar.gz -C "$work"
 done

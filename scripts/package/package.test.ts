@@ -19,8 +19,12 @@ const bin = (name: string) => readFileSync(join(root, 'bin', name), 'utf8');
 
 describe('what npm run package is asked', () => {
   it('is one target, a folder, and by default both products', () => {
-    const { orders, out } = parseOptions(['--target', 'win-x64', '--out', '/tmp/x', '--node', '22.23.3'], '0.1.0');
+    const { orders, out, formats } = parseOptions(
+      ['--target', 'win-x64', '--formats', 'archive,folder', '--out', '/tmp/x', '--node', '22.23.3'],
+      '0.1.0',
+    );
     expect(out).toBe('/tmp/x');
+    expect(formats).toEqual(['folder', 'archive']);
     expect(orders).toEqual(products.map((product) => ({ product, target: 'win-x64', version: '0.1.0', node: '22.23.3' })));
   });
 
@@ -30,6 +34,7 @@ describe('what npm run package is asked', () => {
     [['--target', 'win-x64'], '--out is missing'],
     [['--target', 'win-x64', '--out', 'x', '--only', 'both'], '--only both must be one of agent, collector'],
     [['--target', 'win-x64', '--out', 'x', '--version', 'new'], '--version new must be like 0.2.0'],
+    [['--target', 'win-x64', '--out', 'x', '--formats', 'folder,iso'], '--formats iso must be some of folder, archive'],
     [['--targets', 'win-x64'], "Unknown option '--targets'"],
   ])('is refused with the way out: %j', (args, says) => {
     expect(() => parseOptions(args, '0.1.0')).toThrow(says);

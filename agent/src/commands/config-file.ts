@@ -55,7 +55,7 @@ export function configurationProblem(mistake: string): Problem {
 export async function checkConfig(file: string, output: Output): Promise<void> {
   const path = resolve(file);
   const text = await readConfigText(path);
-  if (text === undefined) throw new UsageError('USAGE_CONFIG', `${path} is not there; give the file to check`);
+  if (text === undefined) throw new UsageError('USAGE_CONFIG', `${path} is not there, or says nothing; give the file to check`);
   const { sources } = configOf(path, text, output);
   const missing: string[] = [];
   for (const source of sources) {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { CollectorAddress } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
@@ -8,7 +9,7 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import { lowerPriority } from '../courtesy/priority.ts';
-import { askSurroundings, socketSurroundings } from '../environment.ts';
+import { askSurroundings, defaultDataFolder, socketSurroundings } from '../environment.ts';
 import { type Agent, openAgent } from '../service/agent.ts';
 import { listenForQuestions } from '../service/ask-socket.ts';
 import { endsWithItsCommand, type Request } from '../service/protocol.ts';
@@ -20,9 +21,13 @@ import { readConfigText } from './config-text-file.ts';
 import { presenter } from './present.ts';
 import { software } from './software.ts';
 
+/** Where a .deb or .rpm keeps the configuration of the agent whose data is in the default folder (deploy/linux/agent). */
+const packagedConfig = '/etc/aliquot-agent/agent.yaml';
+
 /** Where a data folder's configuration is, unless `--config` says otherwise. */
 export function defaultConfigPath(dataDir: string): string {
-  return join(dataDir, 'agent.yaml');
+  const ofPackage = process.platform === 'linux' && dataDir === defaultDataFolder() && existsSync(packagedConfig);
+  return ofPackage ? packagedConfig : join(dataDir, 'agent.yaml');
 }
 
 /**

@@ -144,7 +144,7 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     await service.nameProblem(configName, isWaiting ? noSourcesProblem() : undefined);
     const watch = new ConfigWatch({
       readText: () => readConfigText(configPath),
-      absent: isWaiting ? { config } : { mistake: 'is not there any more' },
+      absent: isWaiting ? { config } : { mistake: 'is not there any more, or says nothing' },
       parse: parseConfig,
       timers: systemTimers,
       inForce: config,

@@ -17,6 +17,7 @@ import { AgentError } from '../service/errors.ts';
 import type { Emit, RestoreRequest } from '../service/protocol.ts';
 import { connected } from '../service/reach.ts';
 import { type OwnFile, ownFiles } from './own-files.ts';
+import { withDropIn } from './refused.ts';
 import { besideOf, newRestoredFolder } from './restored-folder.ts';
 
 /**
@@ -165,6 +166,8 @@ async function restoreOne(
     root,
     forbidden: [agent.dataDir],
     ...(placement === undefined ? {} : { placement }),
+  }).catch((error: unknown) => {
+    throw withDropIn(error);
   });
   async function* items(): AsyncGenerator<OwnFile, void, void> {
     for (let step: IteratorResult<OwnFile, void> = first; step.done !== true; step = await files.next()) {
@@ -186,9 +189,10 @@ async function restoreOne(
     fetchChunks: (ids) => fetched(agent, ids),
     writer,
     onProgress: ({ files, bytes, path }) => void emit({ event: 'progress', files, bytes, path: pathText(path) }),
-    onFailure: (failed, error) => {
+    onFailure: (failed, reason) => {
+      const { code, message } = withDropIn(reason) as typeof reason;
       for (const path of paths) if (isWithin(bytePath(failed), path)) came.set(path, (came.get(path) ?? 0) - 1);
-      told.push(emit({ event: 'problem', path: pathText(failed), code: error.code, message: error.message }));
+      told.push(emit({ event: 'problem', path: pathText(failed), code, message }));
     },
   });
   await Promise.all(told);
