@@ -1,6 +1,8 @@
+import type { Platform } from '@aliquot/proto';
+import { here } from '@aliquot/shared/settings/where';
 import type { KnownFile } from '../queue/queue.ts';
 import { isRested, isUnproved } from './growth.ts';
-import { type BytePath, bytePath, isWithin, separator } from './paths.ts';
+import { type BytePath, bytePath, isWithin, orderOf, separatorOf } from './paths.ts';
 import type { Presence } from './presence.ts';
 import { isBeside, notHereProblem, type Problem } from './problem.ts';
 import { type CompiledRules, excludedFrom } from './rules.ts';
@@ -26,7 +28,6 @@ export type Change =
 
 /** Changes that are handed on at once. */
 const mostChanges = 1024;
-const afterSeparator = String.fromCharCode(separator.charCodeAt(0) + 1);
 
 /** Whether the stamps of an item are those that were captured, and old enough then to have shown any later change. */
 function isUnchanged(stat: SourceStat, known: KnownFile, nowMs: number): boolean {
@@ -46,7 +47,8 @@ function isSameAway(stat: SourceStat, known: KnownFile): boolean {
 }
 
 /**
- * Merges a walk of `root` with the known files under it; both come in byte order, so memory does not depend on their number.
+ * Merges a walk of `root` with the known files under it; both come in the same order (`orderOf`), so memory does not depend on their number. On Windows
+ * a name that was changed in case alone meets itself there.
  *
  * Absence is a fact only where the walk could look: below a problem nothing is gone, excluded files are not gone, and when
  * `root` itself is missing nothing is. The rest is for `presence` to say.
@@ -58,14 +60,17 @@ export async function* compare(
   rules: CompiledRules,
   nowMs: number,
   presence: Presence,
+  platform = here,
 ): AsyncGenerator<readonly Change[], void, void> {
-  const names = new KnownNames(known, root);
+  const afterSeparator = String.fromCharCode(separatorOf(platform).charCodeAt(0) + 1);
+  const names = new KnownNames(known, root, platform);
   let shadows: BytePath[] = [];
   await names.pass();
 
   const absent = async (entry: Named): Promise<Change | undefined> => {
-    shadows = shadows.filter((folder) => entry.path < folder + afterSeparator);
-    if (shadows.some((folder) => isWithin(entry.path, folder)) || excludedFrom(rules, entry.path, root)) return undefined;
+    shadows = shadows.filter((folder) => entry.order < orderOf(folder, platform) + afterSeparator);
+    if (shadows.some((folder) => isWithin(entry.path, folder, platform)) || excludedFrom(rules, entry.path, root, platform))
+      return undefined;
     if (!(await presence.isGone(entry.path))) return undefined;
     return { type: 'gone', path: entry.path, known: entry.known };
   };
@@ -75,7 +80,8 @@ export async function* compare(
       presence.nextBatch();
       const changes: Change[] = [];
       for (const one of batch) {
-        for (let next = names.next; next !== undefined && next.path < one.path; next = names.next) {
+        const order = orderOf(one.path, platform);
+        for (let next = names.next; next !== undefined && next.order < order; next = names.next) {
           const change = await absent(next);
           if (change !== undefined) changes.push(change);
           // A folder that went away may have held a million names.
@@ -90,7 +96,7 @@ export async function* compare(
           changes.push(one);
           continue;
         }
-        const mine: KnownFile | undefined = names.next?.path === one.path ? names.next.known : undefined;
+        const mine: KnownFile | undefined = names.next?.order === order ? names.next.known : undefined;
         if (one.stat.kind === 'directory') presence.folder(one.path, one.stat.dev);
         if (mine !== undefined) {
           if (mine.kind !== 'directory') presence.saw(one.path);
@@ -117,6 +123,7 @@ export async function* compare(
 
 interface Named {
   readonly path: BytePath;
+  readonly order: BytePath;
   readonly known: KnownFile;
 }
 
@@ -124,14 +131,16 @@ interface Named {
 class KnownNames {
   readonly #batches: AsyncIterator<readonly KnownFile[]>;
   readonly #root: BytePath;
+  readonly #platform: Platform;
   #batch: readonly KnownFile[] = [];
   #at = 0;
   /** The one at hand; undefined at the end, and before the first `pass`. */
   next: Named | undefined;
 
-  constructor(known: AsyncIterable<readonly KnownFile[]>, root: BytePath) {
+  constructor(known: AsyncIterable<readonly KnownFile[]>, root: BytePath, platform: Platform) {
     this.#batches = known[Symbol.asyncIterator]();
     this.#root = root;
+    this.#platform = platform;
   }
 
   /** Goes on to the next; a promise when that has to be waited for. */
@@ -140,8 +149,8 @@ class KnownNames {
       const known = this.#batch[this.#at] as KnownFile;
       this.#at += 1;
       const path = bytePath(known.path);
-      if (!isWithin(path, this.#root)) continue;
-      this.next = { path, known };
+      if (!isWithin(path, this.#root, this.#platform)) continue;
+      this.next = { path, order: orderOf(path, this.#platform), known };
       return undefined;
     }
     return this.#fill();

@@ -1,4 +1,5 @@
 import * as globs from '@aliquot/shared/settings/globs';
+import { here } from '@aliquot/shared/settings/where';
 import type { Problem } from './problem.ts';
 
 /** What one exclude pattern took in a walk. A folder that it took whole counts once, and nobody looks at what is in it. */
@@ -16,13 +17,12 @@ export interface Excluded {
   readonly left: number;
 }
 
-const windows = process.platform === 'win32';
-
-/** `isWholePath` of the settings, on this system. */
-export const isWholePath = (glob: string): boolean => globs.isWholePath(glob, windows);
+/** `isWholePath` of the settings. */
+export const isWholePath = (glob: string, platform = here): boolean => globs.isWholePath(glob, platform === 'windows');
 
 /** `excludeMistake` of the settings, on this system. */
-export const excludeMistake = (glob: string, roots: readonly string[]): string | undefined => globs.excludeMistake(glob, roots, windows);
+export const excludeMistake = (glob: string, roots: readonly string[]): string | undefined =>
+  globs.excludeMistake(glob, roots, here === 'windows');
 
 /** The problem of a source, or of a path given to `backup`, of which the patterns leave nothing. */
 export function allExcludedProblem({ counts }: Excluded): Problem {

@@ -6,7 +6,7 @@ import { type SourceStat, systemCode } from './source-port.ts';
  *
  * - `unreadable`: the system refuses to open or read it
  * - `changing`: it changed each time while it was read
- * - `special`: a fifo, socket or device, which has no content that could be kept
+ * - `special`: a fifo, socket or device, which has no content that could be kept; on Windows also a name that differs from another in case alone
  * - `unlistable`: a folder whose names cannot be read; what lies below is unknown
  * - `root-missing`: a watched folder is not there (an unplugged drive?)
  * - `root-file`: a watched folder is a file; it is captured, and nothing beside it
@@ -167,6 +167,11 @@ export function oddTimeProblem(): Problem {
 /** The problem that a special file is. */
 export function specialProblem(): Problem {
   return { code: 'special', message: 'is a fifo, socket or device, which cannot be backed up; exclude it' };
+}
+
+/** The problem of a name that differs from another one of its folder in case alone, on Windows. */
+export function twinProblem(): Problem {
+  return { code: 'special', message: 'has the name of another one here but for its case, which Windows takes for the same; rename it' };
 }
 
 /** The problem of a file that did not hold still. */

@@ -1,7 +1,9 @@
+import type { Platform } from '@aliquot/proto';
 import { pathText } from '@aliquot/shared/cli/format';
+import { here } from '@aliquot/shared/settings/where';
 import { type Excluded, ExcludeTally } from './excludes.ts';
-import { type BytePath, join, pathBytes, separator } from './paths.ts';
-import { junctionProblem, oddTimeProblem, type Problem, problemOf, specialProblem } from './problem.ts';
+import { type BytePath, join, orderOf, pathBytes, separatorOf } from './paths.ts';
+import { junctionProblem, oddTimeProblem, type Problem, problemOf, specialProblem, twinProblem } from './problem.ts';
 import type { CompiledRules } from './rules.ts';
 import { SortedNames } from './sorted-names.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
@@ -24,12 +26,15 @@ export type Found =
 
 interface Frame {
   readonly folder: BytePath;
+  /** As `sortable` names. */
   readonly names: SortedNames;
   /** What `names` may hold. */
   readonly budgetBytes: number;
-  /** Folders that were named already and whose content is still to come, as `name/`, sorted. */
+  /** Folders that were named already and whose content is still to come, as `sortable` of `name/`, sorted. */
   readonly pending: string[];
   readonly resultPathLength: number;
+  /** The name that was met last, as names are put in order. */
+  last: string;
 }
 
 /** What the names of all open folders together may hold in memory, and what one folder always may. */
@@ -37,8 +42,8 @@ const namesBytes = 6 << 20;
 const leastNamesBytes = 64 << 10;
 
 /**
- * Walks a file or folder without following links. Everything comes in the byte order of whole paths, so that the result can
- * be merged with another sorted list. No memory depends on the number of files, or of names in one folder.
+ * Walks a file or folder without following links. Everything comes in the byte order of whole paths (on Windows in one case), so that the
+ * result can be merged with another sorted list. No memory depends on the number of files, or of names in one folder.
  *
  * That order is subtle: `run`, `run.txt`, `run/a` — a folder's content comes after siblings that continue its name with a
  * byte below the separator. So a folder is named when it is met, and entered when its turn as `name/` has come.
@@ -51,9 +56,10 @@ export function* walk(
   rules: CompiledRules,
   resultRoot = root,
   budgetBytes = namesBytes,
+  platform = here,
 ): Generator<Found, void, void> {
   const tally = new ExcludeTally();
-  for (const found of walkIn(port, root, rules, resultRoot, budgetBytes, tally)) {
+  for (const found of walkIn(port, root, rules, resultRoot, budgetBytes, tally, platform)) {
     if (found.type === 'problem' || (found.type === 'item' && found.stat.kind !== 'directory')) tally.left += 1;
     yield found;
   }
@@ -68,6 +74,7 @@ function* walkIn(
   resultRoot: BytePath,
   budgetBytes: number,
   tally: ExcludeTally,
+  platform: Platform,
 ): Generator<Found, void, void> {
   let rootStat: SourceStat;
   try {
@@ -94,7 +101,7 @@ function* walkIn(
   const open = function* (folder: BytePath, resultPathLength: number): Generator<Found, void, void> {
     // Half of what is left, so that the deepest tree stays within the whole.
     const share = Math.max(Math.min(leastNamesBytes, budgetBytes), freeBytes >> 1);
-    const frame = yield* enter(port, folder, resultPathLength, share);
+    const frame = yield* enter(port, folder, resultPathLength, share, platform);
     if (frame === undefined) return;
     freeBytes -= share;
     stack.push(frame);
@@ -106,9 +113,9 @@ function* walkIn(
   for (;;) {
     const frame = stack.at(-1);
     if (frame === undefined) return;
-    let name: string | undefined;
+    let next: string | undefined;
     try {
-      name = frame.names.peek();
+      next = frame.names.peek();
     } catch (error) {
       // Between two listings of a very large folder: what was not seen yet is unknown.
       yield { type: 'problem', path: frame.folder, problem: problemOf(error, 'folder') };
@@ -116,19 +123,24 @@ function* walkIn(
       continue;
     }
     const waiting = frame.pending[0];
-    if (waiting !== undefined && (name === undefined || waiting < name)) {
+    if (waiting !== undefined && (next === undefined || waiting < next)) {
       frame.pending.shift();
-      const folder = join(frame.folder, waiting.slice(0, -1));
+      const folder = join(frame.folder, nameIn(waiting).slice(0, -1), platform);
       const length = frame.resultPathLength > 0 ? frame.resultPathLength : rules.folderResult(folder) ? folder.length : 0;
       yield* open(folder, length);
       continue;
     }
-    if (name === undefined) {
+    if (next === undefined) {
       close();
       continue;
     }
     frame.names.pass();
-    const path = join(frame.folder, name);
+    const name = nameIn(next);
+    const path = join(frame.folder, name, platform);
+    if (isTwin(frame, name, platform)) {
+      yield { type: 'problem', path, problem: twinProblem() };
+      continue;
+    }
     const excluded = rules.excluded(path);
     const glob = excluded ? rules.excludedBy(path) : undefined;
     if (excluded && glob === undefined) continue;
@@ -148,7 +160,7 @@ function* walkIn(
     }
     const length = frame.resultPathLength > 0 ? frame.resultPathLength : isFolder && rules.folderResult(path) ? path.length : 0;
     yield* describe(port, root, path, stat, length);
-    if (isFolder) insertSorted(frame.pending, name + separator);
+    if (isFolder) insertSorted(frame.pending, sortable(name + separatorOf(platform), platform));
   }
 }
 
@@ -204,16 +216,40 @@ function* enter(
   folder: BytePath,
   resultPathLength: number,
   budgetBytes: number,
+  platform: Platform,
 ): Generator<Found, Frame | undefined, void> {
   try {
     const path = pathBytes(folder);
-    const names = new SortedNames(() => port.readdir(path), budgetBytes);
-    return { folder, names, budgetBytes, pending: [], resultPathLength };
+    const names = new SortedNames(() => sortableNames(port.readdir(path), platform), budgetBytes);
+    return { folder, names, budgetBytes, pending: [], resultPathLength, last: '' };
   } catch (error) {
     // A folder that went away after it was named: its known content is judged by the parent's next listing.
     yield { type: 'problem', path: folder, problem: problemOf(error, 'folder') };
     return undefined;
   }
+}
+
+/**
+ * A name as it is put in order: on Windows in one case, behind which, after a byte that no name holds, the name itself stands.
+ */
+function sortable(name: string, platform: Platform): string {
+  return platform === 'windows' ? `${orderOf(name, platform)}\0${name}` : name;
+}
+
+function* sortableNames(names: Iterable<string>, platform: Platform): Iterable<string> {
+  for (const name of names) yield sortable(name, platform);
+}
+
+/** The name in what `sortable` made of it. */
+function nameIn(sorted: string): string {
+  return sorted.slice(sorted.indexOf('\0') + 1);
+}
+
+/** Whether a name differs in case alone from the one before it: a folder of Windows can be told to mind case, and nothing else there does. */
+function isTwin(frame: Frame, name: string, platform: Platform): boolean {
+  const before = frame.last;
+  frame.last = orderOf(name, platform);
+  return platform === 'windows' && frame.last === before;
 }
 
 function insertSorted(list: string[], value: string): void {

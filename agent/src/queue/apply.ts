@@ -1,6 +1,6 @@
 import { applyReference, removeReference } from './apply-references.ts';
 import { decodeDroppedReferences, decodeFork, decodeLostReference, decodeReferences, encodeLostMark } from './chain-payloads.ts';
-import { familyRange, numberInKey, numberKey, rawKey } from './index-keys.ts';
+import { familyRange, knownKey, numberInKey, numberKey, rawKey } from './index-keys.ts';
 import { addClassBytes } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import {
@@ -58,11 +58,11 @@ export async function applyRecord(
     case 'version':
       return applyVersion(index, at, version ?? decodeVersion(payload).head);
     case 'refresh':
-      index.put(rawKey('k', decodeKnown(payload).stat.path), payload.slice());
+      index.put(knownKey(decodeKnown(payload).stat.path), payload.slice());
       return NOTHING;
     case 'forget': {
       const path = decodePathRecord(payload);
-      index.del(rawKey('k', path));
+      index.del(knownKey(path));
       index.del(rawKey('p', path));
       return NOTHING;
     }
@@ -126,8 +126,8 @@ async function applyVersion(index: IndexStore, at: Position, head: VersionHead):
   const { path, holdSegment, batch, itemBytes, capturedAtMs, class: name } = head;
   index.put(numberKey('q', head.entry), encodeUnsigned({ at, batch, holdSegment, itemBytes, capturedAtMs, class: name }));
   index.put(numberKey('h', holdSegment, head.entry), new Uint8Array());
-  if (head.known === undefined) index.del(rawKey('k', path));
-  else index.put(rawKey('k', path), encodeKnown(head.entry, head.known));
+  if (head.known === undefined) index.del(knownKey(path));
+  else index.put(knownKey(path), encodeKnown(head.entry, head.known));
   index.del(rawKey('p', path));
   state.nextEntry = Math.max(state.nextEntry, head.entry + 1);
   state.lastBatch = Math.max(state.lastBatch, batch);
@@ -211,8 +211,8 @@ async function applyLost(index: IndexStore, payload: Uint8Array): Promise<void> 
   const { state } = index;
   for (const { entry, path } of decodeLostRecord(payload).entries) {
     index.put(numberKey('l', entry), path);
-    const known = path.length === 0 ? undefined : await index.get(rawKey('k', path));
-    if (known !== undefined && decodeKnown(known).entry === entry) index.del(rawKey('k', path));
+    const known = path.length === 0 ? undefined : await index.get(knownKey(path));
+    if (known !== undefined && decodeKnown(known).entry === entry) index.del(knownKey(path));
     const unsigned = await index.get(numberKey('q', entry));
     if (unsigned === undefined) continue;
     const { holdSegment, itemBytes, class: name } = decodeUnsigned(unsigned);

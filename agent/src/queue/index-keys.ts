@@ -7,7 +7,7 @@
  *   h ‖ segment ‖ entry     hold: this segment and all behind it are needed until the version (or the commit whose first
  *                           entry this is) is receipted
  *   i ‖ chunk id            item: where its record is
- *   k ‖ path                known file
+ *   k ‖ path                known file; on Windows the path in one case (`oneCase`), so that two cases of it are one file
  *   p ‖ path                why a path is not protected
  *   c ‖ sequence            signed commit: where its record is, what it covers
  *   l ‖ entry               lost version, not acknowledged: its path; for a lost reference 00, a reason and the path
@@ -19,6 +19,9 @@
  *   x ‖ cache index         cached chunk: a cache, it may be lost at any time
  */
 
+import { oneCaseBytes } from '@aliquot/shared/keys/path-case';
+import { here } from '@aliquot/shared/settings/where';
+
 export type Family = 'q' | 'h' | 'i' | 'k' | 'p' | 'c' | 'l' | 'r' | 's' | 'w' | 'x' | 'g';
 
 export const META_KEY: Uint8Array = Buffer.from('m', 'ascii');
@@ -29,6 +32,11 @@ export function rawKey(family: Family, bytes: Uint8Array): Uint8Array {
   key[0] = family.charCodeAt(0);
   key.set(bytes, 1);
   return key;
+}
+
+/** The key of a known file: on Windows the same for every case of its path. */
+export function knownKey(path: Uint8Array, platform = here): Uint8Array {
+  return rawKey('k', oneCaseBytes(path, platform));
 }
 
 /** A key made of counters. */

@@ -6,7 +6,7 @@ import {
   MAX_REFERENCES_PER_RECORD,
 } from './chain-payloads.ts';
 import type { ChainRecord } from './core.ts';
-import { bytesInKey, familyRange, rawKey } from './index-keys.ts';
+import { bytesInKey, familyRange, knownKey, rawKey } from './index-keys.ts';
 import type { IndexStore } from './index-store.ts';
 import { decodeKnown } from './payloads.ts';
 import type { FileReference } from './queue.ts';
@@ -85,7 +85,7 @@ export async function* referencesIn(index: IndexStore): AsyncGenerator<FileRefer
 export async function settledReferences(index: IndexStore): Promise<readonly Uint8Array[]> {
   const paths: Uint8Array[] = [];
   for await (const { path, size, mtimeNs, settledAtMs } of referencesIn(index)) {
-    const value = await index.getWritten(rawKey('k', path));
+    const value = await index.getWritten(knownKey(path));
     if (value === undefined) continue;
     const { stat } = decodeKnown(value);
     // A file may be written anew with its old size and time: a version of before that says nothing.

@@ -2,7 +2,7 @@ import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { decodeLostMark } from './chain-payloads.ts';
 import { readSigned } from './commit-cut.ts';
-import { familyRange, numberInKey, numberKey, prefixRange, rawKey } from './index-keys.ts';
+import { familyRange, knownKey, numberInKey, numberKey, prefixRange } from './index-keys.ts';
 import type { IndexState } from './index-state.ts';
 import type { IndexStore } from './index-store.ts';
 import { type QueueFiles, queuePaths } from './open-queue.ts';
@@ -15,13 +15,12 @@ import type { FileProblem, KnownFile, LostVersion } from './queue.ts';
  */
 
 export async function knownManyIn(index: IndexStore, paths: readonly Uint8Array[]): Promise<readonly (KnownFile | undefined)[]> {
-  const values = await index.getManyWritten(paths.map((path) => rawKey('k', path)));
+  const values = await index.getManyWritten(paths.map((path) => knownKey(path)));
   return values.map((value) => (value === undefined ? undefined : knownFrom(value, index.state)));
 }
 
 export async function* knownBatchesIn(index: IndexStore, prefix: Uint8Array): AsyncGenerator<readonly KnownFile[], void, void> {
-  for await (const values of index.valueBatches(prefixRange(rawKey('k', prefix))))
-    yield values.map((value) => knownFrom(value, index.state));
+  for await (const values of index.valueBatches(prefixRange(knownKey(prefix)))) yield values.map((value) => knownFrom(value, index.state));
 }
 
 function knownFrom(value: Uint8Array, state: IndexState): KnownFile {

@@ -2,7 +2,7 @@ import type { FileId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
 import { fileIdFor } from '@aliquot/shared/keys/derive';
-import { type BytePath, bytePath, fromText, isWithin, pathBytes, separator } from '../capture/paths.ts';
+import { type BytePath, bytePath, fromText, isWithin, pathBytes, separator, spelledPath } from '../capture/paths.ts';
 import { compileRules, excludedFrom } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
 import type { OwnVersion } from '../queue/own-versions.ts';
@@ -36,7 +36,7 @@ export async function pathStatus(agent: Agent, view: ServiceView | undefined, re
   const stock = await takeStock(agent, view);
   let unknown = 0;
   for (const text of request.paths) {
-    const typed = fromText(text, '/');
+    const typed = await spelledPath(agent.port, fromText(text, '/'));
     const told = await describe(agent, stock, typed);
     // A link on the way is no other file: what is captured bears the name without it.
     const real = told.state === 'unknown' || told.state === 'not-watched' ? await realPath(agent, typed) : typed;

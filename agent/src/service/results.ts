@@ -1,4 +1,4 @@
-import { type BytePath, bytePath, isWithin, separator } from '../capture/paths.ts';
+import { type BytePath, bytePath, isWithin, orderOf, separator } from '../capture/paths.ts';
 import { resultPath } from '../capture/scan.ts';
 import type { FileProblem, KnownFile } from '../queue/queue.ts';
 import type { Stock } from './stock.ts';
@@ -79,7 +79,7 @@ export async function* results(
   for await (const file of known) {
     const path = bytePath(file.path);
     for (const [folder, result] of open) {
-      if (path < folder + afterSeparator) continue;
+      if (orderOf(path) < orderOf(folder) + afterSeparator) continue;
       open.delete(folder);
       yield describe(folder, result, true);
     }

@@ -5,7 +5,7 @@ import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { defaultClass, defaultFolderResults } from '@aliquot/shared/settings/defaults';
 import { excludeMistake } from '../capture/excludes.ts';
 import { knownAt } from '../capture/known.ts';
-import { type BytePath, bytePath, isWithin, pathBytes } from '../capture/paths.ts';
+import { type BytePath, bytePath, isWithin, pathBytes, spelledPath } from '../capture/paths.ts';
 import type { Problem } from '../capture/problem.ts';
 import { builtInExcludes } from '../capture/rules.ts';
 import { sourceFor } from '../capture/scan.ts';
@@ -73,11 +73,11 @@ export async function findRoots(
   return roots.map((root) => ({ ...root, source: { ...root.source, trouble: troubles.get(root.at) } }));
 }
 
-/** A path as it was typed, or with the bytes behind its `\xNN` if only that is there. */
-async function pathMeant({ host }: Agent, text: string): Promise<BytePath> {
+/** A path as it was typed, or with the bytes behind its `\xNN` if only that is there; spelled as the disk does. */
+async function pathMeant({ host, port }: Agent, text: string): Promise<BytePath> {
   const [plain = '', ...others] = pathCandidates(resolve('/', text)).map(bytePath);
-  for (const path of [plain, ...others]) if (typeof (await host.look(path)) !== 'string') return path;
-  return plain;
+  for (const path of [plain, ...others]) if (typeof (await host.look(path)) !== 'string') return spelledPath(port, path);
+  return spelledPath(port, plain);
 }
 
 async function isAnythingKnown({ queue }: Agent, path: BytePath): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { pathText } from '@aliquot/shared/cli/format';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import { isWholePath } from '../capture/excludes.ts';
-import { type BytePath, fromText, isWithin, pathBytes } from '../capture/paths.ts';
+import { type BytePath, fromText, isSamePath, isWithin, pathBytes, spelledPath } from '../capture/paths.ts';
 import { rootFileProblem } from '../capture/problem.ts';
 import { builtInExcludes, type Exclude } from '../capture/rules.ts';
 import { type Source, sourceOf } from '../capture/source.ts';
@@ -33,15 +33,18 @@ export interface SourceSetParts extends LeadParts {
 export class ConfiguredSources implements SourceSet {
   readonly #config: AgentConfig['sources'];
   readonly #parts: SourceSetParts;
+  /** The folders of the configuration, spelled as the disk does once somebody looked. */
+  #roots: readonly BytePath[];
   now: readonly Source[];
 
   constructor(config: AgentConfig['sources'], parts: SourceSetParts) {
     this.#config = config;
     this.#parts = parts;
+    this.#roots = config.map(({ path }) => fromText(path, '/'));
     // What is remembered has to do until somebody looks: a mere `status` must not wait for a drive.
     this.now = this.#sources(
-      config.map(({ path }) => {
-        const targets = parts.places.targets(fromText(path, '/'));
+      this.#roots.map((root) => {
+        const targets = parts.places.targets(root);
         return { isLink: targets.length > 0, targets, kind: undefined, trouble: undefined };
       }),
     );
@@ -49,7 +52,8 @@ export class ConfiguredSources implements SourceSet {
 
   async refresh(): Promise<readonly Source[]> {
     const leads: Lead[] = [];
-    for (const { path } of this.#config) leads.push(configuredLead(await leadOf(this.#parts, fromText(path, '/'))));
+    this.#roots = await Promise.all(this.#config.map(({ path }) => spelledPath(this.#parts.port, fromText(path, '/'))));
+    for (const root of this.#roots) leads.push(configuredLead(await leadOf(this.#parts, root)));
     await this.#parts.places.save();
     this.now = this.#sources(leads);
     return this.now;
@@ -58,7 +62,7 @@ export class ConfiguredSources implements SourceSet {
   #sources(leads: readonly Lead[]): readonly Source[] {
     const { pathKey, ownFolders } = this.#parts;
     const sources: Source[] = [];
-    const roots = this.#config.map(({ path }) => fromText(path, '/'));
+    const roots = this.#roots;
     const add = (at: number, root: BytePath, more: Pick<Source, 'isLink' | 'trouble'>): void => {
       const {
         class: className,
@@ -81,7 +85,11 @@ export class ConfiguredSources implements SourceSet {
       });
       sources.push(source);
     };
-    for (const [at, { isLink, trouble }] of leads.entries()) add(at, roots[at] ?? '', { isLink, trouble });
+    for (const [at, { isLink, trouble }] of leads.entries()) {
+      const root = roots[at] ?? '';
+      // By a short name, which only the disk knows, one folder may stand here twice.
+      if (roots.findIndex((other) => isSamePath(other, root)) === at) add(at, root, { isLink, trouble });
+    }
     for (const [at, { targets }] of leads.entries()) {
       for (const target of [...targets].reverse()) {
         // What another source watches with all below it is watched.
@@ -91,7 +99,7 @@ export class ConfiguredSources implements SourceSet {
     }
     // One inside another captures its own part; the outer one leaves that out.
     return sources.map((source) => {
-      const inner = sources.map(({ root }) => root).filter((root) => root !== source.root && isWithin(root, source.root));
+      const inner = sources.map(({ root }) => root).filter((root) => !isSamePath(root, source.root) && isWithin(root, source.root));
       return { ...source, rules: { ...source.rules, leaveOut: [...ownFolders, ...inner] } };
     });
   }

@@ -3,7 +3,7 @@ import type { Completion } from '@aliquot/proto';
 import type { CaptureTask } from '../capture/capturer.ts';
 import type { Change, FoundItem } from '../capture/compare.ts';
 import { isUnproved, mayBeContinued } from '../capture/growth.ts';
-import { type BytePath, separator } from '../capture/paths.ts';
+import { type BytePath, orderOf, separator } from '../capture/paths.ts';
 import { isBeside, type Problem } from '../capture/problem.ts';
 import { resultPath } from '../capture/scan.ts';
 import type { Source } from '../capture/source.ts';
@@ -105,7 +105,7 @@ export async function* settled(changes: AsyncIterable<Change>, parts: GateParts)
 
   for await (const change of changes) {
     const path = change.type === 'put' || change.type === 'same' ? change.item.path : change.path;
-    for (const [folder, unit] of open) if (path >= folder + afterSeparator) close(folder, unit);
+    for (const [folder, unit] of open) if (orderOf(path) >= orderOf(folder) + afterSeparator) close(folder, unit);
     if (change.type === 'problem') {
       // What comes with it is judged by itself.
       if (!isBeside(change.problem.code)) settler.forget(path, startedMs);

@@ -3,6 +3,7 @@ import { commitHash } from '@aliquot/shared/commit/commit';
 import { openNames } from '@aliquot/shared/commit/open-names';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { pathIdentity } from '@aliquot/shared/keys/path-case';
 import type { LeafRecord, VaultStore } from '../store/vault-store.ts';
 import type { HistoryOf } from './forks.ts';
 import type { NameRecord, UnopenedCommit } from './messages.ts';
@@ -32,13 +33,14 @@ class Search {
   readonly #vault: VaultStore;
   readonly #history: HistoryOf;
   readonly #catalogKey: BoxKey;
+  /** As `pathIdentity` gives it. */
   readonly #path: Uint8Array;
 
   constructor(vault: VaultStore, history: HistoryOf, catalogKey: BoxKey, path: Uint8Array) {
     this.#vault = vault;
     this.#history = history;
     this.#catalogKey = catalogKey;
-    this.#path = path;
+    this.#path = pathIdentity(path);
   }
 
   async amongLive(): Promise<FileId | undefined> {
@@ -74,7 +76,7 @@ class Search {
       const unopened = unopenedCommit(what, place);
       this.unopened.set(unopened.commit, unopened);
     });
-    for (const { entry, list } of named) if (equalBytes(list.path, this.#path)) return entry.fileId;
+    for (const { entry, list } of named) if (equalBytes(pathIdentity(list.path), this.#path)) return entry.fileId;
     return undefined;
   }
 }

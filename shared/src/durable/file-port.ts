@@ -4,6 +4,7 @@ import { setTimeout as pass } from 'node:timers/promises';
 import type { DatabaseOptions, Level } from 'level';
 import { setTimeExactly, setTimeOfOpenExactly } from './exact-times.ts';
 import { patientFiles } from './patience.ts';
+import { spelledAsOnDisk } from './spelling.ts';
 import { type WindowsAccess, windowsAccess } from './windows-access.ts';
 
 /** A path as text, or as the raw bytes that the file system gave (POSIX names need not be UTF-8). */
@@ -91,6 +92,8 @@ export interface FilePort {
    * then sees and fails its calls too. Throws what LevelDB throws. `inUse` tells whether a living process has it open: then its lock is not waited for.
    */
   openLevel<K, V>(path: string, options: DatabaseOptions<K, V>, inUse?: () => Promise<boolean>): Promise<Level<K, V>>;
+  /** An absolute path as the disk spells it, where names that differ in case alone are one; not there where they are not. */
+  spell?(path: string): Promise<string>;
   /** Who may open what, where modes say nothing about it; not there where they do. Asked by `private.ts` only. */
   readonly access?: () => Promise<WindowsAccess>;
 }
@@ -260,7 +263,12 @@ const plainFiles: FilePort = {
     await level.open();
     return level;
   },
-  ...(onWindows ? { access: windowsAccess } : {}),
+  ...(onWindows
+    ? {
+        access: windowsAccess,
+        spell: async (path: string) => spelledAsOnDisk(path, (await windowsAccess()).nameOnDisk),
+      }
+    : {}),
 };
 
 /** The real file system of this machine. */

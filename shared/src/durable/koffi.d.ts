@@ -2,7 +2,12 @@
 declare module '@koromix/koffi-win32-x64' {
   interface Library {
     /** A function of the library by its prototype in C. */
-    func(prototype: string): (...values: unknown[]) => unknown;
+    func(prototype: string): NativeFunction;
+  }
+  interface NativeFunction {
+    (...values: unknown[]): unknown;
+    /** The same in a thread of libuv; the last value is told the error, or null, and the answer. */
+    async(...values: unknown[]): void;
   }
   export interface Koffi {
     load(library: string): Library;

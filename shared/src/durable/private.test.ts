@@ -25,6 +25,7 @@ function windows(root: string, owners: Readonly<Record<string, string>> = {}) {
       if (owners[path] !== undefined) return { names: [owners[path]], owned: true, command: `icacls "${path}" /setowner …` };
       return isClosed(path) ? undefined : { names: ['Users (S-1-5-32-545)'], owned: false, command: `icacls "${path}" /inheritance:r …` };
     },
+    nameOnDisk: async (path) => path.split('/').at(-1),
     attributes: () => 0x20,
     reparseTag: () => 0,
     streams: () => [],

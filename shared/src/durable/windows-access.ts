@@ -15,6 +15,8 @@ export interface WindowsAccess {
   close(path: string): void;
   /** Who else may open it. A single account that an administrator let in by name is none: so a service's account gets in. */
   strangers(path: string): Strangers | undefined;
+  /** The name that the disk keeps for the last part of a path, in its case and length; undefined where nothing is. Does not hold up the process. */
+  nameOnDisk(path: string): Promise<string | undefined>;
   /** The attributes (`FILE_ATTRIBUTE_…` of winnt.h), of the name itself: a link is not followed. */
   attributes(path: string): number;
   /** What kind of reparse point a name is (`IO_REPARSE_TAG_…`); 0 when it is none. */
@@ -54,6 +56,10 @@ const TOKEN_USER = 1;
 const SID_OF_A_USER = 1;
 const INVALID = 0xffff_ffff;
 const REPARSE_POINT = 0x400;
+/** WIN32_FIND_DATAW, and where its parts stand in it: attributes first, `dwReserved0`, which is the tag of a reparse point, and the name. */
+const FIND_DATA_BYTES = 592;
+const FIND_DATA_TAG = 36;
+const FIND_DATA_NAME = 44;
 
 /** Errors of Windows that callers tell apart, by Node's names for them. */
 const errnoByNumber: Readonly<Record<number, string>> = {
@@ -212,18 +218,29 @@ function bind(koffi: Koffi): WindowsAccess {
         command: closingCommand(path, account.whole, strangers),
       };
     },
+    nameOnDisk(path) {
+      const found = Buffer.alloc(FIND_DATA_BYTES);
+      return new Promise((resolve, reject) => {
+        call.findFirst.async(win32.toNamespacedPath(path), found, (error: unknown, search: unknown) => {
+          if (error !== null && error !== undefined) return reject(error);
+          if (isInvalid(search)) return resolve(undefined);
+          call.findClose(search);
+          const name = found.toString('utf16le', FIND_DATA_NAME);
+          resolve(name.slice(0, name.indexOf('\0')));
+        });
+      });
+    },
     attributes(path) {
       const attributes = Number(call.attributes(win32.toNamespacedPath(path)));
       if (attributes === INVALID) throw failed('GetFileAttributes', path);
       return attributes;
     },
     reparseTag(path) {
-      // WIN32_FIND_DATAW: the attributes at 0, dwReserved0 at 36, which is the tag of a reparse point.
-      const into = Buffer.alloc(592);
+      const into = Buffer.alloc(FIND_DATA_BYTES);
       const handle = call.findFirst(win32.toNamespacedPath(path), into);
       if (isInvalid(handle)) throw failed('FindFirstFile', path);
       call.findClose(handle);
-      return (into.readUInt32LE(0) & REPARSE_POINT) === 0 ? 0 : into.readUInt32LE(36);
+      return (into.readUInt32LE(0) & REPARSE_POINT) === 0 ? 0 : into.readUInt32LE(FIND_DATA_TAG);
     },
     streams(path) {
       // WIN32_FIND_STREAM_DATA: a size, and at 8 a name such as ":notes:$DATA", of which the content's own is "::$DATA".

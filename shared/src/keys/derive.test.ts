@@ -58,6 +58,15 @@ describe('path keys', () => {
   });
 
   test('a source id is no prefix of the file id of the same path', () => {
+    // A path of Windows is one file in every case of it, and central IT, which types it, need not know which one the PC has.
+    for (const [one, other] of [
+      ['C:\\Data\\Läufe', 'c:\\DATA\\LÄUFE'],
+      ['\\\\srv\\Lab\\x', '\\\\SRV\\lab\\X'],
+    ] as const) {
+      expect(fileIdFor(key, utf8(one))).toEqual(fileIdFor(key, utf8(other)));
+      expect(sourceIdFor(key, utf8(one))).toEqual(sourceIdFor(key, utf8(other)));
+    }
+    expect(fileIdFor(key, utf8('/data/Run'))).not.toEqual(fileIdFor(key, utf8('/data/run')));
     const source = sourceIdFor(key, utf8('/data'));
     expect(source.length).toBe(16);
     expect(hex(fileIdFor(key, utf8('/data'))).startsWith(hex(source))).toBe(false);

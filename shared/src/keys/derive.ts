@@ -1,6 +1,7 @@
 import type { DedupSecret, FileId, LineageId, SourceId, VaultDescriptorBody, VaultId, VaultParameters } from '@aliquot/proto';
 import { type BoxKey, boxKeyFromSecret } from '../crypto/box.ts';
 import { CryptoError, hkdf, hmacSha256, labelled } from '../crypto/primitives.ts';
+import { pathIdentity } from './path-case.ts';
 
 /** The convergent subkeys of one dedup epoch. */
 export interface EpochKeys {
@@ -70,14 +71,17 @@ export function pathKeyFor(pathSecret: Uint8Array, lineageId: LineageId): Uint8A
   return hkdf(pathSecret, lineageId, 'aliquot/v1/path-key', SUBKEY_BYTES);
 }
 
-/** The id of a file: HMAC of its exact path bytes. The same path in the same lineage is the same file; nobody else can tell. */
+/**
+ * The id of a file: HMAC of its exact path bytes, of a path of Windows in one case (`oneCase`). The same path in the same lineage is the same file; nobody
+ * else can tell.
+ */
 export function fileIdFor(pathKey: Uint8Array, path: Uint8Array): FileId {
-  return hmacSha256(pathKey, labelled('aliquot/v1/file-id'), path) as FileId;
+  return hmacSha256(pathKey, labelled('aliquot/v1/file-id'), pathIdentity(path)) as FileId;
 }
 
-/** The id of a source: the first 16 bytes of an HMAC of its root path. */
+/** The id of a source: the first 16 bytes of an HMAC of its root path, likewise. */
 export function sourceIdFor(pathKey: Uint8Array, path: Uint8Array): SourceId {
-  return hmacSha256(pathKey, labelled('aliquot/v1/source-id'), path).slice(0, SOURCE_ID_BYTES) as SourceId;
+  return hmacSha256(pathKey, labelled('aliquot/v1/source-id'), pathIdentity(path)).slice(0, SOURCE_ID_BYTES) as SourceId;
 }
 
 /**

@@ -252,10 +252,11 @@ function crossCheck({ sources, queue }: Crossing, context: z.RefinementCtx, wher
       const message = excludeMistake(glob, [path], windows) ?? whole;
       if (message !== undefined) context.addIssue({ code: 'custom', path: ['sources', at, 'exclude', which], message });
     }
-    const first = sources.findIndex((other) => other.path === path);
+    const isOne = (other: string): boolean => isIn(path, other, windows) && isIn(other, path, windows);
+    const first = sources.findIndex((other) => isOne(other.path));
     if (first < at)
       context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message: `is watched already by entry ${first + 1}` });
-    const outer = sources.findIndex((other, which) => which !== at && other.path !== path && isIn(path, other.path, windows));
+    const outer = sources.findIndex((other, which) => which !== at && !isOne(other.path) && isIn(path, other.path, windows));
     if (outer < 0) continue;
     const message = `lies in ${sources[outer]?.path}, which entry ${outer + 1} watches with all below it; take one of the two out`;
     context.addIssue({ code: 'custom', path: ['sources', at, 'path'], message });
