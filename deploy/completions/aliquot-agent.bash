@@ -8,7 +8,7 @@ _aliquot_agent() {
   done
   case "$place" in
     'aliquot-agent') words='enroll run service config backup flush queue address restore status versions fsck' options='--version --help' ;;
-    'aliquot-agent enroll') words='' options='--data --json --help' ;;
+    'aliquot-agent enroll') words='' options='--data --json --name --help' ;;
     'aliquot-agent run') words='' options='--data --json --config --log-file --help' ;;
     'aliquot-agent service') words='install uninstall start stop status' options='--help' ;;
     'aliquot-agent service install') words='' options='--data --json --account --help' ;;

@@ -9,7 +9,7 @@ function __aliquot_agent_at
   end
   test "$place" = "$argv[1]"
 end
-complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a enroll -d 'Enrol this PC with the bundle that central IT made for it'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a enroll -d 'Enrol this PC with the bundle that central IT made for it, or for several PCs'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a run -d 'The service'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a service -d 'The agent as a service of this machine'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a config -d 'The service’s configuration, agent'
@@ -25,6 +25,7 @@ complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -l version -d 
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -l help -d 'print how it is used'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent enroll'" -l data -d 'the agent’s data folder'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent enroll'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent enroll'" -l name -d 'what to call this PC, with a bundle for several'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent enroll'" -l help -d 'print how it is used'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l data -d 'the agent’s data folder'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent run'" -l json -d 'one JSON object a line on standard output'

@@ -3,7 +3,7 @@ Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
     'aliquot-agent' = @(@('enroll', 'run', 'service', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'versions', 'fsck'), @('--version', '--help'))
-    'aliquot-agent enroll' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent enroll' = @(@(), @('--data', '--json', '--name', '--help'))
     'aliquot-agent run' = @(@(), @('--data', '--json', '--config', '--log-file', '--help'))
     'aliquot-agent service' = @(@('install', 'uninstall', 'start', 'stop', 'status'), @('--help'))
     'aliquot-agent service install' = @(@(), @('--data', '--json', '--account', '--help'))

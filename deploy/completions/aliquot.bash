@@ -20,7 +20,7 @@ _aliquot() {
     'aliquot kit passphrase') words='' options='--new-passphrase-file --weak-passphrase --kit --passphrase-file --json --help' ;;
     'aliquot vault') words='add' options='--help' ;;
     'aliquot vault add') words='' options='--collector --generation --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
-    'aliquot enroll') words='' options='--out --list --out-dir --expires --no-self-restore --replaces --agent-url --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
+    'aliquot enroll') words='' options='--out --list --out-dir --group --uses --names --approve --end-group --expires --no-self-restore --replaces --agent-url --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
     'aliquot agents') words='' options='--problems --url --token-file --tls-ca --vault --json --help' ;;
     'aliquot agent') words='revoke acknowledge gone' options='--help' ;;
     'aliquot agent revoke') words='' options='--reason --url --token-file --tls-ca --vault --json --help' ;;

@@ -15,7 +15,7 @@ Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
     'aliquot kit passphrase' = @(@(), @('--new-passphrase-file', '--weak-passphrase', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot vault' = @(@('add'), @('--help'))
     'aliquot vault add' = @(@(), @('--collector', '--generation', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
-    'aliquot enroll' = @(@(), @('--out', '--list', '--out-dir', '--expires', '--no-self-restore', '--replaces', '--agent-url', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
+    'aliquot enroll' = @(@(), @('--out', '--list', '--out-dir', '--group', '--uses', '--names', '--approve', '--end-group', '--expires', '--no-self-restore', '--replaces', '--agent-url', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot agents' = @(@(), @('--problems', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot agent' = @(@('revoke', 'acknowledge', 'gone'), @('--help'))
     'aliquot agent revoke' = @(@(), @('--reason', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))

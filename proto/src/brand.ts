@@ -6,7 +6,7 @@
  */
 import { FormatError } from './errors.ts';
 import { HASH_BYTES, ID_BYTES } from './limits.ts';
-import type { AgentId, ChainId, ChunkId, CollectorId, CommitHash, FileId, LineageId, SourceId, VaultId } from './types.ts';
+import type { AgentId, ChainId, ChunkId, CollectorId, CommitHash, FileId, GroupId, LineageId, SourceId, VaultId } from './types.ts';
 
 function sized(what: string, length: number, bytes: Uint8Array): Uint8Array {
   if (!(bytes instanceof Uint8Array) || bytes.length !== length) {
@@ -29,6 +29,8 @@ export const asLineageId = (bytes: Uint8Array): LineageId => sized('lineage id',
 export const asChainId = (bytes: Uint8Array): ChainId => sized('chain id', ID_BYTES, bytes) as ChainId;
 /** 16 bytes: derived from the collector's signing key. */
 export const asCollectorId = (bytes: Uint8Array): CollectorId => sized('collector id', ID_BYTES, bytes) as CollectorId;
+/** 16 bytes: derived from the group's key. */
+export const asGroupId = (bytes: Uint8Array): GroupId => sized('group id', ID_BYTES, bytes) as GroupId;
 /** 32 bytes: HMAC of a path under the lineage's path key. */
 export const asFileId = (bytes: Uint8Array): FileId => sized('file id', HASH_BYTES, bytes) as FileId;
 /** 16 bytes: HMAC of a source's root under the lineage's path key. */

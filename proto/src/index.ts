@@ -5,6 +5,7 @@ export * from './door/commit.ts';
 export { decodeSigned, encodeSigned } from './door/common.ts';
 export * from './door/entry.ts';
 export * from './door/frame.ts';
+export * from './door/group.ts';
 export * from './door/keys.ts';
 export * from './door/log.ts';
 export * from './door/page.ts';

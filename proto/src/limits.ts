@@ -104,6 +104,10 @@ export const MAX_TLS_PINS = 8;
 export const MAX_PEM_CHARS = 64 * KIB;
 /** Epochs of the dedup secret: each is a revocation. */
 export const MAX_DEDUP_SECRETS = 256;
+/** PCs that one group bundle is for: more of them are more than one roll-out. */
+export const MAX_GROUP_USES = 10_000;
+/** Patterns of names that a group's PCs may have. */
+export const MAX_GROUP_NAMES = 16;
 /** A kit or bundle, or a small message of enrolment. */
 export const MAX_KEY_FILE_BYTES = 256 * KIB;
 /** scrypt's cost as a power of two: 2^20 with r = 8 takes 1 GiB, the most that a small machine can be asked for. */

@@ -87,7 +87,9 @@ export type RefusalCode =
   | 'self-restore-off'
   | 'protocol'
   | 'limit'
-  | 'storage';
+  | 'storage'
+  /** The agent waits until an operator approves it. */
+  | 'pending';
 
 export type ServerFrame =
   | {

@@ -19,6 +19,7 @@ export type VaultId = Branded<Uint8Array, 'VaultId'>;
 export type AgentId = Branded<Uint8Array, 'AgentId'>;
 /** The id of the first agent in a line of replacements (16 bytes): history, path key and chunk set belong to the lineage. */
 export type LineageId = Branded<Uint8Array, 'LineageId'>;
+export type GroupId = Branded<Uint8Array, 'GroupId'>;
 /** 16 random bytes for each installation of an agent. */
 export type ChainId = Branded<Uint8Array, 'ChainId'>;
 /** First 16 bytes of a labelled SHA-256 of the collector's signing key. */
@@ -305,6 +306,51 @@ export interface EnrolmentCertificateBody {
   readonly dedupEpoch: number;
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
+  /** The group in which the lineage began: its path key comes from that group's secret. */
+  readonly lineageGroup?: GroupId | undefined;
+}
+
+/** The authority's permission for several PCs. What a group's agent is follows from it and from the agent's binding. */
+export interface GroupCertificateBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly name: string;
+  /** Public half of the key in the group's bundle: it signs the bindings of the group's agents. */
+  readonly groupKey: Uint8Array;
+  /** How many PCs may enrol. */
+  readonly uses: number;
+  /** Patterns of the names that they may have, in lower case; none: any name. */
+  readonly names: readonly string[];
+  /** Each PC waits until an operator takes it in. */
+  readonly approve: boolean;
+  readonly selfRestore: boolean;
+  readonly dedupEpoch: number;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** Who takes the place of an agent, and the path key of its lineage for nobody but the pending PC. */
+export interface ApprovedSuccessor {
+  /** An enrolment certificate whose enrolment key is the pending PC's own signing key. */
+  readonly enrolment: Signed;
+  readonly ephemeralKey: Uint8Array;
+  readonly pathKeyBox: Uint8Array;
+}
+
+/** The word that a pending PC is taken in: as itself, or in the place of another agent. */
+export interface AgentApprovalBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly agentId: AgentId;
+  readonly approvedAtMs: number;
+  readonly successor: ApprovedSuccessor | undefined;
+}
+
+/** What makes a binding one of a group: the agent's name, and the proof that it has its signing key. */
+export interface GroupMember {
+  readonly name: string;
+  /** Ed25519 by the agent's own key over this binding, with 64 zero bytes in this place. */
+  readonly possession: Uint8Array;
 }
 
 /** The agent's own keys, signed with the enrolment key. Enrolment certificate and binding together are its certificate. */
@@ -314,6 +360,8 @@ export interface AgentBindingBody {
   readonly agentId: AgentId;
   readonly signKey: Uint8Array;
   readonly boxKey: Uint8Array;
+  /** There exactly in a group, where the group's key signs. */
+  readonly member?: GroupMember | undefined;
 }
 
 /** The authority's word that a log lost its tail and goes on: the first leaf of log epoch `logEpoch`. */
@@ -469,15 +517,19 @@ export interface BundleContents extends CollectorAddress {
   readonly enrolment: Signed;
   readonly enrolmentSeed: Uint8Array;
   readonly dedupSecrets: readonly DedupSecret[];
-  readonly pathKey: Uint8Array;
+  /** There exactly in the bundle of one PC. */
+  readonly pathKey: Uint8Array | undefined;
   /** A signed `CollectorAddressesBody`: those that the collector had when the bundle was made. */
   readonly addresses: Signed | undefined;
   /** What the PC is to do at first, in clear: the bundle is a secret. */
   readonly settings: Settings | undefined;
+  /** There exactly in a group's bundle, whose `enrolment` is a group certificate: each PC derives its path key from it. */
+  readonly groupSecret?: Uint8Array | undefined;
 }
 
 export interface EnrolRequest {
   readonly version: 1;
+  /** An enrolment certificate, or that of a group. */
   readonly enrolment: Signed;
   readonly binding: Signed;
 }
@@ -490,12 +542,18 @@ export interface EnrolAnswerBody {
   readonly bindingHash: Uint8Array;
   readonly enrolledAtMs: number;
   readonly head: TreeHead;
+  /** The PC is known, and waits for an operator's approval. */
+  readonly pending: boolean;
 }
 
 /** The collector's signed answer to an enrolment, with the certificate that makes the signature mean something. */
 export interface EnrolAnswer {
   readonly answer: Signed;
   readonly collectorCertificate: Signed;
+  /** A signed `AgentApprovalBody`, once there is one that names a successor. */
+  readonly approval?: Signed | undefined;
+  /** The certificate of the operator who signed the approval; undefined: the authority did. */
+  readonly operator?: Signed | undefined;
 }
 
 /** What an operator says of a history that is held apart: another PC with the same identity, or the same PC put back. */
@@ -553,7 +611,12 @@ export type EventBody =
   | { readonly type: 'settingsPromoted'; readonly timeMs: number; readonly sequence: number; readonly automatic: boolean }
   /** An operator gave the collector a release to hand out; `targetsHash` is the SHA-256 of the vendor's list that came with it. */
   | { readonly type: 'releaseAdded'; readonly timeMs: number; readonly version: string; readonly targetsHash: Uint8Array }
-  | { readonly type: 'releaseRemoved'; readonly timeMs: number; readonly version: string };
+  | { readonly type: 'releaseRemoved'; readonly timeMs: number; readonly version: string }
+  | { readonly type: 'groupAdded'; readonly timeMs: number; readonly group: Signed }
+  | { readonly type: 'groupEnded'; readonly timeMs: number; readonly groupId: GroupId }
+  /** A PC of a group that waits for approval; `enrolment` is the group's certificate. */
+  | { readonly type: 'agentPending'; readonly timeMs: number; readonly enrolment: Signed; readonly binding: Signed }
+  | { readonly type: 'agentApproved'; readonly timeMs: number; readonly approval: Signed; readonly operator: Signed | undefined };
 
 // ---- records at rest ---------------------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await central('enroll', ['--list', await world.write('pcs.txt', 'pc-of-list\n'), ...kit, '--out-dir', inside('bundles')]);
   const agent: AgentPlace = { name: 'pc', data: inside('agent-pc'), bundle: inside('pc.bundle') };
   await pc('enroll', agent, [agent.bundle]);
+  await central('enroll', ['--group', 'hall', '--uses', '3', '--names', 'hall-*', ...kit, '--out', inside('hall.bundle')]);
+  await central('enroll', ['--end-group', 'hall']);
 
   const tree = await world.place('data');
   await world.write('data/run-014.csv', 'one\n');

@@ -46,7 +46,7 @@ export async function verifyVersions(plant: Plant, pc: Pc, record: Record): Prom
   const { kit, vault, collector } = await openVault(context, {});
   const info = await vault.agent(pc.name);
   const agent = certifiedAgent(kit, info);
-  const pathKey = pathKeyFor(kit.pathSecret, agent.lineageId);
+  const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
   const wrong: string[] = [];
   let versions = 0;
   let bytes = 0;

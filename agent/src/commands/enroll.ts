@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
@@ -5,21 +6,28 @@ import { checkDataFolder, createDataFolder, type DataFolder, openDataFolder } fr
 import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { openBundle } from '@aliquot/shared/keys/bundle';
+import { openAnyBundle } from '@aliquot/shared/keys/bundle';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import { enrol } from '../identity/enrol.ts';
 import { enrolmentOf } from '../identity/identity.ts';
 import { identityPaths } from '../identity/identity-file.ts';
+import { waitsForApproval } from '../uplink/errors.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { presenter } from './present.ts';
 
 const maxBundleBytes = 1 << 20;
 
+export interface EnrollOptions {
+  readonly data: string;
+  /** What this PC is to be called, instead of its host name; for the bundle of a group. */
+  readonly name?: string;
+}
+
 /**
  * `enroll BUNDLE`: makes the data folder (mode 0700) and enrols this PC. Run again after a crash in between, it goes on where it
  * was. Errors: those of `enrol`, and `USAGE_INVALID` for a bundle that is not there.
  */
-export async function enroll(bundlePath: string, dataOption: string, output: Output): Promise<void> {
+export async function enroll(bundlePath: string, { data: dataOption, name }: EnrollOptions, output: Output): Promise<void> {
   const path = resolve(bundlePath);
   if ((await exists(nodeFiles, path)) && (await nodeFiles.stat(path)).kind === 'directory')
     throw new UsageError('USAGE_INVALID', `${bundlePath} is a folder; name the bundle, the file that central IT sent`);
@@ -29,7 +37,7 @@ export async function enroll(bundlePath: string, dataOption: string, output: Out
       'USAGE_INVALID',
       `there is no bundle at ${bundlePath}; central IT makes one: aliquot enroll NAME --kit KIT --out BUNDLE`,
     );
-  const opened = openBundle(bundle.toString('utf8')); // a file that is no bundle must not leave a folder behind
+  const opened = openAnyBundle(bundle.toString('utf8')); // a file that is no bundle must not leave a folder behind
   const dataDir = resolve(dataOption);
   // Loaded here: mostly the folder is new.
   const isEnrolled = await exists(nodeFiles, identityPaths(dataDir).identity);
@@ -37,23 +45,32 @@ export async function enroll(bundlePath: string, dataOption: string, output: Out
   const folder = await openOrCreate(dataDir);
   try {
     await nodeFiles.chmod(dataDir, 0o700); // it may have been made, empty, by somebody with a wider mode
-    const parts = { dataDir, port: nodeFiles, clock: systemClock, random: systemRandom, takesOver };
-    const identity = await enrol({ bundle: bundle.toString('utf8'), ...parts });
+    let pending = false;
+    const identity = await enrol({
+      ...{ bundle: bundle.toString('utf8'), dataDir, port: nodeFiles, clock: systemClock, random: systemRandom, takesOver },
+      name: { asked: name, host: hostname() },
+      onPending: () => {
+        pending = true;
+      },
+    });
     const trust = await TrustStore.open(nodeFiles, dataDir, identity);
     // What stood against the agent that was here before does not stand against this one.
     if (takesOver !== undefined) await trust.setProblem(undefined);
-    const { name, selfRestore } = enrolmentOf(identity);
+    const { name: agent, selfRestore } = enrolmentOf(identity);
+    if (pending) await trust.setProblem({ code: 'UPLINK_PENDING', message: waitsForApproval(agent), sinceMs: systemClock.nowMs() });
     const { emit } = presenter(output);
     await emit({
       event: 'enrolled',
-      agent: name,
+      agent,
       vault: identity.descriptor.name,
       collector: trust.addresses.likely.url,
       selfRestore,
       data: dataDir,
       tookOver: takesOver !== undefined,
+      pending: trust.problem?.code === 'UPLINK_PENDING',
     });
-    output.note(`${bundlePath} is of no more use here and still a secret; delete it`);
+    const other = opened.group === undefined ? '' : ' (other PCs may still need a copy of it)';
+    output.note(`${bundlePath} is of no more use here and still a secret; delete it${other}`);
   } finally {
     await folder.release();
   }

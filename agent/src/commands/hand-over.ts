@@ -2,7 +2,7 @@ import type { ChainId } from '@aliquot/proto';
 import type { Output } from '@aliquot/shared/cli/output';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import type { OpenBundle } from '@aliquot/shared/keys/bundle';
+import type { AnyBundle } from '@aliquot/shared/keys/bundle';
 import { addressesOf } from '../identity/addresses.ts';
 import { replacesAgent } from '../identity/enrol.ts';
 import { IdentityError } from '../identity/errors.ts';
@@ -17,7 +17,7 @@ import { openRealAgent, untilInterrupted } from './open.ts';
  * now, at the bundle's addresses too. Everything else in the queue goes on under the new one. The answer is the queue's chain, or undefined
  * where there is nothing to take over. Errors: `ENROL_QUEUE_HELD` with the way out, `ENROL_UNREACHABLE`, those of opening the folder.
  */
-export async function handOver(dataDir: string, bundle: OpenBundle, output: Output): Promise<ChainId | undefined> {
+export async function handOver(dataDir: string, bundle: AnyBundle, output: Output): Promise<ChainId | undefined> {
   const identity = await loadIdentity(nodeFiles, dataDir).catch((error: unknown) => {
     if (error instanceof IdentityError && error.code === 'IDENTITY_MISSING') return undefined;
     if (error instanceof FolderError) return undefined;

@@ -69,6 +69,8 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
         ? `from now on the collector is looked for at ${text(event, 'collector')} first`
         : 'nothing to do: this agent has these addresses, or newer ones, already';
     case 'enrolled':
+      if (event['pending'] === true)
+        return `enrolled as ${printable(text(event, 'agent'))} of vault ${printable(text(event, 'vault'))}, and waits for approval: it captures and queues;\ncentral IT lets it send with: aliquot agents approve ${printable(text(event, 'agent'))}`;
       return `enrolled as ${printable(text(event, 'agent'))} of vault ${printable(text(event, 'vault'))} at ${text(event, 'collector')}`;
     case 'finding':
       return `${text(event, 'code')}${event['repaired'] === true ? ' (mended)' : ''}  ${printable(text(event, 'where'))}: ${printable(text(event, 'what'))}; ${printable(text(event, 'remedy'))}`;

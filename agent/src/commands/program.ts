@@ -31,9 +31,13 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
   const program = styledProgram('aliquot-agent', about, software.split(' ')[1] ?? software);
 
   command(program, 'enroll <bundle>', {
-    description: 'Enrol this PC with the bundle that central IT made for it.',
+    description: 'Enrol this PC with the bundle that central IT made for it, or for several PCs.',
     example: 'aliquot-agent enroll pc-7.bundle --data /var/lib/aliquot-agent',
-  }).action(async (bundle: string, options: Common) => (await import('./enroll.ts')).enroll(bundle, options.data, output(options)));
+  })
+    .option('--name <NAME>', 'what to call this PC, with a bundle for several (default: its host name)')
+    .action(async (bundle: string, options: Common & { name?: string }) =>
+      (await import('./enroll.ts')).enroll(bundle, options, output(options)),
+    );
 
   command(program, 'run', {
     description: 'The service: watches, queues, sends, restores; stops cleanly on SIGTERM.',

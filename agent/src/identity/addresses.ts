@@ -3,7 +3,7 @@ import { type CollectorAddress, type CollectorAddressesBody, decodeSigned, encod
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { ensureDirectory, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import type { OpenBundle } from '@aliquot/shared/keys/bundle';
+import type { AnyBundle } from '@aliquot/shared/keys/bundle';
 import { CertificateError, verifyAddresses } from '@aliquot/shared/keys/certificates';
 import { z } from 'zod';
 import { IdentityError } from './errors.ts';
@@ -142,7 +142,7 @@ export class AddressBook {
 }
 
 /** Where the collector of a bundle is, in the order in which it is to be tried. */
-export function addressesOf({ url, tlsCa, tlsPins, signedAddresses, descriptor }: OpenBundle): readonly CollectorAddress[] {
+export function addressesOf({ url, tlsCa, tlsPins, signedAddresses, descriptor }: AnyBundle): readonly CollectorAddress[] {
   const signed = signedAddresses && verifyAddresses(descriptor.authorityKey, descriptor.vaultId, signedAddresses);
   const own = { url, tlsCa, tlsPins };
   return [...(signed?.addresses ?? []), own].filter((address, at, all) => all.findIndex((other) => sameAddress(other, address)) === at);

@@ -38,7 +38,7 @@ function contentsFor(name: string, url = 'http://127.0.0.1:9'): BundleContents {
     enrolment: agent.enrolment,
     enrolmentSeed: agent.enrolmentKey.seed,
     dedupSecrets: vault.kit.dedupSecrets,
-    pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
+    pathKey: pathKeyFor(vault.kit.pathSecret, { lineageId }),
     addresses: undefined,
     settings: undefined,
   };
@@ -67,6 +67,7 @@ function desk(signer = vault.collector, certificate: Signed = vault.collectorCer
       agentId: agent.enrolment.agentId,
       bindingHash: bindingHashOf(binding),
       enrolledAtMs: FIXTURE_TIME_MS,
+      pending: false,
       head: { logEpoch: 0, size: 1, root: new Uint8Array(32) },
     });
     return { status: 200, body: encodeEnrolAnswer({ answer: signed, collectorCertificate: certificate }) };

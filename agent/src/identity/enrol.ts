@@ -1,16 +1,29 @@
 import type { TLSSocket } from 'node:tls';
-import { type ChainId, type CollectorAddress, decodeEnrolAnswer, encodeEnrolRequest, FormatError, type Signed } from '@aliquot/proto';
+import {
+  type ChainId,
+  type CollectorAddress,
+  decodeEnrolAnswer,
+  type EnrolAnswerBody,
+  encodeEnrolRequest,
+  FormatError,
+  type GroupCertificateBody,
+  isAgentName,
+  type Signed,
+} from '@aliquot/proto';
 import { httpRequest, httpsRequest } from '@aliquot/shared/cli/http';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { newSigningKey } from '@aliquot/shared/crypto/sign';
+import { newSigningKey, type SigningKey } from '@aliquot/shared/crypto/sign';
 import { ensureDirectory } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
-import { type OpenBundle, openBundle } from '@aliquot/shared/keys/bundle';
-import { CertificateError, issueBinding, verifyEnrolAnswer } from '@aliquot/shared/keys/certificates';
+import { type AnyBundle, openAnyBundle } from '@aliquot/shared/keys/bundle';
+import { type AgentCertificate, CertificateError, issueBinding, verifyAgent, verifyEnrolAnswer } from '@aliquot/shared/keys/certificates';
+import { memberPathKey } from '@aliquot/shared/keys/derive';
+import { issueMember, mayBeNamed } from '@aliquot/shared/keys/group';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { AddressBook, addressesOf } from './addresses.ts';
 import { IdentityError, type IdentityErrorCode } from './errors.ts';
+import { nameFromHost } from './host-name.ts';
 import type { AgentIdentity } from './identity.ts';
 import { eraseIdentity, identityPaths, readIdentity, type StoredIdentity, verifyIdentity, writeIdentity } from './identity-file.ts';
 import { bySystem, serverAddress, tlsOptions } from './tls.ts';
@@ -28,6 +41,10 @@ export interface EnrolOptions {
    * history then go on under the new one. Every signed commit of the old one must have its receipt.
    */
   readonly takesOver?: ChainId | undefined;
+  /** What this PC is to be called in a group: `asked` by somebody, else after its `host`. A single PC's bundle says its name. */
+  readonly name?: { readonly asked: string | undefined; readonly host: string };
+  /** Called when the PC is known at the collector, and waits for an operator's approval. */
+  readonly onPending?: () => void;
   /** Sends the request and gives the answer; the real one unless told. */
   readonly post?: (trust: CollectorAddress, path: string, body: Uint8Array) => Promise<HttpAnswer>;
 }
@@ -53,11 +70,11 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
   await ensureDirectory(port, paths.dir);
   const finished = await readIdentity(port, paths.identity);
   const begun = await readBegun(port, paths.begun);
-  const bundle = openBundle(
+  const bundle = openAnyBundle(
     options.bundle,
-    isSame(finished, openBundle(options.bundle)) || begun !== undefined ? undefined : options.clock.nowMs(),
+    isSame(finished, openAnyBundle(options.bundle)) || begun !== undefined ? undefined : options.clock.nowMs(),
   );
-  if (finished !== undefined && isSame(finished, bundle)) {
+  if (finished !== undefined && isSame(finished, bundle) && isCalled(finished, options.name?.asked)) {
     // Also when it is not there: it may have been unlinked by one that died before that was durable.
     await eraseIdentity(port, paths.begun);
     return verifyIdentity(finished);
@@ -74,7 +91,12 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
       `an enrolment with another bundle was begun in ${dataDir}; finish it with that one, or use an empty folder`,
     );
   }
-  const stored = begun ?? newIdentity(bundle, options.random, finished, takesOver);
+  if (begun !== undefined && !isCalled(begun, options.name?.asked)) {
+    const { name } = verifyIdentity(begun).certificate.enrolment;
+    const way = 'leave --name out to finish it, or use an empty folder';
+    throw new IdentityError('ENROL_OTHER_BEGUN', `an enrolment as ${name} was begun in ${dataDir}; ${way}`);
+  }
+  const stored = begun ?? newIdentity(bundle, options, finished, takesOver);
   if (begun === undefined) await writeIdentity(port, paths.begun, stored);
   const identity = verifyIdentity(stored);
   const body = encodeEnrolRequest({ version: 1, enrolment: stored.enrolment, binding: stored.binding });
@@ -82,9 +104,9 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
   if (answer.status !== 200) {
     // Such keys are bound nowhere, and never will be: another bundle may have the folder. After a crash, or with no answer, they stay.
     if (isDefinite(answer)) await eraseIdentity(port, paths.begun);
-    throw refusal(answer, bundle, trust);
+    throw refusal(answer, identity.certificate, trust);
   }
-  checkAnswer(answer.body, identity, trust);
+  if (checkAnswer(answer.body, identity, trust).pending) options.onPending?.();
   const addresses = await AddressBook.open(port, dataDir, identity);
   if (bundle.signedAddresses !== undefined) await addresses.learn(bundle.signedAddresses);
   await addresses.worked(trust);
@@ -94,13 +116,19 @@ export async function enrol(options: EnrolOptions): Promise<AgentIdentity> {
 }
 
 /** Whether a bundle is for the successor of an enrolled agent: then its folder may go on as that one. */
-export function replacesAgent(bundle: OpenBundle, { certificate: { enrolment } }: AgentIdentity): boolean {
+export function replacesAgent(bundle: AnyBundle, { certificate: { enrolment } }: AgentIdentity): boolean {
+  if (bundle.group !== undefined) return false;
   const { replaces, lineageId } = bundle.enrolment;
   return replaces !== undefined && equalBytes(replaces, enrolment.agentId) && equalBytes(lineageId, enrolment.lineageId);
 }
 
-function isSame(stored: StoredIdentity | undefined, { signedEnrolment }: OpenBundle): boolean {
+function isSame(stored: StoredIdentity | undefined, { signedEnrolment }: AnyBundle): boolean {
   return stored !== undefined && sameSigned(stored.enrolment, signedEnrolment);
+}
+
+/** Whether an identity has the name that somebody asks for; without one it may have any. */
+function isCalled(stored: StoredIdentity, asked: string | undefined): boolean {
+  return asked === undefined || verifyIdentity(stored).certificate.enrolment.name === asked;
 }
 
 /** Asks at one address after the other, until one answers; rejects with what was wrong with the first. */
@@ -140,15 +168,13 @@ async function readBegun(port: FilePort, path: string): Promise<StoredIdentity |
 
 /** New keys. In a folder that is taken over the chunk cache stays as it is, and with it its secret. */
 function newIdentity(
-  bundle: OpenBundle,
-  random: Random,
+  bundle: AnyBundle,
+  { random, name }: EnrolOptions,
   before: StoredIdentity | undefined,
   takesOver: ChainId | undefined,
 ): StoredIdentity {
   const signKey = newSigningKey(random);
   const boxKey = newBoxKey(random);
-  const { vaultId, agentId } = bundle.enrolment;
-  const binding = issueBinding(bundle.enrolmentKey, { version: 1, vaultId, agentId, signKey: signKey.publicKey, boxKey: boxKey.publicKey });
   return {
     version: 1,
     url: bundle.url,
@@ -157,49 +183,84 @@ function newIdentity(
     descriptor: bundle.signedDescriptor,
     collectorCertificate: bundle.signedCollector,
     enrolment: bundle.signedEnrolment,
-    binding,
+    ...bound(bundle, signKey, boxKey.publicKey, name),
     signSeed: signKey.seed,
     boxSecret: boxKey.secretKey,
     chainId: random.bytes(16) as ChainId,
     takesOver,
     cacheSecret: before?.cacheSecret ?? random.bytes(32),
-    pathKey: bundle.pathKey,
     dedupSecrets: bundle.dedupSecrets.map(({ epoch, secret }) => ({ epoch, secret })),
   };
 }
 
-function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: CollectorAddress): void {
+/** The keys bound by the bundle's, and the path key: of the bundle, or made of the group's secret, which is not kept. */
+function bound(
+  bundle: AnyBundle,
+  signKey: SigningKey,
+  boxKey: Uint8Array,
+  name: EnrolOptions['name'],
+): Pick<StoredIdentity, 'binding' | 'pathKey'> {
+  const { vaultId } = bundle.descriptor;
+  if (bundle.group === undefined) {
+    const { agentId, name: certified } = bundle.enrolment;
+    if (name?.asked !== undefined && name.asked !== certified)
+      throw new IdentityError('ENROL_NAME', `this bundle is for ${certified}, and no other name; leave --name out`);
+    const binding = issueBinding(bundle.enrolmentKey, { version: 1, vaultId, agentId, signKey: signKey.publicKey, boxKey });
+    return { binding, pathKey: bundle.pathKey };
+  }
+  const binding = issueMember(vaultId, bundle.enrolmentKey, nameIn(bundle.group, name), { signKey, boxKey });
+  const { enrolment } = verifyAgent(bundle.descriptor.authorityKey, vaultId, bundle.signedEnrolment, binding);
+  return { binding, pathKey: memberPathKey(bundle.groupSecret, enrolment.lineageId) };
+}
+
+/** What this PC is called in a group. Errors: `ENROL_NAME`. */
+function nameIn(group: GroupCertificateBody, name: EnrolOptions['name']): string {
+  const called = name?.asked ?? nameFromHost(name?.host ?? '');
+  const say = 'say one: aliquot-agent enroll BUNDLE --name NAME';
+  if (called === undefined)
+    throw new IdentityError('ENROL_NAME', `this PC's host name ("${name?.host ?? ''}") gives no name for it; ${say}`);
+  if (!isAgentName(called))
+    throw new IdentityError('ENROL_NAME', `"${called}" is no agent name; use 1 to 64 letters, digits, dots, dashes and underscores`);
+  if (mayBeNamed(group, called)) return called;
+  const allowed = `the bundle of group ${group.name} is for PCs named ${group.names.join(' or ')}`;
+  throw new IdentityError('ENROL_NAME', `${allowed}, and this one would be ${called}; ${say}`);
+}
+
+function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: CollectorAddress): EnrolAnswerBody {
   try {
     const answer = decodeEnrolAnswer(bytes);
-    const { collector } = verifyEnrolAnswer(identity.descriptor.authorityKey, identity.certificate, identity.binding, answer);
+    const { collector, answer: body } = verifyEnrolAnswer(identity.descriptor.authorityKey, identity.certificate, identity.binding, answer);
     if (collector.generation < identity.collector.generation) {
       throw new IdentityError('ENROL_BAD_ANSWER', `${trust.url} is an older collector than the one that the bundle was made for`);
     }
+    return body;
   } catch (cause) {
     if (!(cause instanceof FormatError) && !(cause instanceof CertificateError)) throw cause;
     throw new IdentityError('ENROL_BAD_ANSWER', `what answers at ${trust.url} is not the vault's collector: ${cause.message}`, { cause });
   }
 }
 
-function refusal(answer: HttpAnswer, bundle: OpenBundle, trust: CollectorAddress): IdentityError {
-  const name = bundle.enrolment.name;
+function refusal(answer: HttpAnswer, { enrolment: { name }, group }: AgentCertificate, trust: CollectorAddress): IdentityError {
   const told = messageOf(answer.body);
-  const known: Record<number, readonly [IdentityErrorCode, string]> = {
+  const bundle = group === undefined ? `the bundle for ${name}` : `the bundle of group ${group.name}`;
+  const anew = 'ask for a new one';
+  const byCode: Record<string, readonly [IdentityErrorCode, string]> = {
+    ENROL_REVOKED: ['ENROL_REVOKED', `agent ${name} was revoked; ask central IT`],
+    ENROL_NAME_TAKEN: [
+      'ENROL_NAME_TAKEN',
+      `the name ${name} is taken at the collector; say another: aliquot-agent enroll BUNDLE --name NAME`,
+    ],
+    ENROL_GROUP_FULL: ['ENROL_GROUP_FULL', `${bundle} was for ${group?.uses ?? 1} PCs, and so many have used it; ${anew}`],
+    ENROL_GROUP_ENDED: ['ENROL_BUNDLE_EXPIRED', `central IT ended ${bundle}; ${anew}`],
+  };
+  const byStatus: Record<number, readonly [IdentityErrorCode, string]> = {
     403: ['ENROL_UNKNOWN', `the collector at ${trust.url} does not expect agent ${name}; ask central IT for a new bundle`],
     404: ['ENROL_UNKNOWN', `the collector at ${trust.url} does not know this vault; check the address in the bundle`],
-    409: [
-      'ENROL_BUNDLE_USED',
-      `the bundle for ${name} was used already with other keys; ask for a new one, and tell central IT if nobody here used it`,
-    ],
-    410: ['ENROL_BUNDLE_EXPIRED', `the bundle for ${name} has expired; ask for a new one`],
+    409: ['ENROL_BUNDLE_USED', `${bundle} was used already with other keys; ${anew}, and tell central IT if nobody here used it`],
+    410: ['ENROL_BUNDLE_EXPIRED', `${bundle} has expired; ${anew}`],
   };
-  const [code, says] =
-    told.split(':')[0] === 'ENROL_REVOKED'
-      ? (['ENROL_REVOKED', `agent ${name} was revoked; ask central IT`] as const)
-      : (known[answer.status] ?? [
-          'ENROL_REFUSED',
-          `the collector refused agent ${name}: ${told === '' ? `status ${answer.status}` : told}`,
-        ]);
+  const [code, says] = byCode[told.split(':')[0] ?? ''] ??
+    byStatus[answer.status] ?? ['ENROL_REFUSED', `the collector refused agent ${name}: ${told === '' ? `status ${answer.status}` : told}`];
   return new IdentityError(code, says, { retryable: answer.status >= 500 });
 }
 

@@ -25,6 +25,12 @@ export type IdentityErrorCode =
   | 'ENROL_BUNDLE_EXPIRED'
   /** The collector does not know this enrolment: another collector, or never announced. */
   | 'ENROL_UNKNOWN'
+  /** A name that the bundle does not allow, or none could be made of the host name. */
+  | 'ENROL_NAME'
+  /** Another agent has the name under which this PC of a group would enrol. */
+  | 'ENROL_NAME_TAKEN'
+  /** As many PCs have enrolled with the group's bundle as it is for. */
+  | 'ENROL_GROUP_FULL'
   /** The agent was revoked before it enrolled. */
   | 'ENROL_REVOKED'
   /** The collector refused for another reason, which the message gives. */

@@ -86,7 +86,7 @@ function untilReady(uplink: Uplink, signal: AbortSignal): Promise<void> {
       const { state, problem } = uplink.status();
       if (state === 'ready') done(resolve);
       else if (signal.aborted) done(() => reject(signal.reason as Error));
-      else if (state === 'refused' || state === 'rolled-back') {
+      else if (state === 'refused' || state === 'rolled-back' || state === 'pending') {
         const code = (problem?.code ?? 'UPLINK_REFUSED') as UplinkErrorCode;
         done(() => reject(new UplinkError(code, problem?.message ?? 'the collector refuses this agent')));
       }

@@ -11,7 +11,10 @@ const ROLLED_BACK_MS = 15_000;
 /** Three times the pause between two signs of a collector from which something is awaited. */
 const PATIENCE_MS = 12_000;
 
-export type Setback = 'transient' | 'refused' | 'rolled-back';
+/** Somebody at central IT may be about to say yes: the first results should be safe soon after. */
+const PENDING_MS = 15_000;
+
+export type Setback = 'transient' | 'refused' | 'rolled-back' | 'pending';
 
 /**
  * How long to wait before the next attempt: drawn evenly between nothing and a bound that doubles from one second to thirty, so that a
@@ -31,6 +34,7 @@ export class Backoff {
   /** Milliseconds until the next attempt. */
   next(setback: Setback): number {
     if (setback === 'refused') return between(this.#random, REFUSED_MS / 2, REFUSED_MS);
+    if (setback === 'pending') return between(this.#random, PENDING_MS / 2, PENDING_MS);
     if (setback === 'rolled-back') return between(this.#random, ROLLED_BACK_MS / 2, ROLLED_BACK_MS);
     const bound = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(this.#attempts, 16));
     this.#attempts += 1;

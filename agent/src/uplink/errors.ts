@@ -35,6 +35,8 @@ export type UplinkErrorCode =
   | 'UPLINK_REVOKED'
   /** The collector does not know this agent, or not with these keys. */
   | 'UPLINK_NOT_ENROLLED'
+  /** Central IT has not taken this agent in yet: it captures and queues meanwhile. */
+  | 'UPLINK_PENDING'
   /** The collector refused for another reason, which the message gives. */
   | 'UPLINK_REFUSED'
   /** The collector's disk is full or failing. */
@@ -80,9 +82,17 @@ const BY_REFUSAL: Readonly<Record<RefusalCode, UplinkErrorCode>> = {
   protocol: 'UPLINK_PROTOCOL',
   limit: 'UPLINK_PROTOCOL',
   storage: 'UPLINK_COLLECTOR_STORAGE',
+  pending: 'UPLINK_PENDING',
 };
+
+/** What a PC of a group says of itself until somebody has taken it in. */
+export function waitsForApproval(name: string): string {
+  return `this PC waits for approval as ${name}: it captures and queues, and nothing is sent yet; central IT runs: aliquot agents approve ${name}`;
+}
 
 /** The collector's refusal as an error; its words are cut to one printable line. */
 export function refusalError(code: RefusalCode, message: string): UplinkError {
+  // Nothing is wrong: it is said as it is.
+  if (code === 'pending') return new UplinkError('UPLINK_PENDING', message.replace(/\p{Cc}+/gu, ' ').slice(0, 300));
   return new UplinkError(BY_REFUSAL[code], `the collector refused (${code}): ${message.replace(/\p{Cc}+/gu, ' ').slice(0, 300)}`);
 }

@@ -1,7 +1,7 @@
 import type { CollectorAddress } from '@aliquot/proto';
 import type { Random } from '@aliquot/shared/ports';
 import { Backoff, type Setback } from './backoff.ts';
-import type { UplinkError } from './errors.ts';
+import type { UplinkError, UplinkErrorCode } from './errors.ts';
 import { Lookout, type Probe } from './lookout.ts';
 import type { Timers } from './timers.ts';
 
@@ -37,7 +37,8 @@ export class Retry {
 
   /** How bad the end of a session was, and how long to wait after it. `useful`: it was of use before. */
   after(failure: UplinkError, useful: boolean): { readonly setback: Setback; readonly delayMs: number } {
-    const setback = failure.code === 'UPLINK_ROLLED_BACK' ? 'rolled-back' : failure.retryable ? 'transient' : 'refused';
+    const own: Partial<Record<UplinkErrorCode, Setback>> = { UPLINK_ROLLED_BACK: 'rolled-back', UPLINK_PENDING: 'pending' };
+    const setback = own[failure.code] ?? (failure.retryable ? 'transient' : 'refused');
     if (useful) this.#backoff.reset();
     if (failure.code === 'UPLINK_SILENT') this.#backoff.silent();
     return { setback, delayMs: this.#backoff.next(setback) };

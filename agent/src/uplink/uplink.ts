@@ -71,9 +71,10 @@ export type FetchedItem =
  * - `connecting`: TCP, TLS, WebSocket or handshake under way; what was wrong before is still in `problem`.
  * - `ready`: session open, commits flow.
  * - `refused`: an answer that waiting does not mend (revoked, forked, foreign certificate …); tried again every few minutes.
+ * - `pending`: central IT has not taken this PC in yet; it captures and queues.
  * - `rolled-back`: the collector lost or contradicts what it signed; nothing is committed until a log epoch is opened.
  */
-export type UplinkState = 'stopped' | 'offline' | 'connecting' | 'ready' | 'refused' | 'rolled-back';
+export type UplinkState = 'stopped' | 'offline' | 'connecting' | 'ready' | 'pending' | 'refused' | 'rolled-back';
 
 export interface UplinkStatus {
   readonly state: UplinkState;

@@ -152,7 +152,8 @@ export class WebSocketUplink implements Uplink {
         const sent = remaining <= 0 || this.#options.queue.pending().entries === 0;
         if (signal?.aborted === true) finish(() => reject(signal.reason));
         else if (this.#state === 'ready' && this.#drain?.caughtUp === true && sent) finish(resolve);
-        else if (this.#state === 'refused' || this.#state === 'rolled-back') finish(() => reject(this.#failure));
+        else if (this.#state === 'refused' || this.#state === 'rolled-back' || this.#state === 'pending')
+          finish(() => reject(this.#failure));
         else if (this.#state === 'stopped') finish(() => reject(new UplinkError('UPLINK_STOPPED', 'the uplink is not running')));
       };
       const unqueue = this.#options.queue.subscribe((event) => {

@@ -2,7 +2,7 @@ import { foldWords } from '@aliquot/shared/cli/fold';
 import { formatAge, formatBytes, formatCount, formatCounted, formatInstant, formatTable, printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
-import type { AgentInfo, AgentList } from '../rest/messages.ts';
+import type { AgentInfo, AgentList, GroupInfo } from '../rest/messages.ts';
 import { type AgentView, besides } from './agent-view.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
 import { CommandError } from './command-error.ts';
@@ -117,16 +117,18 @@ function problemsOf({ agents, collectorProblems }: AgentList): ProblemOf[] {
   ];
 }
 
-async function tellJson(output: Output, { agents, collectorProblems }: AgentList, onlyProblems: boolean): Promise<void> {
+async function tellJson(output: Output, { agents, groups, collectorProblems }: AgentList, onlyProblems: boolean): Promise<void> {
   if (collectorProblems.length > 0) await output.result({ event: 'collector', problems: collectorProblems.map(problemJson) });
   for (const agent of agents) if (!onlyProblems || agent.problems.length > 0) await output.result(agentJson(agent));
+  if (!onlyProblems) for (const group of groups) await output.result(groupJson(group));
 }
 
 /** One line an agent, and below what is wrong. Its name is last, for it may be long and is there to be pasted. */
-function overview({ agents, timeMs }: AgentList, problems: readonly ProblemOf[]): string {
+function overview({ agents, groups, timeMs }: AgentList, problems: readonly ProblemOf[]): string {
   const none = 'No agents yet; make a bundle with `aliquot enroll NAME --kit KIT --out BUNDLE`.';
   const wrong = problems.length === 0 ? [] : ['', problemList(problems)];
-  if (agents.length === 0) return [none, ...wrong].join('\n');
+  const open = openGroups(groups, timeMs);
+  if (agents.length === 0) return [none, ...open, ...wrong].join('\n');
   const age = (ms: number | undefined) => (ms === undefined ? 'never' : formatAge(timeMs - ms));
   const called = callsOf(agents);
   const rows = agents
@@ -141,7 +143,21 @@ function overview({ agents, timeMs }: AgentList, problems: readonly ProblemOf[])
       agent.problems.length === 0 ? '-' : String(agent.problems.length),
       agent.beside === undefined ? called(agent) : agent.name,
     ]);
-  return [formatTable(['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'AGENT'], rows), ...wrong].join('\n');
+  return [formatTable(['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'AGENT'], rows), ...open, ...wrong].join('\n');
+}
+
+/** With whose bundles PCs may still enrol, or could until they were full. */
+function openGroups(groups: readonly GroupInfo[], timeMs: number): string[] {
+  const open = groups.filter(({ endedAtMs, expiresAtMs }) => endedAtMs === undefined && expiresAtMs > timeMs);
+  if (open.length === 0) return [];
+  const rows = open.map(({ name, uses, used, names, approve, expiresAtMs }) => [
+    name,
+    `${formatCount(used)} of ${formatCount(uses)}`,
+    formatInstant(expiresAtMs),
+    approve ? 'each is approved' : 'any that comes',
+    names.join(',') || '*',
+  ]);
+  return ['', formatTable(['GROUP', 'CAME>', 'UNTIL', 'TAKES', 'NAMED'], rows)];
 }
 
 function stateText(agent: AgentView): string {
@@ -157,6 +173,7 @@ function agentJson(agent: AgentInfo): object {
     agentId,
     lineageId,
     state,
+    ...(agent.group === undefined ? {} : { group: agent.group }),
     connected,
     lastSeen: instantOrNull(agent.lastSeenMs),
     lastCommit: instantOrNull(agent.lastCommitMs),
@@ -173,6 +190,11 @@ function agentJson(agent: AgentInfo): object {
     ...(agent.histories.length > 0 ? { histories: agent.histories.map(historyJson) } : {}),
     problems: agent.problems.map(problemJson),
   };
+}
+
+function groupJson({ name, groupId, uses, used, names, approve, selfRestore, expiresAtMs, endedAtMs }: GroupInfo): object {
+  const ended = endedAtMs === undefined ? {} : { ended: formatInstant(endedAtMs) };
+  return { event: 'group', group: name, groupId, uses, used, names, approve, selfRestore, expires: formatInstant(expiresAtMs), ...ended };
 }
 
 function problemJson({ code, sinceMs, message, count }: ProblemOf['problem']): object {

@@ -1,10 +1,20 @@
-import { type AgentId, asAgentId, asLineageId, type BundleContents, type LineageId, type Signed } from '@aliquot/proto';
+import {
+  type AgentId,
+  asAgentId,
+  asLineageId,
+  type BundleContents,
+  type GroupCertificateBody,
+  type GroupId,
+  type LineageId,
+  type Signed,
+} from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { parseDuration } from '@aliquot/shared/cli/time';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
 import { sealBundle } from '@aliquot/shared/keys/bundle';
 import { issueEnrolment } from '@aliquot/shared/keys/certificates';
-import { pathKeyFor } from '@aliquot/shared/keys/derive';
+import { groupSecretFor, pathKeyFor } from '@aliquot/shared/keys/derive';
+import { groupIdOf, issueGroup } from '@aliquot/shared/keys/group';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import { agentUrl, presentOf } from './address.ts';
 import type { CommandContext } from './context.ts';
@@ -27,10 +37,11 @@ export interface AgentLine {
   readonly agentId: AgentId;
   readonly lineageId: LineageId;
   readonly replaces: AgentId | undefined;
+  readonly lineageGroup: GroupId | undefined;
 }
 
 /** What is the same in all bundles. */
-type CommonContents = Omit<BundleContents, 'enrolment' | 'enrolmentSeed' | 'pathKey'>;
+type CommonContents = Omit<BundleContents, 'enrolment' | 'enrolmentSeed' | 'pathKey' | 'groupSecret'>;
 
 const AGENT_ID_BYTES = 16;
 const YEAR_MS = 366 * 24 * 3600 * 1000;
@@ -81,7 +92,7 @@ export class EnrolmentDesk {
   /** A line of its own. */
   newLine(): AgentLine {
     const agentId = asAgentId(this.#context.random.bytes(AGENT_ID_BYTES));
-    return { agentId, lineageId: asLineageId(agentId), replaces: undefined };
+    return { agentId, lineageId: asLineageId(agentId), replaces: undefined, lineageGroup: undefined };
   }
 
   /** A bundle for one PC, and the enrolment in it, which the collector must be told to expect. */
@@ -98,11 +109,36 @@ export class EnrolmentDesk {
       name,
       enrolmentKey: enrolmentKey.publicKey,
       selfRestore,
-      dedupEpoch: Math.max(...this.kit.dedupSecrets.map((secret) => secret.epoch)),
+      dedupEpoch: this.#dedupEpoch,
       issuedAtMs: this.#context.clock.nowMs(),
       expiresAtMs,
     });
-    const pathKey = pathKeyFor(this.kit.pathSecret, line.lineageId);
+    const pathKey = pathKeyFor(this.kit.pathSecret, line);
     return { enrolment, text: sealBundle({ ...this.#common, enrolment, enrolmentSeed: enrolmentKey.seed, pathKey }) };
+  }
+
+  /** A bundle for all PCs of a group, and the certificate in it, which the collector must be told. */
+  groupBundle(terms: Omit<GroupCertificateBody, 'version' | 'vaultId' | 'groupKey' | 'dedupEpoch' | 'issuedAtMs'>): {
+    readonly text: string;
+    readonly group: Signed;
+  } {
+    const groupKey = newSigningKey(this.#context.random);
+    const group = issueGroup(this.kit.authority, {
+      ...terms,
+      version: 1,
+      vaultId: this.kit.descriptor.vaultId,
+      groupKey: groupKey.publicKey,
+      dedupEpoch: this.#dedupEpoch,
+      issuedAtMs: this.#context.clock.nowMs(),
+    });
+    const groupSecret = groupSecretFor(this.kit.pathSecret, groupIdOf(groupKey.publicKey));
+    return {
+      group,
+      text: sealBundle({ ...this.#common, enrolment: group, enrolmentSeed: groupKey.seed, pathKey: undefined, groupSecret }),
+    };
+  }
+
+  get #dedupEpoch(): number {
+    return Math.max(...this.kit.dedupSecrets.map((secret) => secret.epoch));
   }
 }

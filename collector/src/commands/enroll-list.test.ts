@@ -146,9 +146,15 @@ describe('bundles for a list of PCs', () => {
       expect(await tried('enroll', ...args, ...kit)).toMatchObject({ code: 2, stderr: expect.stringMatching(text) });
     await says(['--list', list], /--out-dir DIR/);
     await says(['mode-1', '--list', list, '--out-dir', out], /not both/);
-    await says(['--list', list, '--out', out], /--out is of one bundle/);
-    await says(['--list', list, '--out-dir', out, '--replaces', 'x'], /--replaces is of one PC/);
-    await says(['mode-1', '--out-dir', out], /--out BUNDLE/);
+    await says(['--list', list, '--out', out], /--out goes with NAME and --group, not with --list/);
+    await says(['--list', list, '--out-dir', out, '--replaces', 'x'], /--replaces goes with NAME, not with --list/);
+    await says(['mode-1', '--out-dir', out], /--out-dir goes with --list, not with NAME/);
+    await says(['mode-1', '--uses', '3'], /--uses goes with --group, not with NAME/);
+    await says(['--group', 'hall', '--out', out], /--uses COUNT/);
+    await says(['--group', 'hall', '--uses', '0', '--out', out], /--uses 0 is no number of PCs/);
+    await says(['--group', 'hall', '--uses', '2'], /--out FILE, such as hall\.bundle/);
+    await says(['--group', 'hall', '--uses', '2', '--names', 'a b', '--out', out], /"a b" is no pattern/);
+    await says(['--group', 'h/1', '--uses', '2', '--out', out], /no name for a group/);
     await says(['mode-1'], /--out FILE, such as mode-1\.bundle/);
     await says([], /NAME|name.*--list/);
     await says(['--list', join(dir, 'nowhere'), '--out-dir', out], /the list .*nowhere is not there/);

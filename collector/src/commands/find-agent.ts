@@ -59,7 +59,7 @@ export function ownerCalled(
 
 /** Living before dead, newest first: the rule by which a name means one agent. */
 function bearerOf(agents: readonly AgentInfo[], name: string): AgentInfo | undefined {
-  const order = ['enrolled', 'expected', 'revoked', 'replaced'];
+  const order = ['enrolled', 'pending', 'expected', 'revoked', 'replaced'];
   return agents
     .filter((agent) => agent.name === name)
     .toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || b.expectedAtMs - a.expectedAtMs)[0];

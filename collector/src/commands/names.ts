@@ -79,7 +79,7 @@ function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): Nam
     },
     async *versions(agent, path) {
       const certified = certifiedAgent(kit, agent);
-      const pathKey = pathKeyFor(kit.pathSecret, certified.lineageId);
+      const pathKey = pathKeyFor(kit.pathSecret, certified.enrolment);
       for (const bytes of pathCandidates(path)) {
         const records = vault.versions(agent.agentId, fileIdFor(pathKey, bytes));
         for await (const { row } of openVersions(records, kit, collector, certified, unopened)) yield row;

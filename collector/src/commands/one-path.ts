@@ -24,7 +24,7 @@ export async function newestOf(
   atMs: number | undefined,
   watch: VersionWatch,
 ): Promise<OpenVersion | undefined> {
-  const pathKey = pathKeyFor(kit.pathSecret, agent.lineageId);
+  const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
   let newest: OpenVersion | undefined;
   for (const candidate of pathCandidates(path)) {
     const records = newestRecord(vault.versions(historyId, fileIdFor(pathKey, candidate)), atMs);
@@ -67,7 +67,7 @@ export async function versionById(
       watch.onUnopened(commit);
     },
   };
-  const pathKey = pathKeyFor(kit.pathSecret, agent.lineageId);
+  const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
   const sources =
     path === undefined
       ? [vault.versionsById(view.agentId, id)]

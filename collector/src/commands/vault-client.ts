@@ -210,6 +210,19 @@ export class VaultClient {
     await this.#post(leafAnswer, '/agents', { enrolments: enrolments.map((enrolment) => toBase64(encodeSigned(enrolment))) });
   }
 
+  async addGroup(group: Signed): Promise<void> {
+    await this.#post(leafAnswer, '/groups', { group: toBase64(encodeSigned(group)) });
+  }
+
+  async endGroup(groupId: string): Promise<void> {
+    await this.#post(leafAnswer, `/groups/${groupId}/end`, {});
+  }
+
+  async approve(approval: Signed, operator: Signed | undefined): Promise<void> {
+    const certificate = operator && toBase64(encodeSigned(operator));
+    await this.#post(leafAnswer, '/approvals', { approval: toBase64(encodeSigned(approval)), operator: certificate });
+  }
+
   async revokeAgent(agentId: string, reason: string): Promise<void> {
     await this.#post(leafAnswer, `/agents/${agentId}/revoke`, { reason });
   }

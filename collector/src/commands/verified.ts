@@ -47,10 +47,19 @@ export interface CertifiedAgent {
 
 /** The enrolment behind an agent of the collector's list. A collector that passes off another agent under that name is caught. */
 export function certifiedAgent(kit: OpenKit, info: AgentView): CertifiedAgent {
-  const enrolment = verifyEnrolment(kit.authority.publicKey, kit.descriptor.vaultId, decodeSigned(fromBase64(info.enrolment)));
+  const { enrolment } = certificateOf(kit, info);
   const { name, enrolledAs = name } = info;
   if (enrolment.name !== enrolledAs) throw unverified(`the collector passes agent ${enrolment.name} off as ${enrolledAs}`);
   return { name, agentId: enrolment.agentId, lineageId: asLineageId(enrolment.lineageId), enrolment };
+}
+
+/** What the authority certified of an agent; one that a bundle was made for has not bound keys yet. */
+function certificateOf(kit: OpenKit, info: Pick<AgentView, 'enrolment' | 'binding'>): { readonly enrolment: EnrolmentCertificateBody } {
+  const { vaultId } = kit.descriptor;
+  const [enrolment, binding] = [info.enrolment, info.binding].map((text) => text && decodeSigned(fromBase64(text)));
+  if (!enrolment) throw unverified('the collector shows an agent without its certificate');
+  if (!binding) return { enrolment: verifyEnrolment(kit.authority.publicKey, vaultId, enrolment) };
+  return verifyAgent(kit.authority.publicKey, vaultId, enrolment, binding);
 }
 
 /**

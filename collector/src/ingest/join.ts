@@ -44,6 +44,8 @@ function standingOf(
   binding: Signed | undefined,
 ): AgentRecord {
   const record = store.agentById(agentId);
+  if (record?.state === 'pending' || (record?.state === 'replaced' && record.approval !== undefined))
+    throw new IngestError('INGEST_REFUSED', 'pending', waiting(record));
   if (record?.state === 'revoked')
     throw new IngestError('INGEST_REFUSED', 'revoked', `agent ${name} was revoked; ask central IT for a new bundle`);
   if (record?.state === 'replaced') {
@@ -54,6 +56,12 @@ function standingOf(
     throw new IngestError('INGEST_REFUSED', 'not-enrolled', `agent ${name} is not enrolled here with these keys; enrol it with its bundle`);
   }
   return record;
+}
+
+/** Of a PC that was approved in the place of another: it hears of that where it enrolled. */
+function waiting({ name, state, endReason }: AgentRecord): string {
+  if (state !== 'pending') return `agent ${name} was ${endReason ?? 'approved'}, and takes that over now`;
+  return `agent ${name} waits for approval; central IT runs: aliquot agents approve ${name}`;
 }
 
 function sameBinding(known: Signed | undefined, shown: Signed | undefined): boolean {
@@ -68,7 +76,7 @@ function sameBinding(known: Signed | undefined, shown: Signed | undefined): bool
 async function readmit(
   store: VaultStore,
   known: AgentRecord | undefined,
-  { enrolment: { name } }: AgentCertificate,
+  { enrolment: { name }, group }: AgentCertificate,
   auth: AuthFrame,
   nowMs: number,
 ): Promise<boolean> {
@@ -77,10 +85,12 @@ async function readmit(
   const { treeHead: shown, enrolment, binding } = auth;
   if (shown === undefined || !provesHead(store, auth, shown) || (await store.judgeHead(shown)) === 'consistent') return false;
   const bearer = store.agentByName(name);
-  if (known === undefined && (bearer?.state === 'enrolled' || bearer?.state === 'expected')) return false;
+  if (known === undefined && bearer !== undefined && bearer.state !== 'revoked' && bearer.state !== 'replaced') return false;
   try {
-    if (known === undefined) await store.appendEvent({ type: 'agentExpected', timeMs: nowMs, enrolment });
-    await store.appendEvent({ type: 'agentEnrolled', timeMs: nowMs, enrolment, binding });
+    if (group !== undefined && !store.groups().some(({ body }) => equalBytes(body.groupKey, group.groupKey)))
+      await store.appendEvent({ type: 'groupAdded', timeMs: nowMs, group: enrolment });
+    if (known === undefined && group === undefined) await store.appendEvent({ type: 'agentExpected', timeMs: nowMs, enrolment });
+    await store.appendEvent({ type: group?.approve === true ? 'agentPending' : 'agentEnrolled', timeMs: nowMs, enrolment, binding });
     return true;
   } catch (error) {
     // Such as: the agent that it replaced is not known either. It stays "not enrolled", and needs a new bundle.
@@ -95,6 +105,9 @@ const UNFIT: ReadonlySet<string> = new Set([
   'STORE_NAME_TAKEN',
   'STORE_REVOKED',
   'STORE_OTHER_KEYS',
+  'STORE_UNKNOWN_GROUP',
+  'STORE_GROUP_ENDED',
+  'STORE_GROUP_FULL',
 ]);
 
 /** What the agent's newest head means here, with everything that `ready` must prove. */

@@ -24,6 +24,7 @@ const CONNECTED_SILENCE_MS = 24 * 3_600_000;
 export function problemsOf(agent: AgentRecord, facts: SessionFacts, nowMs: number): NamedProblem[] {
   const found: Found[] = [...agent.problems, ...facts.problems];
   if (agent.state === 'expected' && nowMs > agent.enrolmentBody.expiresAtMs) found.push(unused(agent));
+  if (agent.state === 'pending') found.push(waiting(agent));
   if (agent.state === 'enrolled') found.push(...living(agent, facts.connected, nowMs));
   return found.map((problem) => ({ ...problem, sinceMs: problem.sinceMs ?? agent.heartbeatAtMs ?? nowMs }));
 }
@@ -31,6 +32,11 @@ export function problemsOf(agent: AgentRecord, facts: SessionFacts, nowMs: numbe
 function unused({ enrolmentBody: { expiresAtMs } }: AgentRecord): Found {
   const message = `never enrolled, and its bundle expired on ${formatInstant(expiresAtMs).slice(0, 10)}; revoke it and make a new bundle`;
   return { code: 'bundle-expired', sinceMs: expiresAtMs, message };
+}
+
+function waiting({ name, expectedAtMs, group }: AgentRecord): Found {
+  const message = `a PC of group ${group?.name ?? ''} waits for approval: aliquot agents approve ${name} (or aliquot agent revoke ${name})`;
+  return { code: 'pending', sinceMs: expectedAtMs, message };
 }
 
 function living(agent: AgentRecord, connected: boolean, nowMs: number): Found[] {

@@ -7,12 +7,14 @@ import { problemsOf } from './agent-problems.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import { agentOf, type RestContext } from './context.ts';
 import { historyInfoOf } from './forks.ts';
+import { groupInfoOf } from './groups.ts';
 import { type AgentInfo, type AgentList, expectAgentsRequest, filesGoneRequest, revokeRequest } from './messages.ts';
 import { RestError } from './rest-error.ts';
 
 export async function agentsAnswer(context: RestContext, vault: VaultStore, host: string | undefined): Promise<AgentList> {
   const collectorProblems = await context.health.problems(host);
-  return { timeMs: context.clock.nowMs(), collectorProblems, agents: vault.agents().map((agent) => agentInfoOf(context, vault, agent)) };
+  const agents = vault.agents().map((agent) => agentInfoOf(context, vault, agent));
+  return { timeMs: context.clock.nowMs(), collectorProblems, agents, groups: vault.groups().map(groupInfoOf) };
 }
 
 function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord): AgentInfo {
@@ -23,6 +25,7 @@ function agentInfoOf(context: RestContext, vault: VaultStore, agent: AgentRecord
     agentId: hex(agent.agentId),
     lineageId: hex(agent.lineageId),
     state: agent.state,
+    group: agent.group?.name,
     enrolment: toBase64(encodeSigned(agent.enrolment)),
     binding: agent.binding && toBase64(encodeSigned(agent.binding)),
     expectedAtMs: agent.expectedAtMs,
@@ -109,7 +112,7 @@ function expectable(vault: VaultStore, enrolment: Signed): string {
   const bearer = vault.agentByName(certified.name);
   const takes = certified.replaces !== undefined && bearer !== undefined && hex(bearer.agentId) === hex(certified.replaces);
   const isSame = bearer !== undefined && hex(bearer.agentId) === hex(certified.agentId);
-  if (bearer !== undefined && !takes && !isSame && (bearer.state === 'enrolled' || bearer.state === 'expected')) {
+  if (bearer !== undefined && !takes && !isSame && bearer.state !== 'revoked' && bearer.state !== 'replaced') {
     throw new RestError('REST_AGENT_EXISTS', nameTaken(bearer));
   }
   return certified.name;
@@ -117,6 +120,8 @@ function expectable(vault: VaultStore, enrolment: Signed): string {
 
 function nameTaken(bearer: AgentRecord): string {
   const name = bearer.name;
+  if (bearer.state === 'pending')
+    return `a PC named ${name} waits for approval: \`aliquot agents approve ${name}\`, or choose another name`;
   return bearer.state === 'enrolled'
     ? `there is an agent ${name} already: choose another name, or \`--replaces ${name}\` if this PC takes its place`
     : `a bundle for ${name} is already waiting to be used: use it, or \`aliquot agent revoke ${name}\` first`;

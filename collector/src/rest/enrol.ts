@@ -1,8 +1,16 @@
-import type { EnrolRequest, VaultId } from '@aliquot/proto';
-import { decodeEnrolmentCertificateBody, decodeEnrolRequest, encodeEnrolAnswer, FormatError } from '@aliquot/proto';
+import {
+  decodeAgentBindingBody,
+  decodeEnrolRequest,
+  type EnrolRequest,
+  type EventBody,
+  encodeEnrolAnswer,
+  FormatError,
+  type VaultId,
+} from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { type AgentCertificate, bindingHashOf, CertificateError, issueEnrolAnswer, verifyAgent } from '@aliquot/shared/keys/certificates';
+import { StoreError } from '../store/errors.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
 import { RestError } from './rest-error.ts';
@@ -12,37 +20,61 @@ import { RestError } from './rest-error.ts';
  *
  * The same enrolment with the same keys gets an answer however often it asks, even after the bundle's term: a crash between
  * the collector's disk and the agent's must not brick a PC. Other keys are refused loudly: somebody used the bundle already.
+ * An agent of a group comes with the group's certificate, and is known from then on; where the group says so, it waits for approval.
  */
 export async function enrol(context: RestContext, body: Uint8Array): Promise<Uint8Array> {
   const request = decodeEnrolRequest(body);
   const vault = vaultFor(context, request);
   const agent = certified(vault, request);
   const nowMs = context.clock.nowMs();
-  const known = vault.agentById(agent.enrolment.agentId);
-  refuseUnfit(known, request, agent, nowMs);
-  if (known?.state === 'expected') {
-    await vault.appendEvent({ type: 'agentEnrolled', timeMs: nowMs, enrolment: request.enrolment, binding: request.binding });
-    context.log.info({ vault: hex(vault.descriptor.vaultId), agent: agent.enrolment.name }, 'agent enrolled');
-    const { replaces } = agent.enrolment;
+  const { agentId, name, replaces } = agent.enrolment;
+  const known = vault.agentById(agentId);
+  if (agent.group === undefined || known !== undefined) refuseUnfit(known, request, agent, nowMs);
+  else if (nowMs > agent.group.expiresAtMs) throw expired(`group ${agent.group.name}`, agent.group.expiresAtMs);
+  if (known === undefined || known.state === 'expected') {
+    const type = agent.group?.approve === true ? 'agentPending' : 'agentEnrolled';
+    await append(vault, { type, timeMs: nowMs, enrolment: request.enrolment, binding: request.binding });
+    context.log.info(
+      { vault: hex(vault.descriptor.vaultId), agent: name },
+      type === 'agentPending' ? 'agent waits for approval' : 'agent enrolled',
+    );
     if (replaces !== undefined) context.sessions.endAgent(vault.descriptor.vaultId, replaces, 'replaced');
   }
+  const record = vault.agentById(agentId);
+  const succeeds = record?.state === 'replaced';
   const answer = issueEnrolAnswer(context.store.identity, {
     version: 1,
     vaultId: vault.descriptor.vaultId,
-    agentId: agent.enrolment.agentId,
+    agentId,
     bindingHash: bindingHashOf(request.binding),
-    enrolledAtMs: vault.agentById(agent.enrolment.agentId)?.enrolledAtMs ?? nowMs,
+    enrolledAtMs: record?.enrolledAtMs ?? nowMs,
     head: vault.treeHead(),
+    pending: record?.state === 'pending' || succeeds,
   });
-  return encodeEnrolAnswer({ answer, collectorCertificate: vault.signedCertificate });
+  return encodeEnrolAnswer({
+    answer,
+    collectorCertificate: vault.signedCertificate,
+    approval: succeeds ? record.approval : undefined,
+    operator: succeeds ? record.operator : undefined,
+  });
+}
+
+/** What the log refuses is said in the words of an enrolment. */
+async function append(vault: VaultStore, event: EventBody): Promise<void> {
+  try {
+    await vault.appendEvent(event);
+  } catch (cause) {
+    if (!(cause instanceof StoreError) || cause.code !== 'STORE_NAME_TAKEN') throw cause;
+    throw new RestError('ENROL_NAME_TAKEN', cause.message, { cause });
+  }
 }
 
 function vaultFor(context: RestContext, request: EnrolRequest): VaultStore {
   let vaultId: VaultId;
   try {
-    vaultId = decodeEnrolmentCertificateBody(request.enrolment.body).vaultId;
+    ({ vaultId } = decodeAgentBindingBody(request.binding.body));
   } catch (cause) {
-    if (cause instanceof FormatError) throw new RestError('REST_BAD_REQUEST', 'the enrolment certificate cannot be read', { cause });
+    if (cause instanceof FormatError) throw new RestError('REST_BAD_REQUEST', 'the binding cannot be read', { cause });
     throw cause;
   }
   const vault = context.store.vault(vaultId);
@@ -66,19 +98,19 @@ function refuseUnfit(known: AgentRecord | undefined, request: EnrolRequest, agen
     throw new RestError('ENROL_UNKNOWN', `this collector does not expect agent ${name}: make a new bundle with \`aliquot enroll\``);
   }
   if (known.state === 'revoked') throw new RestError('ENROL_REVOKED', `agent ${name} was revoked: ask central IT for a new bundle`);
-  if (known.state === 'replaced')
+  // Approved in the place of another: it may not have heard of that yet.
+  if (known.state === 'replaced' && known.approval === undefined)
     throw new RestError('ENROL_REVOKED', `agent ${name} was replaced by another PC: ask central IT for a new bundle`);
-  if (known.state === 'enrolled') {
+  if (known.state !== 'expected') {
     if (known.binding !== undefined && equalBytes(known.binding.body, request.binding.body)) return;
     throw new RestError(
       'ENROL_OTHER_KEYS',
       `the bundle of agent ${name} was already used by another installation: ask central IT for a new bundle, and where this one went`,
     );
   }
-  if (nowMs > agent.enrolment.expiresAtMs) {
-    throw new RestError(
-      'ENROL_EXPIRED',
-      `the bundle of agent ${name} expired at ${new Date(agent.enrolment.expiresAtMs).toISOString()}: ask central IT for a new one`,
-    );
-  }
+  if (nowMs > agent.enrolment.expiresAtMs) throw expired(`agent ${name}`, agent.enrolment.expiresAtMs);
+}
+
+function expired(whose: string, atMs: number): RestError {
+  return new RestError('ENROL_EXPIRED', `the bundle of ${whose} expired at ${new Date(atMs).toISOString()}: ask central IT for a new one`);
 }

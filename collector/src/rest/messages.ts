@@ -84,7 +84,9 @@ const agentInfo = z.object({
   name: z.string(),
   agentId: id16,
   lineageId: id16,
-  state: z.enum(['expected', 'enrolled', 'revoked', 'replaced']),
+  state: z.enum(['expected', 'pending', 'enrolled', 'revoked', 'replaced']),
+  /** The name of the group with whose bundle it came. */
+  group: z.string().optional(),
   enrolment: base64,
   binding: base64.optional(),
   expectedAtMs: timeMs,
@@ -124,7 +126,27 @@ export type AgentInfo = z.infer<typeof agentInfo>;
 const collectorProblem = z.object({ code: z.string(), sinceMs: timeMs, message: z.string() });
 export type CollectorProblem = z.infer<typeof collectorProblem>;
 
-export const agentList = z.object({ timeMs, collectorProblems: z.array(collectorProblem), agents: z.array(agentInfo) });
+/** A certificate by which several PCs may enrol. */
+const groupInfo = z.object({
+  groupId: id16,
+  name: z.string(),
+  uses: count,
+  used: count,
+  names: z.array(z.string()),
+  approve: z.boolean(),
+  selfRestore: z.boolean(),
+  addedAtMs: timeMs,
+  expiresAtMs: timeMs,
+  endedAtMs: timeMs.optional(),
+});
+export type GroupInfo = z.infer<typeof groupInfo>;
+
+export const agentList = z.object({
+  timeMs,
+  collectorProblems: z.array(collectorProblem),
+  agents: z.array(agentInfo),
+  groups: z.array(groupInfo),
+});
 export type AgentList = z.infer<typeof agentList>;
 
 export const expectAgentsRequest = z.strictObject({ enrolments: z.array(base64).min(1).max(1000) });
@@ -132,6 +154,11 @@ export const leafAnswer = z.object({ leafIndex: count });
 
 /** 32 bytes for each file. */
 export const filesGoneRequest = z.strictObject({ fileIds: base64 });
+
+export const addGroupRequest = z.strictObject({ group: base64 });
+
+/** A signed approval, and the certificate of the operator who signed it. */
+export const approveRequest = z.strictObject({ approval: base64, operator: base64.optional() });
 
 export const revokeRequest = z.strictObject({ reason: z.string().max(500) });
 

@@ -38,6 +38,12 @@ export type RestErrorCode =
   | 'ENROL_EXPIRED'
   /** The bundle was used already, with other keys. */
   | 'ENROL_OTHER_KEYS'
+  /** Another agent has the name under which a PC of a group would enrol. */
+  | 'ENROL_NAME_TAKEN'
+  /** As many PCs have enrolled with the group's bundle as it is for. */
+  | 'ENROL_GROUP_FULL'
+  /** The group was ended. */
+  | 'ENROL_GROUP_ENDED'
   /** The agent was revoked, or another PC has replaced it. */
   | 'ENROL_REVOKED'
   /** The collector's disk is full, or fails. */
@@ -65,6 +71,9 @@ const STATUS: Record<RestErrorCode, number> = {
   ENROL_EXPIRED: 410,
   ENROL_OTHER_KEYS: 409,
   ENROL_REVOKED: 403,
+  ENROL_NAME_TAKEN: 409,
+  ENROL_GROUP_FULL: 409,
+  ENROL_GROUP_ENDED: 410,
   REST_STORAGE: 507,
   REST_INTERNAL: 500,
 };

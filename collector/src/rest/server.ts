@@ -13,6 +13,7 @@ import { answerFrames, OCTETS } from './answer-frames.ts';
 import { type RestContext, vaultOf } from './context.ts';
 import { enrol } from './enrol.ts';
 import { decideFork } from './forks.ts';
+import { addGroup, approveAgent, endGroup } from './groups.ts';
 import { everyVersionRecords, itemRecords, nameRecords, stateRecords, versionRecords } from './history.ts';
 import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
@@ -42,6 +43,7 @@ const CHECKING_MS = 5_000;
 
 const vaultPath = z.object({ vault: z.string() });
 const agentPath = z.object({ vault: z.string(), agent: z.string() });
+const groupPath = z.object({ vault: z.string(), group: z.string() });
 const filePath = z.object({ vault: z.string(), agent: z.string(), file: z.string() });
 /** `?ended=accept`: an operator lets in what an agent that was revoked or replaced had signed. */
 const carryQuery = z.object({ ended: z.literal('accept').optional() }).transform(({ ended }) => ({ acceptEnded: ended === 'accept' }));
@@ -128,6 +130,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.get('/vaults/:vault/stats', async (request) => statsAnswer(context, vault(request)));
   app.get('/vaults/:vault/agents', async (request) => agentsAnswer(context, vault(request), request.headers.host));
   app.post('/vaults/:vault/agents', async (request) => expectAgents(context, vault(request), request.body));
+  app.post('/vaults/:vault/groups', async (request) => addGroup(context, vault(request), request.body));
+  app.post('/vaults/:vault/groups/:group/end', async (request) => endGroup(context, vault(request), groupPath.parse(request.params).group));
+  app.post('/vaults/:vault/approvals', async (request) => approveAgent(context, vault(request), request.body));
   app.post('/vaults/:vault/agents/:agent/revoke', async (request) =>
     revokeAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
   );

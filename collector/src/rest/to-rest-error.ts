@@ -19,6 +19,9 @@ const STORE_CODES: Record<string, RestErrorCode> = {
   STORE_FAILED: 'REST_STORAGE',
   STORE_REVOKED: 'ENROL_REVOKED',
   STORE_OTHER_KEYS: 'ENROL_OTHER_KEYS',
+  STORE_UNKNOWN_GROUP: 'ENROL_UNKNOWN',
+  STORE_GROUP_FULL: 'ENROL_GROUP_FULL',
+  STORE_GROUP_ENDED: 'ENROL_GROUP_ENDED',
 };
 
 /** The one place where an error becomes an answer. `undefined`: not the caller's doing, so say only that it failed, and log it. */

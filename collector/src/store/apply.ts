@@ -2,6 +2,7 @@ import {
   asChunkId,
   type CommitHash,
   type CommitHeader,
+  decodeAgentApprovalBody,
   decodeEnrolmentCertificateBody,
   decodeEpochOpeningBody,
   decodeTreeHeadBody,
@@ -15,6 +16,7 @@ import {
   type StoredUploads,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { readAgent } from '@aliquot/shared/keys/certificates';
 import type { HashNode } from '@aliquot/shared/log/merkle';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
@@ -24,6 +26,7 @@ import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import { type AgentRow, type HeadRow, NO_LINEAGE, NO_SUMS, read, type Sums, values } from './catalog-rows.ts';
 import type { CommitFacts } from './commit-facts.ts';
+import { addGroup, endGroup, memberRow } from './groups.ts';
 import { coversLoss } from './judge-head.ts';
 import type { Position } from './position.ts';
 import { hex, type Registry } from './registry.ts';
@@ -232,6 +235,14 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
       return putAgents(change, expectAgent(event.enrolment, leaf, registry));
     case 'agentEnrolled':
       return putAgents(change, enrolAgent(event.enrolment, event.binding, leaf, registry));
+    case 'groupAdded':
+      return addGroup(change, event.group, leaf);
+    case 'groupEnded':
+      return endGroup(change, event.groupId, leaf, registry);
+    case 'agentPending':
+      return putAgents(change, [memberRow(event.enrolment, event.binding, leaf, 'pending')]);
+    case 'agentApproved':
+      return putAgents(change, approveAgent(event, leaf, registry));
     case 'agentRevoked': {
       const row = registry.row(event.agentId);
       return putAgents(change, row === undefined ? [] : [ended(row, 'revoked', leaf, event.reason)]);
@@ -314,18 +325,38 @@ function expectAgent(enrolment: Signed, leaf: LeafPlace, registry: Registry): Ag
     endReason: '',
     enrolment,
     binding: undefined,
+    approval: undefined,
+    operator: undefined,
   };
   return [...superseded.map((old) => ended(old, 'revoked', leaf, 'a newer bundle was made for this name')), row];
 }
 
 function enrolAgent(enrolment: Signed, binding: Signed, leaf: LeafPlace, registry: Registry): AgentRow[] {
-  const { agentId, replaces, name } = decodeEnrolmentCertificateBody(enrolment.body);
+  const { enrolment: body, group } = readAgent(enrolment, binding);
+  if (group !== undefined) return [memberRow(enrolment, binding, leaf, 'enrolled')];
+  const { agentId, replaces, name } = body;
   const row = registry.row(agentId);
   if (row === undefined) return [];
   const enrolled: AgentRow = { ...row, state: 'enrolled', binding, enrolledLeaf: leaf.leafIndex, enrolledAtMs: leaf.timeMs };
   const old = replaces === undefined ? undefined : registry.row(replaces);
   const gone = old === undefined || old.state === 'revoked' || equalBytes(old.agentId, agentId);
   return gone ? [enrolled] : [ended(old, 'replaced', leaf, `replaced by ${name} (${hex(agentId).slice(0, 8)})`), enrolled];
+}
+
+/** A pending PC becomes an agent as it is; or another agent's successor is expected, which it becomes as soon as it hears of it. */
+function approveAgent(
+  { approval, operator }: Extract<EventBody, { type: 'agentApproved' }>,
+  leaf: LeafPlace,
+  registry: Registry,
+): AgentRow[] {
+  const { agentId, successor } = decodeAgentApprovalBody(approval.body);
+  const row = registry.row(agentId);
+  if (row === undefined) return [];
+  const approved: AgentRow = { ...row, approval, operator };
+  if (successor === undefined) return [{ ...approved, state: 'enrolled', enrolledLeaf: leaf.leafIndex, enrolledAtMs: leaf.timeMs }];
+  const old = registry.row(decodeEnrolmentCertificateBody(successor.enrolment.body).replaces ?? agentId);
+  const reason = `approved in the place of ${old?.name ?? 'another agent'}`;
+  return [ended(approved, 'replaced', leaf, reason), ...expectAgent(successor.enrolment, leaf, registry)];
 }
 
 function ended(row: AgentRow, state: 'revoked' | 'replaced', leaf: LeafPlace, endReason: string): AgentRow {

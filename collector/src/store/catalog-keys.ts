@@ -8,6 +8,7 @@ import {
   type ChainPoint,
   type ChunkId,
   type FileId,
+  type GroupId,
   type LineageId,
 } from '@aliquot/proto';
 import type { VersionPlace } from './catalog-rows.ts';
@@ -27,6 +28,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `o` lineage, chunk id | `Owned`: the agent's one set |
  * | `L` history | `LineageRow` |
  * | `a` agent id | `AgentRow`: state and places of its certificates |
+ * | `u` group id | `GroupRow`: a certificate by which several PCs may enrol |
  * | `b` agent id, history | `ChainRow`: head of one of its lines, and newest receipt |
  * | `c` agent id, chain id | `ChainHeadRow`: newest commit of that chain id, and where it is |
  * | `x` agent id, chain id, sequence u64, commit hash | `LinkRow`: where an accepted commit is |
@@ -55,7 +57,7 @@ import { RowReader, RowWriter } from './row.ts';
  * A history is the trunk of a lineage (its id is the lineage's) or one held apart (`historyIdOf`). The one set (`o`) is the
  * lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 3;
+export const CATALOG_VERSION = 4;
 
 /** First key of the notes: everything before it is the journal's, everything from it on is not. */
 export const NOTES_BEGIN = Buffer.from('~');
@@ -75,6 +77,7 @@ export const keys = {
   said: (agent: AgentId) => letter('~t').fixed(agent).finish(),
   lineage: (lineage: LineageId) => letter('L').fixed(lineage).finish(),
   agent: (agent: AgentId) => letter('a').fixed(agent).finish(),
+  group: (group: GroupId) => letter('u').fixed(group).finish(),
   line: (agent: AgentId, history: LineageId) => letter('b').fixed(agent).fixed(history).finish(),
   chainHead: (agent: AgentId, chain: ChainId) => letter('c').fixed(agent).fixed(chain).finish(),
   link: (agent: AgentId, { chainId, sequence, hash }: ChainPoint) =>
@@ -117,6 +120,7 @@ function under(prefix: Buffer): Range {
 
 export const ranges = {
   agents: under(Buffer.from('a')),
+  groups: under(Buffer.from('u')),
   lines: under(Buffer.from('b')),
   chainHeads: under(Buffer.from('c')),
   histories: under(Buffer.from('f')),

@@ -53,7 +53,7 @@ export interface AgentRow {
   readonly agentId: AgentId;
   readonly lineageId: LineageId;
   readonly name: string;
-  readonly state: 'expected' | 'enrolled' | 'revoked' | 'replaced';
+  readonly state: 'expected' | 'pending' | 'enrolled' | 'revoked' | 'replaced';
   readonly expectedLeaf: number;
   readonly enrolledLeaf: number | undefined;
   readonly expectedAtMs: number;
@@ -64,6 +64,9 @@ export interface AgentRow {
   readonly endReason: string;
   readonly enrolment: Signed;
   readonly binding: Signed | undefined;
+  /** The word that took a pending PC in, and the certificate of the operator whose word it is. */
+  readonly approval: Signed | undefined;
+  readonly operator: Signed | undefined;
 }
 
 /** The head of a line of commits. */
@@ -158,7 +161,7 @@ const counters = ['chunks', 'pages', 'commits', 'versions', 'files', 'leaves', '
 
 const kindNumbers: Record<EntryKind, number> = { file: 1, directory: 2, symlink: 3, gone: 4 };
 const historyStates = ['held', 'clone', 'restored'] as const;
-const states = ['expected', 'enrolled', 'revoked', 'replaced'] as const;
+const states = ['expected', 'enrolled', 'revoked', 'replaced', 'pending'] as const;
 
 /** An optional number: 0 for none, else one more than the number. */
 const optional = (value: number | undefined): number => (value === undefined ? 0 : value + 1);
@@ -168,6 +171,12 @@ const NOTHING = new Uint8Array(0);
 
 function signedFrom(row: RowReader): Signed {
   return { body: row.blob(), signature: row.blob() };
+}
+
+/** Both parts are empty where there is none. */
+function signedIn(row: RowReader): Signed | undefined {
+  const signed = signedFrom(row);
+  return signed.signature.length === 0 ? undefined : signed;
 }
 
 function oneOf<T>(values: readonly T[], index: number): T {
@@ -225,6 +234,10 @@ export const values = {
       .blob(row.enrolment.signature)
       .blob(row.binding?.body ?? NOTHING)
       .blob(row.binding?.signature ?? NOTHING)
+      .blob(row.approval?.body ?? NOTHING)
+      .blob(row.approval?.signature ?? NOTHING)
+      .blob(row.operator?.body ?? NOTHING)
+      .blob(row.operator?.signature ?? NOTHING)
       .finish(),
   chain: ({ head, leafIndex, receivedAtMs, receipt }: ChainRow) =>
     new RowWriter()
@@ -307,8 +320,7 @@ export const read = {
       endReason: row.text(),
       enrolment: signedFrom(row),
     };
-    const binding = signedFrom(row);
-    return { ...fields, binding: binding.signature.length === 0 ? undefined : binding };
+    return { ...fields, binding: signedIn(row), approval: signedIn(row), operator: signedIn(row) };
   },
   chain: (bytes: Uint8Array): ChainRow => {
     const row = new RowReader(bytes);

@@ -49,6 +49,8 @@ export function refusalOf(row: AgentRow | undefined, { acceptEnded = false }: Co
       return undefined;
     case 'expected':
       return refused('not-enrolled', `agent ${row.name} has not completed its enrolment`);
+    case 'pending':
+      return refused('pending', `agent ${row.name} waits for approval`);
     case 'revoked':
       return refused('revoked', `agent ${row.name} was revoked: ${row.endReason}`);
     case 'replaced':

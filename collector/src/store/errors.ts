@@ -29,6 +29,12 @@ export type StoreErrorCode =
   | 'STORE_REVOKED'
   /** The enrolment was already used with other keys. */
   | 'STORE_OTHER_KEYS'
+  /** No such group in this vault. */
+  | 'STORE_UNKNOWN_GROUP'
+  /** The group was ended: nobody enrols with its bundle any more. */
+  | 'STORE_GROUP_ENDED'
+  /** As many PCs have enrolled with the group's bundle as it is for. */
+  | 'STORE_GROUP_FULL'
   /** A vault's descriptor, certificate or catalog key does not fit this collector or the vault that it already holds. */
   | 'STORE_VAULT_MISMATCH'
   /** A file of the collector's folder (not a pack) is missing or unreadable. */

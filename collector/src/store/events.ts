@@ -1,10 +1,10 @@
 import {
   decodeCollectorAddressesBody,
   decodeEventBody,
-  type EnrolmentCertificateBody,
   type EventBody,
   encodeEventBody,
   FormatError,
+  type Signed,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
@@ -24,8 +24,10 @@ import { ranges } from './catalog-keys.ts';
 import type { AgentRow } from './catalog-rows.ts';
 import type { VaultCore } from './core.ts';
 import { StoreError } from './errors.ts';
+import { admitApproval, admitGroup, admitGroupEnd, admitMember } from './groups.ts';
 import { judgeHead } from './judge-head.ts';
 import type { StoreLimits } from './limits.ts';
+import { refuseBearers, refuseBorneName, refuseCloneName } from './names.ts';
 import type { AgentProblemCode } from './vault-store.ts';
 
 /**
@@ -51,7 +53,7 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       if (core.head.size > 0) throw bad('the log of this vault has begun already');
       return undefined;
     case 'agentExpected':
-      return admitExpected(core, descriptor, event);
+      return admitExpected(core, descriptor, event.enrolment);
     case 'agentEnrolled':
       return admitEnrolled(core, descriptor, event);
     case 'agentRevoked': {
@@ -87,6 +89,16 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       return admitSettings(core.registry, descriptor, event);
     case 'settingsPromoted':
       return admitPromotion(core.registry, event);
+    case 'groupAdded':
+      return admitGroup(core, descriptor, event);
+    case 'groupEnded':
+      return admitGroupEnd(core, event);
+    case 'agentPending':
+      return admitMember(core, descriptor, event);
+    case 'agentApproved':
+      return admitApproval(core, descriptor, event, (enrolment, pending) => {
+        if (admitExpected(core, descriptor, enrolment, pending) !== undefined) throw bad('the successor in the approval is known already');
+      });
     case 'gcEpochAnnounced':
       if (event.gcEpoch <= core.registry.gcEpoch) throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
       return undefined;
@@ -123,15 +135,12 @@ function bad(why: string): StoreError {
   return new StoreError('STORE_BAD_EVENT', why);
 }
 
-function admitExpected(
-  core: VaultCore,
-  descriptor: VaultDescriptorBody,
-  event: Extract<EventBody, { type: 'agentExpected' }>,
-): number | undefined {
-  const body = verifyEnrolment(descriptor.authorityKey, descriptor.vaultId, event.enrolment);
+/** `pending`: the PC whose own name this is, where it is taken in in the place of another. */
+function admitExpected(core: VaultCore, descriptor: VaultDescriptorBody, enrolment: Signed, pending?: AgentRow): number | undefined {
+  const body = verifyEnrolment(descriptor.authorityKey, descriptor.vaultId, enrolment);
   const known = core.registry.row(body.agentId);
   if (known !== undefined) {
-    if (equalBytes(known.enrolment.body, event.enrolment.body)) return known.expectedLeaf;
+    if (equalBytes(known.enrolment.body, enrolment.body)) return known.expectedLeaf;
     throw bad(`another enrolment was issued for the same agent (${known.name})`);
   }
   const old = body.replaces === undefined ? undefined : core.registry.row(body.replaces);
@@ -140,34 +149,13 @@ function admitExpected(
     if (old === undefined) throw new StoreError('STORE_UNKNOWN_AGENT', 'the agent to be replaced is not known to this vault');
     if (!equalBytes(old.lineageId, body.lineageId)) throw bad(`${body.name} must continue the lineage of ${old.name}`);
   }
-  const bearer = core.registry.rows().find((row) => row.name === body.name && row.state === 'enrolled');
-  if (bearer !== undefined && bearer !== old) {
-    const remedy = `choose another name, or say --replaces ${body.name}`;
-    throw new StoreError('STORE_NAME_TAKEN', `an enrolled agent has the name ${body.name}; ${remedy}`);
-  }
-  refuseWaitingName(core, body);
+  refuseBearers(core, body.name, ['enrolled'], old);
+  // A second bundle that replaces the same agent takes the place of the first.
+  if (body.replaces === undefined) refuseBearers(core, body.name, ['expected']);
+  refuseBearers(core, body.name, ['pending'], pending);
   refuseBorneName(core, body);
   refuseCloneName(core, body.name);
   return undefined;
-}
-
-/** Of two operators at once only one gets a name; a second bundle that replaces the same agent takes the place of the first. */
-function refuseWaitingName(core: VaultCore, { name, replaces }: EnrolmentCertificateBody): void {
-  if (replaces !== undefined || !core.registry.rows().some((row) => row.name === name && row.state === 'expected')) return;
-  const remedy = `use it, or \`aliquot agent revoke ${name}\` first`;
-  throw new StoreError('STORE_NAME_TAKEN', `a bundle for ${name} is already waiting to be used: ${remedy}`);
-}
-
-/** Files are listed under the name of who captured them, also after its end: two lineages of one name could not be told apart. */
-function refuseBorneName(core: VaultCore, { name, lineageId }: EnrolmentCertificateBody): void {
-  const dead = (row: AgentRow): boolean => row.binding !== undefined && (row.state === 'revoked' || row.state === 'replaced');
-  const bearer = core.registry.rows().find((row) => row.name === name && dead(row) && !equalBytes(row.lineageId, lineageId));
-  if (bearer === undefined) return;
-  const remedy = `say --replaces ${name} to go on with them, or choose another name`;
-  throw new StoreError(
-    'STORE_NAME_TAKEN',
-    `an agent that was ${bearer.state} had the name ${name}, and its files stay listed under it; ${remedy}`,
-  );
 }
 
 function admitEnrolled(
@@ -175,7 +163,8 @@ function admitEnrolled(
   descriptor: VaultDescriptorBody,
   event: Extract<EventBody, { type: 'agentEnrolled' }>,
 ): number | undefined {
-  const { enrolment } = verifyAgent(descriptor.authorityKey, descriptor.vaultId, event.enrolment, event.binding);
+  const { enrolment, group } = verifyAgent(descriptor.authorityKey, descriptor.vaultId, event.enrolment, event.binding);
+  if (group !== undefined) return admitMember(core, descriptor, event);
   const row = core.registry.row(enrolment.agentId);
   if (row === undefined || !equalBytes(row.enrolment.body, event.enrolment.body)) {
     throw new StoreError(
@@ -212,17 +201,10 @@ function admitDecision(core: VaultCore, event: Extract<EventBody, { type: 'forkD
 
 /** Agents and clones are named in one place, so no two may have the same name. */
 function refuseTakenName(core: VaultCore, name: string): void {
-  const living = core.registry.rows().some((row) => row.name === name && (row.state === 'enrolled' || row.state === 'expected'));
+  const lives = ({ state }: AgentRow): boolean => state !== 'revoked' && state !== 'replaced';
+  const living = core.registry.rows().some((row) => row.name === name && lives(row));
   if (living) throw new StoreError('STORE_NAME_TAKEN', `an agent has the name ${name}; choose another name for the clone`);
   refuseCloneName(core, name);
-}
-
-function refuseCloneName(core: VaultCore, name: string): void {
-  for (const { agentId, name: original } of core.registry.rows()) {
-    const clones = core.registry.lines(agentId)?.apart() ?? [];
-    if (clones.some((history) => history.state === 'clone' && history.name === name))
-      throw new StoreError('STORE_NAME_TAKEN', `a clone of ${original} has the name ${name}; choose another name`);
-  }
 }
 
 /** An agent never goes back to a lower revision, so a set that is not higher would reach nobody. */

@@ -38,6 +38,7 @@ import type {
   AgentRecord,
   CommitOptions,
   CommitOutcome,
+  GroupRecord,
   HeadJudgement,
   HistoryRecord,
   ItemRun,
@@ -189,6 +190,10 @@ export class JournalVault implements VaultStore {
   async chainHead(agentId: AgentId, chainId: ChainId) {
     await this.sync();
     return this.#keeper.live().registry.lines(agentId)?.chainHead(chainId)?.head;
+  }
+
+  groups(): GroupRecord[] {
+    return this.#keeper.live().registry.groupRecords();
   }
 
   historyOf(agentId: AgentId, chainId: ChainId): HistoryRecord | undefined {

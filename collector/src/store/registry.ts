@@ -1,33 +1,33 @@
 import {
-  type AgentBindingBody,
   type AgentId,
   type ChainId,
-  decodeAgentBindingBody,
-  decodeEnrolmentCertificateBody,
   decodeHeartbeatBody,
   decodeSigned,
-  type EnrolmentCertificateBody,
+  type GroupId,
   type HeartbeatBody,
   type LineageId,
   type Signed,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
+import { type AgentCertificate, readAgent } from '@aliquot/shared/keys/certificates';
+import { groupIdOf, readGroup } from '@aliquot/shared/keys/group';
 import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
 import type { Catalog } from './catalog.ts';
 import { keys, ranges, readKey } from './catalog-keys.ts';
 import { type AgentRow, type LearnedRow, type LineageRow, type LostRow, read } from './catalog-rows.ts';
 import { Desk } from './desk.ts';
+import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
 import { heldName } from './history-id.ts';
 import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
-import type { AgentRecord, ReportedHead } from './vault-store.ts';
+import type { AgentRecord, GroupRecord, ReportedHead } from './vault-store.ts';
 
 interface Known {
   row: AgentRow;
-  readonly enrolmentBody: EnrolmentCertificateBody;
-  bindingBody: AgentBindingBody | undefined;
+  certified: ReturnType<typeof readAgent>;
+  /** Whose certificate it came with. */
+  readonly groupId: GroupId | undefined;
   readonly lines: AgentLines;
   lastSeenMs: number | undefined;
   rhythm: Rhythm | undefined;
@@ -46,6 +46,7 @@ export const hex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, byte
  */
 export class Registry {
   readonly #agents = new Map<string, Known>();
+  readonly #groups = new Map<string, GroupRow>();
   readonly #lineages = new Map<string, LineageRow>();
   readonly #reported = new Map<number, ReportedHead>();
   /** The newest announced epoch of the sweep; 0 before the first. */
@@ -65,6 +66,7 @@ export class Registry {
       const lineage = await catalog.get(keys.lineage(row.lineageId));
       if (lineage !== undefined) registry.setLineage(row.lineageId, read.lineage(lineage));
     }
+    for await (const [, value] of catalog.scan(ranges.groups)) registry.setGroup(decodeGroup(value));
     for await (const [key, value] of catalog.scan(ranges.lines)) {
       registry.lines(readKey.agent(key))?.setLine(readKey.historyOf(key), read.chain(value));
     }
@@ -129,8 +131,8 @@ export class Registry {
 
   /** The verified certificate of an agent that has enrolled. */
   certificate(agentId: AgentId): AgentCertificate | undefined {
-    const known = this.#agents.get(hex(agentId));
-    return known?.bindingBody === undefined ? undefined : { enrolment: known.enrolmentBody, binding: known.bindingBody };
+    const certified = this.#agents.get(hex(agentId))?.certified;
+    return certified?.binding === undefined ? undefined : { ...certified, binding: certified.binding };
   }
 
   /** The signed halves of an agent's certificate, for whoever verifies for himself. */
@@ -142,16 +144,44 @@ export class Registry {
   setAgent(row: AgentRow): void {
     const name = hex(row.agentId);
     const known = this.#agents.get(name);
-    const bindingBody = row.binding === undefined ? undefined : decodeAgentBindingBody(row.binding.body);
+    const certified = readAgent(row.enrolment, row.binding);
     if (known !== undefined) {
       known.row = row;
-      known.bindingBody = bindingBody;
+      known.certified = certified;
       return;
     }
-    const enrolmentBody = decodeEnrolmentCertificateBody(row.enrolment.body);
+    const groupId = certified.group && groupIdOf(certified.group.groupKey);
     const unheard = { lastSeenMs: undefined, rhythm: undefined, heartbeat: undefined };
     const rest = { lines: new AgentLines(row.lineageId), learned: new Map(), lost: [] };
-    this.#agents.set(name, { row, enrolmentBody, bindingBody, ...unheard, ...rest });
+    this.#agents.set(name, { row, certified, groupId, ...unheard, ...rest });
+  }
+
+  group(groupId: GroupId): GroupRow | undefined {
+    return this.#groups.get(hex(groupId));
+  }
+
+  groups(): GroupRow[] {
+    return [...this.#groups.values()].sort((a, b) => a.addedLeaf - b.addedLeaf);
+  }
+
+  setGroup(row: GroupRow): void {
+    this.#groups.set(hex(row.groupId), row);
+  }
+
+  /** How many agents came with a group's certificate, whatever became of them. */
+  usesOf(groupId: GroupId): number {
+    return [...this.#agents.values()].filter((known) => known.groupId !== undefined && equalBytes(known.groupId, groupId)).length;
+  }
+
+  /** Every group that was ever added, oldest first. */
+  groupRecords(): GroupRecord[] {
+    return this.groups().map(({ groupId, addedAtMs, end, certificate }) => ({
+      groupId,
+      body: readGroup(certificate),
+      used: this.usesOf(groupId),
+      addedAtMs,
+      endedAtMs: end?.timeMs,
+    }));
   }
 
   setLineage(lineageId: LineageId, row: LineageRow): void {
@@ -218,7 +248,7 @@ export class Registry {
   }
 
   byName(name: string): AgentRecord | undefined {
-    const rank = { enrolled: 0, expected: 1, revoked: 2, replaced: 2 };
+    const rank = { enrolled: 0, expected: 1, pending: 1, revoked: 2, replaced: 2 };
     const bearers = [...this.#agents.values()].filter((known) => known.row.name === name);
     bearers.sort((a, b) => rank[a.row.state] - rank[b.row.state] || b.row.expectedLeaf - a.row.expectedLeaf);
     return bearers[0] === undefined ? undefined : this.#recordOf(bearers[0]);
@@ -234,10 +264,13 @@ export class Registry {
       name: row.name,
       state: row.state,
       enrolment: row.enrolment,
-      enrolmentBody: known.enrolmentBody,
+      enrolmentBody: known.certified.enrolment,
       expectedAtMs: row.expectedAtMs,
       binding: row.binding,
-      bindingBody: known.bindingBody,
+      bindingBody: known.certified.binding,
+      group: known.certified.group,
+      approval: row.approval,
+      operator: row.operator,
       enrolledAtMs: row.enrolledAtMs,
       endedAtMs: row.endedAtMs,
       endReason: row.endedAtMs === undefined ? undefined : row.endReason,

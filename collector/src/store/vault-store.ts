@@ -8,6 +8,8 @@ import type {
   EnrolmentCertificateBody,
   EventBody,
   FileId,
+  GroupCertificateBody,
+  GroupId,
   HeartbeatBody,
   LineageId,
   RefusalCode,
@@ -93,7 +95,7 @@ export interface VaultStore {
   /**
    * Checks an event (signatures, state it would change), appends it as a leaf of the log and resolves when it is durable.
    * The same event again (same enrolment, same binding, same revocation, same reported head) answers with the first leaf.
-   * Throws: `STORE_BAD_EVENT`, `STORE_NAME_TAKEN`, `STORE_UNKNOWN_AGENT`, `STORE_REVOKED`, `STORE_OTHER_KEYS`.
+   * Throws: `STORE_BAD_EVENT`, `STORE_NAME_TAKEN`, `STORE_UNKNOWN_GROUP`, `STORE_GROUP_ENDED`, `STORE_GROUP_FULL`, `STORE_UNKNOWN_AGENT`, `STORE_REVOKED`, `STORE_OTHER_KEYS`.
    */
   appendEvent(body: EventBody): Promise<{ leafIndex: number }>;
   /**
@@ -107,6 +109,8 @@ export interface VaultStore {
   agentById(agentId: AgentId): AgentRecord | undefined;
   /** The agent that currently bears the name: enrolled before expected before revoked or replaced; newest first among equals. */
   agentByName(name: string): AgentRecord | undefined;
+  /** Every group that was ever added, oldest first. */
+  groups(): GroupRecord[];
   /** The history beside the trunk that a chain's commits are in; `undefined`: the trunk, or none yet. */
   historyOf(agentId: AgentId, chainId: ChainId): HistoryRecord | undefined;
   /** Every history that was ever held apart from an agent, decided ones included. */
@@ -239,7 +243,8 @@ export type CommitOutcome =
   | { readonly type: 'missing'; readonly ids: readonly ChunkId[] }
   | { readonly type: 'refused'; readonly code: RefusalCode; readonly message: string };
 
-export type AgentState = 'expected' | 'enrolled' | 'revoked' | 'replaced';
+/** `pending`: a PC of a group that an operator has not taken in yet. */
+export type AgentState = 'expected' | 'pending' | 'enrolled' | 'revoked' | 'replaced';
 
 export type AgentProblemCode =
   /** Two histories under one identity: a copied folder, a snapshot, or a re-imaged PC; nobody has decided yet which. */
@@ -268,6 +273,11 @@ export interface AgentRecord {
   /** Present from enrolment on. */
   readonly binding: Signed | undefined;
   readonly bindingBody: AgentBindingBody | undefined;
+  /** The certificate by which it came, where that is a group's: `enrolment` then. */
+  readonly group: GroupCertificateBody | undefined;
+  /** The word that took a pending PC in, and the certificate of the operator whose word it is. */
+  readonly approval: Signed | undefined;
+  readonly operator: Signed | undefined;
   readonly enrolledAtMs: number | undefined;
   /** When it was revoked or replaced, and why. */
   readonly endedAtMs: number | undefined;
@@ -287,6 +297,16 @@ export interface AgentRecord {
   /** Histories beside the trunk, oldest first: undecided ones and clones. */
   readonly histories: readonly HistoryRecord[];
   readonly problems: readonly AgentProblem[];
+}
+
+/** A certificate by which several PCs may enrol. */
+export interface GroupRecord {
+  readonly groupId: GroupId;
+  readonly body: GroupCertificateBody;
+  /** How many have come with it. */
+  readonly used: number;
+  readonly addedAtMs: number;
+  readonly endedAtMs: number | undefined;
 }
 
 /** A history that goes on under the same identity beside the agent's own. */

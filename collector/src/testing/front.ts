@@ -136,7 +136,7 @@ export class Front {
       enrolment,
       enrolmentSeed: enrolmentKey.seed,
       dedupSecrets: this.kit.dedupSecrets,
-      pathKey: pathKeyFor(this.kit.pathSecret, lineageId),
+      pathKey: pathKeyFor(this.kit.pathSecret, { lineageId }),
       addresses: undefined,
       settings: undefined,
     });

@@ -5,7 +5,7 @@
  * a whole frame; only fields made with `view` still lie over the decoded buffer, and their types say so.
  */
 import { HASH_BYTES, ID_BYTES, SIGNATURE_BYTES } from '../limits.ts';
-import type { AgentId, ChainId, ChunkId, CollectorId, CommitHash, FileId, LineageId, SourceId, VaultId } from '../types.ts';
+import type { AgentId, ChainId, ChunkId, CollectorId, CommitHash, FileId, GroupId, LineageId, SourceId, VaultId } from '../types.ts';
 import { type Field, refusal } from './field.ts';
 
 function between(value: unknown, label: string, min: number, max: number): Uint8Array {
@@ -42,6 +42,7 @@ function fixed<T extends Uint8Array>(length: number): Field<T> {
 export const vaultId: Field<VaultId> = fixed<VaultId>(ID_BYTES);
 export const agentId: Field<AgentId> = fixed<AgentId>(ID_BYTES);
 export const lineageId: Field<LineageId> = fixed<LineageId>(ID_BYTES);
+export const groupId: Field<GroupId> = fixed<GroupId>(ID_BYTES);
 export const chainId: Field<ChainId> = fixed<ChainId>(ID_BYTES);
 export const collectorId: Field<CollectorId> = fixed<CollectorId>(ID_BYTES);
 export const sourceId: Field<SourceId> = fixed<SourceId>(ID_BYTES);

@@ -28,18 +28,24 @@ import type {
   EnrolAnswerBody,
   EnrolmentCertificateBody,
   EnrolRequest,
+  GroupMember,
   KitContents,
   KitFile,
   VaultDescriptorBody,
   VaultParameters,
 } from '../types.ts';
-import { agentId, bytes, collectorId, hash, hashes, lineageId, vaultId } from './bytes.ts';
+import { agentId, bytes, collectorId, groupId, hash, hashes, lineageId, signature, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { signed, treeHead } from './common.ts';
 import { checked, type Field, list, object, optional, refusal, version } from './field.ts';
 import { v1 } from './generated.ts';
 import { settingsField } from './policy.ts';
 import { AGENT_NAME, flag, NAME, positive, positive32, text, timeMs, uint, versionNumber } from './scalar.ts';
+
+/** Whether this may be an agent's name. */
+export function isAgentName(name: string): boolean {
+  return name.length <= MAX_AGENT_NAME_CHARS && AGENT_NAME.test(name);
+}
 
 const vaultName = text(1, MAX_NAME_CHARS, NAME, 'printable and on one line');
 const agentName = text(1, MAX_AGENT_NAME_CHARS, AGENT_NAME, 'letters, digits, dot, underscore or hyphen, a letter or digit first');
@@ -110,6 +116,7 @@ export const { encode: encodeEnrolmentCertificateBody, decode: decodeEnrolmentCe
       dedupEpoch: positive32,
       issuedAtMs: timeMs,
       expiresAtMs: timeMs,
+      lineageGroup: optional(groupId),
     }),
     (body, label) => {
       if (body.expiresAtMs < body.issuedAtMs) throw refusal('FORMAT_MALFORMED', label, 'expires before it was issued');
@@ -118,11 +125,18 @@ export const { encode: encodeEnrolmentCertificateBody, decode: decodeEnrolmentCe
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );
 
-/** An agent's own keys, signed with the enrolment key. */
+/** An agent's own keys, signed with the enrolment key, or in a group with the group's. */
 export const { encode: encodeAgentBindingBody, decode: decodeAgentBindingBody } = codec<AgentBindingBody>(
   'AgentBindingBody',
   v1.AgentBindingBody,
-  object<AgentBindingBody>('AgentBindingBody', { version, vaultId, agentId, signKey: hash, boxKey: hash }),
+  object<AgentBindingBody>('AgentBindingBody', {
+    version,
+    vaultId,
+    agentId,
+    signKey: hash,
+    boxKey: hash,
+    member: optional(object<GroupMember>('AgentBindingBody.GroupMember', { name: agentName, possession: signature })),
+  }),
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );
 
@@ -217,22 +231,29 @@ export const { encode: encodeCollectorAddressesBody, decode: decodeCollectorAddr
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );
 
-/** What one PC needs to enrol: a secret. */
+/** What one PC, or each of a group, needs to enrol: a secret. */
 export const { encode: encodeBundleContents, decode: decodeBundleContents } = codec<BundleContents>(
   'BundleContents',
   v1.BundleContents,
-  object<BundleContents>('BundleContents', {
-    version,
-    ...addressFields,
-    descriptor: signed,
-    collectorCertificate: signed,
-    enrolment: signed,
-    enrolmentSeed: hash,
-    dedupSecrets,
-    pathKey: hash,
-    addresses: optional(signed),
-    settings: optional(settingsField),
-  }),
+  checked(
+    object<BundleContents>('BundleContents', {
+      version,
+      ...addressFields,
+      descriptor: signed,
+      collectorCertificate: signed,
+      enrolment: signed,
+      enrolmentSeed: hash,
+      dedupSecrets,
+      pathKey: optional(hash),
+      addresses: optional(signed),
+      settings: optional(settingsField),
+      groupSecret: optional(hash),
+    }),
+    (contents, label) => {
+      const one = (contents.pathKey === undefined) !== (contents.groupSecret === undefined);
+      if (!one) throw refusal('FORMAT_MALFORMED', label, 'must have a path key, or the secret of a group');
+    },
+  ),
   { maxBytes: MAX_KEY_FILE_BYTES, maxFields: MAX_DEDUP_SECRETS + 16 },
 );
 
@@ -248,7 +269,15 @@ export const { encode: encodeEnrolRequest, decode: decodeEnrolRequest } = codec<
 export const { encode: encodeEnrolAnswerBody, decode: decodeEnrolAnswerBody } = codec<EnrolAnswerBody>(
   'EnrolAnswerBody',
   v1.EnrolAnswerBody,
-  object<EnrolAnswerBody>('EnrolAnswerBody', { version, vaultId, agentId, bindingHash: hash, enrolledAtMs: timeMs, head: treeHead }),
+  object<EnrolAnswerBody>('EnrolAnswerBody', {
+    version,
+    vaultId,
+    agentId,
+    bindingHash: hash,
+    enrolledAtMs: timeMs,
+    head: treeHead,
+    pending: flag,
+  }),
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );
 
@@ -256,6 +285,10 @@ export const { encode: encodeEnrolAnswerBody, decode: decodeEnrolAnswerBody } = 
 export const { encode: encodeEnrolAnswer, decode: decodeEnrolAnswer } = codec<EnrolAnswer>(
   'EnrolAnswer',
   v1.EnrolAnswer,
-  object<EnrolAnswer>('EnrolAnswer', { answer: signed, collectorCertificate: signed }, { impliedVersion: true }),
+  object<EnrolAnswer>(
+    'EnrolAnswer',
+    { answer: signed, collectorCertificate: signed, approval: optional(signed), operator: optional(signed) },
+    { impliedVersion: true },
+  ),
   { maxBytes: MAX_KEY_FILE_BYTES },
 );

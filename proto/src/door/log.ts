@@ -9,7 +9,7 @@ import {
   MAX_SIGNED_BODY_BYTES,
 } from '../limits.ts';
 import type { EpochOpeningBody, EventBody, ForkDecision, LeafType, LogLeaf, ReceiptBody, TreeHead, TreeHeadBody } from '../types.ts';
-import { agentId, bytes, chainId, collectorId, commitHash, fileIds, hash, lineageId, vaultId } from './bytes.ts';
+import { agentId, bytes, chainId, collectorId, commitHash, fileIds, groupId, hash, lineageId, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';
 import { checked, list, object, optional, refusal, union, version } from './field.ts';
@@ -100,6 +100,10 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
       addressesSet: object('EventBody.AddressesSet', { timeMs, addresses: signed }),
       releaseAdded: object('ReleaseAdded', { timeMs, version: releaseVersion, targetsHash: hash }),
       releaseRemoved: object('ReleaseRemoved', { timeMs, version: releaseVersion }),
+      groupAdded: object('EventBody.GroupAdded', { timeMs, group: signed }),
+      groupEnded: object('EventBody.GroupEnded', { timeMs, groupId }),
+      agentApproved: object('EventBody.AgentApproved', { timeMs, approval: signed, operator: optional(signed) }),
+      agentPending: object('EventBody.AgentPending', { timeMs, enrolment: signed, binding: signed }),
       filesGone: object('EventBody.FilesGone', { timeMs, agentId, fileIds: fileIds(1, MAX_GONE_FILES) }),
       policySet: object('EventBody.PolicySet', {
         timeMs,

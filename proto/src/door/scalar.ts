@@ -94,6 +94,9 @@ export const NAME: RegExp = /^(?!\s)(?:[^\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]|[\u200c
 /** The name of an agent: also a file name, so neither hidden nor an option. */
 export const AGENT_NAME: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
+/** A name of agents, in lower case, in which `*` stands for anything. */
+export const NAME_PATTERN: RegExp = /^[a-z0-9*][a-z0-9._*-]*$/;
+
 /** The code of a problem: words of lower-case letters and digits, joined by dashes. */
 export const PROBLEM_CODE: RegExp = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/;
 

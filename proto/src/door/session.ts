@@ -120,6 +120,7 @@ const refusalCode = choice<RefusalCode>({
   protocol: 11,
   limit: 12,
   storage: 13,
+  pending: 14,
 });
 
 /** The header of a frame from the collector. `checkServerBody` judges the body beside it. */

@@ -10,6 +10,7 @@ const signature = ofLength(64);
 const vaultId = ofLength(16).map(proto.asVaultId);
 const agentId = ofLength(16).map(proto.asAgentId);
 const lineageId = ofLength(16).map(proto.asLineageId);
+const groupId = ofLength(16).map(proto.asGroupId);
 const chainId = ofLength(16).map(proto.asChainId);
 const collectorId = ofLength(16).map(proto.asCollectorId);
 const sourceId = ofLength(16).map(proto.asSourceId);
@@ -200,6 +201,10 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('policySet' as const), timeMs, policy: signed, certificate: maybe(signed), sealed: upTo(1, 60) }),
   fc.record({ type: fc.constant('settingsSet' as const), timeMs, settings: signed, certificate: maybe(signed), waits: flag }),
   fc.record({ type: fc.constant('settingsPromoted' as const), timeMs, sequence: positive, automatic: flag }),
+  fc.record({ type: fc.constant('groupAdded' as const), timeMs, group: signed }),
+  fc.record({ type: fc.constant('groupEnded' as const), timeMs, groupId }),
+  fc.record({ type: fc.constant('agentPending' as const), timeMs, enrolment: signed, binding: signed }),
+  fc.record({ type: fc.constant('agentApproved' as const), timeMs, approval: signed, operator: maybe(signed) }),
   fc.record({ type: fc.constant('filesGone' as const), timeMs, agentId, fileIds: fc.array(fileId, { minLength: 1, maxLength: 4 }) }),
   fc
     .record({
@@ -283,6 +288,7 @@ const refusalCode = fc.constantFrom<proto.RefusalCode>(
   'protocol',
   'limit',
   'storage',
+  'pending',
 );
 
 const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
@@ -451,6 +457,7 @@ export const doors: Readonly<Record<string, Door>> = {
         dedupEpoch: positive32,
         issuedAtMs: timeMs,
         expiresAtMs: timeMs,
+        lineageGroup: maybe(groupId),
       })
       .map(
         (body): proto.EnrolmentCertificateBody => ({
@@ -463,7 +470,44 @@ export const doors: Readonly<Record<string, Door>> = {
   AgentBindingBody: door(
     proto.encodeAgentBindingBody,
     proto.decodeAgentBindingBody,
-    fc.record<proto.AgentBindingBody>({ version, vaultId, agentId, signKey: hash, boxKey: hash }),
+    fc.record<proto.AgentBindingBody>({
+      version,
+      vaultId,
+      agentId,
+      signKey: hash,
+      boxKey: hash,
+      member: maybe(fc.record<proto.GroupMember>({ name: agentName, possession: signature })),
+    }),
+  ),
+  GroupCertificateBody: door(
+    proto.encodeGroupCertificateBody,
+    proto.decodeGroupCertificateBody,
+    fc
+      .record<proto.GroupCertificateBody>({
+        version,
+        vaultId,
+        name: agentName,
+        groupKey: hash,
+        uses: fc.integer({ min: 1, max: proto.MAX_GROUP_USES }),
+        names: fc.uniqueArray(fc.stringMatching(/^[a-z0-9*][a-z0-9._*-]{0,30}$/), { maxLength: 4 }),
+        approve: flag,
+        selfRestore: flag,
+        dedupEpoch: positive32,
+        issuedAtMs: timeMs,
+        expiresAtMs: timeMs,
+      })
+      .map((body) => ({ ...body, names: [...body.names].sort(), expiresAtMs: Math.max(body.issuedAtMs, body.expiresAtMs) })),
+  ),
+  AgentApprovalBody: door(
+    proto.encodeAgentApprovalBody,
+    proto.decodeAgentApprovalBody,
+    fc.record<proto.AgentApprovalBody>({
+      version,
+      vaultId,
+      agentId,
+      approvedAtMs: timeMs,
+      successor: maybe(fc.record<proto.ApprovedSuccessor>({ enrolment: signed, ephemeralKey: hash, pathKeyBox: ofLength(48) })),
+    }),
   ),
   KitContents: door(
     proto.encodeKitContents,
@@ -495,20 +539,23 @@ export const doors: Readonly<Record<string, Door>> = {
   BundleContents: door(
     proto.encodeBundleContents,
     proto.decodeBundleContents,
-    fc.record<proto.BundleContents>({
-      version,
-      url: fc.constantFrom('https://collector.example:7443', 'http://127.0.0.1:7070'),
-      tlsCa: fc.constantFrom('', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
-      tlsPins: fc.array(hash, { maxLength: 2 }),
-      descriptor: signed,
-      collectorCertificate: signed,
-      enrolment: signed,
-      enrolmentSeed: hash,
-      dedupSecrets,
-      pathKey: hash,
-      addresses: maybe(signed),
-      settings: maybe(settings),
-    }),
+    fc
+      .record<proto.BundleContents>({
+        version,
+        url: fc.constantFrom('https://collector.example:7443', 'http://127.0.0.1:7070'),
+        tlsCa: fc.constantFrom('', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
+        tlsPins: fc.array(hash, { maxLength: 2 }),
+        descriptor: signed,
+        collectorCertificate: signed,
+        enrolment: signed,
+        enrolmentSeed: hash,
+        dedupSecrets,
+        pathKey: hash,
+        addresses: maybe(signed),
+        settings: maybe(settings),
+        groupSecret: maybe(hash),
+      })
+      .map((contents) => ({ ...contents, pathKey: contents.groupSecret === undefined ? contents.pathKey : undefined })),
   ),
   OperatorCertificateBody: door(
     proto.encodeOperatorCertificateBody,
@@ -605,12 +652,12 @@ export const doors: Readonly<Record<string, Door>> = {
   EnrolAnswerBody: door(
     proto.encodeEnrolAnswerBody,
     proto.decodeEnrolAnswerBody,
-    fc.record<proto.EnrolAnswerBody>({ version, vaultId, agentId, bindingHash: hash, enrolledAtMs: timeMs, head: treeHead }),
+    fc.record<proto.EnrolAnswerBody>({ version, vaultId, agentId, bindingHash: hash, enrolledAtMs: timeMs, head: treeHead, pending: flag }),
   ),
   EnrolAnswer: door(
     proto.encodeEnrolAnswer,
     proto.decodeEnrolAnswer,
-    fc.record<proto.EnrolAnswer>({ answer: signed, collectorCertificate: signed }),
+    fc.record<proto.EnrolAnswer>({ answer: signed, collectorCertificate: signed, approval: maybe(signed), operator: maybe(signed) }),
   ),
   ClientHello: door(
     proto.encodeClientHello,

@@ -1,4 +1,4 @@
-import { type BundleContents, encodeBundleContents } from '@aliquot/proto';
+import { asLineageId, type BundleContents, encodeBundleContents } from '@aliquot/proto';
 import { describe, expect, test } from 'vitest';
 import vectors from '../../vectors/bundle-1.json' with { type: 'json' };
 import { hex } from '../crypto/bytes.ts';
@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 const vault = fixtureVault('bundle');
 const foreign = fixtureVault('bundle foreign');
 const agent = fixtureAgent(vault, 'hplc-7');
-const contents: BundleContents = {
+const contents: BundleContents & { readonly pathKey: Uint8Array } = {
   version: 1,
   url: 'http://127.0.0.1:8080',
   tlsCa: '',
@@ -25,7 +25,7 @@ const contents: BundleContents = {
   dedupSecrets: vault.kit.dedupSecrets,
   addresses: undefined,
   settings: undefined,
-  pathKey: pathKeyFor(vault.kit.pathSecret, seededRandom('lineage').bytes(16) as Parameters<typeof pathKeyFor>[1]),
+  pathKey: pathKeyFor(vault.kit.pathSecret, { lineageId: asLineageId(seededRandom('lineage').bytes(16)) }),
 };
 const addressesOf = ({ authority, descriptor }: typeof vault) =>
   issueAddresses(authority, {

@@ -7,6 +7,7 @@ import {
   type EnrolmentCertificateBody,
   encodeBundleContents,
   FormatError,
+  type GroupCertificateBody,
   type Signed,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
@@ -14,6 +15,7 @@ import { equalBytes } from '../crypto/primitives.ts';
 import { type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
 import { armor, dearmor } from './armor.ts';
 import { CertificateError, verifyAddresses, verifyCollectorCertificate, verifyDescriptor, verifyEnrolment } from './certificates.ts';
+import { verifyGroup } from './group.ts';
 
 export type BundleErrorCode =
   /** The file is not an enrolment bundle: another kind of file, or no armoured text at all. */
@@ -31,7 +33,7 @@ export type BundleErrorCode =
 export class BundleError extends AliquotError<BundleErrorCode> {}
 
 /** A bundle whose certificates are verified against its vault's authority. Every secret in it stays one after expiry. */
-export interface OpenBundle {
+interface OpenParts {
   /** The collector's base address, as `aliquot serve` printed it. */
   readonly url: string;
   readonly tlsCa: string;
@@ -42,25 +44,43 @@ export interface OpenBundle {
   readonly signedDescriptor: Signed;
   readonly collector: CollectorCertificateBody;
   readonly signedCollector: Signed;
-  readonly enrolment: EnrolmentCertificateBody;
+  /** The enrolment certificate, or that of the group. */
   readonly signedEnrolment: Signed;
-  /** The one-time key that signs the agent's binding. */
+  /** The key that signs an agent's binding: good once, or of the group. */
   readonly enrolmentKey: SigningKey;
   readonly dedupSecrets: readonly DedupSecret[];
-  readonly pathKey: Uint8Array;
 }
+
+/** The bundle of one PC. */
+export interface OpenBundle extends OpenParts {
+  readonly enrolment: EnrolmentCertificateBody;
+  readonly pathKey: Uint8Array;
+  readonly group: undefined;
+}
+
+/** The bundle of all PCs of a group. */
+export interface OpenGroupBundle extends OpenParts {
+  readonly group: GroupCertificateBody;
+  /** Each PC makes its path key of it. */
+  readonly groupSecret: Uint8Array;
+}
+
+export type AnyBundle = OpenBundle | OpenGroupBundle;
 
 const ARMOR = 'ALIQUOT ENROLMENT BUNDLE';
 
 /** The bundle file as armoured text. It is not encrypted: it must reach its PC by a way that nobody else reads. */
 export function sealBundle(contents: BundleContents): string {
-  const { descriptor, enrolment } = verifiedParts(contents);
+  const open = verifiedParts(contents);
+  const { group } = open;
   const headers = [
-    `Agent: ${enrolment.name}`,
-    `Vault: ${descriptor.name}`,
-    `Expires: ${new Date(enrolment.expiresAtMs).toISOString()}`,
+    group === undefined ? `Agent: ${open.enrolment.name}` : `Group: ${group.name}, for ${group.uses} PCs`,
+    `Vault: ${open.descriptor.name}`,
+    `Expires: ${new Date(termOf(open)).toISOString()}`,
     'This file is a secret, and stays one after it has expired: it holds keys of the vault.',
-    'Carry it to its PC by a way that nobody else reads, and erase it there after enrolment.',
+    group === undefined
+      ? 'Carry it to its PC by a way that nobody else reads, and erase it there after enrolment.'
+      : 'Bring it to its PCs by a way that nobody else reads, and erase it there after enrolment.',
   ];
   return armor(ARMOR, headers, encodeBundleContents(contents));
 }
@@ -70,7 +90,7 @@ export function sealBundle(contents: BundleContents): string {
  * enrolment, and the enrolment key is the certified one. With `nowMs`, an expired bundle throws BUNDLE_EXPIRED; leave it
  * out only to repeat an enrolment that was begun in time (the collector has the last word either way).
  */
-export function openBundle(text: string, nowMs?: number): OpenBundle {
+export function openAnyBundle(text: string, nowMs?: number): AnyBundle {
   const read = dearmor(ARMOR, text);
   if (read.type === 'absent') {
     throw new BundleError(
@@ -83,14 +103,30 @@ export function openBundle(text: string, nowMs?: number): OpenBundle {
     throw new BundleError('BUNDLE_CORRUPT', 'the enrolment bundle is damaged or incomplete; copy it again, or ask for a new one');
   }
   const open = verifiedParts(decoded(read.bytes));
-  if (nowMs !== undefined && nowMs >= open.enrolment.expiresAtMs) {
-    const expiry = new Date(open.enrolment.expiresAtMs).toISOString();
+  if (nowMs !== undefined && nowMs >= termOf(open)) {
+    const expiry = new Date(termOf(open)).toISOString();
     throw new BundleError(
       'BUNDLE_EXPIRED',
-      `the bundle for ${open.enrolment.name} expired at ${expiry}; check this PC's clock, or ask for a new bundle`,
+      `the bundle for ${subjectOf(open)} expired at ${expiry}; check this PC's clock, or ask for a new bundle`,
     );
   }
   return open;
+}
+
+/** `openAnyBundle` for one that must be of one PC. Test only: agents take either. */
+export function openBundle(text: string, nowMs?: number): OpenBundle {
+  const open = openAnyBundle(text, nowMs);
+  if (open.group !== undefined) throw foreign('it is one of a group');
+  return open;
+}
+
+/** Whom a bundle is for, in messages. */
+function subjectOf(bundle: AnyBundle): string {
+  return bundle.group === undefined ? bundle.enrolment.name : `group ${bundle.group.name}`;
+}
+
+function termOf(bundle: AnyBundle): number {
+  return (bundle.group ?? bundle.enrolment).expiresAtMs;
 }
 
 function decoded(bytes: Uint8Array): BundleContents {
@@ -105,18 +141,14 @@ function decoded(bytes: Uint8Array): BundleContents {
   }
 }
 
-function verifiedParts(contents: BundleContents): OpenBundle {
+function verifiedParts(contents: BundleContents): AnyBundle {
   try {
     const descriptor = verifyDescriptor(contents.descriptor);
-    const collector = verifyCollectorCertificate(descriptor.authorityKey, descriptor.vaultId, contents.collectorCertificate);
-    const enrolment = verifyEnrolment(descriptor.authorityKey, descriptor.vaultId, contents.enrolment);
-    if (contents.addresses !== undefined) verifyAddresses(descriptor.authorityKey, descriptor.vaultId, contents.addresses);
+    const { authorityKey, vaultId } = descriptor;
+    const collector = verifyCollectorCertificate(authorityKey, vaultId, contents.collectorCertificate);
+    if (contents.addresses !== undefined) verifyAddresses(authorityKey, vaultId, contents.addresses);
     const enrolmentKey = signingKeyFromSeed(contents.enrolmentSeed);
-    if (!equalBytes(enrolmentKey.publicKey, enrolment.enrolmentKey)) throw foreign('its enrolment key is not the certified one');
-    const epochs = contents.dedupSecrets.map((secret) => secret.epoch);
-    // Epoch 1 always: the gear table is of the first epoch, whichever epoch the agent seals in.
-    if (!epochs.includes(1) || !epochs.includes(enrolment.dedupEpoch)) throw foreign('a dedup secret is missing');
-    return {
+    const parts: OpenParts = {
       url: contents.url,
       tlsCa: contents.tlsCa,
       tlsPins: contents.tlsPins,
@@ -125,16 +157,31 @@ function verifiedParts(contents: BundleContents): OpenBundle {
       signedDescriptor: contents.descriptor,
       collector,
       signedCollector: contents.collectorCertificate,
-      enrolment,
       signedEnrolment: contents.enrolment,
       enrolmentKey,
       dedupSecrets: contents.dedupSecrets,
-      pathKey: contents.pathKey,
     };
+    const { groupSecret, pathKey } = contents;
+    if (groupSecret !== undefined) {
+      const group = verifyGroup(authorityKey, vaultId, contents.enrolment);
+      requireKeys(parts, group.groupKey, group.dedupEpoch);
+      return { ...parts, group, groupSecret };
+    }
+    if (pathKey === undefined) throw foreign('its path key is missing');
+    const enrolment = verifyEnrolment(authorityKey, vaultId, contents.enrolment);
+    requireKeys(parts, enrolment.enrolmentKey, enrolment.dedupEpoch);
+    return { ...parts, enrolment, pathKey, group: undefined };
   } catch (cause) {
     if (cause instanceof CertificateError) throw foreign(cause.message, cause);
     throw cause;
   }
+}
+
+function requireKeys({ enrolmentKey, dedupSecrets }: OpenParts, certified: Uint8Array, dedupEpoch: number): void {
+  if (!equalBytes(enrolmentKey.publicKey, certified)) throw foreign('its enrolment key is not the certified one');
+  const epochs = dedupSecrets.map((secret) => secret.epoch);
+  // Epoch 1 always: the gear table is of the first epoch, whichever epoch the agent seals in.
+  if (!epochs.includes(1) || !epochs.includes(dedupEpoch)) throw foreign('a dedup secret is missing');
 }
 
 function foreign(why: string, cause?: unknown): BundleError {

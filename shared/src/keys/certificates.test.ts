@@ -198,6 +198,7 @@ describe('enrolment answer', () => {
     agentId: agent.agentId,
     bindingHash: bindingHashOf(agent.binding),
     enrolledAtMs: FIXTURE_TIME_MS,
+    pending: false,
     head,
   };
   const collectorCertificate = vault.collectorCertificate;

@@ -1,6 +1,5 @@
 import {
   type AgentBindingBody,
-  AliquotError,
   type CollectorAddressesBody,
   type CollectorCertificateBody,
   type CollectorId,
@@ -22,39 +21,24 @@ import {
   encodeEnrolmentCertificateBody,
   encodeEpochOpeningBody,
   encodeVaultDescriptorBody,
-  FormatError,
+  type GroupCertificateBody,
   type Signed,
   type VaultDescriptorBody,
   type VaultId,
 } from '@aliquot/proto';
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
-import { isWeakSigningKey, type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
+import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
+import { GROUP, memberTerms, readGroup, verifyGroup, verifyMember } from './group.ts';
+import { CertificateError, decodeBody, requireStrong, requireVault, verified } from './statement.ts';
 
-export type CertificateErrorCode =
-  /** The body of a certificate cannot be read: damaged, or of a newer release. */
-  | 'CERT_MALFORMED'
-  /** The signature does not hold: altered, or signed by another authority (or another enrolment key) than it should be. */
-  | 'CERT_SIGNATURE'
-  /** A genuine certificate of another vault. */
-  | 'CERT_OTHER_VAULT'
-  /** The id in it is not the id of the key in it. */
-  | 'CERT_ID_MISMATCH'
-  /** The agent's keys were signed for another agent than the enrolment is for. */
-  | 'CERT_OTHER_AGENT'
-  /** A public key in it is of small order and would prove nothing. */
-  | 'CERT_WEAK_KEY'
-  /** By this machine's clock the certificate is past its term. */
-  | 'CERT_EXPIRED'
-  /** A genuine certificate, but not for this. */
-  | 'CERT_PURPOSE';
-
-/** A certificate that must not be believed. */
-export class CertificateError extends AliquotError<CertificateErrorCode> {}
+export { CertificateError, requireStrong, requireVault, verified } from './statement.ts';
 
 /** A verified agent: what the authority says of it, and the keys that it made for itself. */
 export interface AgentCertificate {
+  /** Of an agent of a group: what follows from the group's certificate and the agent's binding. */
   readonly enrolment: EnrolmentCertificateBody;
   readonly binding: AgentBindingBody;
+  readonly group?: GroupCertificateBody | undefined;
 }
 
 const DESCRIPTOR = 'aliquot/v1/vault-descriptor';
@@ -79,34 +63,6 @@ export function collectorIdOf(signKey: Uint8Array): CollectorId {
 /** SHA-256 of a binding's body: names the keys that an enrolment now belongs to. */
 export function bindingHashOf(binding: Signed): Uint8Array {
   return sha256(binding.body);
-}
-
-function decodeBody<Body>(what: string, decode: (bytes: Uint8Array) => Body, bytes: Uint8Array): Body {
-  try {
-    return decode(bytes);
-  } catch (cause) {
-    if (cause instanceof FormatError)
-      throw new CertificateError('CERT_MALFORMED', `the ${what} cannot be read: ${cause.message}`, { cause });
-    throw cause;
-  }
-}
-
-/** Checks the signature first: a body is looked at only once it is known whose words it is. */
-export function verified<Body>(what: string, signer: Uint8Array, label: string, decode: (bytes: Uint8Array) => Body, signed: Signed): Body {
-  if (!signatureHolds(signer, label, signed)) {
-    throw new CertificateError('CERT_SIGNATURE', `the ${what} is not signed by the key that should have signed it`);
-  }
-  return decodeBody(what, decode, signed.body);
-}
-
-/** Throws unless a statement is of this vault. */
-export function requireVault(what: string, vaultId: VaultId, found: VaultId): void {
-  if (!equalBytes(vaultId, found)) throw new CertificateError('CERT_OTHER_VAULT', `the ${what} belongs to another vault`);
-}
-
-/** Throws for a key under which signatures prove nothing. */
-export function requireStrong(what: string, key: Uint8Array): void {
-  if (isWeakSigningKey(key)) throw new CertificateError('CERT_WEAK_KEY', `the ${what} names a public key of small order`);
 }
 
 /** The authority's signed description of its vault. */
@@ -174,8 +130,16 @@ export function issueBinding(enrolmentKey: SigningKey, body: AgentBindingBody): 
   return sign(enrolmentKey, BINDING, encodeAgentBindingBody(body));
 }
 
-/** The agent that enrolment and binding together certify; throws CertificateError unless they belong together and to the vault. */
+/**
+ * The agent that enrolment and binding together certify; throws CertificateError unless they belong together and to the vault. The
+ * enrolment is the authority's for this one agent, or the certificate of the agent's group: its label tells.
+ */
 export function verifyAgent(authorityKey: Uint8Array, vaultId: VaultId, enrolment: Signed, binding: Signed): AgentCertificate {
+  if (!signatureHolds(authorityKey, ENROLMENT, enrolment) && signatureHolds(authorityKey, GROUP, enrolment)) {
+    const group = verifyGroup(authorityKey, vaultId, enrolment);
+    const bound = verifyMember(group, binding);
+    return { enrolment: memberTerms(group, bound), binding: bound, group };
+  }
   const enrolled = verifyEnrolment(authorityKey, vaultId, enrolment);
   const what = `binding of agent ${enrolled.name}`;
   const bound = verified(what, enrolled.enrolmentKey, BINDING, decodeAgentBindingBody, binding);
@@ -183,8 +147,21 @@ export function verifyAgent(authorityKey: Uint8Array, vaultId: VaultId, enrolmen
   if (!equalBytes(enrolled.agentId, bound.agentId)) {
     throw new CertificateError('CERT_OTHER_AGENT', `the ${what} was made for another agent`);
   }
+  if (bound.member !== undefined) throw new CertificateError('CERT_MALFORMED', `the ${what} is one of a group`);
   requireStrong(what, bound.signKey);
   return { enrolment: enrolled, binding: bound };
+}
+
+/** What `verifyAgent` has verified before, read again from where it was kept; an agent that has not enrolled yet has no binding. */
+export function readAgent(
+  enrolment: Signed,
+  binding: Signed | undefined,
+): Omit<AgentCertificate, 'binding'> & { readonly binding: AgentBindingBody | undefined } {
+  const bound = binding && decodeBody('binding', decodeAgentBindingBody, binding.body);
+  if (bound?.member === undefined)
+    return { enrolment: decodeBody('enrolment certificate', decodeEnrolmentCertificateBody, enrolment.body), binding: bound };
+  const group = readGroup(enrolment);
+  return { enrolment: memberTerms(group, bound), binding: bound, group };
 }
 
 /** The authority's approval that a log goes on after it lost its tail. */

@@ -40,12 +40,12 @@ describe('path keys', () => {
   const random = seededRandom('paths');
   const secret = random.bytes(32);
   const lineage = random.bytes(16) as LineageId;
-  const key = pathKeyFor(secret, lineage);
+  const key = pathKeyFor(secret, { lineageId: lineage });
 
   test('belong to one lineage', () => {
-    expect(pathKeyFor(secret, lineage)).toEqual(key);
-    expect(pathKeyFor(secret, random.bytes(16) as LineageId)).not.toEqual(key);
-    expect(pathKeyFor(random.bytes(32), lineage)).not.toEqual(key);
+    expect(pathKeyFor(secret, { lineageId: lineage })).toEqual(key);
+    expect(pathKeyFor(secret, { lineageId: random.bytes(16) as LineageId })).not.toEqual(key);
+    expect(pathKeyFor(random.bytes(32), { lineageId: lineage })).not.toEqual(key);
   });
 
   test('file ids depend on every byte of the path, and not on what it spells', () => {
@@ -54,7 +54,7 @@ describe('path keys', () => {
     expect(composed.length).toBe(32);
     expect(composed).not.toEqual(decomposed);
     expect(fileIdFor(key, utf8('/data/\u00e9'))).toEqual(composed);
-    expect(fileIdFor(pathKeyFor(secret, random.bytes(16) as LineageId), utf8('/data/\u00e9'))).not.toEqual(composed);
+    expect(fileIdFor(pathKeyFor(secret, { lineageId: random.bytes(16) as LineageId }), utf8('/data/\u00e9'))).not.toEqual(composed);
   });
 
   test('a source id is no prefix of the file id of the same path', () => {
@@ -91,7 +91,7 @@ describe('version 1 stays as it is', () => {
   });
 
   test('path keys, file ids and source ids follow from the path secret', () => {
-    const pathKey = pathKeyFor(bytes(vectors.pathSecret), bytes(vectors.lineageId) as LineageId);
+    const pathKey = pathKeyFor(bytes(vectors.pathSecret), { lineageId: bytes(vectors.lineageId) as LineageId });
     expect(hex(pathKey)).toBe(vectors.pathKey);
     expect(hex(fileIdFor(pathKey, bytes(vectors.path)))).toBe(vectors.fileId);
     expect(hex(sourceIdFor(pathKey, bytes(vectors.path)))).toBe(vectors.sourceId);

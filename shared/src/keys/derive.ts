@@ -1,4 +1,4 @@
-import type { DedupSecret, FileId, LineageId, SourceId, VaultDescriptorBody, VaultId, VaultParameters } from '@aliquot/proto';
+import type { DedupSecret, FileId, GroupId, LineageId, SourceId, VaultDescriptorBody, VaultId, VaultParameters } from '@aliquot/proto';
 import { type BoxKey, boxKeyFromSecret } from '../crypto/box.ts';
 import { CryptoError, hkdf, hmacSha256, labelled } from '../crypto/primitives.ts';
 import { pathIdentity } from './path-case.ts';
@@ -66,9 +66,29 @@ export function vaultKeysFrom(dedupSecrets: readonly DedupSecret[], descriptor: 
   };
 }
 
-/** A lineage's path key: goes into the bundle of each agent of the lineage, and can always be made again from the kit. */
-export function pathKeyFor(pathSecret: Uint8Array, lineageId: LineageId): Uint8Array {
-  return hkdf(pathSecret, lineageId, 'aliquot/v1/path-key', SUBKEY_BYTES);
+/** A group's secret: stands in the group's bundle, and each of its agents makes its path key of it. */
+export function groupSecretFor(pathSecret: Uint8Array, groupId: GroupId): Uint8Array {
+  return hkdf(pathSecret, groupId, 'aliquot/v1/group-secret', SUBKEY_BYTES);
+}
+
+/** The path key of the lineage that an agent of a group begins. */
+export function memberPathKey(groupSecret: Uint8Array, lineageId: LineageId): Uint8Array {
+  return hkdf(groupSecret, lineageId, 'aliquot/v1/path-key', SUBKEY_BYTES);
+}
+
+/**
+ * A lineage's path key: goes into the bundle of each agent of the lineage, and can always be made again from the kit. Of a lineage that
+ * began in a group it comes from that group's secret, which the PC had.
+ */
+export function pathKeyFor(pathSecret: Uint8Array, { lineageId, lineageGroup }: Lineage): Uint8Array {
+  return memberPathKey(lineageGroup === undefined ? pathSecret : groupSecretFor(pathSecret, lineageGroup), lineageId);
+}
+
+/** A line of agents, as certificates name it. */
+export interface Lineage {
+  readonly lineageId: LineageId;
+  /** The group in which it began. */
+  readonly lineageGroup?: GroupId | undefined;
 }
 
 /**

@@ -36,7 +36,7 @@ function bundleFor(name: string, replaces?: string): string {
     enrolment,
     enrolmentSeed: agent.enrolmentKey.seed,
     dedupSecrets: vault.kit.dedupSecrets,
-    pathKey: pathKeyFor(vault.kit.pathSecret, lineageId),
+    pathKey: pathKeyFor(vault.kit.pathSecret, { lineageId }),
     addresses: undefined,
     settings: undefined,
   };
@@ -60,6 +60,7 @@ function desk() {
       agentId: agent.agentId,
       bindingHash: bindingHashOf(binding),
       enrolledAtMs: FIXTURE_TIME_MS,
+      pending: false,
       head: { logEpoch: 0, size: 1, root: new Uint8Array(32) },
     });
     return { status: 200, body: encodeEnrolAnswer({ answer, collectorCertificate: vault.collectorCertificate }) };

@@ -175,7 +175,7 @@ export class TestAgent {
     this.chainId = asChainId(random.bytes(16));
     this.signKey = newSigningKey(random);
     this.enrolmentKey = newSigningKey(random);
-    this.pathKey = pathKeyFor(world.kit.pathSecret, this.lineageId);
+    this.pathKey = pathKeyFor(world.kit.pathSecret, this);
     this.enrolmentBody = {
       version: 1,
       vaultId: world.descriptor.vaultId,

@@ -1,0 +1,170 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Finished, run } from '../demo/programs.ts';
+import { type AgentPlace, statusOf, World } from './world.ts';
+
+/** Several PCs and one bundle, by the real programs. */
+
+let world: World;
+beforeAll(async () => {
+  world = await World.open({ blind: true });
+});
+afterAll(async () => world.close());
+
+async function groupBundle(name: string, ...options: readonly string[]): Promise<string> {
+  const bundle = join(world.folder, `${name}.bundle`);
+  await world.aliquot(['enroll', '--group', name, ...options, '--kit', world.kit, '--out', bundle]);
+  return bundle;
+}
+
+const place = (name: string, bundle: string): AgentPlace => ({ name, data: join(world.folder, `agent-${name}`), bundle });
+const enrol = ({ name, data, bundle }: AgentPlace): Promise<Finished> =>
+  run('aliquot-agent', ['enroll', bundle, '--name', name, '--data', data, '--json']);
+
+interface AgentLine {
+  readonly agent: string;
+  readonly state: string;
+  readonly group?: string;
+}
+
+async function agents(): Promise<readonly AgentLine[]> {
+  const { lines } = await world.aliquot(['agents', '--json']);
+  return lines.filter((line) => 'agent' in line) as unknown as AgentLine[];
+}
+
+const stateOf = async (name: string) => (await agents()).find(({ agent }) => agent === name)?.state;
+
+describe('a bundle for a group of PCs', () => {
+  it('enrols as many PCs as it is for, under their names; the one too many, a taken and a foreign name are refused with the way out', async () => {
+    const bundle = await groupBundle('hall-1', '--uses', '3', '--names', 'hplc-*', '--expires', '2d');
+    const first = place('hplc-1', bundle);
+    const made = await enrol(first);
+    expect(made).toMatchObject({ code: 0, stderr: expect.stringContaining('other PCs may still need a copy') });
+    expect(made.lines).toMatchObject([{ event: 'enrolled', agent: 'hplc-1', pending: false, selfRestore: true }]);
+    const taken = await enrol({ ...first, data: join(world.folder, 'another') });
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringMatching(/hplc-1 is taken.*--name NAME.*\[ENROL_NAME_TAKEN\]/) });
+    const foreign = await enrol(place('office-1', bundle));
+    expect(foreign).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/named hplc-\*, and this one would be office-1.*\[ENROL_NAME\]/),
+    });
+    // Refused ones leave the folder free, and cost no use.
+    expect((await enrol({ ...place('HPLC-2', bundle), data: join(world.folder, 'another') })).code).toBe(0);
+    expect((await enrol(place('hplc-3', bundle))).code).toBe(0);
+    const tooMany = await enrol(place('hplc-4', bundle));
+    expect(tooMany).toMatchObject({ code: 1, stderr: expect.stringMatching(/was for 3 PCs.*ask for a new one.*\[ENROL_GROUP_FULL\]/) });
+    const known = (await agents()).filter(({ group }) => group === 'hall-1');
+    expect(known.map(({ agent, state }) => `${agent} ${state}`).sort()).toEqual(['HPLC-2 enrolled', 'hplc-1 enrolled', 'hplc-3 enrolled']);
+    // The same PC again, as after a crash, gets the same answer.
+    expect(await enrol(first)).toMatchObject({ code: 0, lines: [{ agent: 'hplc-1' }] });
+    const overview = (await world.aliquot(['agents'])).stdout;
+    expect(overview).toMatch(/hall-1.*3 of 3/);
+  });
+
+  it('P2: what its PCs back up comes back with the kit, each its own, though the vault is blind', async () => {
+    const bundle = await groupBundle('hall-2', '--uses', '2');
+    const tree = await world.place('tree');
+    for (const name of ['ms-1', 'ms-2']) {
+      const agent = place(name, bundle);
+      expect((await enrol(agent)).code).toBe(0);
+      await world.write('tree/run.csv', `of ${name}\n`);
+      expect(await world.backup(agent, [tree])).toMatchObject({ failed: 0, queued: 0 });
+      expect(await statusOf(agent)).toMatchObject({ results: { safe: 1, total: 1 } });
+      // Also by itself.
+      const own = join(world.folder, `own-${name}`);
+      expect((await run('aliquot-agent', ['restore', tree, '--to', own, '--data', agent.data])).code).toBe(0);
+      expect(await readFile(join(own, tree, 'run.csv'), 'utf8')).toBe(`of ${name}\n`);
+    }
+    for (const name of ['ms-1', 'ms-2']) {
+      const to = join(world.folder, `restored-${name}`);
+      const path = join(tree, 'run.csv');
+      await world.aliquot(['restore', '--kit', world.kit, '--agent', name, '--path', path, '--to', to]);
+      expect(await readFile(join(to, path), 'utf8')).toBe(`of ${name}\n`);
+      const { lines } = await world.aliquot(['versions', '--kit', world.kit, '--agent', name, '--path', path, '--json']);
+      expect(lines).toHaveLength(1);
+      await world.aliquot(['restore', '--kit', world.kit, '--agent', name, '--to', join(to, 'all')]);
+      expect(await readFile(join(to, 'all', path), 'utf8')).toBe(`of ${name}\n`);
+    }
+    await world.aliquot(['check', '--kit', world.kit]);
+  });
+
+  it('a PC of a group is revoked, and replaced by another, like any', async () => {
+    const bundle = await groupBundle('hall-3', '--uses', '2');
+    const old = place('gc-1', bundle);
+    await enrol(old);
+    const tree = await world.place('gc');
+    await world.write('gc/before.csv', 'before');
+    await world.backup(old, [tree]);
+    await world.aliquot(['agent', 'revoke', 'gc-1']);
+    const refused = await run('aliquot-agent', ['flush', '--data', old.data]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('UPLINK_REVOKED') });
+    expect((await enrol({ ...old, data: join(world.folder, 'gc-1-again') })).stderr).toMatch(/ENROL_NAME_TAKEN/);
+    const fresh = await world.agent('gc-1b', ['--replaces', 'gc-1']);
+    await world.write('gc/after.csv', 'after');
+    await world.backup(fresh, [tree]);
+    const path = join(tree, 'before.csv');
+    const { lines } = await world.aliquot(['versions', '--kit', world.kit, '--agent', 'gc-1b', '--path', path, '--json']);
+    // One file: the successor's path key is the one that came from the group.
+    expect(lines.length).toBeGreaterThanOrEqual(1);
+    const { stdout } = await world.aliquot(['cat', '--kit', world.kit, '--agent', 'gc-1b', '--path', path]);
+    expect(stdout).toBe('before');
+    const listed = await world.aliquot(['ls', '--kit', world.kit, '--agent', 'gc-1b', '--json']);
+    const paths = listed.lines.map((line) => line['path']).filter((name) => String(name).endsWith('before.csv'));
+    expect(paths).toHaveLength(1);
+  });
+
+  it('is refused once it is ended, and by the collector’s clock when it is late; who came goes on', async () => {
+    const bundle = await groupBundle('hall-4', '--uses', '9');
+    const early = place('early', bundle);
+    expect((await enrol(early)).code).toBe(0);
+    const ended = await world.aliquot(['enroll', '--end-group', 'hall-4', '--json']);
+    expect(ended.lines).toMatchObject([{ event: 'groupEnded', group: 'hall-4', used: 1, uses: 9 }]);
+    expect(await enrol(place('late', bundle))).toMatchObject({ code: 1, stderr: expect.stringMatching(/ended.*ask for a new one/) });
+    expect(await world.tryAliquot(['enroll', '--end-group', 'hall-4'])).toMatchObject({ code: 0 });
+    expect(await world.tryAliquot(['enroll', '--end-group', 'hall-9'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/no group hall-9; it has: .*hall-1/),
+    });
+    expect(await statusOf(early)).toMatchObject({ event: 'status' });
+    const short = await groupBundle('hall-5', '--uses', '9', '--expires', '1s');
+    await new Promise((resolve) => setTimeout(resolve, 1100)); // a term is a time
+    expect(await enrol(place('too-late', short))).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/group hall-5 expired.*new bundle/),
+    });
+    // An open group keeps its name; one that ended does not.
+    await groupBundle('hall-6', '--uses', '1');
+    const again = ['enroll', '--group', 'hall-6', '--uses', '1', '--kit', world.kit, '--out', join(world.folder, 'again.bundle')];
+    expect(await world.tryAliquot(again)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/group hall-6 that may still be used.*--end-group hall-6/),
+    });
+    await rm(join(world.folder, 'hall-4.bundle'));
+    await groupBundle('hall-4', '--uses', '1');
+  });
+
+  it('of PCs that come at once to the last use, or by one name, exactly one is let in', async () => {
+    const last = await groupBundle('hall-7', '--uses', '1');
+    const rivals = await Promise.all(['x-1', 'x-2', 'x-3'].map((name) => enrol(place(name, last))));
+    expect(rivals.map(({ code }) => code).sort()).toEqual([0, 1, 1]);
+    for (const { code, stderr } of rivals) if (code !== 0) expect(stderr).toContain('ENROL_GROUP_FULL');
+    const many = await groupBundle('hall-8', '--uses', '9');
+    const twins = await Promise.all(
+      ['a', 'b', 'c'].map((folder) => enrol({ name: 'twin', data: join(world.folder, `twin-${folder}`), bundle: many })),
+    );
+    expect(twins.map(({ code }) => code).sort()).toEqual([0, 1, 1]);
+    for (const { code, stderr } of twins) if (code !== 0) expect(stderr).toContain('ENROL_NAME_TAKEN');
+    expect(await stateOf('twin')).toBe('enrolled');
+  });
+
+  it('P5: the log that says all this proves itself, and a restarted collector goes on counting', async () => {
+    await world.unserve();
+    const { lines, code } = await run('aliquot', ['fsck', '--data', world.collectorData, '--json'], world.environment());
+    expect({ code, lines }).toMatchObject({ code: 0 });
+    await world.serve();
+    const full = join(world.folder, 'hall-1.bundle');
+    expect(await enrol(place('hplc-9', full))).toMatchObject({ code: 1, stderr: expect.stringContaining('ENROL_GROUP_FULL') });
+    expect(await enrol(place('hplc-1', full))).toMatchObject({ code: 0 });
+  });
+});
