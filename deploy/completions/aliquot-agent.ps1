@@ -2,7 +2,7 @@
 Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
-    'aliquot-agent' = @(@('enroll', 'run', 'service', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'versions', 'fsck'), @('--version', '--help'))
+    'aliquot-agent' = @(@('enroll', 'run', 'service', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'versions', 'diagnose', 'fsck'), @('--version', '--help'))
     'aliquot-agent enroll' = @(@(), @('--data', '--json', '--name', '--help'))
     'aliquot-agent run' = @(@(), @('--data', '--json', '--config', '--log-file', '--help'))
     'aliquot-agent service' = @(@('install', 'uninstall', 'start', 'stop', 'status'), @('--help'))
@@ -23,6 +23,7 @@ Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
     'aliquot-agent restore' = @(@(), @('--data', '--json', '--at', '--to', '--path-file', '--null', '--help'))
     'aliquot-agent status' = @(@(), @('--data', '--json', '--today', '--acknowledge-lost', '--help'))
     'aliquot-agent versions' = @(@(), @('--data', '--json', '--help'))
+    'aliquot-agent diagnose' = @(@(), @('--data', '--json', '--out', '--log-file', '--help'))
     'aliquot-agent fsck' = @(@(), @('--data', '--json', '--repair', '--help'))
   }
   $place = 'aliquot-agent'

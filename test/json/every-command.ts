@@ -80,6 +80,7 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await central('queue import', [inside('pc.queue'), '--out', inside('pc.receipts')]);
   await pc('queue import', agent, [inside('pc.receipts')]);
   await pc('fsck', agent);
+  await pc('diagnose', agent, ['--out', join(world.folder, 'pc.diagnosis')]);
 
   await central('agents');
   await central('agents', ['--problems']);

@@ -12,7 +12,7 @@ import { lowerPriority } from '../courtesy/priority.ts';
 import { askSurroundings, defaultDataFolder, socketSurroundings } from '../environment.ts';
 import { type Agent, openAgent } from '../service/agent.ts';
 import { listenForQuestions } from '../service/ask-socket.ts';
-import { endsWithItsCommand, type Request } from '../service/protocol.ts';
+import { type Emit, endsWithItsCommand, type Request } from '../service/protocol.ts';
 import { operate } from '../service/service.ts';
 import { askService, notAllowed } from '../service/socket-client.ts';
 import { TrustStore } from '../uplink/trust.ts';
@@ -79,43 +79,48 @@ export function openRealAgent(
   });
 }
 
+/** `performTo`, with the events shown to the person who gave the command. */
+export async function perform(dataOption: string, request: Request, output: Output): Promise<void> {
+  const { emit, done } = presenter(output);
+  try {
+    await performTo(dataOption, request, emit, output);
+  } finally {
+    done();
+  }
+}
+
 /**
- * Carries out one request and shows its events: through the running service, or, when none runs, by opening the folder here.
+ * Carries out one request and hands on its events: through the running service, or, when none runs, by opening the folder here.
  * A folder that another command has open is an error that says so (`FOLDER_IN_USE`).
  */
-export async function perform(dataOption: string, request: Request, output: Output): Promise<void> {
+export async function performTo(dataOption: string, request: Request, emit: Emit, output: Output): Promise<void> {
   const dataDir = resolve(dataOption);
   await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent').catch((error: unknown) => {
     throw error instanceof FileError && error.code === 'FILE_DENIED' ? notAllowed(error) : error;
   });
-  const { emit, done } = presenter(output);
+  // A question to a service is broken off as any program is; work is asked to end, and says what it has done.
+  const interrupted = endsWithItsCommand(request) ? undefined : untilInterrupted();
+  if (await askService(dataDir, socketSurroundings(), request, emit, interrupted)) return;
+  let mistaken: UsageError | undefined;
+  const config = await loadConfig(defaultConfigPath(dataDir), output).catch((error: unknown) => {
+    // A question is answered all the same, from what is known without it; the command then ends with the mistake.
+    if (!['status', 'diagnose'].includes(request.op) || !(error instanceof UsageError) || error.code !== 'USAGE_CONFIG') throw error;
+    mistaken = error;
+    return undefined;
+  });
+  if (request.op !== 'status' && config?.courtesy.priority !== 'normal') lowerPriority();
+  const agent = await openRealAgent(dataDir, config, { captures: request.op === 'backup' });
+  const stop = interrupted ?? untilInterrupted();
+  stop.addEventListener('abort', () => agent.courtesy.end());
+  // Who asks meanwhile gets an answer. Without such a place the command does its work all the same.
+  const questions = await listenForQuestions(agent, () => undefined, askSurroundings());
   try {
-    // A question to a service is broken off as any program is; work is asked to end, and says what it has done.
-    const interrupted = endsWithItsCommand(request) ? undefined : untilInterrupted();
-    if (await askService(dataDir, socketSurroundings(), request, emit, interrupted)) return;
-    let mistaken: UsageError | undefined;
-    const config = await loadConfig(defaultConfigPath(dataDir), output).catch((error: unknown) => {
-      // A question is answered all the same, from what is known without it; the command then ends with the mistake.
-      if (request.op !== 'status' || !(error instanceof UsageError) || error.code !== 'USAGE_CONFIG') throw error;
-      mistaken = error;
-      return undefined;
-    });
-    if (request.op !== 'status' && config?.courtesy.priority !== 'normal') lowerPriority();
-    const agent = await openRealAgent(dataDir, config, { captures: request.op === 'backup' });
-    const stop = interrupted ?? untilInterrupted();
-    stop.addEventListener('abort', () => agent.courtesy.end());
-    // Who asks meanwhile gets an answer. Without such a place the command does its work all the same.
-    const questions = await listenForQuestions(agent, () => undefined, askSurroundings());
-    try {
-      await operate(agent, undefined, request, emit, stop);
-    } finally {
-      if (typeof questions !== 'string') await questions.close();
-      await agent.close();
-    }
-    if (mistaken !== undefined) throw mistaken;
+    await operate(agent, undefined, request, emit, stop);
   } finally {
-    done();
+    if (typeof questions !== 'string') await questions.close();
+    await agent.close();
   }
+  if (mistaken !== undefined) throw mistaken;
 }
 
 /** Aborts at the first SIGINT or SIGTERM, so that a command ends in order; a second one ends the process at once. */

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { UsageError } from '@aliquot/shared/cli/errors';
-import { styledProgram, withExample, withJson, withNotes, withShared } from '@aliquot/shared/cli/help';
+import { NeededOption, styledProgram, withExample, withJson, withNotes, withShared } from '@aliquot/shared/cli/help';
 import { createOutput, type Output } from '@aliquot/shared/cli/output';
 import { processOutput, type StandardOutput } from '@aliquot/shared/cli/standard-output';
 import { parseTime, timeHelp } from '@aliquot/shared/cli/time';
@@ -183,6 +183,17 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     ),
   );
 
+  command(program, 'diagnose', {
+    description: 'Write how this agent is into a file for whoever helps: no names of files, and no content.',
+    example: 'aliquot-agent diagnose --out agent.diagnosis --data /var/lib/aliquot-agent',
+    notes: diagnoseHelp,
+  })
+    .addOption(new NeededOption('--out <FILE>', 'a new file for it'))
+    .option('--log-file <FILE>', 'where the log is, if the service does not run (its own --log-file)')
+    .action(async (options: Common & { out?: string; logFile?: string }) =>
+      (await import('./diagnose.ts')).diagnose(options, output(options)),
+    );
+
   command(program, 'fsck', { description: 'Prove, or rebuild, the queue.', example: 'aliquot-agent fsck --data /var/lib/aliquot-agent' })
     .option('--repair', 'mend what can be mended; asks that the service be stopped')
     .action(async (options: Common & { repair?: boolean }) =>
@@ -197,6 +208,12 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     'aliquot-agent COMMAND --help',
   );
 }
+
+const diagnoseHelp = [
+  'In it: versions, settings, status, counts, times, memory, disk, clock, what fsck finds, the last 2 MiB of the log. Instead of each path stand a number, ' +
+    'how deep it is and a well-known ending; other texts that people chose are numbers too.',
+  'It is text: read it before you send it. Nothing is sent by this command.',
+];
 
 const carryHelp = [
   'The way: queue export here, `aliquot queue import FILE --out RECEIPTS` where the collector can be reached, queue import here.',

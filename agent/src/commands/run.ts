@@ -50,6 +50,7 @@ interface Running {
   readonly hangup: Hangup;
   readonly output: Output;
   readonly log: Logger;
+  readonly logTail: () => Promise<string>;
 }
 
 /**
@@ -59,16 +60,18 @@ interface Running {
  */
 export async function run({ data, config: configOption, logFile }: RunOptions, output: Output): Promise<void> {
   const dataDir = resolve(data);
-  const file = logFile === undefined ? undefined : await openLogFile(resolve(logFile));
-  const { log, end } = openLog({
+  const logPath = logFile === undefined ? undefined : resolve(logFile);
+  const file = logPath === undefined ? undefined : await openLogFile(logPath);
+  const { log, tail, end } = openLog({
     level: 'info',
     target: file ?? standardError(),
     clock: systemClock,
     journal: file === undefined && isJournal(journalStream()),
   });
   const foresee = endOnUnexpected(log, end);
+  const logTail = async () => (logPath === undefined ? tail() : LogFile.tail(nodeFiles, logPath));
   try {
-    await serveFrom(dataDir, configOption, log, output);
+    await serveFrom(dataDir, configOption, { log, logTail, output });
   } catch (error) {
     // Nobody reads the standard error of a service that has a log of its own.
     if (file !== undefined && error instanceof AliquotError)
@@ -81,13 +84,17 @@ export async function run({ data, config: configOption, logFile }: RunOptions, o
   }
 }
 
-async function serveFrom(dataDir: string, configOption: string | undefined, log: Logger, output: Output): Promise<void> {
+async function serveFrom(
+  dataDir: string,
+  configOption: string | undefined,
+  said: Pick<Running, 'log' | 'logTail' | 'output'>,
+): Promise<void> {
   await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
   const configPath = resolve(configOption ?? defaultConfigPath(dataDir));
-  let config: AgentConfig | undefined = (await loadConfig(configPath, output)) ?? withoutSources();
+  let config: AgentConfig | undefined = (await loadConfig(configPath, said.output)) ?? withoutSources();
   // A service stays: the folder that it was started in must not be held by it, and may go without harm.
   process.chdir(parse(dataDir).root);
-  const running: Running = { dataDir, configPath, stopped: untilStopped(), hangup: new Hangup(), output, log };
+  const running: Running = { dataDir, configPath, stopped: untilStopped(), hangup: new Hangup(), ...said };
   for (let starts = 1; config !== undefined && !running.stopped.aborted; starts += 1) config = await serve(running, config, starts === 1);
 }
 
@@ -112,7 +119,7 @@ function untilStopped(): AbortSignal {
 
 /** Serves under one configuration. Resolves with the next one, or with undefined when the service should end. */
 async function serve(running: Running, config: AgentConfig, first: boolean): Promise<AgentConfig | undefined> {
-  const { dataDir, configPath, stopped, hangup, output, log } = running;
+  const { dataDir, configPath, stopped, hangup, output, log, logTail } = running;
   log.level = config.logLevel;
   const notLowered = config.courtesy.priority === 'normal' ? undefined : lowerPriority();
   if (notLowered !== undefined) output.note(`this process keeps its priority: ${notLowered}`);
@@ -128,6 +135,7 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
       askPlace: askSurroundings(),
       metrics: config.metrics === undefined ? undefined : loopbackPlace(config.metrics.listen),
       log,
+      logTail,
     });
     const schedule = scanSchedule === undefined ? undefined : scanAt(scanSchedule, () => service.scanSoon());
     const sources = agent.sources.now.map(({ root }) => pathText(pathBytes(root)));

@@ -45,6 +45,8 @@ export interface Agent {
   readonly sources: SourceSet;
   /** What central IT sets for this PC. */
   readonly desk: DeskBook;
+  /** What is in force; undefined without a configuration. */
+  readonly config: AgentConfig | undefined;
   readonly port: FilePort;
   readonly clock: Clock;
   readonly random: Random;
@@ -144,6 +146,7 @@ async function openWith(
         config === undefined
           ? fixedSources([])
           : new ConfiguredSources(config.sources, { host, port, places, pathKey: identity.pathKey, ownFolders }),
+      config,
       port,
       clock,
       random,

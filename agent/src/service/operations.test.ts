@@ -40,6 +40,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     places: bench.places,
     underWay: bench.underWay,
     courtesy: systemCourtesy(undefined, clock),
+    config: undefined,
     desk: await openDesk(own, { port: nodeFiles, clock, random: systemRandom, identity }),
     clock,
     random: systemRandom,

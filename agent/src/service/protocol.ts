@@ -44,6 +44,8 @@ export const requestSchema = z.discriminatedUnion('op', [
   /** A person has seen these of what a collector lost, by the `version` of the event `lost`: they are shown no longer. */
   z.strictObject({ op: z.literal('acknowledgeLost'), versions: z.array(z.number().int().min(0)).min(1).max(versionsInARequest) }),
   pathsRequest,
+  /** `logFile`: where the service's log is, for who has the folder open and is no service. */
+  z.strictObject({ op: z.literal('diagnose'), logFile: text.optional() }),
   z.strictObject({
     op: z.literal('restore'),
     paths: z.array(text).min(1),
@@ -67,7 +69,7 @@ export const stopSchema = z.strictObject({ stop: z.literal(true) });
  * closes, or a command that is killed, is nobody's wish to stop, and what it said is not what matters. Only an answer needs somebody to hear it.
  */
 export function endsWithItsCommand({ op }: { readonly op: string }): boolean {
-  return op === 'status' || op === 'paths';
+  return op === 'status' || op === 'paths' || op === 'diagnose';
 }
 
 /** One line of an answer that a person or script sees; `event` names what it is. */

@@ -8,6 +8,7 @@ import { type Problem, pausedProblem } from '../capture/problem.ts';
 import { exportToFile, importFromFile } from '../carry/operations.ts';
 import { carryTurn } from '../carry/turn.ts';
 import type { CourtesyEvent } from '../courtesy/courtesy.ts';
+import { emitDiagnosis } from '../diagnose/emit.ts';
 import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
@@ -41,6 +42,8 @@ export interface ServiceParts {
   /** Where Prometheus may ask, on this PC alone; nowhere unless told. */
   readonly metrics?: { readonly host: string; readonly port: number } | undefined;
   readonly log: Logger;
+  /** The end of the log. */
+  readonly logTail?: (() => Promise<string>) | undefined;
 }
 
 /** One request, on an agent that is open in this process. `view` is the running service's, undefined without one. */
@@ -56,6 +59,8 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
       return setAddresses(agent, request.addresses, emit);
     case 'queueImport':
       return importFromFile(agent, request.file, emit, signal);
+    case 'diagnose':
+      return emitDiagnosis(agent, view, request.logFile, emit);
     case 'restore':
       return selfRestore(agent, request, emit, signal);
     case 'status':
@@ -244,6 +249,7 @@ export class Service {
         eventsMissing: this.#eventsMissing.get(source.root),
         excluded,
       })),
+      ...(this.#parts.logTail === undefined ? {} : { log: this.#parts.logTail }),
       trouble: this.#trouble,
     };
   }

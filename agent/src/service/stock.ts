@@ -34,6 +34,8 @@ export interface ServiceView {
   readonly settlingSinceMs: number | undefined;
   /** Each source with, if its events do not come, the reason. */
   readonly sources: readonly SourceView[];
+  /** The end of the log. */
+  log?(): Promise<string>;
   /** What the service could not do (a failed scan, a full disk). */
   readonly trouble: string | undefined;
 }

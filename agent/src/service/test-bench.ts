@@ -52,6 +52,7 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
     underWay,
     places,
     courtesy: systemCourtesy(undefined, clock),
+    config: undefined,
     desk: await openDesk(own, { port: nodeFiles, clock, random: systemRandom, identity }),
     clock,
     random: systemRandom,

@@ -1,10 +1,11 @@
 import { dirname } from 'node:path';
-import { ensureDirectory } from '../durable/durable.ts';
+import { ensureDirectory, readFully } from '../durable/durable.ts';
 import { withFileErrors } from '../durable/errors.ts';
 import type { FilePort, OpenFile } from '../durable/file-port.ts';
 import { shiftNames } from '../durable/shift-names.ts';
 import { errnoOf } from '../durable/system-errors.ts';
 import type { LineTarget } from './line-target.ts';
+import { LOG_TAIL_BYTES } from './log-tail.ts';
 
 /** A file of the log is followed by the next one at this size; one can still be opened in any editor. */
 const LOG_FILE_BYTES = 10 << 20;
@@ -40,6 +41,16 @@ export class LogFile implements LineTarget {
       if (!(error instanceof Error && 'code' in error && error.code === 'FILE_NO_SPACE')) throw error;
     }
     return made;
+  }
+
+  /** The last lines, those of the file before too: from before the service was started anew. */
+  static async tail(port: FilePort, path: string): Promise<string> {
+    let text = '';
+    for (const name of [path, `${path}.1`]) {
+      const room = LOG_TAIL_BYTES - text.length;
+      if (room > 0) text = (await endOf(port, name, room)) + text;
+    }
+    return text;
   }
 
   /** After the last line. */
@@ -93,5 +104,24 @@ export class LogFile implements LineTarget {
     const file = this.#file;
     this.#file = undefined;
     await file?.close();
+  }
+}
+
+/** The last bytes of a file, from a line's beginning on; nothing when it is not there. */
+async function endOf(port: FilePort, path: string, most: number): Promise<string> {
+  let file: OpenFile;
+  try {
+    file = await port.open(path, 'read');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return '';
+    throw error;
+  }
+  try {
+    const { size } = await file.facts();
+    const from = Math.max(0, size - most);
+    const text = Buffer.from(await readFully(file, from, size - from)).toString('utf8');
+    return from === 0 ? text : text.slice(text.indexOf('\n') + 1);
+  } finally {
+    await file.close();
   }
 }

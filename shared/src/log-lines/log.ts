@@ -2,6 +2,7 @@ import { type Logger, pino } from 'pino';
 import type { Clock } from '../ports.ts';
 import type { LineTarget } from './line-target.ts';
 import { LineWriter } from './line-writer.ts';
+import { LogTail } from './log-tail.ts';
 import { WarningLimit } from './warning-limit.ts';
 
 export interface LogOptions {
@@ -16,6 +17,8 @@ export interface LogOptions {
 /** The log of a service. What is secret, and what was in files, is never passed to it. */
 export interface ServiceLog {
   readonly log: Logger;
+  /** The last lines, for a diagnosis. */
+  tail(): string;
   /** Waits a moment for the last lines. */
   end(): Promise<void>;
 }
@@ -40,12 +43,14 @@ export function openLog({ level, target, clock, journal }: LogOptions): ServiceL
     const msg = 'log lines were lost: what takes them was full or stalled';
     return `${prefixOf(WARN)}${JSON.stringify({ level: 'warn', time: time(), lost, msg })}\n`;
   });
+  const tail = new LogTail();
   const limit = new WarningLimit();
   // pino tells a destination that asks for it the level of each line.
   const destination = {
     [Symbol.for('pino.metadata')]: true,
     lastLevel: 0,
     write(line: string) {
+      tail.add(line);
       lines.write(prefixOf(this.lastLevel) + line);
     },
   };
@@ -66,5 +71,5 @@ export function openLog({ level, target, clock, journal }: LogOptions): ServiceL
     },
     destination,
   );
-  return { log, end: () => lines.end() };
+  return { log, tail: () => tail.text, end: () => lines.end() };
 }

@@ -1,0 +1,128 @@
+import { execFile } from 'node:child_process';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { mustRun, run, Service } from '../demo/programs.ts';
+import { type AgentPlace, World } from './world.ts';
+
+/** What a PC tells of itself to whoever helps: enough to help, and no name of a file, a folder, a person or a PC. */
+
+let world: World;
+let agent: AgentPlace;
+let service: Service | undefined;
+beforeEach(async () => {
+  world = await World.open();
+  process.env['RUNTIME_DIRECTORY'] = join(world.folder, 'run');
+  agent = await world.agent('room-12-hplc');
+});
+afterEach(async () => {
+  await service?.stop('SIGKILL');
+  service = undefined;
+  await world.close();
+});
+
+const NAMES = ['petersen', 'compound-4711', 'heidelberg', 'secret-assay', 'broken-pipe', 'wip-drafts', 'gone-drive', 'room-12-hplc', 'lab'];
+const CONTENTS = ['0.815 mg/l potassium', 'patient 4711 is ill'];
+
+/** Files that are well, files that are not, and settings with names in every place that takes any. */
+async function fill(): Promise<void> {
+  await world.write('data/heidelberg/compound-4711.csv', CONTENTS[0] ?? '');
+  await world.write('data/heidelberg/secret-assay.D/acq.petersen', CONTENTS[1] ?? '');
+  await promisify(execFile)('mkfifo', [join(world.folder, 'data/heidelberg/broken-pipe.petersen')]);
+  const source = { path: join(world.folder, 'data/heidelberg'), quietPeriodSeconds: 0, exclude: ['wip-drafts*'], class: 'petersen' };
+  const settings = {
+    sources: [source, { path: join(world.folder, 'gone-drive') }],
+    queue: { classes: { petersen: 0.5 } },
+    courtesy: { pauseWhile: [{ process: 'petersen.exe' }] },
+  };
+  await writeFile(join(agent.data, 'agent.yaml'), JSON.stringify(settings));
+}
+
+async function diagnosed(...more: string[]): Promise<{ text: string; summary: string; diagnosis: Record<string, never> }> {
+  const file = join(world.folder, `${(await readdir(world.folder)).length}.diagnosis`);
+  const { stderr } = await mustRun('aliquot-agent', ['diagnose', '--out', file, '--data', agent.data, ...more]);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  const text = await readFile(file, 'utf8');
+  return { text, summary: stderr, diagnosis: JSON.parse(text) as Record<string, never> };
+}
+
+/** Folders above the world are the test's own. */
+function namesIn(text: string): string[] {
+  const parts = world.folder.split('/').filter((part) => part.length > 3);
+  return [...NAMES, ...CONTENTS, ...parts, hostname()].filter((name) => new RegExp(`\\b${name}\\b`, 'i').test(text));
+}
+
+describe('a diagnosis', () => {
+  it('P3: of a running service says how it is, shows the log, and holds no name and no content', async () => {
+    await fill();
+    const log = join(world.folder, 'service.log');
+    service = new Service('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
+    await service.event('running');
+    while (!(await readFile(log, 'utf8')).includes('"receipt"')) await new Promise((resolve) => setTimeout(resolve, 100));
+    const { text, summary, diagnosis } = await diagnosed();
+    expect(namesIn(text)).toEqual([]);
+    expect(namesIn(summary.replaceAll(world.folder, ''))).toEqual([]);
+    expect(diagnosis).toMatchObject({
+      diagnosis: 1,
+      versions: { agent: expect.stringContaining('aliquot-agent'), node: process.versions.node },
+      status: { service: 'running', results: { safe: 2 } },
+      settings: { sources: [{ quietPeriodSeconds: 0, path: { suffix: '' } }, {}], logLevel: 'info' },
+      problemCounts: { special: 1, 'root-missing': 1 },
+      disk: { freeBytes: expect.any(Number) },
+      fsck: expect.any(Array),
+      log: { known: true, leftOut: 0 },
+    });
+    const messages = (diagnosis['log'] as unknown as { lines: { msg?: string }[] }).lines.map(({ msg }) => msg);
+    expect(messages).toEqual(expect.arrayContaining(['captured', 'receipt', 'scan finished']));
+    expect(summary).toMatch(/problems: .*1 special/);
+    expect(summary).toContain('Not in it: content, and names of files');
+  });
+
+  it('of a service that logs elsewhere shows what it wrote since its start', async () => {
+    await fill();
+    service = new Service('aliquot-agent', ['run', '--data', agent.data]);
+    await service.event('running');
+    await service.complained(/"receipt"/);
+    const { text, diagnosis } = await diagnosed();
+    expect(namesIn(text)).toEqual([]);
+    expect(diagnosis['log']).toMatchObject({ known: true });
+    expect((diagnosis['log'] as unknown as { lines: unknown[] }).lines.length).toBeGreaterThan(2);
+  });
+
+  it('P3: without a service is made by the command, with a log that is named, of which nothing but fixed words stays', async () => {
+    await fill();
+    const lines = [
+      '{"level":"warn","time":"2026-11-29T10:00:00.000Z","code":"FILE_DENIED","msg":"cannot open /data/petersen/compound-4711.csv"}',
+      '{"level":"error","time":"2026-11-29T10:00:01.000Z","error":"no petersen here","msg":"a scan failed; it is tried again","source":"/data/petersen"}',
+      '{"level":"fatal","code":"UNEXPECTED","error":"petersen","stack":"Error: petersen\\n    at run (/home/petersen/aliquot/main.js:12:7)","msg":"x"}',
+      'petersen wrote this by hand',
+    ];
+    const log = await world.write('old.log', `${lines.join('\n')}\n`);
+    const { text, diagnosis } = await diagnosed('--log-file', log);
+    expect(namesIn(text)).toEqual([]);
+    expect(diagnosis['status']).toMatchObject({ service: 'stopped' });
+    expect(diagnosis['log']).toEqual({
+      known: true,
+      leftOut: 1,
+      lines: [
+        { level: 'warn', time: '2026-11-29T10:00:00.000Z', code: 'FILE_DENIED' },
+        { level: 'error', time: '2026-11-29T10:00:01.000Z', msg: 'a scan failed; it is tried again' },
+        { level: 'fatal', code: 'UNEXPECTED', stack: ['run main.js:12:7'] },
+      ],
+    });
+    expect((await diagnosed()).diagnosis['log']).toEqual({ known: false, leftOut: 0, lines: [] });
+  });
+
+  it('never takes the place of a file, and asks for a name', async () => {
+    const file = await world.write('kept', 'kept');
+    const there = await run('aliquot-agent', ['diagnose', '--out', file, '--data', agent.data]);
+    expect(there).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/is there already; name a new file with --out \[USAGE_INVALID\]\n$/),
+    });
+    expect(await readFile(file, 'utf8')).toBe('kept');
+    expect((await run('aliquot-agent', ['diagnose', '--data', agent.data])).code).toBe(2);
+  });
+});
