@@ -159,3 +159,36 @@ describe('the manifests for Kubernetes', () => {
     expect(at(initial, 'containers', 0, 'image')).toBe(at(container, 'image'));
   });
 });
+
+describe('the role for Ansible', () => {
+  const role = (path: string): unknown => parseAllDocuments(read(`ansible/roles/aliquot_agent/${path}`), { strict: true })[0]?.toJS();
+  const tasks = ['tasks/main.yml', 'tasks/present.yml', 'tasks/absent.yml'].map((path) => role(path) as readonly Tree[]);
+  const all = tasks.flat().flatMap((task) => [task, ...((task['block'] ?? []) as Tree[]), ...((task['always'] ?? []) as Tree[])]);
+
+  it('has a default for each of its variables, and names each task', () => {
+    const text = ['tasks/main.yml', 'tasks/present.yml', 'tasks/absent.yml', 'handlers/main.yml'].map((path) =>
+      read(`ansible/roles/aliquot_agent/${path}`),
+    );
+    const registered = all.flatMap((task) => (typeof task['register'] === 'string' ? [task['register']] : []));
+    const used = new Set(text.flatMap((one) => [...one.matchAll(/\baliquot_agent_[a-z]+\b/g)].map(([name]) => name)));
+    const given = Object.keys(role('defaults/main.yml') as Tree);
+    expect([...used].filter((name) => !registered.includes(name)).toSorted()).toEqual(given.toSorted());
+    for (const task of all) expect(task['name'], JSON.stringify(task)).toBeTypeOf('string');
+  });
+
+  it('never shows the bundle, and leaves none behind', () => {
+    const copies = all.filter((task) => JSON.stringify(task['ansible.builtin.copy'] ?? '').includes('aliquot_agent_bundle'));
+    expect(copies).toHaveLength(1);
+    expect(copies[0]).toMatchObject({ no_log: true, diff: false, 'ansible.builtin.copy': { mode: '0600' } });
+    const enrolment = all.find((task) => task['block'] !== undefined);
+    expect(at(enrolment, 'always', 0, 'ansible.builtin.file', 'state')).toBe('absent');
+  });
+
+  it('speaks of the folders and names that the packages have', () => {
+    const unit = read('linux/agent/agent.service');
+    for (const path of ['/var/lib/aliquot-agent', '/etc/aliquot-agent/agent.yaml']) {
+      expect(unit).toContain(path);
+      expect(read('ansible/roles/aliquot_agent/tasks/present.yml')).toContain(path);
+    }
+  });
+});
