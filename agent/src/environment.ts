@@ -29,6 +29,11 @@ export function hostRuns(): boolean {
   return process.env['ALIQUOT_HOST'] === '1';
 }
 
+/** Where our own host keeps the versions of this program (`ALIQUOT_ROOT`); undefined when it does not run us. */
+export function hostRoot(): string | undefined {
+  return hostRuns() ? process.env['ALIQUOT_ROOT'] || undefined : undefined;
+}
+
 /** Where an agent keeps its data unless somebody chose another folder. */
 export function defaultDataFolder(): string {
   if (process.platform === 'win32') return join(process.env['ProgramData'] ?? 'C:\\ProgramData', 'Aliquot', 'agent');

@@ -2,7 +2,7 @@
  * The service host of a folder install on Linux and macOS: starts the version that the switch
  * names, ends it when it is asked to end, starts it again when it died (docs/releases.md).
  *
- *   ROOT/host run --data DIR …      starts ROOT/versions/VERSION/aliquot-agent run --data DIR …
+ *   ROOT/host run --data DIR …      starts ROOT/versions/VERSION/launcher run --data DIR …
  *
  * Its log is one line for each event on standard error. Exit codes: 0 asked to end, 1 it cannot
  * begin, 2 wrong usage.
@@ -31,7 +31,7 @@
 
 /* What starts a version, in its folder. */
 #ifndef HOST_LAUNCHER
-#define HOST_LAUNCHER "aliquot-agent"
+#define HOST_LAUNCHER "launcher"
 #endif
 /* How long a child may take to end after SIGTERM: a commit under way is finished. */
 #ifndef HOST_STOP_MS

@@ -34,7 +34,7 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
       mkdirSync(join(root, 'versions', version), { recursive: true });
       if (script === '') continue;
       const text = `#!/bin/sh\necho "${version} $ALIQUOT_HOST $*" >> "$ALIQUOT_ROOT/log"\n${script}\n`;
-      writeFileSync(join(root, 'versions', version, 'aliquot-agent'), text, { mode: 0o755 });
+      writeFileSync(join(root, 'versions', version, 'launcher'), text, { mode: 0o755 });
     }
     writeFileSync(join(root, 'current'), '1.0.0\n');
     writeFileSync(join(root, 'log'), '');

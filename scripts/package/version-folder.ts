@@ -43,12 +43,19 @@ export function versionFolder({ product, target, version, node }: Order): Tree {
     [
       file(name, binary, true),
       file(windows ? 'launcher.cmd' : 'launcher', packagedLauncher(read(`bin/${bin}`).toString(), windows), true),
+      ...(product === 'agent' ? releaseRoot() : []),
       file('sbom.json', sbom({ name: packageName, version, target }, build, parts)),
     ],
     below('program', program(product, build.version)),
     below('addons', addons(platform[target], lock)),
     below('licences', licences(thirdParty, nodeFiles, nodeBuild('linux-x64'))),
   );
+}
+
+/** The vendor's root, by which the agent verifies releases (docs/releases.md); an agent without one takes none. */
+function releaseRoot(): Tree {
+  const path = process.env['ALIQUOT_RELEASE_ROOT'];
+  return path === undefined || path === '' ? [] : [file('release-root.json', readFileSync(path))];
 }
 
 /**

@@ -71,7 +71,7 @@ function readArchiveFile(path: string): Tree {
 
 /** npm's reader of tar archives tells no modes: what is started by name is known. */
 function isProgram(path: string): boolean {
-  return /\/(node|aliquot-agent)$/.test(path);
+  return /\/(node|launcher)$/.test(path);
 }
 
 /** Which Node a version runs on stands in its list of parts. */

@@ -2,7 +2,7 @@ import type { Clock } from '@aliquot/shared/ports';
 import type { Queue } from '../queue/queue.ts';
 import { claimedMs } from './claim.ts';
 import { type BytePath, bytePath, isWithin, pathBytes } from './paths.ts';
-import { hidesBelow, outlivesCapture, type Problem } from './problem.ts';
+import { hidesBelow, isOfThisPc, outlivesCapture, type Problem } from './problem.ts';
 
 /** A scan's view of the problems it might find solved. */
 export interface Sweep {
@@ -89,7 +89,7 @@ export class ProblemBook {
 
   sweep(scope: BytePath): Sweep {
     const stale = new Set<BytePath>();
-    for (const [path, { code }] of this.#known) if (code !== 'configuration' && isWithin(path, scope)) stale.add(path);
+    for (const [path, { code }] of this.#known) if (!isOfThisPc(code) && isWithin(path, scope)) stale.add(path);
     const open = { stale, shadows: [] as BytePath[] };
     this.#sweeps.add(open);
     return {

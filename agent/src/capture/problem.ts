@@ -49,6 +49,9 @@ export type ProblemCode =
   | 'not-here'
   | 'junction'
   | 'streams'
+  | 'release-refused'
+  | 'release-bad'
+  | 'release-by-others'
   | 'queue-full';
 
 /** Whether nothing below the path of such a problem could be judged: what was known of it stays as it is. */
@@ -57,6 +60,11 @@ export function hidesBelow(code: ProblemCode): boolean {
 }
 
 const hiding: ReadonlySet<ProblemCode> = new Set(['unlistable', 'root-missing', 'mount-missing', 'replaced', 'all-gone']);
+
+/** Whether a problem is about this PC and not about what a scan looks at: no scan ends it. */
+export function isOfThisPc(code: ProblemCode): boolean {
+  return code === 'configuration' || code.startsWith('release-');
+}
 
 /** Whether a problem is about a watched folder as a whole: that the folder itself was captured does not end it. */
 function isAboutRoot(code: ProblemCode): boolean {
@@ -72,6 +80,9 @@ const aboutRoot: ReadonlySet<ProblemCode> = new Set([
   'paused',
   'configuration',
   'no-sources',
+  'release-refused',
+  'release-bad',
+  'release-by-others',
 ]);
 
 /** One thing that is not protected, and why. */

@@ -23,12 +23,14 @@ import type { Agent } from '../service/agent.ts';
 import { ConfigWatch } from '../service/config-watch.ts';
 import { Service } from '../service/service.ts';
 import { serviceRuns } from '../service/socket-client.ts';
+import { keepUpToDate, STAGED_EXIT_CODE } from '../update/for-service.ts';
 import { systemTimers } from '../uplink/timers.ts';
 import { scanAt } from '../watch/scan-schedule.ts';
 import { nativeEvents } from '../watch/watcher.ts';
 import { configurationProblem, noSourcesProblem, parseConfig, withoutSources } from './config-file.ts';
 import { readConfigText } from './config-text-file.ts';
 import { defaultConfigPath, loadConfig, openRealAgent, untilInterrupted } from './open.ts';
+import { ownInstall } from './software.ts';
 
 /** How a service is started. */
 export interface RunOptions {
@@ -146,6 +148,8 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     const isWaiting = config.sources.length === 0;
     if (isWaiting) log.warn({ file: configPath }, 'nothing says which folders to watch; waiting for settings');
 
+    const staged = new AbortController();
+    const endUpdates = await keepUpToDate(agent, service, { install: ownInstall(), log, leave: () => staged.abort() });
     const changed = new AbortController();
     let next: AgentConfig | undefined;
     const configName = fromText(configPath, '/');
@@ -169,15 +173,18 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     });
     watch.start();
     hangup.act = () => watch.lookNow();
-    await aborted(AbortSignal.any([stopped, changed.signal]));
+    await aborted(AbortSignal.any([stopped, changed.signal, staged.signal]));
     // A person's command ends first: nobody asked for it to be cut off.
     if (!stopped.aborted) await Promise.race([service.idle(), aborted(stopped)]);
     hangup.act = undefined;
     await watch.stop();
-    log.info(stopped.aborted ? 'stopping' : 'the configuration has changed; starting anew with it');
+    await endUpdates();
+    const changesOver = staged.signal.aborted && !stopped.aborted;
+    log.info(stopped.aborted || changesOver ? 'stopping' : 'the configuration has changed; starting anew with it');
+    if (changesOver) process.exitCode = STAGED_EXIT_CODE;
     await schedule?.stop();
     await service.stop();
-    return stopped.aborted ? undefined : next;
+    return stopped.aborted || changesOver ? undefined : next;
   } finally {
     await agent.close();
   }

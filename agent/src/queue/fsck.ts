@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { ensureDirectory, removeDurably } from '@aliquot/shared/durable/durable';
+import { ensureDirectory, removeDurably, removeTree } from '@aliquot/shared/durable/durable';
 import { FileError, withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble } from '@aliquot/shared/durable/level-trouble';
@@ -12,7 +12,7 @@ import { type Family, familyRange, numberInKey } from './index-keys.ts';
 import { holds, isOfLogs } from './index-proof.ts';
 import { IndexStore } from './index-store.ts';
 import { nameLost } from './lost.ts';
-import { closeQueueFiles, openQueueFiles, type QueueFiles, queuePaths, removeTree, replayBoth, SEGMENT_BYTES } from './open-queue.ts';
+import { closeQueueFiles, openQueueFiles, type QueueFiles, queuePaths, replayBoth, SEGMENT_BYTES } from './open-queue.ts';
 import { decodeItemPlace, decodeUnsigned } from './places.ts';
 import { type Position, RecordLog } from './record-log.ts';
 import { firstHeldSegment } from './retention.ts';

@@ -1,6 +1,6 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { ChainId } from '@aliquot/proto';
-import { ensureDirectory, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { ensureDirectory, removeTree, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { levelTrouble, levelWords } from '@aliquot/shared/durable/level-trouble';
@@ -251,19 +251,6 @@ async function openIndex(port: FilePort, path: string): Promise<{ readonly store
 /** Whether an index cannot be read, so that it is made again. */
 function isDamage(error: unknown): boolean {
   return (error instanceof QueueError && error.code === 'QUEUE_DAMAGED') || levelTrouble(error) === 'damaged';
-}
-
-/** Removes a folder of files (not nested deeper than LevelDB nests). The index only: it can be made again. */
-export async function removeTree(port: FilePort, path: string): Promise<void> {
-  for await (const entry of port.list(path)) {
-    const name = join(path, entry.name.toString());
-    if (entry.kind === 'directory') await removeTree(port, name);
-    else await port.unlink(name);
-  }
-  // A log that came back after a power failure would be replayed into the database that is made next in its place.
-  await port.syncDirectory(path);
-  await port.rmdir(path);
-  await port.syncDirectory(dirname(path));
 }
 
 /** Keeps bytes that are no sound record, so that nothing vanishes without a trace. */

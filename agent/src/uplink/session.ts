@@ -187,6 +187,11 @@ export class Session {
 
   /** Sends a request and resolves with its answer; `refused` comes as a frame, for the caller to judge. */
   async request(make: (requestId: number) => ClientFrame, body?: Uint8Array): Promise<ServerFrame> {
+    return (await this.ask(make, body)).frame;
+  }
+
+  /** As `request`, with the body of the answer. */
+  async ask(make: (requestId: number) => ClientFrame, body?: Uint8Array): Promise<Received> {
     const requestId = this.#nextRequest();
     const answer = new Promise<Received>((resolve, reject) => {
       this.#waiters.set(requestId, { resolve, reject });
@@ -194,7 +199,7 @@ export class Session {
     answer.catch(() => undefined); // awaited below, unless sending fails first
     try {
       await this.send(make(requestId), ...(body === undefined ? [] : [body]));
-      return (await this.#awaited(() => answer)).frame;
+      return await this.#awaited(() => answer);
     } finally {
       this.#waiters.delete(requestId);
     }

@@ -46,6 +46,8 @@ export interface Uplink {
   exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary>;
   /** Takes in the receipts that came back; a running uplink pauses meanwhile. See `carry/import-receipts.ts`. */
   importReceipts(path: string, onProgress?: OnCarried): Promise<ImportSummary>;
+  /** A part of a file of a release, as the collector has it: whoever asks proves it. `size` is the whole file's, 0 when it has none. */
+  releasePart(name: string, offset: number): Promise<{ readonly size: number; readonly bytes: Uint8Array }>;
   /** Sealed bytes by id, each checked against its id, in any order. `missing` items are reported, not thrown. */
   fetch(ids: readonly ChunkId[]): AsyncIterable<FetchedItem>;
 }
@@ -95,6 +97,8 @@ export interface UplinkStatus {
   readonly collectorChainHead: ChainPoint | undefined;
   /** The collector's clock minus ours, at the last `ready`. */
   readonly clockSkewMs: number | undefined;
+  /** Name and version of the collector of this session; empty when it did not say, undefined without a session. */
+  readonly collectorSoftware: string | undefined;
   readonly vaultId: VaultId;
 }
 

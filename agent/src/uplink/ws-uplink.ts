@@ -12,7 +12,7 @@ import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
 import { beat } from './beat.ts';
 import { Drain } from './drain.ts';
-import { UplinkError } from './errors.ts';
+import { refusalError, UplinkError } from './errors.ts';
 import { everyAddress } from './every-address.ts';
 import type { Probe } from './lookout.ts';
 import { moveSoon } from './move.ts';
@@ -81,6 +81,7 @@ export class WebSocketUplink implements Uplink {
   #nextAttemptMs: number | undefined;
   #collectorChainHead: ChainPoint | undefined;
   #clockSkewMs: number | undefined;
+  #collectorSoftware: string | undefined;
   #useful = false;
 
   constructor(options: UplinkOptions) {
@@ -130,6 +131,7 @@ export class WebSocketUplink implements Uplink {
       verifiedHead: trust.verified?.head,
       collectorChainHead: this.#collectorChainHead,
       clockSkewMs: this.#clockSkewMs,
+      collectorSoftware: this.#state === 'ready' ? this.#collectorSoftware : undefined,
       vaultId: identity.descriptor.vaultId,
     };
   }
@@ -189,6 +191,13 @@ export class WebSocketUplink implements Uplink {
     const news = await addresses.learn(signed);
     if (news) this.nudge();
     return { news, first: (addresses.candidates()[0] ?? addresses.likely).url };
+  }
+
+  async releasePart(name: string, offset: number): Promise<{ readonly size: number; readonly bytes: Uint8Array }> {
+    const { frame, body } = await this.#readySession().ask((requestId) => ({ type: 'releaseFetch', requestId, name, offset }));
+    if (frame.type === 'refused') throw refusalError(frame.code, frame.message);
+    if (frame.type !== 'releaseData') throw new UplinkError('UPLINK_PROTOCOL', `the collector sent a ${frame.type} frame for a release`);
+    return { size: frame.size, bytes: body.slice() };
   }
 
   async exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary> {
@@ -283,6 +292,7 @@ export class WebSocketUplink implements Uplink {
     try {
       const { ready, collector, certificate } = await session.open();
       this.#clockSkewMs = ready.timeMs - clock.nowMs();
+      this.#collectorSoftware = ready.software;
       const head = await this.#welcome.believe(ready, collector, certificate);
       await this.#kept(trust.addresses.worked(address));
       this.#collectorChainHead = ready.chainHead;

@@ -100,7 +100,9 @@ export async function runMain(program: Command, argv: readonly string[], stdout:
     if (process.listenerCount('uncaughtException') > 1) return;
     process.stderr.write(`${errorLine(program.name(), error, true)}\n`, () => process.exit(1));
   });
-  process.exit(await runCommand(program, argv, { stdout }));
+  const code = await runCommand(program, argv, { stdout });
+  // A service that ends for its host's sake has said so by then.
+  process.exit(code === 0 ? (process.exitCode ?? 0) : code);
 }
 
 /** Makes commander throw instead of ending the process, and leave the printing of errors to `runCommand`. */

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { type Random, systemRandom } from '../ports.ts';
 import { FileError, withFileErrors } from './errors.ts';
 import type { FilePort, OpenFile, RawPath } from './file-port.ts';
@@ -206,6 +207,30 @@ export function removeDurably(port: FilePort, path: RawPath): Promise<void> {
     }
     await port.syncDirectory(parentOf(path));
   });
+}
+
+/**
+ * Gives a folder, whose files are durable, its final name, where none is. Nothing partial is ever visible under that name.
+ */
+export function placeFolderDurably(port: FilePort, temporary: string, path: string): Promise<void> {
+  return withFileErrors('rename', temporary, async () => {
+    await port.syncDirectory(temporary);
+    await port.rename(temporary, path);
+    await port.syncDirectory(parentOf(path));
+  });
+}
+
+/** Removes a folder with all that is in it, durably. It follows no link. */
+export async function removeTree(port: FilePort, path: string): Promise<void> {
+  for await (const entry of port.list(path)) {
+    const name = join(path, entry.name.toString());
+    if (entry.kind === 'directory') await removeTree(port, name);
+    else await port.unlink(name);
+  }
+  // What came back after a power failure would be taken for part of what is made next in its place.
+  await port.syncDirectory(path);
+  await port.rmdir(path);
+  await port.syncDirectory(dirname(path));
 }
 
 /**

@@ -10,7 +10,7 @@ const bytes = z.int().min(1).max(MAX_RELEASE_FILE_BYTES);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** What the vendor says about one file of a release, in TUF's `custom` member: a version's program, or a Node for it. */
-const releasePart = z.discriminatedUnion('part', [
+export const releasePart = z.discriminatedUnion('part', [
   z.object({
     part: z.literal('program'),
     platform: z.enum(releasePlatforms),
