@@ -158,6 +158,66 @@ describe('a bundle for a group of PCs', () => {
     expect(await stateOf('twin')).toBe('enrolled');
   });
 
+  it('waits where the group says so: captures and queues, says it everywhere, and sends once an operator has approved it', async () => {
+    const bundle = await groupBundle('hall-10', '--uses', '3', '--approve');
+    const pc = place('lc-1', bundle);
+    const came = await enrol(pc);
+    expect(came).toMatchObject({ code: 0, lines: [{ event: 'enrolled', agent: 'lc-1', pending: true }] });
+    const tree = await world.place('lc');
+    await world.write('lc/run.csv', 'while it waited');
+    const offline = await run('aliquot-agent', ['backup', tree, '--offline', '--data', pc.data, '--json']);
+    expect(offline.code).toBe(0);
+    const flushed = await run('aliquot-agent', ['flush', '--data', pc.data]);
+    expect(flushed).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/lc-1 waits for approval.*aliquot agents approve lc-1.*UPLINK_PENDING/),
+    });
+    const status = await run('aliquot-agent', ['status', '--data', pc.data]);
+    expect(status.stdout).toMatch(/waits for approval.*aliquot agents approve lc-1/s);
+    expect(await statusOf(pc)).toMatchObject({ queue: { entries: 2 } });
+    expect(await stateOf('lc-1')).toBe('pending');
+    const problems = await world.tryAliquot(['agents', '--problems']);
+    expect(problems.stdout).toMatch(/waits for approval: aliquot agents approve lc-1/);
+    const stored = await world.tryAliquot(['ls', '--kit', world.kit, '--agent', 'lc-1']);
+    expect(stored.stdout).not.toContain('run.csv');
+
+    // A key for other purposes takes nobody in.
+    const keys = { settings: join(world.folder, 'settings.key'), agents: join(world.folder, 'agents.key') };
+    for (const [purposes, out] of Object.entries(keys)) {
+      const add = ['operator', 'add', `o-${purposes}`, '--purposes', purposes, '--kit', world.kit, '--out', out];
+      expect(await run('aliquot', add, world.environment())).toMatchObject({ code: 0 });
+    }
+    const wrong = await world.tryAliquot(['agents', 'approve', 'lc-1', '--by', keys.settings]);
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('OPERATOR_PURPOSE') });
+    const unknown = await world.tryAliquot(['agents', 'approve', 'lc-9', '--by', keys.agents]);
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringMatching(/no agent lc-9 waits.*these wait: lc-1/) });
+    expect(await stateOf('lc-1')).toBe('pending');
+
+    const approved = await world.aliquot(['agents', 'approve', 'lc-1', '--by', keys.agents, '--json']);
+    expect(approved.lines).toMatchObject([{ event: 'approved', agent: 'lc-1', group: 'hall-10' }]);
+    expect((await run('aliquot-agent', ['flush', '--data', pc.data])).code).toBe(0);
+    expect(await stateOf('lc-1')).toBe('enrolled');
+    const { stdout } = await world.aliquot(['cat', '--kit', world.kit, '--agent', 'lc-1', '--path', join(tree, 'run.csv')]);
+    expect(stdout).toBe('while it waited');
+    const again = await world.tryAliquot(['agents', 'approve', 'lc-1', '--kit', world.kit]);
+    expect(again).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/lc-1 does not wait for approval: it is enrolled; nobody waits/),
+    });
+  });
+
+  it('one that waits and is not wanted is revoked, and hears of it', async () => {
+    const bundle = await groupBundle('hall-11', '--uses', '3', '--approve');
+    const pc = place('stranger', bundle);
+    await enrol(pc);
+    await world.aliquot(['agent', 'revoke', 'stranger']);
+    const refused = await run('aliquot-agent', ['flush', '--data', pc.data]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('UPLINK_REVOKED') });
+    const approve = await world.tryAliquot(['agents', 'approve', 'stranger', '--kit', world.kit]);
+    expect(approve).toMatchObject({ code: 1, stderr: expect.stringMatching(/it is revoked/) });
+    expect((await world.aliquot(['agents'])).stdout).toMatch(/hall-11.*1 of 3/);
+  });
+
   it('P5: the log that says all this proves itself, and a restarted collector goes on counting', async () => {
     await world.unserve();
     const { lines, code } = await run('aliquot', ['fsck', '--data', world.collectorData, '--json'], world.environment());

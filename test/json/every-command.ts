@@ -45,6 +45,13 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await pc('enroll', agent, [agent.bundle]);
   await central('enroll', ['--group', 'hall', '--uses', '3', '--names', 'hall-*', ...kit, '--out', inside('hall.bundle')]);
   await central('enroll', ['--end-group', 'hall']);
+  await central('enroll', ['--group', 'asked', '--uses', '1', '--approve', ...kit, '--out', inside('asked.bundle')]);
+  await pc('enroll', { name: 'asked', data: inside('agent-asked'), bundle: inside('asked.bundle') }, [
+    inside('asked.bundle'),
+    '--name',
+    'asked',
+  ]);
+  await central('agents approve', ['asked', ...kit]);
 
   const tree = await world.place('data');
   await world.write('data/run-014.csv', 'one\n');

@@ -3,7 +3,6 @@ import {
   checkServerBody,
   decodeClientFrame,
   decodeCommitHeader,
-  decodeEnrolmentCertificateBody,
   decodeReceiptBody,
   decodeServerFrame,
   decodeSigned,
@@ -19,6 +18,7 @@ import { CarriedReader } from '@aliquot/shared/carry/carried-file';
 import { CarryError } from '@aliquot/shared/carry/errors';
 import { carriedBy, type Question } from '@aliquot/shared/carry/statements';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { readAgent } from '@aliquot/shared/keys/certificates';
 import { acceptCollector } from '@aliquot/shared/session/handshake';
 import { UplinkError } from '../uplink/errors.ts';
 import { judgeReceipt } from '../uplink/judge.ts';
@@ -96,7 +96,7 @@ async function openingOf(parts: CarryParts, reader: CarriedReader, path: string)
 
 function checkAgent({ identity }: CarryParts, { enrolment, binding }: Question, path: string): void {
   if (equalBytes(enrolment.body, identity.enrolment.body) && equalBytes(binding.body, identity.binding.body)) return;
-  const { vaultId, name } = decodeEnrolmentCertificateBody(enrolment.body);
+  const { vaultId, name } = readAgent(enrolment, binding).enrolment;
   if (!equalBytes(vaultId, identity.descriptor.vaultId))
     throw new CarryError('CARRY_OTHER_VAULT', `${path} holds receipts of another vault, for its agent ${name}; nothing was taken from it`);
   throw new CarryError('CARRY_OTHER_AGENT', `${path} holds receipts for agent ${name}, not for this PC; take them there`);

@@ -1,12 +1,4 @@
-import {
-  CARRIED_LENGTH_BYTES,
-  decodeClientFrame,
-  decodeEnrolmentCertificateBody,
-  encodeCarriedLength,
-  FormatError,
-  MAX_CARRIED_COMMITS,
-  splitFrame,
-} from '@aliquot/proto';
+import { CARRIED_LENGTH_BYTES, decodeClientFrame, encodeCarriedLength, FormatError, MAX_CARRIED_COMMITS, splitFrame } from '@aliquot/proto';
 import { CarriedReader } from '@aliquot/shared/carry/carried-file';
 import { CarryError } from '@aliquot/shared/carry/errors';
 import { carriedBy, type Question, verifyQuestion } from '@aliquot/shared/carry/statements';
@@ -14,6 +6,7 @@ import type { ProgressState } from '@aliquot/shared/cli/output';
 import { hex, u64be } from '@aliquot/shared/crypto/bytes';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
+import { readAgent } from '@aliquot/shared/keys/certificates';
 import type { Random } from '@aliquot/shared/ports';
 import { CommandError } from '../commands/command-error.ts';
 import { type Endpoint, send, sendJson } from '../commands/http-client.ts';
@@ -139,7 +132,7 @@ class Door {
     reader: CarriedReader,
     { demand, acceptEnded }: Pick<BringParts, 'demand' | 'acceptEnded'>,
   ): Promise<Door> {
-    const { vaultId, name } = understood(reader, () => decodeEnrolmentCertificateBody(question.enrolment.body));
+    const { vaultId, name } = understood(reader, () => readAgent(question.enrolment, question.binding).enrolment);
     const collector = await CollectorClient.connect(endpoint);
     if (!collector.info.vaults.some((vault) => vault.vaultId === hex(vaultId)))
       throw new CarryError(

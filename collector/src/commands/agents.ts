@@ -1,9 +1,11 @@
 import { foldWords } from '@aliquot/shared/cli/fold';
 import { formatAge, formatBytes, formatCount, formatCounted, formatInstant, formatTable, printable } from '@aliquot/shared/cli/format';
+import { worksAlone } from '@aliquot/shared/cli/help';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
 import type { AgentInfo, AgentList, GroupInfo } from '../rest/messages.ts';
 import { type AgentView, besides } from './agent-view.ts';
+import { registerApprove } from './approve.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
@@ -25,12 +27,12 @@ interface AgentsOptions extends CollectorOptions, KitOptions {
 const COLLECTOR = 'the collector';
 
 export function registerAgents(program: Command, context: CommandContext): void {
-  const agents = program
-    .command('agents')
+  const agents = worksAlone(program.command('agents'))
     .description('Every agent: state, last seen, last backup, protected files and bytes, queue, what is wrong.')
     .option('--problems', 'only what is wrong, like problems together; exit code 1 if there is anything');
   withJson(withCollector(agents));
   withExample(agents, 'aliquot agents --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
+  registerApprove(agents, context);
   agents.action((options: AgentsOptions) => paged(context, options, (output) => listAgents(context, output, options)));
 
   const agent = program.command('agent').description('One agent.');

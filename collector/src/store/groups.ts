@@ -1,8 +1,8 @@
-import type { EventBody, GroupId, Signed, VaultDescriptorBody } from '@aliquot/proto';
+import { decodeGroupCertificateBody, type EventBody, type GroupId, type Signed, type VaultDescriptorBody } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isSuccessorOf, verifyApproval } from '@aliquot/shared/keys/approval';
 import { readAgent, verifyAgent } from '@aliquot/shared/keys/certificates';
-import { groupIdOf, readGroup, verifyGroup } from '@aliquot/shared/keys/group';
+import { groupIdOf, verifyGroup } from '@aliquot/shared/keys/group';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
 import type { AgentRow } from './catalog-rows.ts';
@@ -35,8 +35,10 @@ export function admitGroup(
     if (equalBytes(known.certificate.body, event.group.body)) return known.addedLeaf;
     throw bad(`another certificate was issued for the key of group ${body.name}`);
   }
-  const open = core.registry.groups().find((group) => group.end === undefined && readGroup(group.certificate).name === body.name);
-  if (open === undefined || event.timeMs > readGroup(open.certificate).expiresAtMs) return undefined;
+  const open = core.registry
+    .groups()
+    .find((group) => group.end === undefined && decodeGroupCertificateBody(group.certificate.body).name === body.name);
+  if (open === undefined || event.timeMs > decodeGroupCertificateBody(open.certificate.body).expiresAtMs) return undefined;
   const way = `end it first: aliquot enroll --end-group ${body.name}, or choose another name`;
   throw new StoreError('STORE_NAME_TAKEN', `there is a group ${body.name} that may still be used; ${way}`);
 }
@@ -114,7 +116,7 @@ interface EventPlace {
 }
 
 export function addGroup(change: CatalogChange, certificate: Signed, leaf: EventPlace): (registry: Registry) => void {
-  const { groupKey } = readGroup(certificate);
+  const { groupKey } = decodeGroupCertificateBody(certificate.body);
   const row: GroupRow = {
     groupId: groupIdOf(groupKey),
     addedLeaf: leaf.leafIndex,

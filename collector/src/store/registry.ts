@@ -1,6 +1,7 @@
 import {
   type AgentId,
   type ChainId,
+  decodeGroupCertificateBody,
   decodeHeartbeatBody,
   decodeSigned,
   type GroupId,
@@ -10,7 +11,7 @@ import {
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { type AgentCertificate, readAgent } from '@aliquot/shared/keys/certificates';
-import { groupIdOf, readGroup } from '@aliquot/shared/keys/group';
+import { groupIdOf } from '@aliquot/shared/keys/group';
 import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
 import type { Catalog } from './catalog.ts';
@@ -177,7 +178,7 @@ export class Registry {
   groupRecords(): GroupRecord[] {
     return this.groups().map(({ groupId, addedAtMs, end, certificate }) => ({
       groupId,
-      body: readGroup(certificate),
+      body: decodeGroupCertificateBody(certificate.body),
       used: this.usesOf(groupId),
       addedAtMs,
       endedAtMs: end?.timeMs,

@@ -16,6 +16,15 @@ const LAST: readonly string[] = ['Reaching the collector:', COMMON];
 /** An option that the command cannot do without, though an environment variable may stand for it: the synopsis shows it. */
 export class NeededOption extends Option {}
 
+/** Commands that do something by themselves and have others below them. */
+const alone = new WeakSet<Command>();
+
+/** Says of a command with commands below it that it also does something by itself. */
+export function worksAlone(command: Command): Command {
+  alone.add(command);
+  return command;
+}
+
 /** A command of ours: `program.command()` makes more of them. */
 class StyledCommand extends Command {
   override createCommand(name?: string): Command {
@@ -37,7 +46,7 @@ class StyledHelp extends Help {
     const needed = command.options.filter((option) => option.mandatory || option instanceof NeededOption);
     const words = [
       pathOf(command),
-      ...(command.commands.length > 0 ? ['<command>'] : []),
+      ...(command.commands.length > 0 ? [alone.has(command) ? '[command]' : '<command>'] : []),
       ...command.registeredArguments.map((argument) => this.argumentTerm(argument)).map((term, at) => usageArgument(command, at, term)),
       ...needed.map((option) => option.flags),
       '[options]',

@@ -20,7 +20,7 @@ import { CertificateError, requireVault, verified } from './statement.ts';
 const APPROVAL = 'aliquot/v1/agent-approval';
 const NONCE_BYTES = 24;
 
-/** Seam: for `agents approve`. The word of the authority, or of an operator with the purpose `agents`, that a pending PC is taken in. */
+/** The word of the authority, or of an operator with the purpose `agents`, that a pending PC is taken in. */
 export function issueApproval(signer: SigningKey, body: AgentApprovalBody): Signed {
   return sign(signer, APPROVAL, encodeAgentApprovalBody(body));
 }
@@ -61,7 +61,7 @@ function nonceFor(ephemeralKey: Uint8Array, recipientKey: Uint8Array, { vaultId,
   return sha512(labelled('aliquot/v1/path-key-box'), ephemeralKey, recipientKey, vaultId, agentId).slice(0, NONCE_BYTES);
 }
 
-/** Seam: for `agents approve`. Seals a lineage's path key to the PC that goes on with it, from a key that is forgotten before this returns. */
+/** Seals a lineage's path key to the PC that goes on with it, from a key that is forgotten before this returns. */
 export function sealPathKey(
   pathKey: Uint8Array,
   successor: EnrolmentCertificateBody,

@@ -9,6 +9,7 @@ import {
   decodeEnrolAnswerBody,
   decodeEnrolmentCertificateBody,
   decodeEpochOpeningBody,
+  decodeGroupCertificateBody,
   decodeVaultDescriptorBody,
   type EnrolAnswer,
   type EnrolAnswerBody,
@@ -28,7 +29,7 @@ import {
 } from '@aliquot/proto';
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
 import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
-import { GROUP, memberTerms, readGroup, verifyGroup, verifyMember } from './group.ts';
+import { GROUP, memberTerms, verifyGroup, verifyMember } from './group.ts';
 import { CertificateError, decodeBody, requireStrong, requireVault, verified } from './statement.ts';
 
 export { CertificateError, requireStrong, requireVault, verified } from './statement.ts';
@@ -152,15 +153,17 @@ export function verifyAgent(authorityKey: Uint8Array, vaultId: VaultId, enrolmen
   return { enrolment: enrolled, binding: bound };
 }
 
-/** What `verifyAgent` has verified before, read again from where it was kept; an agent that has not enrolled yet has no binding. */
+/**
+ * What `verifyAgent` has verified before, or will, read as it stands; an agent that has not enrolled yet has no binding. Throws FormatError
+ * for what is neither.
+ */
 export function readAgent(
   enrolment: Signed,
   binding: Signed | undefined,
 ): Omit<AgentCertificate, 'binding'> & { readonly binding: AgentBindingBody | undefined } {
-  const bound = binding && decodeBody('binding', decodeAgentBindingBody, binding.body);
-  if (bound?.member === undefined)
-    return { enrolment: decodeBody('enrolment certificate', decodeEnrolmentCertificateBody, enrolment.body), binding: bound };
-  const group = readGroup(enrolment);
+  const bound = binding && decodeAgentBindingBody(binding.body);
+  if (bound?.member === undefined) return { enrolment: decodeEnrolmentCertificateBody(enrolment.body), binding: bound };
+  const group = decodeGroupCertificateBody(enrolment.body);
   return { enrolment: memberTerms(group, bound), binding: bound, group };
 }
 

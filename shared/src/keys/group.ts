@@ -17,7 +17,7 @@ import {
 } from '@aliquot/proto';
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
 import { type SigningKey, sign, signatureHolds } from '../crypto/sign.ts';
-import { CertificateError, decodeBody, requireStrong, requireVault, verified } from './statement.ts';
+import { CertificateError, requireStrong, requireVault, verified } from './statement.ts';
 
 /*
  * One certificate for many PCs. The authority certifies a group's key; whoever has it (the bundle) may bind keys of its own as an agent
@@ -53,11 +53,6 @@ export function verifyGroup(authorityKey: Uint8Array, vaultId: VaultId, signed: 
   requireVault(what, vaultId, body.vaultId);
   requireStrong(what, body.groupKey);
   return body;
-}
-
-/** A group's certificate that was verified before. */
-export function readGroup(signed: Signed): GroupCertificateBody {
-  return decodeBody('group certificate', decodeGroupCertificateBody, signed.body);
 }
 
 /** The keys that an agent of a group made for itself. */
