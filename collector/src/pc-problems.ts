@@ -27,6 +27,8 @@ const words: Readonly<Record<string, string>> = {
   'release-refused': 'PCs that do not take the release that they are told',
   'release-bad': 'PCs that came back from a release',
   'release-by-others': 'PCs that a package manager must update',
+  'settings-refused': 'settings that the PC refuses',
+  uncovered: 'folders that lost their cover by settings',
   'queue-full': 'files that found no room in the queue',
   'queue-damage': 'damaged files of the queue',
   lost: 'versions that are lost',

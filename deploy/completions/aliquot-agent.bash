@@ -3,11 +3,11 @@ _aliquot_agent() {
   local place='aliquot-agent' word words='' options=''
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$place $word" in
-      'aliquot-agent enroll' | 'aliquot-agent run' | 'aliquot-agent service' | 'aliquot-agent service install' | 'aliquot-agent service uninstall' | 'aliquot-agent service start' | 'aliquot-agent service stop' | 'aliquot-agent service status' | 'aliquot-agent config' | 'aliquot-agent config check' | 'aliquot-agent backup' | 'aliquot-agent flush' | 'aliquot-agent queue' | 'aliquot-agent queue export' | 'aliquot-agent queue import' | 'aliquot-agent address' | 'aliquot-agent address set' | 'aliquot-agent restore' | 'aliquot-agent status' | 'aliquot-agent versions' | 'aliquot-agent diagnose' | 'aliquot-agent fsck') place="$place $word" ;;
+      'aliquot-agent enroll' | 'aliquot-agent run' | 'aliquot-agent service' | 'aliquot-agent service install' | 'aliquot-agent service uninstall' | 'aliquot-agent service start' | 'aliquot-agent service stop' | 'aliquot-agent service status' | 'aliquot-agent config' | 'aliquot-agent config check' | 'aliquot-agent backup' | 'aliquot-agent flush' | 'aliquot-agent queue' | 'aliquot-agent queue export' | 'aliquot-agent queue import' | 'aliquot-agent address' | 'aliquot-agent address set' | 'aliquot-agent restore' | 'aliquot-agent status' | 'aliquot-agent settings' | 'aliquot-agent versions' | 'aliquot-agent diagnose' | 'aliquot-agent fsck') place="$place $word" ;;
     esac
   done
   case "$place" in
-    'aliquot-agent') words='enroll run service config backup flush queue address restore status versions diagnose fsck' options='--version --help' ;;
+    'aliquot-agent') words='enroll run service config backup flush queue address restore status settings versions diagnose fsck' options='--version --help' ;;
     'aliquot-agent enroll') words='' options='--data --json --name --help' ;;
     'aliquot-agent run') words='' options='--data --json --config --log-file --help' ;;
     'aliquot-agent service') words='install uninstall start stop status' options='--help' ;;
@@ -27,6 +27,7 @@ _aliquot_agent() {
     'aliquot-agent address set') words='' options='--data --json --help' ;;
     'aliquot-agent restore') words='' options='--data --json --at --to --path-file --null --help' ;;
     'aliquot-agent status') words='' options='--data --json --today --acknowledge-lost --help' ;;
+    'aliquot-agent settings') words='' options='--data --json --acknowledge --help' ;;
     'aliquot-agent versions') words='' options='--data --json --help' ;;
     'aliquot-agent diagnose') words='' options='--data --json --out --log-file --help' ;;
     'aliquot-agent fsck') words='' options='--data --json --repair --help' ;;

@@ -3,7 +3,7 @@ function __aliquot_agent_at
   set -l place aliquot-agent
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot-agent enroll' 'aliquot-agent run' 'aliquot-agent service' 'aliquot-agent service install' 'aliquot-agent service uninstall' 'aliquot-agent service start' 'aliquot-agent service stop' 'aliquot-agent service status' 'aliquot-agent config' 'aliquot-agent config check' 'aliquot-agent backup' 'aliquot-agent flush' 'aliquot-agent queue' 'aliquot-agent queue export' 'aliquot-agent queue import' 'aliquot-agent address' 'aliquot-agent address set' 'aliquot-agent restore' 'aliquot-agent status' 'aliquot-agent versions' 'aliquot-agent diagnose' 'aliquot-agent fsck'
+      case 'aliquot-agent enroll' 'aliquot-agent run' 'aliquot-agent service' 'aliquot-agent service install' 'aliquot-agent service uninstall' 'aliquot-agent service start' 'aliquot-agent service stop' 'aliquot-agent service status' 'aliquot-agent config' 'aliquot-agent config check' 'aliquot-agent backup' 'aliquot-agent flush' 'aliquot-agent queue' 'aliquot-agent queue export' 'aliquot-agent queue import' 'aliquot-agent address' 'aliquot-agent address set' 'aliquot-agent restore' 'aliquot-agent status' 'aliquot-agent settings' 'aliquot-agent versions' 'aliquot-agent diagnose' 'aliquot-agent fsck'
         set place "$place $word"
     end
   end
@@ -19,6 +19,7 @@ complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a queue -d
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a address -d 'Where this agent looks for its collector'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a restore -d 'Give this PC’s own files back, as they are kept, were at a time, or were before they were deleted'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a status -d 'Whether everything is safe, and what is wrong'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a settings -d 'What this PC is told to do'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a versions -d 'Every version of a file that this PC captured, and since when each is safe'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a diagnose -d 'Write how this agent is into a file for whoever helps'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent'" -f -a fsck -d 'Prove, or rebuild, the queue'
@@ -98,6 +99,10 @@ complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent status'" -l json
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent status'" -l today -d 'list what was captured today, and all that is not safe yet'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent status'" -l acknowledge-lost -d 'show what a collector lost once more, and then no longer'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent status'" -l help -d 'print how it is used'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent settings'" -l data -d 'the agent’s data folder'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent settings'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent settings'" -l acknowledge -d 'show what lost its cover by settings once more, and then no longer'
+complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent settings'" -l help -d 'print how it is used'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent versions'" -l data -d 'the agent’s data folder'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent versions'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot-agent -n "__aliquot_agent_at 'aliquot-agent versions'" -l help -d 'print how it is used'

@@ -2,7 +2,7 @@
 Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
-    'aliquot-agent' = @(@('enroll', 'run', 'service', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'versions', 'diagnose', 'fsck'), @('--version', '--help'))
+    'aliquot-agent' = @(@('enroll', 'run', 'service', 'config', 'backup', 'flush', 'queue', 'address', 'restore', 'status', 'settings', 'versions', 'diagnose', 'fsck'), @('--version', '--help'))
     'aliquot-agent enroll' = @(@(), @('--data', '--json', '--name', '--help'))
     'aliquot-agent run' = @(@(), @('--data', '--json', '--config', '--log-file', '--help'))
     'aliquot-agent service' = @(@('install', 'uninstall', 'start', 'stop', 'status'), @('--help'))
@@ -22,6 +22,7 @@ Register-ArgumentCompleter -Native -CommandName aliquot-agent -ScriptBlock {
     'aliquot-agent address set' = @(@(), @('--data', '--json', '--help'))
     'aliquot-agent restore' = @(@(), @('--data', '--json', '--at', '--to', '--path-file', '--null', '--help'))
     'aliquot-agent status' = @(@(), @('--data', '--json', '--today', '--acknowledge-lost', '--help'))
+    'aliquot-agent settings' = @(@(), @('--data', '--json', '--acknowledge', '--help'))
     'aliquot-agent versions' = @(@(), @('--data', '--json', '--help'))
     'aliquot-agent diagnose' = @(@(), @('--data', '--json', '--out', '--log-file', '--help'))
     'aliquot-agent fsck' = @(@(), @('--data', '--json', '--repair', '--help'))

@@ -83,6 +83,11 @@ export class ProblemBook {
     return this.#known.get(path)?.code;
   }
 
+  /** Every path with a problem of this kind. */
+  pathsWith(code: Problem['code']): readonly BytePath[] {
+    return [...this.#known].filter(([, known]) => known.code === code).map(([path]) => path);
+  }
+
   get size(): number {
     return this.#known.size;
   }

@@ -25,6 +25,8 @@ import { type SourceStat, systemCode } from './source-port.ts';
  * - `junction`: a junction, which is kept as a link and not followed
  * - `streams`: it has streams beside its content, which are not captured
  * - `no-sources`: nothing says which folders to watch
+ * - `settings-refused`: settings that central IT sent cannot be used; those before are in force
+ * - `uncovered`: settings took its cover, and nobody here has said yet that it was seen
  * - `queue-full`: it is complete, and the queue has no room for it; kept as a reference, not as a problem of the queue
  */
 export type ProblemCode =
@@ -52,6 +54,8 @@ export type ProblemCode =
   | 'release-refused'
   | 'release-bad'
   | 'release-by-others'
+  | 'settings-refused'
+  | 'uncovered'
   | 'queue-full';
 
 /** Whether nothing below the path of such a problem could be judged: what was known of it stays as it is. */
@@ -63,8 +67,10 @@ const hiding: ReadonlySet<ProblemCode> = new Set(['unlistable', 'root-missing', 
 
 /** Whether a problem is about this PC and not about what a scan looks at: no scan ends it. */
 export function isOfThisPc(code: ProblemCode): boolean {
-  return code === 'configuration' || code.startsWith('release-');
+  return ofThisPc.has(code) || code.startsWith('release-');
 }
+
+const ofThisPc: ReadonlySet<ProblemCode> = new Set(['configuration', 'no-sources', 'settings-refused', 'uncovered']);
 
 /** Whether a problem is about a watched folder as a whole: that the folder itself was captured does not end it. */
 function isAboutRoot(code: ProblemCode): boolean {
@@ -83,6 +89,8 @@ const aboutRoot: ReadonlySet<ProblemCode> = new Set([
   'release-refused',
   'release-bad',
   'release-by-others',
+  'settings-refused',
+  'uncovered',
 ]);
 
 /** One thing that is not protected, and why. */

@@ -4,6 +4,7 @@ import { signCarried, signQuestion } from '@aliquot/shared/carry/statements';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import type { QueuedCommit, QueuedItem } from '../queue/queue.ts';
 import { itemsOfCommit, nameOf } from '../uplink/commit-items.ts';
+import { settingsAnswer } from '../uplink/settings-answer.ts';
 import { commitSigner } from '../uplink/signer.ts';
 import type { CarryParts, OnCarried } from './parts.ts';
 
@@ -72,10 +73,13 @@ class QueueFrames {
     }
     const gcEpoch = await queue.gcAnswer();
     if (gcEpoch !== undefined) yield encodeFrame(encodeClientFrame({ type: 'gcLearned', gcEpoch }));
+    // That settings are in force stands in the question.
+    const refusal = this.#parts.desk?.lastRefusal();
+    if (refusal !== undefined) yield encodeFrame(encodeClientFrame(settingsAnswer(refusal)));
   }
 
   #question(): Uint8Array {
-    const { identity, queue, trust, software } = this.#parts;
+    const { identity, queue, trust, software, desk } = this.#parts;
     const { verified } = trust;
     const claim = {
       enrolment: identity.enrolment,
@@ -87,7 +91,7 @@ class QueueFrames {
       signedHeadCertificate: verified?.certificate,
       // Receipts that are carried bring no addresses.
       addressesRevision: 0,
-      settingsSequence: 0,
+      settingsSequence: desk?.sequence ?? 0,
     };
     return encodeFrame(encodeClientFrame(signQuestion(claim, identity.signKey)));
   }

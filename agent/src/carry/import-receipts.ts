@@ -5,6 +5,7 @@ import {
   decodeCommitHeader,
   decodeReceiptBody,
   decodeServerFrame,
+  decodeSettingsBody,
   decodeSigned,
   decodeSignedCommit,
   decodeTreeHeadBody,
@@ -163,6 +164,10 @@ class ReceiptImport {
         return;
       case 'notice':
         this.#notices.push({ code: frame.code, message: frame.message });
+        return;
+      case 'settings':
+        readable(reader, () => decodeSettingsBody(frame.settings.body));
+        await this.#parts.desk?.take({ settings: frame.settings, certificate: frame.certificate }, 'collector');
         return;
       case 'receipt':
         if (this.#head === undefined) throw reader.altered('holds a receipt before the head of the log');

@@ -1,5 +1,6 @@
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock, Random } from '@aliquot/shared/ports';
+import type { DeskBook } from '../desk/book.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { TrustStore } from '../uplink/trust.ts';
@@ -16,6 +17,8 @@ export interface CarryParts {
   readonly random: Random;
   /** Program and version, for the operator's eyes: one line. */
   readonly software: string;
+  /** What central IT sets for this PC; without it, none of that is carried. */
+  readonly desk?: DeskBook | undefined;
 }
 
 /** Told now and then. */

@@ -4,7 +4,9 @@ import { printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
+import type { Mistake } from '@aliquot/shared/settings/text';
 import type { Problem } from '../capture/problem.ts';
+import type { DeskBook } from '../desk/book.ts';
 import { readConfig } from '../service/config.ts';
 import type { ConfigRead } from '../service/config-watch.ts';
 import { readConfigText } from './config-text-file.ts';
@@ -41,6 +43,24 @@ export function withoutSources(): AgentConfig {
 export function noSourcesProblem(): Problem {
   const message = 'nothing says which folders to watch: write this file, with a line such as  sources: [{path: /data/instrument}]';
   return { code: 'no-sources', message: `${message}  or let central IT send settings; the service takes them by itself` };
+}
+
+/** The same beside the desk's settings, which say what this file may add; `unused` hears what it says in vain. */
+export function parseBeside(desk: DeskBook, text: string | undefined, unused: (problem: Problem | undefined) => void): ConfigRead {
+  const read = desk.effective(text);
+  if ('mistakes' in read) return { mistake: mistakesText(read.mistakes) };
+  unused(read.unused.length === 0 ? undefined : unusedProblem(mistakesText(read.unused)));
+  return { config: read.config };
+}
+
+function mistakesText([first, ...more]: readonly Mistake[]): string {
+  const others = more.length === 0 ? '' : `, and ${more.length} more (aliquot-agent settings names all)`;
+  return `line ${first?.line ?? 1}: ${first?.message ?? 'is no configuration'}${others}`;
+}
+
+/** What `status` says of an `agent.yaml` that does not count, or not whole. */
+function unusedProblem(mistake: string): Problem {
+  return { code: 'configuration', message: `${mistake}; the settings of central IT are in force`.slice(0, 500) };
 }
 
 /** What `status` says of a configuration that cannot be used. */

@@ -6,10 +6,11 @@ import { checkDataFolder, createDataFolder, type DataFolder, openDataFolder } fr
 import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
 import { FolderError } from '@aliquot/shared/durable/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { openAnyBundle } from '@aliquot/shared/keys/bundle';
+import { type AnyBundle, openAnyBundle } from '@aliquot/shared/keys/bundle';
 import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { openDesk } from '../desk/open-desk.ts';
 import { enrol } from '../identity/enrol.ts';
-import { enrolmentOf } from '../identity/identity.ts';
+import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import { identityPaths } from '../identity/identity-file.ts';
 import { waitsForApproval } from '../uplink/errors.ts';
 import { TrustStore } from '../uplink/trust.ts';
@@ -54,6 +55,7 @@ export async function enroll(bundlePath: string, { data: dataOption, name }: Enr
       },
     });
     const trust = await TrustStore.open(nodeFiles, dataDir, identity);
+    await takeFirst(opened, identity, dataDir, output);
     // What stood against the agent that was here before does not stand against this one.
     if (takesOver !== undefined) await trust.setProblem(undefined);
     const { name: agent, selfRestore } = enrolmentOf(identity);
@@ -74,6 +76,15 @@ export async function enroll(bundlePath: string, { data: dataOption, name }: Enr
   } finally {
     await folder.release();
   }
+}
+
+/** The bundle's settings, so that a first start needs nobody. A bundle whose settings cannot be used is a bundle all the same. */
+async function takeFirst({ settings }: AnyBundle, identity: AgentIdentity, dataDir: string, output: Output): Promise<void> {
+  if (settings === undefined) return;
+  const desk = await openDesk(dataDir, { port: nodeFiles, clock: systemClock, random: systemRandom, identity });
+  const answer = await desk.take(settings, 'bundle');
+  if (answer !== undefined && answer.outcome !== 'applied')
+    output.note(`the settings in the bundle are not used: ${desk.refused?.message ?? answer.code}; central IT can send others`);
 }
 
 async function openOrCreate(dataDir: string): Promise<DataFolder> {

@@ -17,9 +17,9 @@ import { operate } from '../service/service.ts';
 import { askService, notAllowed } from '../service/socket-client.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { WebSocketUplink } from '../uplink/ws-uplink.ts';
-import { readConfigText } from './config-text-file.ts';
 import { presenter } from './present.ts';
 import { software } from './software.ts';
+import { startConfig } from './start-config.ts';
 
 /** Where a .deb or .rpm keeps the configuration of the agent whose data is in the default folder (deploy/linux/agent). */
 const packagedConfig = '/etc/aliquot-agent/agent.yaml';
@@ -28,17 +28,6 @@ const packagedConfig = '/etc/aliquot-agent/agent.yaml';
 export function defaultConfigPath(dataDir: string): string {
   const ofPackage = process.platform === 'linux' && dataDir === defaultDataFolder() && existsSync(packagedConfig);
   return ofPackage ? packagedConfig : join(dataDir, 'agent.yaml');
-}
-
-/**
- * The configuration at `path`; undefined when there is no such file. All mistakes are told, each with its line, before the
- * error `USAGE_CONFIG`.
- */
-export async function loadConfig(path: string, output: Output): Promise<AgentConfig | undefined> {
-  const text = await readConfigText(path);
-  if (text === undefined) return undefined;
-  // Loaded here: most folders of one-shot use have no configuration, and YAML is heavy.
-  return (await import('./config-file.ts')).configOf(path, text, output);
 }
 
 interface OpenOptions {
@@ -102,9 +91,10 @@ export async function performTo(dataOption: string, request: Request, emit: Emit
   const interrupted = endsWithItsCommand(request) ? undefined : untilInterrupted();
   if (await askService(dataDir, socketSurroundings(), request, emit, interrupted)) return;
   let mistaken: UsageError | undefined;
-  const config = await loadConfig(defaultConfigPath(dataDir), output).catch((error: unknown) => {
+  const config = await startConfig(dataDir, defaultConfigPath(dataDir), output).catch((error: unknown) => {
     // A question is answered all the same, from what is known without it; the command then ends with the mistake.
-    if (!['status', 'diagnose'].includes(request.op) || !(error instanceof UsageError) || error.code !== 'USAGE_CONFIG') throw error;
+    if (!['status', 'diagnose', 'settings'].includes(request.op) || !(error instanceof UsageError) || error.code !== 'USAGE_CONFIG')
+      throw error;
     mistaken = error;
     return undefined;
   });

@@ -68,6 +68,14 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
       return event['news'] === true
         ? `from now on the collector is looked for at ${text(event, 'collector')} first`
         : 'nothing to do: this agent has these addresses, or newer ones, already';
+    case 'settings':
+      return settingsText(event);
+    case 'setting':
+      return `${printable(text(event, 'setting'))} = ${printable(text(event, 'value'))}  (${(event['origin'] as readonly string[]).join(', ')})`;
+    case 'unused':
+      return `agent.yaml: ${printable(text(event, 'message'))}`;
+    case 'uncovered':
+      return uncoveredText(event, nowMs);
     case 'enrolled':
       if (event['pending'] === true)
         return `enrolled as ${printable(text(event, 'agent'))} of vault ${printable(text(event, 'vault'))}, and waits for approval: it captures and queues;\ncentral IT lets it send with: aliquot agents approve ${printable(text(event, 'agent'))}`;
@@ -77,6 +85,24 @@ function describe(event: AgentEvent, nowMs: number): string | undefined {
     default:
       return undefined;
   }
+}
+
+function settingsText(event: AgentEvent): string {
+  const sequence = number(event, 'sequence');
+  const groups = event['groups'] as readonly string[];
+  const from = sequence === 0 ? 'no settings from central IT; agent.yaml counts' : `settings ${sequence} from central IT`;
+  const refused = event['refused'] as { readonly sequence: number; readonly code: string; readonly message: string } | undefined;
+  const not = refused === undefined ? '' : `\nREFUSED settings ${refused.sequence} [${refused.code}]: ${printable(refused.message)}`;
+  return `${from}${groups.length === 0 ? '' : `, as one of ${groups.join(', ')}`}${not}`;
+}
+
+function uncoveredText(event: AgentEvent, nowMs: number): string {
+  const patterns = event['patterns'] as readonly string[];
+  const what = patterns.length === 0 ? 'is' : `loses what ${patterns.map((pattern) => `"${pattern}"`).join(', ')} takes; it is`;
+  const since = clockTime(text(event, 'since'), nowMs);
+  return printable(
+    `NOT BACKED UP any more: ${text(event, 'path')} ${what} without cover since ${since}, by settings ${number(event, 'sequence')}`,
+  );
 }
 
 function problemText(event: AgentEvent, nowMs: number): string {

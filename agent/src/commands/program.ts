@@ -170,6 +170,21 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
       return inquire(options.data, { op: 'status', results: options.json === true || options.today === true, ...today }, shown);
     });
 
+  command(program, 'settings', {
+    description: 'What this PC is told to do: each value, and whether it is built in, from central IT, or of this PC.',
+    example: 'aliquot-agent settings --data /var/lib/aliquot-agent',
+    notes: ['Any user of this PC may ask. Without --data the one agent that runs here answers.'],
+    data: 'optional',
+  })
+    .option('--acknowledge', 'show what lost its cover by settings once more, and then no longer')
+    .action(async (options: Asking & { acknowledge?: boolean }) => {
+      const shown = output(options, options.acknowledge !== true);
+      if (options.acknowledge !== true) return (await import('./inquire.ts')).inquire(options.data, { op: 'settings' }, shown);
+      if (options.data === undefined) throw new UsageError('USAGE_MISSING', '--acknowledge needs --data, the agent’s data folder');
+      const { data } = options;
+      return (await import('./acknowledge.ts')).acknowledgeUncovered((request, to) => perform(data, request, to), shown, stdout);
+    });
+
   command(program, 'versions <path...>', {
     description: 'Every version of a file that this PC captured, and since when each is safe.',
     example: 'aliquot-agent versions /data/run-014.csv',

@@ -17,20 +17,22 @@ import { systemClock } from '@aliquot/shared/ports';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { Logger } from 'pino';
 import { fromText, pathBytes } from '../capture/paths.ts';
+import type { Problem } from '../capture/problem.ts';
 import { lowerPriority } from '../courtesy/priority.ts';
 import { askSurroundings, hostRuns, socketSurroundings } from '../environment.ts';
 import type { Agent } from '../service/agent.ts';
-import { ConfigWatch } from '../service/config-watch.ts';
+import { type ConfigRead, ConfigWatch } from '../service/config-watch.ts';
 import { Service } from '../service/service.ts';
 import { serviceRuns } from '../service/socket-client.ts';
 import { keepUpToDate, STAGED_EXIT_CODE } from '../update/for-service.ts';
 import { systemTimers } from '../uplink/timers.ts';
 import { scanAt } from '../watch/scan-schedule.ts';
 import { nativeEvents } from '../watch/watcher.ts';
-import { configurationProblem, noSourcesProblem, parseConfig, withoutSources } from './config-file.ts';
+import { configurationProblem, noSourcesProblem, parseBeside, parseConfig, withoutSources } from './config-file.ts';
 import { readConfigText } from './config-text-file.ts';
-import { defaultConfigPath, loadConfig, openRealAgent, untilInterrupted } from './open.ts';
+import { defaultConfigPath, openRealAgent, untilInterrupted } from './open.ts';
 import { ownInstall } from './software.ts';
+import { startConfig } from './start-config.ts';
 
 /** How a service is started. */
 export interface RunOptions {
@@ -93,7 +95,7 @@ async function serveFrom(
 ): Promise<void> {
   await checkDataFolder(nodeFiles, dataDir, 'aliquot-agent');
   const configPath = resolve(configOption ?? defaultConfigPath(dataDir));
-  let config: AgentConfig | undefined = (await loadConfig(configPath, said.output)) ?? withoutSources();
+  let config: AgentConfig | undefined = (await startConfig(dataDir, configPath, said.output)) ?? withoutSources();
   // A service stays: the folder that it was started in must not be held by it, and may go without harm.
   process.chdir(parse(dataDir).root);
   const running: Running = { dataDir, configPath, stopped: untilStopped(), hangup: new Hangup(), ...said };
@@ -153,11 +155,24 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     const changed = new AbortController();
     let next: AgentConfig | undefined;
     const configName = fromText(configPath, '/');
-    await service.nameProblem(configName, isWaiting ? noSourcesProblem() : undefined);
+    // What is wrong with the file comes before what it says in vain, and both before that nothing says what to watch.
+    let mistaken: Problem | undefined;
+    let inVain: Problem | undefined;
+    const nameIt = () => service.nameProblem(configName, mistaken ?? inVain ?? (isWaiting ? noSourcesProblem() : undefined));
+    const unused = (problem: Problem | undefined): void => {
+      if (problem?.message === inVain?.message) return;
+      inVain = problem;
+      if (problem !== undefined) log.warn({ file: configPath, mistake: problem.message }, 'what the configuration says does not count');
+      void nameIt();
+    };
+    await nameIt();
+    const { desk } = agent;
+    const beside = (text: string | undefined): ConfigRead | undefined =>
+      desk.text === undefined ? undefined : parseBeside(desk, text, unused);
     const watch = new ConfigWatch({
       readText: () => readConfigText(configPath),
-      absent: isWaiting ? { config } : { mistake: 'is not there any more, or says nothing' },
-      parse: parseConfig,
+      absent: () => beside(undefined) ?? (isWaiting ? { config } : { mistake: 'is not there any more, or says nothing' }),
+      parse: (text) => beside(text) ?? parseConfig(text),
       timers: systemTimers,
       inForce: config,
       onChange: (other) => {
@@ -167,9 +182,15 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
       onMistake: (mistake) => {
         if (mistake === undefined) log.info({ file: configPath }, 'the configuration is right again');
         else log.error({ file: configPath, mistake }, 'the configuration cannot be used; what it said before is in force');
-        const problem = mistake === undefined ? (isWaiting ? noSourcesProblem() : undefined) : configurationProblem(mistake);
-        void service.nameProblem(configName, problem);
+        mistaken = mistake === undefined ? undefined : configurationProblem(mistake);
+        void nameIt();
       },
+    });
+    const ofDesk = desk.subscribe(() => {
+      const { refused, sequence } = desk;
+      if (refused === undefined) log.info({ sequence }, 'settings from the desk are in force');
+      else log.warn({ sequence: refused.sequence, code: refused.code, inForce: sequence }, 'settings from the desk are refused');
+      void watch.again();
     });
     watch.start();
     hangup.act = () => watch.lookNow();
@@ -177,6 +198,7 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     // A person's command ends first: nobody asked for it to be cut off.
     if (!stopped.aborted) await Promise.race([service.idle(), aborted(stopped)]);
     hangup.act = undefined;
+    ofDesk();
     await watch.stop();
     await endUpdates();
     const changesOver = staged.signal.aborted && !stopped.aborted;
@@ -203,10 +225,14 @@ class Hangup {
  * Opens the folder. Another command may have it open just now, such as a `status` at the moment when the machine starts: a service
  * waits for that one to end, for nobody would start it again. Another service is an error at once. Undefined when it should end meanwhile.
  */
-async function openWhenFree({ dataDir, stopped, output }: Running, config: AgentConfig, mostTries: number): Promise<Agent | undefined> {
+async function openWhenFree(
+  { dataDir, configPath, stopped, output }: Running,
+  config: AgentConfig,
+  mostTries: number,
+): Promise<Agent | undefined> {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await openRealAgent(dataDir, config);
+      return await openRealAgent(dataDir, config, { configPath });
     } catch (error) {
       const inUse = error instanceof FolderError && error.code === 'FOLDER_IN_USE';
       if (!inUse || tries === mostTries || (await serviceRuns(dataDir, socketSurroundings()))) throw error;

@@ -126,8 +126,22 @@ export class DeskBook {
     return this.#refused;
   }
 
+  /** What was refused last, as it is said to central IT again. */
+  lastRefusal(): DeskAnswer | undefined {
+    if (this.#refused === undefined || this.#refused.sequence < 1) return undefined;
+    const { sequence, code, message } = this.#refused;
+    const answerKey = this.#open?.contents.answerKey;
+    const detail = answerKey && sealDetail(answerKey, this.#owner, sequence, message, this.#parts.random);
+    return { sequence, outcome: outcomeOf(code), code: code as SettingsErrorCode, detail };
+  }
+
   get uncovered(): readonly Uncovered[] {
     return this.#uncovered;
+  }
+
+  /** What counts on this PC now. */
+  async now(): Promise<Effective | { readonly mistakes: readonly Mistake[] }> {
+    return this.effective(await this.#parts.ownText());
   }
 
   /** What counts on this PC with `own` as `agent.yaml`. */
@@ -197,10 +211,9 @@ export class DeskBook {
       this.#refused = refused;
       this.#tell();
     }
-    const outcome = code === 'SETTINGS_UNKNOWN' ? 'cannot' : 'refused';
     const answerKey = this.#answerKey(given, way);
     const detail = answerKey && sealDetail(answerKey, this.#owner, sequence, message, this.#parts.random);
-    return { sequence, outcome, code, detail };
+    return { sequence, outcome: outcomeOf(code), code, detail };
   }
 
   /** To whom the reason may be said: who made the settings, if they are genuine at all, else who made those in force. */
@@ -237,6 +250,10 @@ export class DeskBook {
     const content = { version: 1, ...settings, ...(refused === undefined ? {} : { refused }), uncovered };
     return writeFileDurably(this.#parts.port, this.#path, Buffer.from(`${JSON.stringify(content, undefined, 1)}\n`), { mode: 0o600 });
   }
+}
+
+function outcomeOf(code: string): SettingsOutcome {
+  return code === 'SETTINGS_UNKNOWN' ? 'cannot' : 'refused';
 }
 
 function sameLoss(a: LostCover, b: LostCover): boolean {

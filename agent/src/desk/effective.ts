@@ -47,34 +47,35 @@ export function effectiveSettings(
   const plain = isMap(told.plain) ? told.plain : {};
   const { local, update: _update, ...settings } = plain;
   const added = own === undefined ? undefined : readSettings(own, 'beside', here);
-  if (added === undefined) return together(told.value, settings, {}, []);
-  if ('mistakes' in added) return together(told.value, settings, {}, added.mistakes);
+  if (added === undefined) return together(told.value, settings, settings, {}, []);
+  if ('mistakes' in added) return together(told.value, settings, settings, {}, added.mistakes);
   const given = isMap(added.plain) ? added.plain : {};
   const { merged, unused } = combine(settings, told.value.local, given);
-  const both = together(told.value, merged, given, unused);
+  const both = together(told.value, merged, settings, given, unused);
   if (!('mistakes' in both)) return both;
   // What it adds does not go with what the desk says: then the desk's count alone, and the clash is named.
   const clash = both.mistakes.map(({ message }) => ({ line: 1, message: `does not fit the desk’s settings: ${message}` }));
-  return together(told.value, settings, {}, [...unused, ...clash]);
+  return together(told.value, settings, settings, {}, [...unused, ...clash]);
 }
 
 function alone(own: string | undefined): Effective | { readonly mistakes: readonly Mistake[] } {
   const read = readSettings(own ?? '', 'whole', here);
   if ('mistakes' in read) return read;
   const given = isMap(read.plain) ? read.plain : {};
-  return { config: read.value, values: valuesOf(read.value, {}, given), unused: [], update: undefined };
+  return { config: read.value, values: valuesOf(read.value, given, {}, given), unused: [], update: undefined };
 }
 
 function together(
   told: DeskSettings,
   merged: Plain,
-  given: Plain,
+  desk: Plain,
+  own: Plain,
   unused: readonly Mistake[],
 ): Effective | { readonly mistakes: readonly Mistake[] } {
   const checked = checkSettings(merged, 'desk', here, nowhere);
   if ('mistakes' in checked) return checked;
   const { local: _local, update: _update, ...config } = checked.value;
-  return { config, values: valuesOf(config, merged, given), unused, update: told.update };
+  return { config, values: valuesOf(config, merged, desk, own), unused, update: told.update };
 }
 
 interface Combined {
@@ -128,26 +129,17 @@ function fresh(own: readonly unknown[], desk: readonly unknown[]): readonly unkn
   return own.filter((source) => !isMap(source) || !named.has(source['path']));
 }
 
-/** Every value in force with its origins, in the order of their names. */
-function valuesOf(config: AgentConfig, merged: Plain, given: Plain): readonly InForce[] {
-  const own = flatSettings(given);
-  const all = flatSettings(Object.keys(merged).length === 0 ? given : merged);
-  const desk = new Map([...all].filter(([setting, value]) => own.get(setting) !== value));
-  const shown = new Map([...flatSettings(JSON.parse(JSON.stringify(config)) as Plain), ...all]);
+/** Every value in force with its origins, in the order of their names. `desk` and `own`: what each says by itself. */
+function valuesOf(config: AgentConfig, merged: Plain, desk: Plain, own: Plain): readonly InForce[] {
+  const said = { desk: flatSettings(desk), pc: flatSettings(own) };
+  const shown = new Map([...flatSettings(JSON.parse(JSON.stringify(config)) as Plain), ...flatSettings(merged)]);
   return [...shown]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([setting, value]) => ({ setting, value, origins: originsOf(setting, desk, own, all) }));
+    .map(([setting, value]) => ({ setting, value, origins: originsOf(setting, said.desk.has(setting), said.pc.has(setting)) }));
 }
 
-function originsOf(
-  setting: string,
-  desk: ReadonlyMap<string, string>,
-  own: ReadonlyMap<string, string>,
-  all: ReadonlyMap<string, string>,
-): readonly Origin[] {
-  if (!all.has(setting)) return ['built-in'];
-  // Of a list that both say something in, both are the origin.
-  const both = setting === 'courtesy.pauseWhile' && desk.has(setting) && own.has(setting);
-  if (both) return ['desk', 'pc'];
-  return [desk.has(setting) ? 'desk' : 'pc'];
+function originsOf(setting: string, desk: boolean, pc: boolean): readonly Origin[] {
+  // The one list to which both may contribute; everything else is the desk's where it says something.
+  if (setting === 'courtesy.pauseWhile' && desk && pc) return ['desk', 'pc'];
+  return [desk ? 'desk' : pc ? 'pc' : 'built-in'];
 }

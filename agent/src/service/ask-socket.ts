@@ -6,12 +6,14 @@ import type { Agent } from './agent.ts';
 import { type AskPlace, askFolders, askPath } from './ask-place.ts';
 import { pathStatus } from './path-status.ts';
 import type { AskRequest, Emit } from './protocol.ts';
+import { settings } from './settings.ts';
 import { type LocalSocket, listenForAll } from './socket-server.ts';
 import { status } from './status.ts';
 import type { ServiceView } from './stock.ts';
 
 /** Answers a question that any user of this PC may ask. */
 function answer(agent: Agent, view: ServiceView | undefined, request: AskRequest, emit: Emit): Promise<void> {
+  if (request.op === 'settings') return settings(agent, emit);
   return request.op === 'paths' ? pathStatus(agent, view, request, emit) : status(agent, view, request, emit);
 }
 

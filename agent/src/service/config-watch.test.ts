@@ -23,7 +23,7 @@ function setUp(first = textOf('/data/a')) {
       if (file.text instanceof Error) throw file.text;
       return file.text;
     },
-    absent: { mistake: 'is not there any more' },
+    absent: () => ({ mistake: 'is not there any more' }),
     parse,
     timers: {
       after: (_, action) => {

@@ -9,7 +9,7 @@ export interface ConfigWatchParts {
   /** The file's text; undefined when it is not there. Rejects when it cannot be read. */
   readonly readText: () => Promise<string | undefined>;
   /** What no file means: a mistake, unless there never was one. */
-  readonly absent: ConfigRead;
+  readonly absent: () => ConfigRead;
   /** What a text means. Pure. */
   readonly parse: (text: string) => ConfigRead;
   readonly timers: Timers;
@@ -55,6 +55,12 @@ export class ConfigWatch {
     return this.#looking;
   }
 
+  /** What a text means is not what it was: the same one is judged again, at once. */
+  again(): Promise<void> {
+    this.#judged = undefined;
+    return this.lookNow();
+  }
+
   async stop(): Promise<void> {
     this.#ended = true;
     this.#cancel();
@@ -75,7 +81,7 @@ export class ConfigWatch {
     this.#seen = textKey(text);
     if ((!atOnce && !seenTwice) || this.#judged === this.#seen) return;
     this.#judged = this.#seen;
-    if (text === undefined) this.#judge(this.#parts.absent);
+    if (text === undefined) this.#judge(this.#parts.absent());
     else this.#judge(typeof text === 'string' ? this.#parts.parse(text) : text);
   }
 

@@ -18,7 +18,10 @@ const statusRequest = z.strictObject({
 });
 const pathsRequest = z.strictObject({ op: z.literal('paths'), paths: z.array(text).min(1).max(1000), versions: z.boolean() });
 
-export const askSchema = z.discriminatedUnion('op', [statusRequest, pathsRequest]);
+/** What is in force here, and who said so. */
+const settingsRequest = z.strictObject({ op: z.literal('settings') });
+
+export const askSchema = z.discriminatedUnion('op', [statusRequest, pathsRequest, settingsRequest]);
 export type AskRequest = z.output<typeof askSchema>;
 export type PathsRequest = Extract<AskRequest, { op: 'paths' }>;
 
@@ -43,9 +46,12 @@ export const requestSchema = z.discriminatedUnion('op', [
   statusRequest,
   /** A person has seen these of what a collector lost, by the `version` of the event `lost`: they are shown no longer. */
   z.strictObject({ op: z.literal('acknowledgeLost'), versions: z.array(z.number().int().min(0)).min(1).max(versionsInARequest) }),
+  /** A person has seen that these folders lost their cover. */
+  z.strictObject({ op: z.literal('acknowledgeUncovered'), paths: z.array(text).min(1).max(1000) }),
   pathsRequest,
   /** `logFile`: where the service's log is, for who has the folder open and is no service. */
   z.strictObject({ op: z.literal('diagnose'), logFile: text.optional() }),
+  settingsRequest,
   z.strictObject({
     op: z.literal('restore'),
     paths: z.array(text).min(1),
@@ -69,7 +75,7 @@ export const stopSchema = z.strictObject({ stop: z.literal(true) });
  * closes, or a command that is killed, is nobody's wish to stop, and what it said is not what matters. Only an answer needs somebody to hear it.
  */
 export function endsWithItsCommand({ op }: { readonly op: string }): boolean {
-  return op === 'status' || op === 'paths' || op === 'diagnose';
+  return op === 'status' || op === 'paths' || op === 'settings' || op === 'diagnose';
 }
 
 /** One line of an answer that a person or script sees; `event` names what it is. */

@@ -8,6 +8,7 @@ import { type Problem, pausedProblem } from '../capture/problem.ts';
 import { exportToFile, importFromFile } from '../carry/operations.ts';
 import { carryTurn } from '../carry/turn.ts';
 import type { CourtesyEvent } from '../courtesy/courtesy.ts';
+import { nameDeskProblems } from '../desk/problems.ts';
 import { emitDiagnosis } from '../diagnose/emit.ts';
 import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
@@ -26,6 +27,7 @@ import { type Emit, endsWithItsCommand, type Operation, type Request } from './p
 import { defaultQueueBudget } from './queue-budget.ts';
 import { fullBecause } from './queue-view.ts';
 import { Reporter } from './reporter.ts';
+import { settings } from './settings.ts';
 import type { SocketPlace } from './socket-path.ts';
 import { type LocalSocket, listenLocally } from './socket-server.ts';
 import { status } from './status.ts';
@@ -67,9 +69,20 @@ export function operate(agent: Agent, view: ServiceView | undefined, request: Re
       return status(agent, view, request, emit);
     case 'acknowledgeLost':
       return agent.queue.acknowledgeLost(request.versions);
+    case 'acknowledgeUncovered':
+      return acknowledgeUncovered(agent, request.paths);
+    case 'settings':
+      return settings(agent, emit);
     case 'paths':
       return pathStatus(agent, view, request, emit);
   }
+}
+
+/** A person has seen what lost its cover: it is shown no longer, here and at the collector. */
+async function acknowledgeUncovered({ desk, problems, dataDir, queue }: Agent, paths: readonly string[]): Promise<void> {
+  await desk.acknowledge(paths);
+  await nameDeskProblems(desk, problems, dataDir);
+  await queue.sync();
 }
 
 /** A scan may be late by its own length; after so many intervals without one, nobody knows how things are. */
@@ -173,7 +186,10 @@ export class Service {
       if (event.type === 'room') service.#loop.roomAgain();
     });
     const ofCourtesy = agent.courtesy.subscribe((event) => service.#heldBack(event));
+    const ofDesk = agent.desk.subscribe(() => void service.#nameDesk());
+    await service.#nameDesk();
     service.#unsubscribe = () => {
+      ofDesk();
       unsubscribe();
       ofQueue();
       ofCourtesy();
@@ -204,6 +220,22 @@ export class Service {
       // A full disk must not end the service; what cannot be written is at least in the log.
       if (!(error instanceof AliquotError)) throw error;
       this.#parts.log.error({ code: error.code, problem: problem?.message }, error.message);
+    }
+    this.#reporter.tell();
+  }
+
+  /** What central IT's settings made wrong is a problem here, and is told at once. */
+  async #nameDesk(): Promise<void> {
+    const { agent, log } = this.#parts;
+    const { desk, problems, dataDir, queue } = agent;
+    const before = problems.changes;
+    try {
+      await nameDeskProblems(desk, problems, dataDir);
+      if (problems.changes === before) return;
+      await queue.sync();
+    } catch (error) {
+      if (!(error instanceof AliquotError)) throw error;
+      log.error({ code: error.code }, error.message);
     }
     this.#reporter.tell();
   }

@@ -1,10 +1,15 @@
-import { FormatError, type Settings } from '@aliquot/proto';
-import type { DeskBook } from '../desk/book.ts';
+import { type ClientFrame, FormatError, type Settings } from '@aliquot/proto';
+import type { DeskAnswer, DeskBook } from '../desk/book.ts';
 import { UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 
 /** A desk sets a policy now and then: whoever hands out more in one session wears out the disk. */
 const MOST_IN_A_SESSION = 64;
+
+/** The frame that says what became of settings. */
+export function settingsAnswer({ sequence, outcome, code, detail }: DeskAnswer): ClientFrame {
+  return { type: 'settingsAnswer', sequence, outcome, code, ephemeralKey: detail?.ephemeralKey, sealed: detail?.sealed };
+}
 
 /** What one session says of the settings that its collector hands out. */
 export class SettingsAnswer {
@@ -24,9 +29,7 @@ export class SettingsAnswer {
       throw new UplinkError('UPLINK_PROTOCOL', 'the collector hands out settings one after the other; tell central IT');
     const answer = await this.#taken(settings);
     if (answer === undefined) return;
-    const { sequence, outcome, code, detail } = answer;
-    const sealed = { ephemeralKey: detail?.ephemeralKey, sealed: detail?.sealed };
-    await this.#session.send({ type: 'settingsAnswer', sequence, outcome, code, ...sealed });
+    await this.#session.send(settingsAnswer(answer));
   }
 
   async #taken(settings: Settings) {

@@ -40,6 +40,8 @@ export async function takePart(context: RestContext, vault: VaultStore, body: Ui
     const { name, state } = asked.agent;
     context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: name, state }, 'an operator lets in what an ended agent had signed');
   }
+  const { settingsSequence: inForce, software } = asked.question;
+  vault.said(asked.agent.agentId, { inForce, software });
   const commits: CarriedCommit[] = [];
   for (const bytes of frames) {
     const { header, body: carried } = splitFrame(bytes);
@@ -96,6 +98,11 @@ async function takeFrame(
     case 'gcLearned':
       if (await answersNow(context, vault, asked)) vault.gcLearned(agent.agentId, question.chainId, frame.gcEpoch);
       return undefined;
+    case 'settingsAnswer': {
+      const { type: _type, ...reply } = frame;
+      vault.said(agent.agentId, { reply: { ...reply, atMs: context.clock.nowMs() } });
+      return undefined;
+    }
     default:
       throw new RestError('REST_BAD_REQUEST', `a carried queue holds no ${frame.type} frame`);
   }

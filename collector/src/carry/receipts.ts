@@ -79,6 +79,8 @@ async function* receiptFrames(
   });
   const history = vault.historyOf(agent.agentId, question.chainId);
   if (history !== undefined) yield frameOf(historyNotice(agent, history));
+  const { current } = vault.desk(agent.agentId);
+  if (current !== undefined && current.sequence > question.settingsSequence) yield frameOf({ type: 'settings', ...current.settings });
   if (rolledBack) return;
   for (const [at, leaf] of leaves.entries()) {
     const { record } = leaf < head.size ? await vault.leafAt(leaf) : { record: undefined };

@@ -125,6 +125,8 @@ async function tellJson(output: Output, { agents, groups, collectorProblems }: A
   if (!onlyProblems) for (const group of groups) await output.result(groupJson(group));
 }
 
+const FROM_DESK: ReadonlySet<string> = new Set(['RELEASE', 'SETTINGS', 'GROUP']);
+
 /** One line an agent, and below what is wrong. Its name is last, for it may be long and is there to be pasted. */
 function overview({ agents, groups, timeMs }: AgentList, problems: readonly ProblemOf[]): string {
   const none = 'No agents yet; make a bundle with `aliquot enroll NAME --kit KIT --out BUNDLE`.';
@@ -143,9 +145,16 @@ function overview({ agents, groups, timeMs }: AgentList, problems: readonly Prob
       formatBytes(agent.bytes),
       formatCount(agent.heartbeat?.queuedEntries ?? 0),
       agent.problems.length === 0 ? '-' : String(agent.problems.length),
+      releaseText(agent),
+      settingsText(agent),
+      agent.settings.groups.join(',') || '-',
       agent.beside === undefined ? called(agent) : agent.name,
     ]);
-  return [formatTable(['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'AGENT'], rows), ...open, ...wrong].join('\n');
+  const heads = ['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'RELEASE', 'SETTINGS', 'GROUP', 'AGENT'];
+  // What no agent has is no column: most vaults begin without settings from the desk.
+  const used = heads.map((head, at) => !FROM_DESK.has(head) || rows.some((row) => row[at] !== '-'));
+  const columns = <T>(cells: readonly T[]): T[] => cells.filter((_cell, at) => used[at]);
+  return [formatTable(columns(heads), rows.map(columns)), ...open, ...wrong].join('\n');
 }
 
 /** With whose bundles PCs may still enrol, or could until they were full. */
@@ -160,6 +169,40 @@ function openGroups(groups: readonly GroupInfo[], timeMs: number): string[] {
     names.join(',') || '*',
   ]);
   return ['', formatTable(['GROUP', 'CAME>', 'UNTIL', 'TAKES', 'NAMED'], rows)];
+}
+
+/** `aliquot-agent 0.1.0` as `0.1.0`. */
+function releaseText({ software }: AgentInfo): string {
+  return software?.split(' ').at(-1) ?? '-';
+}
+
+/** Which settings from the desk the PC has: the newest (`12`), older ones (`11, not 12`), or that it refuses them, or does not know what they hold. */
+function settingsText(agent: AgentInfo): string {
+  const { inForce, offered, waiting } = agent.settings;
+  if (offered === 0 && inForce === 0) return waiting === 0 ? '-' : `waits ${waiting}`;
+  const waits = waiting === 0 ? '' : `, waits ${waiting}`;
+  switch (settingsState(agent)) {
+    case 'current':
+      return `${inForce}${waits}`;
+    case 'refused':
+      return `refused ${offered}${waits}`;
+    case 'cannot':
+      return `cannot ${offered}${waits}`;
+    default:
+      return inForce === 0 ? `not yet ${offered}${waits}` : `${inForce}, not ${offered}${waits}`;
+  }
+}
+
+function settingsState({ settings: { inForce, offered, reply } }: AgentInfo): 'none' | 'current' | 'older' | 'refused' | 'cannot' {
+  if (offered === 0 && inForce === 0) return 'none';
+  if (inForce >= offered) return 'current';
+  return reply !== undefined && reply.sequence >= offered && reply.outcome !== 'applied' ? reply.outcome : 'older';
+}
+
+function settingsJson(agent: AgentInfo): object {
+  const { inForce, offered, waiting, groups, reply } = agent.settings;
+  const code = reply === undefined || reply.code === '' ? {} : { code: reply.code };
+  return { state: settingsState(agent), inForce, offered, waiting, groups, ...code };
 }
 
 function stateText(agent: AgentView): string {
@@ -185,6 +228,8 @@ function agentJson(agent: AgentInfo): object {
     pending: agent.heartbeat?.pending ?? 0,
     unprotected: agent.heartbeat?.unprotected ?? 0,
     unsettled: agent.heartbeat?.unsettled ?? 0,
+    release: agent.software?.split(' ').at(-1) ?? null,
+    settings: settingsJson(agent),
     silentAfterSeconds: Math.round(agent.silenceLimitMs / 1000),
     enrolled: instantOrNull(agent.enrolledAtMs),
     ...(agent.endedAtMs === undefined ? {} : { ended: formatInstant(agent.endedAtMs), endReason: agent.endReason ?? '' }),

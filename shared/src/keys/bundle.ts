@@ -8,6 +8,7 @@ import {
   encodeBundleContents,
   FormatError,
   type GroupCertificateBody,
+  type Settings,
   type Signed,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
@@ -16,6 +17,7 @@ import { type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
 import { armor, dearmor } from './armor.ts';
 import { CertificateError, verifyAddresses, verifyCollectorCertificate, verifyDescriptor, verifyEnrolment } from './certificates.ts';
 import { verifyGroup } from './group.ts';
+import { verifySettings } from './settings.ts';
 
 export type BundleErrorCode =
   /** The file is not an enrolment bundle: another kind of file, or no armoured text at all. */
@@ -40,6 +42,8 @@ interface OpenParts {
   readonly tlsPins: readonly Uint8Array[];
   /** What the collector's signed addresses were when the bundle was made. */
   readonly signedAddresses: Signed | undefined;
+  /** What the PC does at first, verified to be of its vault; still to be judged by it. */
+  readonly settings: Settings | undefined;
   readonly descriptor: VaultDescriptorBody;
   readonly signedDescriptor: Signed;
   readonly collector: CollectorCertificateBody;
@@ -147,12 +151,15 @@ function verifiedParts(contents: BundleContents): AnyBundle {
     const { authorityKey, vaultId } = descriptor;
     const collector = verifyCollectorCertificate(authorityKey, vaultId, contents.collectorCertificate);
     if (contents.addresses !== undefined) verifyAddresses(authorityKey, vaultId, contents.addresses);
+    // Whether their term, or that of who signed, is over is judged by the PC when it takes them.
+    if (contents.settings !== undefined) verifySettings(descriptor, contents.settings, 0);
     const enrolmentKey = signingKeyFromSeed(contents.enrolmentSeed);
     const parts: OpenParts = {
       url: contents.url,
       tlsCa: contents.tlsCa,
       tlsPins: contents.tlsPins,
       signedAddresses: contents.addresses,
+      settings: contents.settings,
       descriptor,
       signedDescriptor: contents.descriptor,
       collector,
