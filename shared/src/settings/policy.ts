@@ -214,13 +214,13 @@ export function forNobody(policy: Policy, names: readonly string[]): readonly Mi
   const groups = policy.groups
     .filter((group) => !group.names.some((pattern) => names.some((name) => fits(pattern, name))))
     .map(({ name, names: patterns }) => ({
-      line: policy.lines.lineOf(['agents', 'groups', name]),
+      line: policy.lines.lineOfKey(['agents', 'groups'], name),
       message: `group ${name} (${patterns.join(', ')}) fits no PC`,
     }));
   const pcs = [...policy.pcs.keys()]
     .filter((name) => !names.includes(name))
     .map((name) => ({
-      line: policy.lines.lineOf(['agents', 'pcs', name]),
+      line: policy.lines.lineOfKey(['agents', 'pcs'], name),
       message: `there is no PC ${name}${didYouMean(nearest(name, names))}`,
     }));
   return [...groups, ...pcs].sort((a, b) => a.line - b.line);
