@@ -21,6 +21,7 @@ import { writeTar } from './package/tar.ts';
 import { names, products, root, type Target, targets } from './package/targets.ts';
 import { below, file, type Tree, tree, writeFolder } from './package/tree.ts';
 import { isWindows, type Order, versionFolder } from './package/version-folder.ts';
+import { buildMsi } from './package/windows-msi.ts';
 import { buildSetup } from './package/windows-setup.ts';
 import { writeZip } from './package/zip.ts';
 
@@ -118,7 +119,11 @@ function makePackages(order: Order, out: string, wanted: readonly Format[], seco
     const { suffix, bytes } = archive(target, below(name, installed), seconds);
     write(out, `${stem}${suffix}`, bytes);
   }
-  if (hasSetup) write(out, `${stem}-setup.exe`, buildSetup(folder, version, seconds));
+  if (hasSetup) {
+    const setup = buildSetup(folder, version, seconds);
+    write(out, `${stem}-setup.exe`, setup);
+    write(out, `${stem}.msi`, buildMsi(setup, version, seconds));
+  }
   if (!isLinux(target)) return;
   const made = linuxPackage(order, content);
   if (wanted.includes('deb')) write(out, `${name}_${version}_${debArchitecture[target]}.deb`, buildDeb(product, made, target, seconds));

@@ -141,6 +141,8 @@ BOOL startAgent(const struct start *start, PROCESS_INFORMATION *child) {
   wchar_t *command = calloc(COMMAND_CHARS, sizeof *command), *environment = environmentFor(start->root, start->service);
   STARTUPINFOEXW startup = {0};
   HANDLE handles[2] = {start->input, start->output};
+  /* Before it starts a thread, Node asks for its console's title; a console without one ends it. */
+  const wchar_t *title = start->service ? L"--title=aliquot-agent" : L"";
   SIZE_T size = 0;
   DWORD error = ERROR_SUCCESS;
   startup.StartupInfo.cb = sizeof startup;
@@ -149,8 +151,8 @@ BOOL startAgent(const struct start *start, PROCESS_INFORMATION *child) {
   BOOL listed = startup.lpAttributeList != NULL && InitializeProcThreadAttributeList(startup.lpAttributeList, 1, 0, &size);
   if (command == NULL || environment == NULL || !listed ||
       FAILED(StringCchPrintfW(command, COMMAND_CHARS,
-                              L"\"%ls\" %ls \"--openssl-config=%ls\\program\\openssl.cnf\" \"%ls\\program\\main.js\" %ls",
-                              node, flags, folder, folder, start->arguments))) {
+                              L"\"%ls\" %ls %ls \"--openssl-config=%ls\\program\\openssl.cnf\" \"%ls\\program\\main.js\" %ls",
+                              node, flags, title, folder, folder, start->arguments))) {
     error = command == NULL || environment == NULL ? ERROR_NOT_ENOUGH_MEMORY : ERROR_FILENAME_EXCED_RANGE;
   } else {
     DWORD how = CREATE_UNICODE_ENVIRONMENT | CREATE_SUSPENDED | EXTENDED_STARTUPINFO_PRESENT;

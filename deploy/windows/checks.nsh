@@ -56,17 +56,23 @@ Function TakeSwitch
   ${If} $R4 == "/BUNDLE="
     StrCpy $BundleGiven $R2 "" 8
     ${If} $BundleGiven == ""
+    ${AndIf} $ByMsi != 1
       !insertmacro Fail 2 "/BUNDLE= names nothing; give the bundle's file, or the folder that holds %COMPUTERNAME%.bundle."
     ${EndIf}
   ${ElseIf} $R5 == "/DATA="
     StrCpy $DataGiven $R2 "" 6
     ${If} $DataGiven == ""
+    ${AndIf} $ByMsi != 1
       !insertmacro Fail 2 "/DATA= names nothing; give a folder on a disk of this PC, such as /DATA=D:\Aliquot."
     ${EndIf}
   ${ElseIf} $R6 == "/ACCOUNT="
     StrCpy $Account $R2 "" 9
   ${ElseIf} $R2 == "/NOSTART"
     StrCpy $NoStart 1
+  ${ElseIf} $R2 == "/MSI" ; first of all switches; those without a value then count as not given
+    StrCpy $ByMsi 1
+  ${ElseIf} $R2 == "/UNINSTALL"
+    Call Uninstall
   ${ElseIf} $R2 == "/PURGE"
     !insertmacro Fail 2 "/PURGE belongs to the uninstaller: $\"$INSTDIR\uninstall.exe$\" /S /PURGE removes the data too."
   ${ElseIf} $R2 == "/S"
@@ -75,6 +81,34 @@ Function TakeSwitch
   ${Else}
     !insertmacro Fail 2 "$R2 is no switch of this setup; known: /S /BUNDLE=FILE|FOLDER /DATA=FOLDER /ACCOUNT=NAME /NOSTART /D=FOLDER (the last one)."
   ${EndIf}
+FunctionEnd
+
+; For the MSI, which has this setup at hand and no word with the uninstaller: what is registered is
+; removed, wherever it is, and waited for.
+Function Uninstall
+  ReadRegStr $0 HKLM "${SERVICE_KEY}" ImagePath
+  ${If} $0 != ""
+    StrCpy $1 0
+    ${Do} ; the folder in "FOLDER\host.exe" as-service ...
+      StrCpy $2 $0 9 $1
+      ${If} $2 == "\host.exe"
+        IntOp $1 $1 - 1
+        StrCpy $INSTDIR $0 $1 1
+        ${ExitDo}
+      ${EndIf}
+      IntOp $1 $1 + 1
+    ${LoopUntil} $2 == ""
+  ${EndIf}
+  StrCpy $3 0
+  ${If} ${FileExists} "$INSTDIR\uninstall.exe"
+    ExecWait '"$INSTDIR\uninstall.exe" /S _?=$INSTDIR' $3
+    Delete "$INSTDIR\uninstall.exe" ; it could not remove itself, nor the folder it stands in
+    RMDir "$INSTDIR"
+    ${GetParent} "$INSTDIR" $0
+    RMDir "$0"
+  ${EndIf}
+  SetErrorLevel $3
+  Quit
 FunctionEnd
 
 Function CheckWindows
@@ -147,6 +181,7 @@ Function CheckPlaces
     StrLen $2 $1
     StrCpy $3 $0 $2
     ${If} $3 != $1
+      StrCpy $Foreign 1
       !insertmacro Fail 1 "The service AliquotAgent is there already, as $0; uninstall that one first, or name its folder with /D=."
     ${EndIf}
     FileOpen $4 "$INSTDIR\current" r
@@ -171,6 +206,7 @@ Function CheckPlaces
     StrCpy $R9 $INSTDIR
     Call HoldsSomething
     ${If} $R8 = 1
+      StrCpy $Foreign 1
       !insertmacro Fail 1 "$INSTDIR holds something that this setup did not install; remove it, or name another folder with /D=."
     ${EndIf}
     StrCpy $DataDir "$APPDATA\Aliquot\agent"

@@ -1,6 +1,8 @@
 ; Setup of the agent for Windows. Made by `npm run package -- --target win-x64`, which defines
 ;   VERSION  such as 0.2.0         SOURCE  a folder install: host.exe, bin, versions\VERSION
 ;   OUT      the setup to write    SIGN    a command that signs the uninstaller, or empty
+;   QUICK    for tests: packs less well
+; The MSI (agent.wxs) calls it with /MSI and /UNINSTALL, which are nobody else's.
 ;
 ; Exit codes: 0 done, and connected or waiting for the collector; 1 failed, and everything is as
 ; before; 2 a wrong switch, nothing was done; 3 installed, and this PC is not enrolled.
@@ -13,6 +15,7 @@ ManifestDPIAware true
 RequestExecutionLevel admin
 !ifdef QUICK ; for tests: larger, and made in seconds
   SetCompressor zlib
+  SetCompress off
 !else
   SetCompressor /SOLID lzma
   SetCompressorDictSize 64
@@ -41,6 +44,7 @@ VIAddVersionKey LegalCopyright "Apache-2.0"
 
 !include LogicLib.nsh
 !include FileFunc.nsh
+!include WordFunc.nsh
 !include nsDialogs.nsh
 
 !define SERVICE_KEY "SYSTEM\CurrentControlSet\Services\AliquotAgent"
@@ -59,8 +63,11 @@ Var BundleGiven ; what /BUNDLE named
 Var Account
 Var NoStart
 Var Purge
+Var ByMsi       ; 1 when the MSI runs this setup
 Var OldVersion  ; the version that an upgrade replaces, or empty for a new install
+Var Keep        ; 1 when what is installed stays: the same and running, or newer
 Var Enrolled    ; 1 when the data folder holds an identity
+Var Foreign     ; 1 when the install folder is not ours to write in
 Var Touched     ; 1 once something was changed that must be undone when a later step fails
 Var Output      ; what the last command said, on one line
 Var Problem     ; why this PC is not enrolled, or empty
@@ -121,14 +128,21 @@ FunctionEnd
 Section
   Call OpenLog
   !insertmacro Say "Aliquot Agent ${VERSION} into $INSTDIR, data in $DataDir"
-  Call StopOld
-  Call CopyFiles
+  Call SeeWhatIsThere
+  ${If} $Keep != 1
+    Call StopOld
+    Call CopyFiles
+  ${EndIf}
   Call Enrol
-  Call Register
-  Call Announce
+  ${If} $Keep != 1
+    Call Register
+    Call Announce
+  ${EndIf}
   Call StartAndSee
   Call EraseBundle
-  Call ForgetOldVersions
+  ${If} $Keep != 1
+    Call ForgetOldVersions
+  ${EndIf}
   Call Conclude
 SectionEnd
 

@@ -1,5 +1,33 @@
 ; The steps, in their order, and how they are undone.
 
+; A start-up script runs the same setup every day, and the desk may have brought a newer version
+; since: both leave the running agent alone. One of this version that does not run is repaired.
+Function SeeWhatIsThere
+  ${If} $OldVersion == ""
+    Return
+  ${EndIf}
+  ${VersionCompare} $OldVersion "${VERSION}" $0
+  ${If} $0 = 1
+    StrCpy $Keep 1
+    !insertmacro Say "version $OldVersion is installed, which is newer, and stays; to go back, uninstall (data stays) and run this setup again"
+  ${ElseIf} $0 = 0
+    !insertmacro Say "this version is installed already"
+    !insertmacro Host "control state"
+    ${If} $R8 == 0
+      StrCpy $Keep 1
+    ${EndIf}
+    ${If} $Enrolled == 1
+    ${AndIf} $NoStart != 1
+      !insertmacro Host 'service start --data "$DataDir"'
+      ${If} $R8 != 0
+      ${AndIf} $R8 != 3
+        StrCpy $Keep 0
+        !insertmacro Say "it does not run, and is repaired"
+      ${EndIf}
+    ${EndIf}
+  ${EndIf}
+FunctionEnd
+
 ; An upgrade waits for the agent to end: what it holds in its hands goes into its queue.
 Function StopOld
   ${If} $OldVersion != ""
@@ -64,9 +92,14 @@ Function Enrol
     ${If} $R8 == 0
       StrCpy $Enrolled 1
     ${Else}
+      ; The bundle, or the way to the collector: the agent is installed, and enrolled another time.
       StrCpy $R6 $Output
       StrCpy $R7 "[BUNDLE_"
       Call Contains
+      ${If} $R5 = 0
+        StrCpy $R7 "[ENROL_"
+        Call Contains
+      ${EndIf}
       ${If} $R5 = 0
         !insertmacro Fail 1 "This PC cannot be enrolled: $Output"
       ${EndIf}
@@ -89,6 +122,16 @@ FunctionEnd
 
 ; Where people and inventories look: the list of programs, and the Start menu.
 Function Announce
+  ${If} $ByMsi != 1
+    Call ListProgram
+  ${EndIf}
+  CreateDirectory "$SMPROGRAMS\Aliquot"
+  CreateShortcut "$SMPROGRAMS\Aliquot\Are my results safe.lnk" "$SYSDIR\cmd.exe" \
+    '/d /s /c "title Aliquot & chcp 65001 >nul & "$INSTDIR\host.exe" status & pause"' "$INSTDIR\host.exe" 0 SW_SHOWNORMAL "" \
+    "Says whether every result of this PC is safe"
+FunctionEnd
+
+Function ListProgram
   WriteRegStr HKLM "${UNINSTALL_KEY}" DisplayName "Aliquot Agent"
   WriteRegStr HKLM "${UNINSTALL_KEY}" DisplayVersion "${VERSION}"
   WriteRegStr HKLM "${UNINSTALL_KEY}" Publisher "The Aliquot authors"
@@ -100,10 +143,6 @@ Function Announce
   WriteRegDWORD HKLM "${UNINSTALL_KEY}" NoRepair 1
   ${GetSize} "$INSTDIR" "/S=0K" $0 $1 $2
   WriteRegDWORD HKLM "${UNINSTALL_KEY}" EstimatedSize $0
-  CreateDirectory "$SMPROGRAMS\Aliquot"
-  CreateShortcut "$SMPROGRAMS\Aliquot\Are my results safe.lnk" "$SYSDIR\cmd.exe" \
-    '/d /s /c "title Aliquot & chcp 65001 >nul & "$INSTDIR\host.exe" status & pause"' "$INSTDIR\host.exe" 0 SW_SHOWNORMAL "" \
-    "Says whether every result of this PC is safe"
 FunctionEnd
 
 ; Starts the agent and waits for its word. A new version that does not get there makes room for the
@@ -183,6 +222,13 @@ Function Conclude
   ${If} $Enrolled == 1
   ${AndIf} $Problem == ""
     !insertmacro Say "done"
+    FileClose $Log
+    SetErrorLevel 0
+    Return
+  ${EndIf}
+  ${If} $ByMsi == 1
+  ${AndIf} $BundleGiven == ""
+    !insertmacro Say "done; this PC is not enrolled yet, and no bundle was given"
     FileClose $Log
     SetErrorLevel 0
     Return

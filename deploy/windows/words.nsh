@@ -13,8 +13,10 @@
   Call FailWith
 !macroend
 
+; Not in a folder that is somebody else's.
 Function OpenLog
   ${If} $Log == ""
+  ${AndIf} $Foreign != 1
     CreateDirectory "$INSTDIR"
     IfFileExists "$INSTDIR\setup.log" +3
     FileOpen $Log "$INSTDIR\setup.log" w
