@@ -8,7 +8,7 @@ import { type Finding, isTest, lineAt, parse, readSources, report, resolveImport
 
 /** Where programs and workers begin: nothing needs to import these. */
 const isEntry = (path: string) =>
-  /^[a-z]+\/src\/main\.ts$|^[^/]+\.ts$|^scripts\/|^[a-z]+\/scripts\/|^bench\/|^demo\/(demo|dev)\.ts$|^deploy\/container\/alive\.ts$/.test(
+  /^[a-z]+\/src\/main\.ts$|^[^/]+\.ts$|^scripts\/|^[a-z]+\/scripts\/|^bench\/|^demo\/(demo|dev)\.ts$|^deploy\/(container\/alive|windows\/test)\.ts$/.test(
     path,
   );
 
