@@ -9,7 +9,7 @@ import { freePort } from './ports.ts';
 
 /** A whole Aliquot on loopback for one test: a collector, a vault, and as many agents as it asks for. */
 
-const PASSPHRASE = 'correct horse battery staple';
+export const PASSPHRASE = 'correct horse battery staple';
 
 export interface AgentPlace {
   readonly name: string;

@@ -7,6 +7,7 @@ import { queueScenarios } from '../agent/src/queue/testing/queue-scenarios.ts';
 import { roomScenarios } from '../agent/src/service/testing/room-scenarios.ts';
 import { collectorScenarios } from '../collector/src/store/testing/collector-scenarios.ts';
 import { sharedScenarios } from '../shared/src/testing/shared-scenarios.ts';
+import { fleetScenarios } from './scenarios/fleet-desk.ts';
 import { fuzzScenarios } from './scenarios/fuzz.ts';
 import { killScenarios } from './scenarios/kill-at-random.ts';
 import { logScenarios } from './scenarios/logs-lost.ts';
@@ -35,6 +36,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...fuzzScenarios,
   ...networkScenarios,
   ...networkCableScenarios,
+  ...fleetScenarios,
   ...outsideAgentScenarios,
   ...outsideCollectorScenarios,
   ...outsideDiskScenarios,
