@@ -126,3 +126,51 @@ describe('a diagnosis', () => {
     expect((await run('aliquot-agent', ['diagnose', '--data', agent.data])).code).toBe(2);
   });
 });
+
+describe('a diagnosis that an operator asks for', () => {
+  const keyFor = async (name: string, purposes: string): Promise<string> => {
+    const file = join(world.folder, `${name}.key`);
+    const args = ['operator', 'add', name, '--kit', world.kit, '--out', file, '--purposes', purposes];
+    await mustRun('aliquot', args, world.environment());
+    return file;
+  };
+  const ask = (key: string, out: string) =>
+    world.tryAliquot(['agents', 'diagnose', agent.name, '--by', key, '--out', join(world.folder, out)]);
+
+  it('P3: comes over the network, sealed to who asked, with the same in it; the log of the vault and the PC say who asked', async () => {
+    await fill();
+    const log = join(world.folder, 'service.log');
+    service = new Service('aliquot-agent', ['run', '--data', agent.data, '--log-file', log]);
+    await service.event('running');
+    while (!(await readFile(log, 'utf8')).includes('"receipt"')) await new Promise((resolve) => setTimeout(resolve, 100));
+    const key = await keyFor('maria', 'diagnose');
+    const asked = await ask(key, 'remote.diagnosis');
+    expect({ code: asked.code, errors: asked.stderr.split('\n').filter((line) => line.includes('[')) }).toEqual({ code: 0, errors: [] });
+    expect(asked.stderr).toContain('Not in it: content, and names of files');
+    const file = join(world.folder, 'remote.diagnosis');
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    const text = await readFile(file, 'utf8');
+    expect(namesIn(text)).toEqual([]);
+    expect(JSON.parse(text)).toMatchObject({
+      status: { service: 'running', connection: 'ready', results: { safe: 2 } },
+      log: { known: true },
+    });
+    expect(await readFile(log, 'utf8')).toMatch(/"operator":"maria","msg":"a diagnosis is given to an operator who asked"/);
+    expect((await ask(key, 'remote.diagnosis')).stderr).toMatch(/remote\.diagnosis.*\[/);
+    expect((await ask(key, 'again.diagnosis')).code).toBe(0);
+    // The questions in the log are what it makes of itself when it starts anew, and what fsck judges.
+    await world.unserve();
+    expect((await world.aliquot(['fsck', '--data', world.collectorData])).code).toBe(0);
+  });
+
+  it('is refused to a key for other purposes, and of a PC that is away', async () => {
+    const settings = await ask(await keyFor('paul', 'settings'), 'a');
+    expect(settings).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/the key of paul is for settings, not for diagnose.*\[OPERATOR_PURPOSE\]\n$/),
+    });
+    const away = await ask(await keyFor('maria', 'diagnose'), 'b');
+    expect(away).toMatchObject({ code: 1, stderr: expect.stringMatching(/room-12-hplc is not connected; .*\[REST_AGENT_AWAY\]\n$/) });
+    expect((await readdir(world.folder)).filter((name) => ['a', 'b'].includes(name))).toEqual([]);
+  });
+});

@@ -3,7 +3,7 @@ _aliquot() {
   local place='aliquot' word words='' options=''
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$place $word" in
-      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot kit passphrase' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agents approve' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot agent gone' | 'aliquot policy' | 'aliquot policy get' | 'aliquot policy check' | 'aliquot policy diff' | 'aliquot policy set' | 'aliquot policy promote' | 'aliquot operator' | 'aliquot operator add' | 'aliquot operator show' | 'aliquot release' | 'aliquot release add' | 'aliquot release list' | 'aliquot release remove' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot find' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
+      'aliquot init' | 'aliquot serve' | 'aliquot collector' | 'aliquot collector address' | 'aliquot collector address set' | 'aliquot collector address show' | 'aliquot kit' | 'aliquot kit create' | 'aliquot kit verify' | 'aliquot kit passphrase' | 'aliquot vault' | 'aliquot vault add' | 'aliquot enroll' | 'aliquot agents' | 'aliquot agents approve' | 'aliquot agents diagnose' | 'aliquot agent' | 'aliquot agent revoke' | 'aliquot agent acknowledge' | 'aliquot agent gone' | 'aliquot policy' | 'aliquot policy get' | 'aliquot policy check' | 'aliquot policy diff' | 'aliquot policy set' | 'aliquot policy promote' | 'aliquot operator' | 'aliquot operator add' | 'aliquot operator show' | 'aliquot release' | 'aliquot release add' | 'aliquot release list' | 'aliquot release remove' | 'aliquot fork' | 'aliquot fork list' | 'aliquot fork decide' | 'aliquot find' | 'aliquot ls' | 'aliquot versions' | 'aliquot restore' | 'aliquot cat' | 'aliquot diff' | 'aliquot check' | 'aliquot stats' | 'aliquot log' | 'aliquot log status' | 'aliquot log reopen' | 'aliquot queue' | 'aliquot queue import' | 'aliquot fsck') place="$place $word" ;;
     esac
   done
   case "$place" in
@@ -21,8 +21,9 @@ _aliquot() {
     'aliquot vault') words='add' options='--help' ;;
     'aliquot vault add') words='' options='--collector --generation --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
     'aliquot enroll') words='' options='--out --list --out-dir --group --uses --names --approve --end-group --expires --no-self-restore --replaces --agent-url --url --token-file --tls-ca --vault --kit --passphrase-file --json --help' ;;
-    'aliquot agents') words='approve' options='--problems --url --token-file --tls-ca --vault --json --help' ;;
+    'aliquot agents') words='approve diagnose' options='--problems --url --token-file --tls-ca --vault --json --help' ;;
     'aliquot agents approve') words='' options='--replaces --url --token-file --tls-ca --vault --kit --by --passphrase-file --json --help' ;;
+    'aliquot agents diagnose') words='' options='--out --by --passphrase-file --url --token-file --tls-ca --vault --json --help' ;;
     'aliquot agent') words='revoke acknowledge gone' options='--help' ;;
     'aliquot agent revoke') words='' options='--reason --url --token-file --tls-ca --vault --json --help' ;;
     'aliquot agent acknowledge') words='' options='--url --token-file --tls-ca --vault --json --help' ;;

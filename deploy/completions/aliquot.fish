@@ -3,7 +3,7 @@ function __aliquot_at
   set -l place aliquot
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agents approve' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot policy' 'aliquot policy get' 'aliquot policy check' 'aliquot policy diff' 'aliquot policy set' 'aliquot policy promote' 'aliquot operator' 'aliquot operator add' 'aliquot operator show' 'aliquot release' 'aliquot release add' 'aliquot release list' 'aliquot release remove' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
+      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agents approve' 'aliquot agents diagnose' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot policy' 'aliquot policy get' 'aliquot policy check' 'aliquot policy diff' 'aliquot policy set' 'aliquot policy promote' 'aliquot operator' 'aliquot operator add' 'aliquot operator show' 'aliquot release' 'aliquot release add' 'aliquot release list' 'aliquot release remove' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
         set place "$place $word"
     end
   end
@@ -117,6 +117,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot enroll'" -l passphrase-file -d 'fi
 complete -c aliquot -n "__aliquot_at 'aliquot enroll'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot enroll'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot agents'" -f -a approve -d 'Take in a PC that came with the bundle of a group and waits'
+complete -c aliquot -n "__aliquot_at 'aliquot agents'" -f -a diagnose -d 'Ask a connected PC how it is, and write the answer into a file'
 complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l problems -d 'only what is wrong, like problems together'
 complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l url -d 'its base address'
 complete -c aliquot -n "__aliquot_at 'aliquot agents'" -l token-file -d 'the operator\'s token, such as admin'
@@ -134,6 +135,15 @@ complete -c aliquot -n "__aliquot_at 'aliquot agents approve'" -l by -d 'an oper
 complete -c aliquot -n "__aliquot_at 'aliquot agents approve'" -l passphrase-file -d 'file with the kit\'s passphrase'
 complete -c aliquot -n "__aliquot_at 'aliquot agents approve'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot agents approve'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l out -d 'the file to write'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l by -d 'the operator\'s key file'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l passphrase-file -d 'file with the kit\'s passphrase'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l url -d 'its base address'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l token-file -d 'the operator\'s token, such as admin'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l vault -d 'the vault, if it holds several and no kit says which'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot agents diagnose'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot agent'" -f -a revoke -d 'End an agent for good'
 complete -c aliquot -n "__aliquot_at 'aliquot agent'" -f -a acknowledge -d 'Say that you have seen what cannot be mended'
 complete -c aliquot -n "__aliquot_at 'aliquot agent'" -f -a gone -d 'Say that files of a replaced PC, which the new one has not found, are gone'

@@ -3,6 +3,7 @@ export * from './brand.ts';
 export * from './door/carry.ts';
 export * from './door/commit.ts';
 export { decodeSigned, encodeSigned } from './door/common.ts';
+export { decodeDiagnosisRequestBody, encodeDiagnosisRequestBody } from './door/diagnosis.ts';
 export * from './door/entry.ts';
 export * from './door/frame.ts';
 export * from './door/group.ts';

@@ -83,6 +83,11 @@ export const MAX_SEALED_POLICY_BYTES = 48 * KIB;
 export const MAX_SETTINGS_DETAIL_CHARS = 4 * KIB;
 /** The same encoded and sealed: four bytes a character at most. */
 export const MAX_SETTINGS_DETAIL_BYTES = 4 * MAX_SETTINGS_DETAIL_CHARS + KIB;
+/** A diagnosis on its way, compressed and sealed: twenty times smaller than its text, most of which is log. */
+export const MAX_DIAGNOSIS_BYTES = MIB;
+/** Its text: two mebibytes of log, and as much again for what is written around them. */
+export const MAX_DIAGNOSIS_TEXT_BYTES = 8 * MIB;
+
 /** The code of an error. */
 export const MAX_ERROR_CODE_CHARS = 64;
 

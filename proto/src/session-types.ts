@@ -68,6 +68,8 @@ export type ClientFrame =
       readonly ephemeralKey: Uint8Array | undefined;
       readonly sealed: Uint8Array | undefined;
     }
+  /** The answer to `diagnose`. Body: the diagnosis, sealed to the operator who asked; none with a `code`, which says why not. */
+  | { readonly type: 'diagnosis'; readonly askId: Uint8Array; readonly code: string; readonly ephemeralKey: Uint8Array | undefined }
   /** A part of a file of a release, from `offset` on. Nothing that comes back is believed: it is proved by its signatures and hashes. */
   | { readonly type: 'releaseFetch'; readonly requestId: number; readonly name: string; readonly offset: number };
 
@@ -148,5 +150,7 @@ export type ServerFrame =
   | { readonly type: 'addresses'; readonly addresses: Signed }
   /** Signed `SettingsBody`, newer than what the agent said it has, and the certificate of the operator who signed. */
   | { readonly type: 'settings'; readonly settings: Signed; readonly certificate: Signed | undefined }
+  /** An operator's signed `DiagnosisRequestBody`, and their certificate. Nobody has verified them yet. */
+  | { readonly type: 'diagnose'; readonly request: Signed; readonly certificate: Signed }
   /** Body: bytes of the file from the asked offset on; `size` is the whole file's, 0 when the collector does not have it. */
   | { readonly type: 'releaseData'; readonly requestId: number; readonly size: number };

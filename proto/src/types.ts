@@ -435,6 +435,16 @@ export interface OperatorContents {
   readonly policySecretKey: Uint8Array | undefined;
 }
 
+/** An operator's question for one agent's diagnosis; signed by a key with purpose `diagnose`. */
+export interface DiagnosisRequestBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly agentId: AgentId;
+  /** Random, 16 bytes. */
+  readonly askId: Uint8Array;
+  readonly askedAtMs: number;
+}
+
 /** The policy of a vault as it was set: what it says is sealed to the policy key, beside this. */
 export interface PolicyBody {
   readonly version: 1;
@@ -611,6 +621,8 @@ export type EventBody =
   | { readonly type: 'settingsPromoted'; readonly timeMs: number; readonly sequence: number; readonly automatic: boolean }
   /** An operator gave the collector a release to hand out; `targetsHash` is the SHA-256 of the vendor's list that came with it. */
   | { readonly type: 'releaseAdded'; readonly timeMs: number; readonly version: string; readonly targetsHash: Uint8Array }
+  /** An operator asked an agent how it is; recorded before it is asked. */
+  | { readonly type: 'diagnosisAsked'; readonly timeMs: number; readonly request: Signed; readonly certificate: Signed }
   | { readonly type: 'releaseRemoved'; readonly timeMs: number; readonly version: string }
   | { readonly type: 'groupAdded'; readonly timeMs: number; readonly group: Signed }
   | { readonly type: 'groupEnded'; readonly timeMs: number; readonly groupId: GroupId }

@@ -49,7 +49,7 @@ export function openRealAgent(
     port: nodeFiles,
     clock: systemClock,
     random: systemRandom,
-    uplink: async ({ identity, queue, dataDir: folder, courtesy, recover, desk }) => {
+    uplink: async ({ identity, queue, dataDir: folder, courtesy, recover, desk, diagnostics }) => {
       const trust = await TrustStore.open(nodeFiles, folder, identity);
       trust.addresses.also(also);
       return new WebSocketUplink({
@@ -63,6 +63,7 @@ export function openRealAgent(
         courtesy,
         recover,
         desk,
+        diagnostics,
       });
     },
   });

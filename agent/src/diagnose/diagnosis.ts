@@ -17,6 +17,8 @@ export interface DiagnosisParts {
   readonly software: string;
   /** The end of the log, as much as there is; undefined when nobody knows where it is. */
   readonly log: string | undefined;
+  /** Whether the queue is proved, which reads all of it. */
+  readonly fsck: boolean;
 }
 
 /** How many paths are listed one by one; of the others there are counts. */
@@ -45,7 +47,9 @@ export async function diagnosisOf(agent: Agent, view: ServiceView | undefined, p
     else problems.add(event);
   });
   const statusMs = clock.nowMs() - startedMs;
-  const findings = await findingsOf([fsckIdentity(port, dataDir, false), fsckQueue({ port, dataDir, random, repair: false })]);
+  const findings = parts.fsck
+    ? await findingsOf([fsckIdentity(port, dataDir, false), fsckQueue({ port, dataDir, random, repair: false })])
+    : null;
   const fsckMs = clock.nowMs() - startedMs - statusMs;
   return {
     diagnosis: 1,

@@ -20,6 +20,7 @@ import type { AgentIdentity } from '../identity/identity.ts';
 import { loadIdentity } from '../identity/identity-file.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
 import type { Queue } from '../queue/queue.ts';
+import { Diagnostics } from '../uplink/diagnosis-answer.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
 import { ConfiguredSources, fixedSources, type SourceSet } from './source-set.ts';
@@ -45,6 +46,8 @@ export interface Agent {
   readonly sources: SourceSet;
   /** What central IT sets for this PC. */
   readonly desk: DeskBook;
+  /** Where a running service says that it makes diagnoses. */
+  readonly diagnostics: Diagnostics;
   /** What is in force; undefined without a configuration. */
   readonly config: AgentConfig | undefined;
   readonly port: FilePort;
@@ -75,6 +78,7 @@ export type UplinkMaker = (parts: {
   readonly courtesy: Courtesy;
   readonly recover: ReturnType<typeof recoverFrom>;
   readonly desk: DeskBook;
+  readonly diagnostics: Diagnostics;
 }) => Uplink | Promise<Uplink>;
 
 /**
@@ -126,7 +130,8 @@ async function openWith(
     const courtesy = systemCourtesy(config?.courtesy, clock);
     const host = courteousHost(threads, courtesy);
     const desk = await openDesk(dataDir, { port, clock, random, identity, configPath });
-    const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host), desk });
+    const diagnostics = new Diagnostics();
+    const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host), desk, diagnostics });
     const places = await PlaceBook.open(port, dataDir);
     const problems = await ProblemBook.load(queue, clock);
     return {
@@ -142,6 +147,7 @@ async function openWith(
       places,
       courtesy,
       desk,
+      diagnostics,
       sources:
         config === undefined
           ? fixedSources([])

@@ -10,6 +10,7 @@ import { type Bench, openBench, portWith, systemError } from '../capture/test-su
 import { systemCourtesy } from '../courtesy/system-courtesy.ts';
 import { openDesk } from '../desk/open-desk.ts';
 import { noise } from '../queue/test-support.ts';
+import { Diagnostics } from '../uplink/diagnosis-answer.ts';
 import { testIdentity, vault } from '../uplink/test-agent.ts';
 import { TestCollector } from '../uplink/test-collector.ts';
 import { TrustStore } from '../uplink/trust.ts';
@@ -41,6 +42,7 @@ const openAgentAt = async (url: string, selfRestore = true): Promise<Agent> => {
     underWay: bench.underWay,
     courtesy: systemCourtesy(undefined, clock),
     config: undefined,
+    diagnostics: new Diagnostics(),
     desk: await openDesk(own, { port: nodeFiles, clock, random: systemRandom, identity }),
     clock,
     random: systemRandom,

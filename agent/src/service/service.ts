@@ -9,7 +9,7 @@ import { exportToFile, importFromFile } from '../carry/operations.ts';
 import { carryTurn } from '../carry/turn.ts';
 import type { CourtesyEvent } from '../courtesy/courtesy.ts';
 import { nameDeskProblems } from '../desk/problems.ts';
-import { emitDiagnosis } from '../diagnose/emit.ts';
+import { diagnosisForDesk, emitDiagnosis } from '../diagnose/emit.ts';
 import { selfRestore } from '../restore/self-restore.ts';
 import { SourceWatch } from '../watch/source-watch.ts';
 import { type WaitingForRoom, WatchLoop } from '../watch/watch-loop.ts';
@@ -194,6 +194,10 @@ export class Service {
       ofQueue();
       ofCourtesy();
     };
+    agent.diagnostics.make = async ({ name }) => {
+      log.info({ operator: name }, 'a diagnosis is given to an operator who asked');
+      return diagnosisForDesk(agent, service.view);
+    };
     void carryTurn(agent.uplink).start();
     service.#loop.start();
     return service;
@@ -247,6 +251,7 @@ export class Service {
   /** Tells running commands to end, and stops watching; a file at hand is captured at the next start. The agent is the caller's to close. */
   async stop(): Promise<void> {
     carryTurn(this.#parts.agent.uplink).end();
+    this.#parts.agent.diagnostics.make = undefined;
     // Who waits for the instrument to be done waits no longer.
     this.#parts.agent.courtesy.end();
     await this.#socket?.close();

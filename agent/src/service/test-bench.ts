@@ -8,6 +8,7 @@ import { type Bench, openBench } from '../capture/test-support.ts';
 import { systemCourtesy } from '../courtesy/system-courtesy.ts';
 import { openDesk } from '../desk/open-desk.ts';
 import type { QueueBudget } from '../queue/queue.ts';
+import { Diagnostics } from '../uplink/diagnosis-answer.ts';
 import { testIdentity, vault } from '../uplink/test-agent.ts';
 import { TestCollector } from '../uplink/test-collector.ts';
 import { TrustStore } from '../uplink/trust.ts';
@@ -53,6 +54,7 @@ export async function openServiceBench(budget?: QueueBudget, port: FilePort = no
     places,
     courtesy: systemCourtesy(undefined, clock),
     config: undefined,
+    diagnostics: new Diagnostics(),
     desk: await openDesk(own, { port: nodeFiles, clock, random: systemRandom, identity }),
     clock,
     random: systemRandom,

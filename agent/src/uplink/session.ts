@@ -15,6 +15,7 @@ import {
 } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
 import { release } from '@aliquot/shared/crypto/release';
+import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import type { Random } from '@aliquot/shared/ports';
 import { SessionError } from '@aliquot/shared/session/errors';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
@@ -66,6 +67,8 @@ export interface SessionParts {
   readonly onAddresses: (addresses: Signed) => void;
   /** Of the desk's settings in force. */
   readonly settingsSequence: number;
+  /** The collector hands on an operator's question; nobody has judged it yet. */
+  readonly onDiagnose: (asked: DiagnosisRequest) => void;
   /** The collector hands out settings; nobody has judged them yet. */
   readonly onSettings: (settings: Settings) => void;
 }
@@ -313,6 +316,9 @@ export class Session {
         return;
       case 'addresses':
         this.#parts.onAddresses(frame.addresses);
+        return;
+      case 'diagnose':
+        this.#parts.onDiagnose({ request: frame.request, certificate: frame.certificate });
         return;
       case 'settings':
         this.#parts.onSettings({ settings: frame.settings, certificate: frame.certificate });

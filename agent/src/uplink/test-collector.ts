@@ -48,6 +48,7 @@ export class TestCollector {
   readonly vault: FixtureVault;
   readonly frames: ClientFrame[] = [];
   readonly settingsAnswers: Extract<ClientFrame, { type: 'settingsAnswer' }>[] = [];
+  readonly diagnoses: { readonly frame: Extract<ClientFrame, { type: 'diagnosis' }>; readonly body: Uint8Array }[] = [];
   readonly heartbeats: HeartbeatBody[] = [];
   /** Files of releases by their names. */
   readonly releases = new Map<string, Uint8Array>();
@@ -302,6 +303,9 @@ export class TestCollector {
         reply({ type: 'releaseData', requestId: frame.requestId, size: file?.length ?? 0 }, bytes);
         return proved;
       }
+      case 'diagnosis':
+        this.diagnoses.push({ frame, body: body.slice() });
+        return proved;
       case 'settingsAnswer':
         this.settingsAnswers.push(frame);
         return proved;

@@ -11,6 +11,7 @@ import { IdentityError } from '../identity/errors.ts';
 import { type AgentIdentity, enrolmentOf } from '../identity/identity.ts';
 import type { Queue } from '../queue/queue.ts';
 import { beat } from './beat.ts';
+import { DiagnosisAnswer, type Diagnostics } from './diagnosis-answer.ts';
 import { Drain } from './drain.ts';
 import { refusalError, UplinkError } from './errors.ts';
 import { everyAddress } from './every-address.ts';
@@ -42,6 +43,8 @@ export interface UplinkOptions {
   readonly recover?: Recover;
   /** Takes the settings that the collector hands out; without it, none are taken. */
   readonly desk?: DeskBook | undefined;
+  /** Who makes the diagnoses that operators ask for; without it, there are none. */
+  readonly diagnostics?: Diagnostics | undefined;
   /** Says when items may be sent; without it, at once. */
   readonly courtesy?: SendingPace;
   readonly timers?: Timers;
@@ -251,7 +254,7 @@ export class WebSocketUplink implements Uplink {
 
   /** One session from connect to end; the answer is why it ended. */
   async #runSession(address: CollectorAddress): Promise<UplinkError> {
-    const { identity, trust, random, software, queue, clock, courtesy, desk } = this.#options;
+    const { identity, trust, random, software, queue, clock, courtesy, desk, diagnostics } = this.#options;
     this.#useful = false;
     this.#standing = undefined;
     this.#change('connecting', undefined, true);
@@ -282,12 +285,16 @@ export class WebSocketUplink implements Uplink {
       onSettings: (settings) => {
         told.settings(settings).catch((error: unknown) => session.end(asUplinkError(error)));
       },
+      onDiagnose: (asked) => {
+        diagnosis.asked(asked).catch((error: unknown) => session.end(asUplinkError(error)));
+      },
       onAddresses: (addresses) => {
         this.#learn(addresses, session).catch((error: unknown) => session.end(asUplinkError(error)));
       },
     });
     const sweep = new SweepAnswer(queue, session);
     const told = new SettingsAnswer(desk, session);
+    const diagnosis = new DiagnosisAnswer({ identity, diagnostics, clock, random }, session);
     this.#session = session;
     try {
       const { ready, collector, certificate } = await session.open();

@@ -9,6 +9,7 @@ import { registerApprove } from './approve.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
+import { registerDiagnose } from './diagnose.ts';
 import { callsOf } from './find-agent.ts';
 import { historyJson } from './fork.ts';
 import { registerGone } from './gone.ts';
@@ -34,6 +35,8 @@ export function registerAgents(program: Command, context: CommandContext): void 
   withExample(agents, 'aliquot agents --url http://127.0.0.1:8480 --token-file /srv/aliquot/admin.token');
   registerApprove(agents, context);
   agents.action((options: AgentsOptions) => paged(context, options, (output) => listAgents(context, output, options)));
+
+  registerDiagnose(agents, context);
 
   const agent = program.command('agent').description('One agent.');
   withExample(agent, 'aliquot agent acknowledge hplc-1');

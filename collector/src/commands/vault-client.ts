@@ -14,6 +14,7 @@ import {
 import { didYouMean, nearest } from '@aliquot/shared/cli/nearest';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import { verifyCollectorCertificate, verifyDescriptor } from '@aliquot/shared/keys/certificates';
 import type { z } from 'zod';
 import type { NamedFile } from '../releases/named-releases.ts';
@@ -26,6 +27,8 @@ import {
   agentList,
   type CollectorInfo,
   collectorInfo,
+  type DiagnosisMessage,
+  diagnosisMessage,
   keptFiles,
   type LogInfo,
   type LogProofs,
@@ -259,6 +262,12 @@ export class VaultClient {
 
   async setPolicy(request: z.infer<typeof setPolicyRequest>): Promise<void> {
     await this.#post(leafAnswer, '/policy', request);
+  }
+
+  /** Hands a question to a connected agent; the answer is sealed to who signed it. */
+  async diagnose(agentId: string, { request, certificate }: DiagnosisRequest): Promise<DiagnosisMessage> {
+    const body = { request: toBase64(encodeSigned(request)), certificate: toBase64(encodeSigned(certificate)) };
+    return (await this.#post(diagnosisMessage, `/agents/${agentId}/diagnosis`, body)).value;
   }
 
   /** Hands out what waits, up to a number of settings. */

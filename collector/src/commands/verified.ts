@@ -46,7 +46,7 @@ export interface CertifiedAgent {
 }
 
 /** The enrolment behind an agent of the collector's list. A collector that passes off another agent under that name is caught. */
-export function certifiedAgent(kit: OpenKit, info: AgentView): CertifiedAgent {
+export function certifiedAgent(kit: Pick<OpenKit, 'descriptor'>, info: AgentView): CertifiedAgent {
   const { enrolment } = certificateOf(kit, info);
   const { name, enrolledAs = name } = info;
   if (enrolment.name !== enrolledAs) throw unverified(`the collector passes agent ${enrolment.name} off as ${enrolledAs}`);
@@ -54,12 +54,14 @@ export function certifiedAgent(kit: OpenKit, info: AgentView): CertifiedAgent {
 }
 
 /** What the authority certified of an agent; one that a bundle was made for has not bound keys yet. */
-function certificateOf(kit: OpenKit, info: Pick<AgentView, 'enrolment' | 'binding'>): { readonly enrolment: EnrolmentCertificateBody } {
-  const { vaultId } = kit.descriptor;
+function certificateOf(
+  { descriptor: { vaultId, authorityKey } }: Pick<OpenKit, 'descriptor'>,
+  info: Pick<AgentView, 'enrolment' | 'binding'>,
+): { readonly enrolment: EnrolmentCertificateBody } {
   const [enrolment, binding] = [info.enrolment, info.binding].map((text) => text && decodeSigned(fromBase64(text)));
   if (!enrolment) throw unverified('the collector shows an agent without its certificate');
-  if (!binding) return { enrolment: verifyEnrolment(kit.authority.publicKey, vaultId, enrolment) };
-  return verifyAgent(kit.authority.publicKey, vaultId, enrolment, binding);
+  if (!binding) return { enrolment: verifyEnrolment(authorityKey, vaultId, enrolment) };
+  return verifyAgent(authorityKey, vaultId, enrolment, binding);
 }
 
 /**

@@ -18,6 +18,7 @@ import type { AgentConduct } from './conduct.ts';
 import { IngestError } from './errors.ts';
 import { historyNotice } from './history-notice.ts';
 import { consistencyProof } from './join.ts';
+import type { Questions } from './questions.ts';
 import type { Received, SecureLink } from './secure-link.ts';
 
 /** Bytes of chunk bodies that an agent may have under way: four of the largest chunks, plenty for a gigabit line with 100 ms. */
@@ -45,6 +46,8 @@ export interface AgentSessionParts {
   readonly releases: ReleaseShelf;
   /** Something was heard of how the agent is: what waits for that may go on. */
   readonly heard: () => Promise<void>;
+  /** What operators asked it. */
+  readonly questions: Questions;
 }
 
 /**
@@ -86,6 +89,10 @@ export class AgentSession {
         return this.#releaseFetch(frame);
       case 'settingsAnswer':
         return this.#settingsAnswer(frame);
+      case 'diagnosis': {
+        const { askId, code, ephemeralKey } = frame;
+        return this.#parts.questions.answered(askId, { code, ephemeralKey, sealed: code === '' ? body.slice() : undefined });
+      }
       case 'auth':
         throw new IngestError('INGEST_PROTOCOL', 'protocol', 'the session is authenticated already');
     }

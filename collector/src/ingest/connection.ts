@@ -6,6 +6,7 @@ import type { Clock, Random } from '@aliquot/shared/ports';
 import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
 import { ContentReads } from '../content-reads.ts';
+import type { Asking } from '../rest/context.ts';
 import { promoteWhenQuiet } from '../rest/policy.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
@@ -19,6 +20,7 @@ import { IngestError, type IngestErrorCode } from './errors.ts';
 import type { SessionHub } from './hub.ts';
 import { Inbox } from './inbox.ts';
 import { admit, refuseEnded, standing } from './join.ts';
+import { type Question, Questions } from './questions.ts';
 import { SecureLink } from './secure-link.ts';
 import type { Timers } from './timers.ts';
 
@@ -71,6 +73,7 @@ export class Connection {
   #because: string | undefined;
   #unsubscribe: (() => void) | undefined;
   #joined: Joined | undefined;
+  readonly #questions = new Questions();
 
   constructor(parts: IngestParts, channel: Channel, host?: string) {
     this.#parts = parts;
@@ -119,6 +122,15 @@ export class Connection {
     joined.link.send({ type: 'settings', ...current.settings }).catch(() => undefined);
   }
 
+  diagnose(question: Question): Asking {
+    const { request, certificate } = question;
+    const reply = this.#questions.wait(question);
+    const sent = this.#ended ? undefined : this.#link?.send({ type: 'diagnose', request, certificate });
+    if (sent === undefined) this.#questions.forget(question);
+    sent?.catch(() => this.#questions.forget(question)); // gone
+    return { reply, forget: () => this.#questions.forget(question) };
+  }
+
   tellAddresses(addresses: Signed): void {
     if (!this.#ended) this.#link?.send({ type: 'addresses', addresses }).catch(() => undefined); // gone: it asks again
   }
@@ -160,6 +172,7 @@ export class Connection {
       late();
       leave?.();
       this.#unsubscribe?.();
+      this.#questions.end();
       this.#inbox.close();
     }
   }
@@ -218,7 +231,10 @@ export class Connection {
     const { releases } = collector;
     const heard = () => promoteWhenQuiet({ clock, log: this.#log, sessions: this.#parts.hub }, store);
     const log = this.#log;
-    const session = new AgentSession({ store, clock, link, agent, chainId, head, rolledBack, conduct, reads, releases, heard, log });
+    const questions = this.#questions;
+    const session = new AgentSession({
+      ...{ store, clock, link, agent, chainId, head, rolledBack, conduct, reads, releases, heard, log, questions },
+    });
     await session.tellHistory();
     store.said(agent.agentId, { inForce: frame.settingsSequence, software: frame.software });
     this.#log.info({ software: frame.software, rolledBack }, 'agent connected');

@@ -15,6 +15,7 @@ function session() {
     end: (reason: string) => void reasons.push(reason),
     tellAddresses: () => void reasons.push('addresses'),
     tellSettings: () => void reasons.push('settings'),
+    diagnose: () => ({ reply: Promise.resolve(undefined), forget: () => undefined }),
   };
 }
 

@@ -1,8 +1,9 @@
 import type { AgentId, ChainId, Signed, VaultId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
-import type { LiveSessions } from '../rest/context.ts';
+import type { Asking, LiveSessions } from '../rest/context.ts';
 import { Conduct, type Misconduct } from './conduct.ts';
+import type { Question } from './questions.ts';
 
 /** A session as the hub sees it. */
 export interface LiveSession {
@@ -10,6 +11,8 @@ export interface LiveSession {
   readonly host?: string | undefined;
   /** Hands newer addresses of the collector to the agent. */
   tellAddresses(addresses: Signed): void;
+  /** Hands an operator's question to the agent. */
+  diagnose(question: Question): Asking;
   /** Hands newer settings to the agent, if there are any. */
   tellSettings(): void;
   /** Tells the agent why and closes. */
@@ -99,6 +102,10 @@ export class SessionHub implements LiveSessions {
       for (const host of hosts) counts.set(host, (counts.get(host) ?? 0) + 1);
     }
     return counts;
+  }
+
+  diagnose(vaultId: VaultId, agentId: AgentId, question: Question): Asking | undefined {
+    return [...(this.#agents.get(keyOf(vaultId, agentId))?.values() ?? [])].at(-1)?.diagnose(question);
   }
 
   tellSettings(vaultId: VaultId): void {

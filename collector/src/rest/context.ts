@@ -5,10 +5,25 @@ import { fromHex } from '@aliquot/shared/crypto/bytes';
 import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import type { Health } from '../health/health.ts';
+import type { Question } from '../ingest/questions.ts';
 import type { Timers } from '../ingest/timers.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord, VaultStore } from '../store/vault-store.ts';
 import { RestError } from './rest-error.ts';
+
+/** What an agent answered to a question: sealed, or the code of a refusal. */
+export interface DiagnosisReply {
+  readonly code: string;
+  readonly ephemeralKey: Uint8Array | undefined;
+  readonly sealed: Uint8Array | undefined;
+}
+
+/** A question under way. */
+export interface Asking {
+  /** Undefined when the session ends, or nobody waits any more. */
+  readonly reply: Promise<DiagnosisReply | undefined>;
+  forget(): void;
+}
 
 /** What the REST interface asks of the running ingest. */
 export interface LiveSessions {
@@ -25,6 +40,8 @@ export interface LiveSessions {
   connectedBy(vaultId: VaultId): ReadonlyMap<string, number>;
   /** Hands their settings to every agent that is connected and lacks them. */
   tellSettings(vaultId: VaultId): void;
+  /** Hands an operator's question to the newest session of an agent; undefined when it has none. */
+  diagnose(vaultId: VaultId, agentId: AgentId, question: Question): Asking | undefined;
   /** Ends every session of a vault, so that its agents come back and see what changed. */
   endVault(vaultId: VaultId, reason: string): void;
 }

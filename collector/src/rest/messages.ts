@@ -149,6 +149,17 @@ export const agentList = z.object({
 });
 export type AgentList = z.infer<typeof agentList>;
 
+/** An operator's question for an agent's diagnosis. */
+export const diagnoseRequest = z.strictObject({ request: base64, certificate: base64 });
+
+/** What the agent answered: sealed to the operator, or the code of its refusal. */
+export const diagnosisMessage = z.object({
+  code: z.string().max(64),
+  ephemeralKey: base64.optional(),
+  sealed: base64.optional(),
+});
+export type DiagnosisMessage = z.output<typeof diagnosisMessage>;
+
 export const expectAgentsRequest = z.strictObject({ enrolments: z.array(base64).min(1).max(1000) });
 export const leafAnswer = z.object({ leafIndex: count });
 

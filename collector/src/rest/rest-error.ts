@@ -16,6 +16,8 @@ export type RestErrorCode =
   | 'REST_VAULT_CONFLICT'
   /** The vault has no agent of that name. */
   | 'REST_AGENT_UNKNOWN'
+  /** The agent is not connected, or left before it had answered. */
+  | 'REST_AGENT_AWAY'
   /** Another agent has that name already. */
   | 'REST_AGENT_EXISTS'
   /** Something else was decided about this history before. */
@@ -59,6 +61,7 @@ const STATUS: Record<RestErrorCode, number> = {
   REST_VAULT_UNKNOWN: 404,
   REST_VAULT_CONFLICT: 409,
   REST_AGENT_UNKNOWN: 404,
+  REST_AGENT_AWAY: 409,
   REST_AGENT_EXISTS: 409,
   REST_DECIDED: 409,
   REST_BLIND: 409,

@@ -11,6 +11,7 @@ import { addressesAnswer, setAddresses } from './addresses.ts';
 import { acknowledgeProblems, agentsAnswer, expectAgents, filesGone, revokeAgent } from './agents.ts';
 import { answerFrames, OCTETS } from './answer-frames.ts';
 import { type RestContext, vaultOf } from './context.ts';
+import { diagnoseAgent } from './diagnosis.ts';
 import { enrol } from './enrol.ts';
 import { decideFork } from './forks.ts';
 import { addGroup, approveAgent, endGroup } from './groups.ts';
@@ -144,6 +145,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   );
   app.post('/vaults/:vault/agents/:agent/fork', async (request) =>
     decideFork(context, vault(request), agentPath.parse(request.params).agent, request.body),
+  );
+  app.post('/vaults/:vault/agents/:agent/diagnosis', async (request) =>
+    diagnoseAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
   );
   app.get('/vaults/:vault/agents/:agent/state', async (request, reply) =>
     stream(reply, stateRecords(vault(request), agentPath.parse(request.params).agent, atQuery.parse(request.query).at)),

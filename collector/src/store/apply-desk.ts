@@ -1,7 +1,8 @@
 import type { VaultDescriptorBody } from '@aliquot/proto';
-import { asAgentId, decodePolicyBody, decodeSettingsBody, type EventBody } from '@aliquot/proto';
+import { asAgentId, decodeDiagnosisRequestBody, decodePolicyBody, decodeSettingsBody, type EventBody } from '@aliquot/proto';
 import { fromHex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import { MAX_SEQUENCE_STEP, verifyPolicy, verifySettings } from '@aliquot/shared/keys/settings';
 import type { Effect } from './apply.ts';
 import type { CatalogChange } from './catalog.ts';
@@ -38,6 +39,15 @@ export function admitSettings(registry: Registry, descriptor: VaultDescriptorBod
   if (known !== undefined) return known.leafIndex;
   const newest = Math.max(current?.sequence ?? 0, waiting?.sequence ?? 0);
   if (body.sequence <= newest) throw bad(`${row.name} is offered settings ${newest} already: set the policy again`);
+  return undefined;
+}
+
+/** A question that an operator signed, for an agent that has enrolled. */
+export function admitQuestion(registry: Registry, descriptor: VaultDescriptorBody, event: Event<'diagnosisAsked'>): undefined {
+  const { agentId } = decodeDiagnosisRequestBody(event.request.body);
+  if (registry.row(agentId)?.state !== 'enrolled')
+    throw new StoreError('STORE_UNKNOWN_AGENT', 'only agents that have enrolled can be asked; aliquot agents lists them');
+  verifyDiagnosisRequest(descriptor, agentId, event, event.timeMs);
   return undefined;
 }
 

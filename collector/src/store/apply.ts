@@ -230,6 +230,7 @@ export async function applyEvent(change: CatalogChange, event: EventBody, leaf: 
     case 'vaultAdded':
     case 'releaseAdded':
     case 'releaseRemoved':
+    case 'diagnosisAsked':
       return IDLE;
     case 'agentExpected':
       return putAgents(change, expectAgent(event.enrolment, leaf, registry));

@@ -18,7 +18,7 @@ import {
 } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
-import { admitPolicy, admitPromotion, admitSettings } from './apply-desk.ts';
+import { admitPolicy, admitPromotion, admitQuestion, admitSettings } from './apply-desk.ts';
 import { admitFilesGone } from './apply-gone.ts';
 import { ranges } from './catalog-keys.ts';
 import type { AgentRow } from './catalog-rows.ts';
@@ -83,6 +83,8 @@ function admit(core: VaultCore, descriptor: VaultDescriptorBody, event: EventBod
       return undefined;
     case 'addressesSet':
       return admitAddresses(core, descriptor, event);
+    case 'diagnosisAsked':
+      return admitQuestion(core.registry, descriptor, event);
     case 'policySet':
       return admitPolicy(core.registry, descriptor, event);
     case 'settingsSet':

@@ -1,6 +1,13 @@
 /** WIRE.md, "Frame": a length, a protobuf header, and a body that is never copied through protobuf. */
 import { FormatError } from '../errors.ts';
-import { MAX_COMMIT_BYTES, MAX_FRAME_BYTES, MAX_FRAME_HEADER_BYTES, MAX_RELEASE_DATA_BYTES, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
+import {
+  MAX_COMMIT_BYTES,
+  MAX_DIAGNOSIS_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_FRAME_HEADER_BYTES,
+  MAX_RELEASE_DATA_BYTES,
+  MAX_SIGNED_BODY_BYTES,
+} from '../limits.ts';
 import type { ClientFrame, ServerFrame, StoredItem } from '../session-types.ts';
 
 const LENGTH_BYTES = 4;
@@ -60,6 +67,10 @@ export function checkClientBody(frame: ClientFrame, body: Uint8Array): void {
       break;
     case 'heartbeat':
       between(frame.type, body, MAX_SIGNED_BODY_BYTES);
+      break;
+    case 'diagnosis':
+      if (frame.code === '') between(frame.type, body, MAX_DIAGNOSIS_BYTES);
+      else exactly(frame.type, body, 0);
       break;
     default:
       exactly(frame.type, body, 0);

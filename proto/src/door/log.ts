@@ -112,6 +112,7 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
         sealed: bytes(1, MAX_SEALED_POLICY_BYTES),
       }),
       settingsSet: object('EventBody.SettingsSet', { timeMs, settings: signed, certificate: optional(signed), waits: flag }),
+      diagnosisAsked: object('DiagnosisAsked', { timeMs, request: signed, certificate: signed }),
       settingsPromoted: object('EventBody.SettingsPromoted', { timeMs, sequence: positive, automatic: flag }),
       forkDecided: checked(
         object('EventBody.ForkDecided', {

@@ -22,6 +22,7 @@ import type { ClientFrame, ClientHello, RefusalCode, ServerFrame, ServerHello, S
 import { bytes, chainId, chunkIds, hash, hashes, signature, vaultId } from './bytes.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, storedItem, treeHead } from './common.ts';
+import { askId } from './diagnosis.ts';
 import { checked, type Field, list, object, optional, refusal, union } from './field.ts';
 import { v1 } from './generated.ts';
 import { releaseFile } from './release.ts';
@@ -86,6 +87,13 @@ export const { encode: encodeClientFrame, decode: decodeClientFrame } = codec<Cl
     state: object('ClientFrame.State', { requestId, atMs: timeMs }),
     fetch: object('ClientFrame.Fetch', { requestId, ids: chunkIds(1, MAX_IDS) }),
     gcLearned: object('ClientFrame.GcLearned', { gcEpoch: counter }),
+    diagnosis: checked(
+      object('Diagnosis', { askId, code: text(0, MAX_ERROR_CODE_CHARS, /^[A-Z0-9_]*$/, 'an error code'), ephemeralKey: optional(hash) }),
+      (answer, label) => {
+        if ((answer.ephemeralKey === undefined) !== answer.code.length > 0)
+          throw refusal('FORMAT_MALFORMED', label, 'must have either a key or the code of a refusal');
+      },
+    ),
     releaseFetch: object('ReleaseFetch', { requestId, name: releaseFile, offset: uint(0, MAX_RELEASE_FILE_BYTES) }),
     settingsAnswer: checked(
       object('ClientFrame.SettingsAnswer', {
@@ -156,6 +164,7 @@ export const { encode: encodeServerFrame, decode: decodeServerFrame } = codec<Se
     notice: object('ServerFrame.Notice', { code: text(1, 64, /^[a-z0-9-]+$/, 'lower-case letters, digits and hyphens'), message: line }),
     gcEpoch: object('ServerFrame.GcEpoch', { gcEpoch: counter }),
     addresses: object('ServerFrame.Addresses', { addresses: signed }),
+    diagnose: object('Diagnose', { request: signed, certificate: signed }),
     releaseData: object('ReleaseData', { requestId, size: uint(0, MAX_RELEASE_FILE_BYTES) }),
     settings: object('ServerFrame.PushedSettings', { settings: signed, certificate: optional(signed) }),
   }),

@@ -96,9 +96,22 @@ describe('the vectors', () => {
 
   it('show every kind of frame and event', () => {
     const kinds = new Set(vectors.map(({ type, value }) => `${type}.${(value as { type?: string } | undefined)?.type}`));
-    for (const kind of ['auth', 'have', 'chunks', 'commit', 'heartbeat', 'state', 'fetch', 'gcLearned', 'settingsAnswer', 'releaseFetch'])
+    for (const kind of [
+      'auth',
+      'have',
+      'chunks',
+      'commit',
+      'heartbeat',
+      'state',
+      'fetch',
+      'gcLearned',
+      'settingsAnswer',
+      'releaseFetch',
+      'diagnosis',
+    ])
       expect(kinds).toContain(`ClientFrame.${kind}`);
-    for (const kind of ['notice', 'gcEpoch', 'addresses', 'settings', 'releaseData']) expect(kinds).toContain(`ServerFrame.${kind}`);
+    for (const kind of ['notice', 'gcEpoch', 'addresses', 'settings', 'releaseData', 'diagnose'])
+      expect(kinds).toContain(`ServerFrame.${kind}`);
     const events = ['vaultAdded', 'agentExpected', 'agentEnrolled', 'agentRevoked', 'headReported', 'epochOpened', 'chainForked'];
     for (const kind of [
       ...events,
@@ -113,6 +126,7 @@ describe('the vectors', () => {
       'agentApproved',
       'releaseAdded',
       'releaseRemoved',
+      'diagnosisAsked',
       'policySet',
       'settingsSet',
       'settingsPromoted',

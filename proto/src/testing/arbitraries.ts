@@ -200,6 +200,7 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
   fc.record({ type: fc.constant('releaseRemoved' as const), timeMs, version: releaseVersion }),
   fc.record({ type: fc.constant('policySet' as const), timeMs, policy: signed, certificate: maybe(signed), sealed: upTo(1, 60) }),
   fc.record({ type: fc.constant('settingsSet' as const), timeMs, settings: signed, certificate: maybe(signed), waits: flag }),
+  fc.record({ type: fc.constant('diagnosisAsked' as const), timeMs, request: signed, certificate: signed }),
   fc.record({ type: fc.constant('settingsPromoted' as const), timeMs, sequence: positive, automatic: flag }),
   fc.record({ type: fc.constant('groupAdded' as const), timeMs, group: signed }),
   fc.record({ type: fc.constant('groupEnded' as const), timeMs, groupId }),
@@ -266,6 +267,15 @@ const clientFrame = fc.oneof<fc.Arbitrary<proto.ClientFrame>[]>(
     sealed: upTo(17, 60),
   }),
   fc.record({ type: fc.constant('gcLearned' as const), gcEpoch: counter }),
+  fc.oneof(
+    fc.record({ type: fc.constant('diagnosis' as const), askId: ofLength(16), code: fc.constant(''), ephemeralKey: hash }),
+    fc.record({
+      type: fc.constant('diagnosis' as const),
+      askId: ofLength(16),
+      code: fc.constantFrom('CERT_EXPIRED', 'DIAGNOSIS_NOT_NOW'),
+      ephemeralKey: fc.constant(undefined),
+    }),
+  ),
   fc.record({
     type: fc.constant('releaseFetch' as const),
     requestId,
@@ -324,6 +334,7 @@ const serverFrame = fc.oneof<fc.Arbitrary<proto.ServerFrame>[]>(
   fc.record({ type: fc.constant('gcEpoch' as const), gcEpoch: counter }),
   fc.record({ type: fc.constant('settings' as const), settings: signed, certificate: maybe(signed) }),
   fc.record({ type: fc.constant('addresses' as const), addresses: signed }),
+  fc.record({ type: fc.constant('diagnose' as const), request: signed, certificate: signed }),
   fc.record({ type: fc.constant('releaseData' as const), requestId, size: fc.nat({ max: proto.MAX_RELEASE_FILE_BYTES }) }),
 );
 
@@ -584,6 +595,11 @@ export const doors: Readonly<Record<string, Door>> = {
       boxSecretKey: hash,
       policySecretKey: maybe(hash),
     }),
+  ),
+  DiagnosisRequestBody: door(
+    proto.encodeDiagnosisRequestBody,
+    proto.decodeDiagnosisRequestBody,
+    fc.record<proto.DiagnosisRequestBody>({ version, vaultId, agentId, askId: ofLength(16), askedAtMs: timeMs }),
   ),
   PolicyBody: door(
     proto.encodePolicyBody,
