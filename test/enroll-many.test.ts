@@ -1,7 +1,8 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Finished, run } from '../demo/programs.ts';
+import { type Finished, run, Service } from '../demo/programs.ts';
 import { type AgentPlace, statusOf, World } from './world.ts';
 
 /** Several PCs and one bundle, by the real programs. */
@@ -204,6 +205,82 @@ describe('a bundle for a group of PCs', () => {
       code: 1,
       stderr: expect.stringMatching(/lc-1 does not wait for approval: it is enrolled; nobody waits/),
     });
+  });
+
+  it('P1: takes the place of another when it is approved so: what it captured while it waited goes on in that history, under one id for each file', async () => {
+    const old = await world.agent('ms-old');
+    const tree = await world.place('ms');
+    await world.write('ms/kept.csv', 'as it was');
+    await world.write('ms/changed.csv', 'before');
+    await world.backup(old, [tree]);
+    // The re-imaged PC comes under the very name of the one that it was.
+    const bundle = await groupBundle('hall-12', '--uses', '2', '--approve');
+    const pc: AgentPlace = { name: 'ms-old', data: join(world.folder, 'agent-ms-new'), bundle };
+    expect((await enrol(pc)).lines).toMatchObject([{ agent: 'ms-old', pending: true }]);
+    await world.write('ms/changed.csv', 'after');
+    await world.write('ms/new.csv', 'gone soon');
+    expect((await run('aliquot-agent', ['backup', tree, '--offline', '--data', pc.data])).code).toBe(0);
+    await rm(join(tree, 'new.csv'));
+    // As itself it may not be approved: the name is borne.
+    const borne = await world.tryAliquot(['agents', 'approve', 'ms-old', '--kit', world.kit]);
+    expect(borne).toMatchObject({ code: 1, stderr: expect.stringMatching(/enrolled agent has the name ms-old.*--replaces ms-old/) });
+    const key = join(world.folder, 'agents.key');
+    const noKit = await world.tryAliquot(['agents', 'approve', 'ms-old', '--replaces', 'ms-old', '--by', key]);
+    expect(noKit).toMatchObject({ code: 2, stderr: expect.stringMatching(/--replaces needs the kit/) });
+    // Nothing may be signed as somebody that it will not be.
+    const exported = await run('aliquot-agent', ['queue', 'export', join(world.folder, 'queue.file'), '--data', pc.data]);
+    expect(exported).toMatchObject({ code: 1, stderr: expect.stringContaining('UPLINK_PENDING') });
+    await world.aliquot(['agents', 'approve', 'ms-old', '--replaces', 'ms-old', '--kit', world.kit]);
+    // Until it has heard of that, the old one works.
+    expect((await run('aliquot-agent', ['flush', '--data', old.data])).code).toBe(0);
+    const flushed = await run('aliquot-agent', ['flush', '--data', pc.data, '--json']);
+    expect(flushed).toMatchObject({ code: 0, stderr: '' });
+    expect((await run('aliquot-agent', ['flush', '--data', old.data])).stderr).toContain('UPLINK_REVOKED');
+    const listed = await world.aliquot(['ls', '--kit', world.kit, '--agent', 'ms-old', '--json']);
+    const files = listed.lines.map((line) => String(line['path'])).filter((path) => path.endsWith('.csv'));
+    expect(files.sort()).toEqual(['changed.csv', 'kept.csv', 'new.csv'].map((name) => join(tree, name)));
+    const changed = ['versions', '--kit', world.kit, '--agent', 'ms-old', '--path', join(tree, 'changed.csv'), '--json'];
+    expect((await world.aliquot(changed)).lines).toHaveLength(2);
+    for (const [name, content] of [
+      ['changed.csv', 'after'],
+      ['new.csv', 'gone soon'],
+      ['kept.csv', 'as it was'],
+    ] as const) {
+      const { stdout } = await world.aliquot(['cat', '--kit', world.kit, '--agent', 'ms-old', '--path', join(tree, name)]);
+      expect(stdout).toBe(content);
+    }
+    // It goes on like any, and knows what it had captured.
+    expect(await world.backup(pc, [tree])).toMatchObject({ failed: 0, newFiles: 0 });
+    const { stdout } = await world.aliquot(['agents']);
+    expect(stdout.match(/^(connected|enrolled|pending|replaced) .*ms-old/gm)).toHaveLength(2);
+    expect((await enrol(pc)).stderr).toMatch(/enrolled already, as ms-old/);
+  });
+
+  it('a service takes the place of another by itself, without a restart', async () => {
+    const old = await world.agent('gc-old');
+    const tree = await world.place('gc2');
+    await world.write('gc2/a.csv', 'a');
+    await world.backup(old, [tree]);
+    const bundle = await groupBundle('hall-13', '--uses', '2', '--approve');
+    const pc = place('gc-new', bundle);
+    await enrol(pc);
+    await writeFile(join(pc.data, 'agent.yaml'), `sources:\n  - path: ${tree}\n    quietPeriodSeconds: 0\n`);
+    await world.write('gc2/b.csv', 'b');
+    const service = new Service('aliquot-agent', ['run', '--data', pc.data]);
+    try {
+      await service.event('running');
+      await world.aliquot(['agents', 'approve', 'gc-new', '--replaces', 'gc-old', '--kit', world.kit]);
+      for (;;) {
+        const { lines } = await world.aliquot(['ls', '--kit', world.kit, '--agent', 'gc-new', '--json']);
+        const files = lines.map((line) => String(line['path'])).filter((path) => path.endsWith('.csv'));
+        if (files.length === 2) break;
+        await delay(300); // how often we look; nothing depends on it
+      }
+      expect(await stateOf('gc-old')).toBe('replaced');
+      expect(await statusOf(pc)).toMatchObject({ connection: 'ready' });
+    } finally {
+      await service.stop();
+    }
   });
 
   it('one that waits and is not wanted is revoked, and hears of it', async () => {

@@ -562,8 +562,6 @@ export interface EnrolAnswer {
   readonly collectorCertificate: Signed;
   /** A signed `AgentApprovalBody`, once there is one that names a successor. */
   readonly approval?: Signed | undefined;
-  /** The certificate of the operator who signed the approval; undefined: the authority did. */
-  readonly operator?: Signed | undefined;
 }
 
 /** What an operator says of a history that is held apart: another PC with the same identity, or the same PC put back. */

@@ -15,6 +15,7 @@ import { listenForQuestions } from '../service/ask-socket.ts';
 import { type Emit, endsWithItsCommand, type Request } from '../service/protocol.ts';
 import { operate } from '../service/service.ts';
 import { askService, notAllowed } from '../service/socket-client.ts';
+import { becomeSuccessor, waits } from '../service/succession.ts';
 import { TrustStore } from '../uplink/trust.ts';
 import { WebSocketUplink } from '../uplink/ws-uplink.ts';
 import { presenter } from './present.ts';
@@ -100,7 +101,12 @@ export async function performTo(dataOption: string, request: Request, emit: Emit
     return undefined;
   });
   if (request.op !== 'status' && config?.courtesy.priority !== 'normal') lowerPriority();
-  const agent = await openRealAgent(dataDir, config, { captures: request.op === 'backup' });
+  const open = () => openRealAgent(dataDir, config, { captures: request.op === 'backup' });
+  let agent = await open();
+  if (sends(request) && waits(agent) && (await becomeSuccessor(agent, (error) => output.note(error.message)))) {
+    await agent.close();
+    agent = await open();
+  }
   const stop = interrupted ?? untilInterrupted();
   stop.addEventListener('abort', () => agent.courtesy.end());
   // Who asks meanwhile gets an answer. Without such a place the command does its work all the same.
@@ -112,6 +118,11 @@ export async function performTo(dataOption: string, request: Request, emit: Emit
     await agent.close();
   }
   if (mistaken !== undefined) throw mistaken;
+}
+
+/** Whether a request reaches for the collector. */
+function sends(request: Request): boolean {
+  return request.op === 'flush' || request.op === 'restore' || (request.op === 'backup' && !request.offline);
 }
 
 /** Aborts at the first SIGINT or SIGTERM, so that a command ends in order; a second one ends the process at once. */

@@ -24,6 +24,7 @@ import type { Agent } from '../service/agent.ts';
 import { type ConfigRead, ConfigWatch } from '../service/config-watch.ts';
 import { Service } from '../service/service.ts';
 import { serviceRuns } from '../service/socket-client.ts';
+import { onSuccession } from '../service/succession.ts';
 import { keepUpToDate, STAGED_EXIT_CODE } from '../update/for-service.ts';
 import { systemTimers } from '../uplink/timers.ts';
 import { scanAt } from '../watch/scan-schedule.ts';
@@ -193,6 +194,10 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
       void watch.again();
     });
     watch.start();
+    const endSuccession = onSuccession(agent, log, () => {
+      next = config;
+      changed.abort();
+    });
     hangup.act = () => watch.lookNow();
     await aborted(AbortSignal.any([stopped, changed.signal, staged.signal]));
     // A person's command ends first: nobody asked for it to be cut off.
@@ -200,9 +205,10 @@ async function serve(running: Running, config: AgentConfig, first: boolean): Pro
     hangup.act = undefined;
     ofDesk();
     await watch.stop();
+    await endSuccession();
     await endUpdates();
     const changesOver = staged.signal.aborted && !stopped.aborted;
-    log.info(stopped.aborted || changesOver ? 'stopping' : 'the configuration has changed; starting anew with it');
+    log.info(stopped.aborted || changesOver ? 'stopping' : 'the configuration or the identity has changed; starting anew with it');
     if (changesOver) process.exitCode = STAGED_EXIT_CODE;
     await schedule?.stop();
     await service.stop();

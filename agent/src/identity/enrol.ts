@@ -132,7 +132,7 @@ function isCalled(stored: StoredIdentity, asked: string | undefined): boolean {
 }
 
 /** Asks at one address after the other, until one answers; rejects with what was wrong with the first. */
-async function ask(
+export async function ask(
   addresses: readonly CollectorAddress[],
   body: Uint8Array,
   send: NonNullable<EnrolOptions['post']>,
@@ -226,7 +226,8 @@ function nameIn(group: GroupCertificateBody, name: EnrolOptions['name']): string
   throw new IdentityError('ENROL_NAME', `${allowed}, and this one would be ${called}; ${say}`);
 }
 
-function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: CollectorAddress): EnrolAnswerBody {
+/** The collector's answer, proved to be for this identity. Errors: `ENROL_BAD_ANSWER`. */
+export function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: CollectorAddress): EnrolAnswerBody {
   try {
     const answer = decodeEnrolAnswer(bytes);
     const { collector, answer: body } = verifyEnrolAnswer(identity.descriptor.authorityKey, identity.certificate, identity.binding, answer);
@@ -240,7 +241,8 @@ function checkAnswer(bytes: Uint8Array, identity: AgentIdentity, trust: Collecto
   }
 }
 
-function refusal(answer: HttpAnswer, { enrolment: { name }, group }: AgentCertificate, trust: CollectorAddress): IdentityError {
+/** What a collector's refusal means for the PC that asked. */
+export function refusal(answer: HttpAnswer, { enrolment: { name }, group }: AgentCertificate, trust: CollectorAddress): IdentityError {
   const told = messageOf(answer.body);
   const bundle = group === undefined ? `the bundle for ${name}` : `the bundle of group ${group.name}`;
   const anew = 'ask for a new one';

@@ -1,10 +1,14 @@
 import type { TreeHead } from '@aliquot/proto';
 import { buildCommit } from '@aliquot/shared/commit/commit';
+import { fileIdFor } from '@aliquot/shared/keys/derive';
 import type { Clock, Random } from '@aliquot/shared/ports';
 import { type AgentIdentity, recipientsOf } from '../identity/identity.ts';
 import type { CommitSigner } from '../queue/queue.ts';
 
-/** Signs the queue's versions into commits of this agent's chain, each naming the newest verified tree head. */
+/**
+ * Signs the queue's versions into commits of this agent's chain, each naming the newest verified tree head. File ids are made here, of the path key
+ * that is in force now: a PC that captured while it waited, and was approved in the place of another, goes on with that one's files.
+ */
 export function commitSigner(
   identity: AgentIdentity,
   verifiedHead: () => TreeHead | undefined,
@@ -27,7 +31,7 @@ export function commitSigner(
           chunkerVersion,
           encoderVersion,
           forkedFrom,
-          drafts,
+          drafts: drafts.map((draft) => ({ ...draft, fileId: fileIdFor(identity.pathKey, draft.list.path) })),
           recipients: recipientsOf(identity),
           signKey: identity.signKey,
         },

@@ -204,6 +204,8 @@ export class WebSocketUplink implements Uplink {
   }
 
   async exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary> {
+    // What is signed is this agent's for good, and it may yet be approved as another's successor.
+    if (this.#problem?.code === 'UPLINK_PENDING') throw new UplinkError('UPLINK_PENDING', this.#problem.message);
     const { exportQueue } = await import('../carry/export-queue.ts');
     return exportQueue({ ...this.#options, welcome: this.#welcome }, path, onProgress, signal);
   }

@@ -139,6 +139,8 @@ function overview({ agents, groups, timeMs }: AgentList, problems: readonly Prob
   const age = (ms: number | undefined) => (ms === undefined ? 'never' : formatAge(timeMs - ms));
   const called = callsOf(agents);
   const rows = agents
+    // Who waited and was approved in the place of another never was an agent of its own.
+    .filter(({ state, enrolledAtMs }) => state !== 'replaced' || enrolledAtMs !== undefined)
     .flatMap((agent): AgentView[] => [agent, ...besides(agent)])
     .map((agent) => [
       stateText(agent),

@@ -55,7 +55,6 @@ export async function enrol(context: RestContext, body: Uint8Array): Promise<Uin
     answer,
     collectorCertificate: vault.signedCertificate,
     approval: succeeds ? record.approval : undefined,
-    operator: succeeds ? record.operator : undefined,
   });
 }
 

@@ -287,7 +287,7 @@ export const { encode: encodeEnrolAnswer, decode: decodeEnrolAnswer } = codec<En
   v1.EnrolAnswer,
   object<EnrolAnswer>(
     'EnrolAnswer',
-    { answer: signed, collectorCertificate: signed, approval: optional(signed), operator: optional(signed) },
+    { answer: signed, collectorCertificate: signed, approval: optional(signed) },
     { impliedVersion: true },
   ),
   { maxBytes: MAX_KEY_FILE_BYTES },

@@ -673,7 +673,7 @@ export const doors: Readonly<Record<string, Door>> = {
   EnrolAnswer: door(
     proto.encodeEnrolAnswer,
     proto.decodeEnrolAnswer,
-    fc.record<proto.EnrolAnswer>({ answer: signed, collectorCertificate: signed, approval: maybe(signed), operator: maybe(signed) }),
+    fc.record<proto.EnrolAnswer>({ answer: signed, collectorCertificate: signed, approval: maybe(signed) }),
   ),
   ClientHello: door(
     proto.encodeClientHello,

@@ -32,8 +32,8 @@ export interface Approval {
 }
 
 /**
- * An approval by the vault's authority, or by the operator whose certificate stands beside it and holds at `nowMs`. A successor's enrolment
- * is the authority's own word, whoever approves. Throws CertificateError.
+ * An approval by the vault's authority, or by the operator whose certificate stands beside it and holds at `nowMs`; of a successor by the
+ * authority alone. Throws CertificateError.
  */
 export function verifyApproval(
   authorityKey: Uint8Array,
@@ -46,6 +46,8 @@ export function verifyApproval(
   const body = verified(what, signer, APPROVAL, decodeAgentApprovalBody, approval);
   requireVault(what, vaultId, body.vaultId);
   if (body.successor === undefined) return { body, successor: undefined };
+  // The path key in it only the kit can make; nobody else has the right to say which it is.
+  if (operator !== undefined) throw new CertificateError('CERT_PURPOSE', 'only the vault’s authority may name a successor');
   const successor = verifyEnrolment(authorityKey, vaultId, body.successor.enrolment);
   if (successor.replaces === undefined) throw new CertificateError('CERT_OTHER_AGENT', 'the approval names a successor of nobody');
   return { body, successor };
@@ -78,7 +80,7 @@ export function sealPathKey(
   }
 }
 
-/** Seam: for the PC that is approved. The path key in an approval. Throws CertificateError (CERT_MALFORMED) when it was not sealed to this key. */
+/** The path key in an approval. Throws CertificateError (CERT_MALFORMED) when it was not sealed to this key. */
 export function openPathKey(
   { ephemeralKey, pathKeyBox }: ApprovedSuccessor,
   successor: EnrolmentCertificateBody,

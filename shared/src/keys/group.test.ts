@@ -219,7 +219,7 @@ describe('an approval', () => {
     );
   });
 
-  test('names a successor only by the authority’s own certificate, whoever approves', () => {
+  test('names a successor only by the authority’s own word and certificate', () => {
     const old = fixtureAgent(vault, 'hplc-old');
     const successorBody = {
       version: 1,
@@ -239,7 +239,8 @@ describe('an approval', () => {
       const enrolment = issueEnrolment(signer, { ...successorBody, ...change });
       return { ...body, successor: sealPathKey(pathKey, successorBody, enrolment, own.boxKey.publicKey, random) };
     };
-    const approved = judge(issueApproval(operatorKey, naming(vault.authority)), operator(['agents']));
+    expect(() => judge(issueApproval(operatorKey, naming(vault.authority)), operator(['agents']))).toThrowError(code('CERT_PURPOSE'));
+    const approved = judge(issueApproval(vault.authority, naming(vault.authority)));
     if (approved.body.successor === undefined || approved.successor === undefined) throw new Error('no successor');
     expect(isSuccessorOf(approved.successor, decodeAgentBindingBody(binding.body))).toBe(true);
     expect(openPathKey(approved.body.successor, approved.successor, own.boxKey)).toEqual(pathKey);
@@ -248,7 +249,7 @@ describe('an approval', () => {
     const { successor } = approved;
     expect(() => openPathKey(sealed, successor, stranger)).toThrowError(code('CERT_MALFORMED'));
     expect(() => openPathKey(sealed, { ...successor, agentId }, own.boxKey)).toThrowError(code('CERT_MALFORMED'));
-    expect(() => judge(issueApproval(operatorKey, naming(operatorKey)), operator(['agents']))).toThrowError(code('CERT_SIGNATURE'));
+    expect(() => judge(issueApproval(vault.authority, naming(operatorKey)))).toThrowError(code('CERT_SIGNATURE'));
     expect(() => judge(issueApproval(vault.authority, naming(vault.authority, { replaces: undefined })))).toThrowError(
       code('CERT_OTHER_AGENT'),
     );
