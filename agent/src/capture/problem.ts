@@ -123,6 +123,11 @@ export function brokenLinkProblem(why: string): Problem {
   return { code: 'root-missing', message: `is a symbolic link, and ${why}; mend the link, or connect the drive`.slice(0, 500) };
 }
 
+/** What to write in the place of a path on a letter that only some user has. */
+export function shareInstead(path: string): string {
+  return `name the share itself, as in \\\\server\\share${path.slice(2)}, in single quotes or none`;
+}
+
 /** The problem of a watched folder that is a file. */
 export function rootFileProblem(): Problem {
   return { code: 'root-file', message: 'is a file, not a folder: it is captured, and nothing beside it; name its folder in agent.yaml' };

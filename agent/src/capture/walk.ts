@@ -3,7 +3,7 @@ import { pathText } from '@aliquot/shared/cli/format';
 import { here } from '@aliquot/shared/settings/where';
 import { type Excluded, ExcludeTally } from './excludes.ts';
 import { type BytePath, join, orderOf, pathBytes, separatorOf } from './paths.ts';
-import { junctionProblem, oddTimeProblem, type Problem, problemOf, specialProblem, twinProblem } from './problem.ts';
+import { junctionProblem, oddTimeProblem, type Problem, problemOf, shareInstead, specialProblem, twinProblem } from './problem.ts';
 import type { CompiledRules } from './rules.ts';
 import { SortedNames } from './sorted-names.ts';
 import { type SourcePort, type SourceStat, systemCode } from './source-port.ts';
@@ -168,10 +168,9 @@ function* walkIn(
 function missingMessage(port: SourcePort, root: BytePath): string {
   const [drive] = /^[A-Za-z]:\\/.exec(root) ?? [];
   if (drive === undefined || isThere(port, drive)) return 'is not there; if it is on a removable or network drive, connect it';
-  const share = `\\\\server\\share${root.slice(2)}`;
   return (
     `is not there: the service sees no drive ${drive.slice(0, 2)}. A letter that a user gave to a network share exists for that user alone: ` +
-    `name the share itself, as in ${pathText(pathBytes(share))}, in single quotes or none; connect the drive if it is a real one`
+    `${shareInstead(pathText(pathBytes(root)))}; connect the drive if it is a real one`
   ).slice(0, 500);
 }
 

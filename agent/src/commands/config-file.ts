@@ -3,9 +3,10 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import { printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import type { WindowsAccess } from '@aliquot/shared/durable/windows-access';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { Mistake } from '@aliquot/shared/settings/text';
-import type { Problem } from '../capture/problem.ts';
+import { type Problem, shareInstead } from '../capture/problem.ts';
 import type { DeskBook } from '../desk/book.ts';
 import { readConfig } from '../service/config.ts';
 import type { ConfigRead } from '../service/config-watch.ts';
@@ -87,9 +88,22 @@ export async function checkConfig(file: string, output: Output): Promise<void> {
   }
   // A drive may be unplugged while its configuration is written: worth a word, no mistake.
   for (const one of missing) output.note(`${printable(one)}; the service would name that as a problem`);
+  for (const note of networkDrives(sources, await nodeFiles.access?.())) output.note(printable(note));
   const many = sources.length === 1 ? '1 folder' : `${sources.length} folders`;
   await output.result(
     { event: 'config', file: path, sources: sources.map((source) => source.path), missing: missing.length },
     `${path} is right: ${many} to watch.`,
   );
+}
+
+/** What to say of folders on drive letters that only the user has who checks: to a service they are not there. */
+export function networkDrives(
+  sources: readonly { readonly path: string }[],
+  access: Pick<WindowsAccess, 'isNetworkDrive'> | undefined,
+): string[] {
+  return sources.flatMap(({ path }) => {
+    const [letter] = /^[A-Za-z]:/.exec(path) ?? [];
+    if (letter === undefined || access?.isNetworkDrive(letter) !== true) return [];
+    return [`${path} is on a network drive of yours, which the service does not see: ${shareInstead(path)}`];
+  });
 }

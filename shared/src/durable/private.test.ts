@@ -28,6 +28,7 @@ function windows(root: string, owners: Readonly<Record<string, string>> = {}) {
     nameOnDisk: async (path) => path.split('/').at(-1),
     attributes: () => 0x20,
     reparseTag: () => 0,
+    isNetworkDrive: () => false,
     streams: () => [],
     setAttributes: () => undefined,
   };

@@ -82,6 +82,7 @@ describe.runIf(process.platform === 'win32')('on Windows itself', () => {
     access.setAttributes(file, 0x80);
     expect(access.attributes(file) & (readOnly | hidden)).toBe(0);
     expect(() => access.attributes(join(root, 'nix'))).toThrow(/^ENOENT/);
+    expect(access.isNetworkDrive(root.slice(0, 2))).toBe(false);
     expect(access.reparseTag(file)).toBe(0);
     expect(() => access.reparseTag(join(root, 'nix'))).toThrow(/^ENOENT/);
     // Wine has no streams, and says so by an error that means the same.

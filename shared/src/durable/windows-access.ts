@@ -23,6 +23,8 @@ export interface WindowsAccess {
   reparseTag(path: string): number;
   /** Names of the streams that a file has beside its content; none where the file system has no such thing. */
   streams(path: string): readonly string[];
+  /** Whether a drive letter (`X:`) stands for a share of the network: each user has letters of his own, and a service none of those. */
+  isNetworkDrive(letter: string): boolean;
   /** Sets those attributes that can be set (read-only, hidden, system, archive, not indexed …). */
   setAttributes(path: string, attributes: number): void;
 }
@@ -56,6 +58,7 @@ const TOKEN_USER = 1;
 const SID_OF_A_USER = 1;
 const INVALID = 0xffff_ffff;
 const REPARSE_POINT = 0x400;
+const DRIVE_REMOTE = 4;
 /** WIN32_FIND_DATAW, and where its parts stand in it: attributes first, `dwReserved0`, which is the tag of a reparse point, and the name. */
 const FIND_DATA_BYTES = 592;
 const FIND_DATA_TAG = 36;
@@ -92,6 +95,7 @@ function bind(koffi: Koffi): WindowsAccess {
     findFirstStream: kernel.func('void * __stdcall FindFirstStreamW(str16 path, int level, void *into, uint32_t flags)'),
     findNextStream: kernel.func('int __stdcall FindNextStreamW(void *handle, void *into)'),
     findClose: kernel.func('int __stdcall FindClose(void *handle)'),
+    driveType: kernel.func('uint32_t __stdcall GetDriveTypeW(str16 root)'),
     setAttributes: kernel.func('int __stdcall SetFileAttributesW(str16 path, uint32_t attributes)'),
     fromWords: advapi.func(
       'int __stdcall ConvertStringSecurityDescriptorToSecurityDescriptorW(str16 words, uint32_t revision, _Out_ void **made, void *size)',
@@ -255,6 +259,9 @@ function bind(koffi: Koffi): WindowsAccess {
       } while (call.findNextStream(handle, into) !== 0);
       call.findClose(handle);
       return names;
+    },
+    isNetworkDrive(letter) {
+      return Number(call.driveType(`${letter}\\`)) === DRIVE_REMOTE;
     },
     setAttributes(path, attributes) {
       if (call.setAttributes(win32.toNamespacedPath(path), attributes) === 0) throw failed('SetFileAttributes', path);
