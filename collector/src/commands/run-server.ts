@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { createSecureContext } from 'node:tls';
+import type { Server as TlsServer } from 'node:tls';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { hex } from '@aliquot/shared/crypto/bytes';
@@ -17,23 +17,22 @@ import { SessionHub } from '../ingest/hub.ts';
 import { systemTimers } from '../ingest/timers.ts';
 import { ConnectionGate } from '../ingest/unproved.ts';
 import { attachIngest } from '../ingest/upgrade.ts';
-import { buildServer, type TlsFiles } from '../rest/server.ts';
+import { buildServer } from '../rest/server.ts';
 import { openCollector } from '../store/collector.ts';
 import type { UnfitRecord } from '../store/errors.ts';
 import { SOFTWARE } from '../version.ts';
 import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { baseUrl, type ListenAddress, parseListen } from './listen.ts';
-import { readText } from './options.ts';
 import type { ServeOptions } from './serve.ts';
+import { ServedCertificate } from './served-certificate.ts';
 
-const MAX_PEM_BYTES = 256 * 1024;
 const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'];
 
 /** Serves until the process is asked to stop. Apart from `serve.ts`, so that no other command loads a server's libraries. */
 export async function serveCommand(context: CommandContext, options: ServeOptions): Promise<void> {
   const output = outputOf(context, { json: true });
-  const tls = await tlsOf(context, options);
+  const tls = await ServedCertificate.open(context, options);
   const address = parseListen(options.listen, tls !== undefined);
   const data = resolve(options.data);
   context.leaveFolder?.();
@@ -50,7 +49,7 @@ export async function serveCommand(context: CommandContext, options: ServeOption
 
 interface Serving {
   readonly data: string;
-  readonly tls: TlsFiles | undefined;
+  readonly tls: ServedCertificate | undefined;
   readonly address: ListenAddress;
   readonly log: Logger;
   readonly output: Output;
@@ -65,8 +64,16 @@ async function serve(context: CommandContext, { data, tls, address, log, output 
     const hub = new SessionHub(clock);
     const connections = new ConnectionGate(log);
     const known = (end: Socket) => connections.proved(end);
-    const health = new Health({ files, store, clock, certificate: tls?.cert, strangers: () => strangersTo(store, hub) });
-    const app = buildServer({ store, sessions: hub, health, clock, log, timers: systemTimers, software: SOFTWARE, known }, tls);
+    const health = new Health({
+      files,
+      store,
+      clock,
+      get certificate() {
+        return tls?.files.cert;
+      },
+      strangers: () => strangersTo(store, hub),
+    });
+    const app = buildServer({ store, sessions: hub, health, clock, log, timers: systemTimers, software: SOFTWARE, known }, tls?.files);
     const cameBy = (host: string | undefined) => health.cameBy(host);
     const parts = { store, hub, clock, random, timers: systemTimers, log, cameBy };
     const ingest = attachIngest(app.server, parts, new HandshakeGate(), connections);
@@ -74,10 +81,12 @@ async function serve(context: CommandContext, { data, tls, address, log, output 
       // Before anybody can know that we listen, so that no signal finds us unprepared.
       const stopRequested = context.stopRequested();
       const port = await listen(app, address);
+      const leaveFiles = tls?.watch(app.server as unknown as TlsServer, systemTimers, log);
       const url = baseUrl(tls !== undefined, address.host, port, hostname());
       log.info({ url, collectorId: hex(store.collectorId), vaults: store.vaults().length }, 'listening');
       await output.result({ event: 'listening', url });
       log.info({ signal: await stopRequested }, 'stopping');
+      leaveFiles?.();
     } finally {
       await ingest.stop();
       await app.close();
@@ -110,24 +119,6 @@ async function listen(app: FastifyInstance, { host, port }: ListenAddress): Prom
   }
   const bound = app.server.address();
   return typeof bound === 'object' && bound !== null ? bound.port : port;
-}
-
-async function tlsOf(context: CommandContext, { tlsCert, tlsKey }: ServeOptions): Promise<TlsFiles | undefined> {
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  if (tlsCert === undefined || tlsKey === undefined)
-    throw new UsageError('USAGE_MISSING', '--tls-cert and --tls-key go together; give both');
-  const cert = await readText(context, tlsCert, 'TLS certificate', MAX_PEM_BYTES);
-  const key = await readText(context, tlsKey, 'TLS key', MAX_PEM_BYTES);
-  try {
-    createSecureContext({ cert, key });
-  } catch (cause) {
-    throw new UsageError(
-      'USAGE_INVALID',
-      `the TLS certificate ${tlsCert} and key ${tlsKey} cannot be used together; check that both are PEM and belong together`,
-      { cause },
-    );
-  }
-  return { cert: Buffer.from(cert), key: Buffer.from(key) };
 }
 
 function logOf(context: CommandContext): ServiceLog {

@@ -18,7 +18,7 @@ export function registerServe(program: Command, context: CommandContext): void {
     )
     .requiredOption('--data <DIR>', 'the folder that `aliquot init` made')
     .option('--listen <HOST:PORT>', 'where to listen; port 0 picks a free one', '127.0.0.1:8480')
-    .option('--tls-cert <FILE>', 'certificate chain in PEM; needed on every address but loopback')
+    .option('--tls-cert <FILE>', 'certificate chain in PEM; needed on every address but loopback; a renewed one is taken by itself')
     .option('--tls-key <FILE>', 'its private key in PEM');
   withExample(
     serve,

@@ -12,7 +12,7 @@ export function certificateProblems(pem: string | Buffer, hosts: Iterable<string
   const problems: CollectorProblem[] = [];
   const endsMs = Date.parse(certificate.validTo);
   const beginsMs = Date.parse(certificate.validFrom);
-  const renew = 'renew it and start `aliquot serve` with the new one';
+  const renew = 'renew it: `aliquot serve` takes what stands in its files';
   if (nowMs >= endsMs) {
     const message = `the TLS certificate ended on ${formatInstant(endsMs)}: nobody can trust it any more; ${renew}`;
     problems.push({ code: 'certificate-ended', sinceMs: endsMs, message });

@@ -21,7 +21,7 @@ export interface HealthParts {
   readonly files: FilePort;
   readonly store: CollectorStore;
   readonly clock: Clock;
-  /** PEM of the certificate that is served; `undefined` without TLS. */
+  /** PEM of the certificate that is served now; `undefined` without TLS. */
   readonly certificate: string | Buffer | undefined;
   /** Agents that the authority certified and that are turned away because no vault here knows them. */
   readonly strangers: () => readonly Stranger[];
