@@ -189,6 +189,24 @@ describe('settings from the desk', () => {
     await agentsWhen(isCurrent(4, 'hplc-1'));
   });
 
+  it('stand in the bundle of a PC that is enrolled later, so that its first start needs nobody; a later policy takes their place', async () => {
+    const folder = await world.place('new');
+    await set(`agents: {groups: {hplc: {names: [hplc-*], sources: [${watched(folder)}]}}}\n`);
+    const later = await world.agent('hplc-3');
+    await world.unserve();
+    await started(later);
+    expect(await settingsOf(later)).toContainEqual({
+      event: 'setting',
+      setting: `sources ${folder}`,
+      value: 'watched',
+      origin: ['desk 1'],
+    });
+    await world.serve();
+    await agentsWhen(isCurrent(1, 'hplc-3'));
+    await set(`agents: {groups: {hplc: {names: [hplc-*], sources: [${watched(folder)}], workers: 2}}}\n`);
+    await agentsWhen(isCurrent(2, 'hplc-3'));
+  });
+
   it('are carried with the receipts to a PC without a network', async () => {
     const [hplc] = pcs as [AgentPlace];
     await set('agents: {pcs: {hplc-1: {workers: 2}}}\n');

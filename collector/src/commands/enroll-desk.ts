@@ -20,6 +20,7 @@ import { agentUrl, presentOf } from './address.ts';
 import type { CommandContext } from './context.ts';
 import { openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
+import { type FirstSettings, firstSettings, settingsInBundle } from './policy/first.ts';
 import { tlsTrustOf } from './tls-trust.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { demandContinuation } from './witness.ts';
@@ -41,7 +42,7 @@ export interface AgentLine {
 }
 
 /** What is the same in all bundles. */
-type CommonContents = Omit<BundleContents, 'enrolment' | 'enrolmentSeed' | 'pathKey' | 'groupSecret'>;
+type CommonContents = Omit<BundleContents, 'enrolment' | 'enrolmentSeed' | 'pathKey' | 'groupSecret' | 'settings'>;
 
 const AGENT_ID_BYTES = 16;
 const YEAR_MS = 366 * 24 * 3600 * 1000;
@@ -61,12 +62,14 @@ export class EnrolmentDesk {
   readonly vault: VaultClient;
   readonly #context: CommandContext;
   readonly #common: CommonContents;
+  readonly #first: FirstSettings;
 
-  private constructor(context: CommandContext, kit: OpenKit, vault: VaultClient, common: CommonContents) {
+  private constructor(context: CommandContext, kit: OpenKit, vault: VaultClient, common: CommonContents, first: FirstSettings) {
     this.#context = context;
     this.kit = kit;
     this.vault = vault;
     this.#common = common;
+    this.#first = first;
   }
 
   /** Opens the kit and finds the vault's collector, proved to be it. */
@@ -77,7 +80,7 @@ export class EnrolmentDesk {
     const vault = collector.vault({ vaultId: kit.descriptor.vaultId });
     vault.certificate(kit.authority.publicKey);
     await demandContinuation(context, vault);
-    return new EnrolmentDesk(context, kit, vault, {
+    const common: CommonContents = {
       version: 1,
       url: options.agentUrl === undefined ? endpoint.url : agentUrl(options.agentUrl),
       ...tlsTrustOf(collector.peerChain, endpoint.tlsCa),
@@ -85,8 +88,8 @@ export class EnrolmentDesk {
       collectorCertificate: vault.signedCertificate,
       dedupSecrets: kit.dedupSecrets,
       addresses: (await presentOf(vault))?.signed,
-      settings: undefined,
-    });
+    };
+    return new EnrolmentDesk(context, kit, vault, common, await firstSettings(kit, vault));
   }
 
   /** A line of its own. */
@@ -102,6 +105,7 @@ export class EnrolmentDesk {
     { selfRestore, expiresAtMs }: { readonly selfRestore: boolean; readonly expiresAtMs: number },
   ): { readonly text: string; readonly enrolment: Signed } {
     const enrolmentKey = newSigningKey(this.#context.random);
+    const issuedAtMs = this.#context.clock.nowMs();
     const enrolment = issueEnrolment(this.kit.authority, {
       version: 1,
       vaultId: this.kit.descriptor.vaultId,
@@ -110,11 +114,12 @@ export class EnrolmentDesk {
       enrolmentKey: enrolmentKey.publicKey,
       selfRestore,
       dedupEpoch: this.#dedupEpoch,
-      issuedAtMs: this.#context.clock.nowMs(),
+      issuedAtMs,
       expiresAtMs,
     });
     const pathKey = pathKeyFor(this.kit.pathSecret, line);
-    return { enrolment, text: sealBundle({ ...this.#common, enrolment, enrolmentSeed: enrolmentKey.seed, pathKey }) };
+    const settings = settingsInBundle(this.#first, { name, agentId: line.agentId }, { issuedAtMs, expiresAtMs });
+    return { enrolment, text: sealBundle({ ...this.#common, enrolment, enrolmentSeed: enrolmentKey.seed, pathKey, settings }) };
   }
 
   /** A bundle for all PCs of a group, and the certificate in it, which the collector must be told. */
@@ -123,18 +128,20 @@ export class EnrolmentDesk {
     readonly group: Signed;
   } {
     const groupKey = newSigningKey(this.#context.random);
+    const issuedAtMs = this.#context.clock.nowMs();
     const group = issueGroup(this.kit.authority, {
       ...terms,
       version: 1,
       vaultId: this.kit.descriptor.vaultId,
       groupKey: groupKey.publicKey,
       dedupEpoch: this.#dedupEpoch,
-      issuedAtMs: this.#context.clock.nowMs(),
+      issuedAtMs,
     });
     const groupSecret = groupSecretFor(this.kit.pathSecret, groupIdOf(groupKey.publicKey));
+    const settings = settingsInBundle(this.#first, { group: terms.name }, { issuedAtMs, expiresAtMs: terms.expiresAtMs });
     return {
       group,
-      text: sealBundle({ ...this.#common, enrolment: group, enrolmentSeed: groupKey.seed, pathKey: undefined, groupSecret }),
+      text: sealBundle({ ...this.#common, enrolment: group, enrolmentSeed: groupKey.seed, pathKey: undefined, groupSecret, settings }),
     };
   }
 

@@ -153,7 +153,7 @@ export function issueSettings(
 }
 
 /**
- * Seam: for bundles. Signs settings that lie in clear in a bundle, which is a secret itself: for one agent, or (undefined) for whoever
+ * Signs settings that lie in clear in a bundle, which is a secret itself: for one agent, or (undefined) for whoever
  * enrols with the bundle of a group.
  */
 export function issueBundleSettings(

@@ -2,9 +2,10 @@ import { encodeSigned, type PolicyBody } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import { issuePolicy, issueSettings, sealPolicyText } from '@aliquot/shared/keys/settings';
+import { issuePolicy, issueSettings, MAX_SEQUENCE_STEP, sealPolicyText } from '@aliquot/shared/keys/settings';
 import { forNobody, type Policy, settingsMistakes } from '@aliquot/shared/settings/policy';
 import { toBase64 } from '../../rest/base64.ts';
+import { CommandError } from '../command-error.ts';
 import { type CommandContext, outputOf } from '../context.ts';
 import { type DeskOptions, type DeskPc, deskPcs, type OpenDesk, openDesk, storedPolicy } from './desk.ts';
 import { mistakeText, type PolicyFile, policyIn } from './file.ts';
@@ -53,7 +54,28 @@ async function planned(context: CommandContext, path: string, options: SetOption
       'USAGE_INVALID',
       `--canary: group ${canary} fits no PC that gets new settings, so the others would wait for nobody`,
     );
-  return { desk, file, plans, revision: before?.body.revision ?? 0, nobody: nobody.length };
+  return { desk, file, plans, revision: newestOf(before?.body.revision ?? 0, pcs, options, output), nobody: nobody.length };
+}
+
+/**
+ * The number that the next must be above. A collector that took the place of one with a longer history knows older policies than its PCs have
+ * in force; they would refuse what follows those. A number that no PC would take is nobody's honest word.
+ */
+function newestOf(revision: number, pcs: readonly DeskPc[], { yes }: SetOptions, output: Output): number {
+  const ahead = pcs.filter(({ info }) => info.settings.inForce > revision);
+  const inForce = Math.max(revision, ...ahead.map(({ info }) => info.settings.inForce));
+  if (ahead.length === 0) return revision;
+  const names = ahead.slice(0, 5).map(({ name }) => name);
+  const says = `${names.join(', ')}${ahead.length > 5 ? ' and others' : ''} have settings ${inForce} in force, by the collector's word, and it knows none above ${revision}`;
+  if (inForce > revision + MAX_SEQUENCE_STEP)
+    throw new CommandError('COMMAND_UNVERIFIED', `${says}: no PC would take that; do not trust this collector, and tell who runs it`);
+  if (yes !== true)
+    throw new UsageError(
+      'USAGE_MISSING',
+      `${says}; nothing was set; if it took another's place, say --yes: the next is then policy ${inForce + 1}`,
+    );
+  output.note(`${says}; the next is policy ${inForce + 1}`);
+  return inForce;
 }
 
 /** What only the sections of one PC together make wrong; `policy check` cannot know which PCs there are. */

@@ -1,0 +1,142 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EventBody } from '@aliquot/proto';
+import { newBoxKey } from '@aliquot/shared/crypto/box';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { newSigningKey } from '@aliquot/shared/crypto/sign';
+import { policyKeyFor } from '@aliquot/shared/keys/derive';
+import { issueOperator } from '@aliquot/shared/keys/operator';
+import { issuePolicy, issueSettings, sealPolicyText } from '@aliquot/shared/keys/settings';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
+import { expect, onTestFinished, test } from 'vitest';
+import { JournalVault } from './journal-vault.ts';
+import { catalogRows } from './testing/copies.ts';
+import { seededRandom, World } from './testing/world.ts';
+
+/* What operators set for agents, as the collector keeps it: it reads none of it, and records nothing that nobody may have signed. */
+
+async function opened() {
+  const world = new World();
+  const dir = temporaryFolder();
+  let store = await JournalVault.open(dir, world.identity, world.ports());
+  onTestFinished(() => store.close());
+  await store.appendEvent(world.vaultAdded());
+  const agent = await world.agent(store, 'hplc-1');
+  return {
+    world,
+    dir,
+    agent,
+    store: () => store,
+    again: async (afresh = false) => {
+      await store.close();
+      if (afresh) rmSync(join(dir, 'catalog'), { recursive: true });
+      store = await JournalVault.open(dir, world.identity, world.ports());
+      return store;
+    },
+  };
+}
+
+type Opened = Awaited<ReturnType<typeof opened>>;
+const random = seededRandom('desk');
+const boxKey = newBoxKey(random);
+const now = 1_790_000_000_000;
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'accepted',
+    (error: { code?: string }) => error.code,
+  );
+
+function policySet({ world }: Opened, revision: number, by = world.authority, certificate?: EventBody & { type: 'policySet' }): EventBody {
+  const { descriptor } = world;
+  const sealed = sealPolicyText(policyKeyFor(new Uint8Array(32), descriptor.vaultId).publicKey, descriptor, `# ${revision}\n`, random);
+  const policy = issuePolicy(by, { version: 1, vaultId: descriptor.vaultId, revision, setAtMs: now, sealedHash: sha256(sealed) });
+  return { type: 'policySet', timeMs: now, policy, certificate: certificate?.certificate, sealed };
+}
+
+function settingsSet(
+  { world, agent }: Opened,
+  sequence: number,
+  { waits = false, by = world.authority, agentId = agent.agentId } = {},
+): EventBody {
+  const terms = { sequence, issuedAtMs: now, expiresAtMs: now + 1000, groups: ['g'] };
+  const contents = { version: 1, text: '{}\n', answerKey: new Uint8Array(32).fill(3) } as const;
+  const settings = issueSettings(by, world.descriptor, { agentId, boxKey: boxKey.publicKey }, terms, contents, random);
+  return { type: 'settingsSet', timeMs: now, settings, certificate: undefined, waits };
+}
+
+test('P5: a policy is recorded only as who may signed it, and only a newer one; each revision can be read back', async () => {
+  const at = await opened();
+  const set = (event: EventBody) => codeOf(at.store().appendEvent(event));
+  const stranger = new World('elsewhere');
+  expect(await set(policySet(at, 1, stranger.authority))).toBe('STORE_BAD_EVENT');
+  const operator = newSigningKey(random);
+  const { vaultId } = at.world.descriptor;
+  const body = {
+    version: 1,
+    vaultId,
+    name: 'm',
+    signKey: operator.publicKey,
+    boxKey: new Uint8Array(32).fill(1),
+    issuedAtMs: now,
+  } as const;
+  const certified = (purposes: ('settings' | 'agents')[], expiresAtMs: number) =>
+    issueOperator(at.world.authority, { ...body, purposes, expiresAtMs });
+  const by = (certificate: ReturnType<typeof certified>, revision: number): EventBody =>
+    ({ ...policySet(at, revision, operator), certificate }) as EventBody;
+  expect(await set(by(certified(['agents'], now + 1), 1))).toBe('STORE_BAD_EVENT');
+  expect(await set(by(certified(['settings'], now), 1))).toBe('STORE_BAD_EVENT');
+  expect(await set(by(certified(['settings'], now + 1), 1))).toBe('accepted');
+  expect(await set(policySet(at, 2))).toBe('accepted');
+  for (const revision of [1, 2]) expect(await set(policySet(at, revision))).toBe('STORE_BAD_EVENT');
+  expect(await set(policySet(at, 3_000_000))).toBe('STORE_BAD_EVENT');
+  for (const look of [async () => at.store(), () => at.again(), () => at.again(true)]) {
+    const store = await look();
+    expect(store.policyRevision()).toBe(2);
+    expect((await store.policy(1))?.type).toBe('policySet');
+    expect(await store.policy(3)).toBeUndefined();
+  }
+});
+
+test('P5: settings are for agents that enrolled, newer than what they are offered; what waits is handed out when it is promoted', async () => {
+  const at = await opened();
+  const set = (event: EventBody) => codeOf(at.store().appendEvent(event));
+  const { agentId } = at.agent;
+  expect(await set(settingsSet(at, 1, { by: new World('elsewhere').authority }))).toBe('STORE_BAD_EVENT');
+  expect(await set(settingsSet(at, 1, { agentId: new Uint8Array(16).fill(8) as typeof agentId }))).toBe('STORE_UNKNOWN_AGENT');
+  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 9, automatic: false })).toBe('STORE_BAD_EVENT');
+  const first = settingsSet(at, 1);
+  expect([await set(first), await set(first)]).toEqual(['accepted', 'accepted']);
+  expect(await set(settingsSet(at, 1))).toBe('STORE_BAD_EVENT');
+  expect(await set(settingsSet(at, 2, { waits: true }))).toBe('accepted');
+  expect(at.store().settingsWait()).toBe(true);
+  expect(await set(settingsSet(at, 2))).toBe('STORE_BAD_EVENT');
+  for (const look of [async () => at.store(), () => at.again(), () => at.again(true)])
+    expect((await look()).desk(agentId)).toMatchObject({ current: { sequence: 1, groups: ['g'] }, waiting: { sequence: 2 } });
+  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 1, automatic: false })).toBe('STORE_BAD_EVENT');
+  expect(await set({ type: 'settingsPromoted', timeMs: now, sequence: 2, automatic: true })).toBe('accepted');
+  const offered = (await at.again()).desk(agentId);
+  expect([offered.current?.sequence, offered.waiting]).toEqual([2, undefined]);
+});
+
+test('I-C2: a catalog made anew from the journal is the same; what an agent said is kept through an orderly restart', async () => {
+  const at = await opened();
+  await at.store().appendEvents([policySet(at, 1), settingsSet(at, 1, { waits: true })]);
+  const reply = {
+    sequence: 1,
+    outcome: 'refused',
+    code: 'SETTINGS_INVALID',
+    ephemeralKey: new Uint8Array(32).fill(1),
+    sealed: new Uint8Array(20),
+    atMs: now,
+  } as const;
+  at.store().said(at.agent.agentId, { inForce: 7, software: 'aliquot-agent 0.1.0' });
+  at.store().said(at.agent.agentId, { reply });
+  expect((await at.again()).desk(at.agent.agentId).said).toEqual({ inForce: 7, software: 'aliquot-agent 0.1.0', reply });
+  await at.store().close();
+  const live = await catalogRows(at.dir);
+  await at.again(true);
+  await at.store().close();
+  expect(await catalogRows(at.dir)).toEqual(live);
+  await at.again();
+});
