@@ -26,7 +26,10 @@ export function launchdService(root: string | undefined, port: FilePort, run: Ru
     async install({ data, account }) {
       if (root === undefined)
         throw new MachineError('MACHINE_NO_MANAGER', 'this is no installed package; install one, or run: aliquot-agent run --data DIR');
-      await writeFileDurably(port, plist, Buffer.from(plistText(root, data, account)), { mode: 0o644 });
+      // No package for macOS brings the host yet, which nothing here can compile for it.
+      const host = posix.join(root, 'host');
+      const program = (await exists(port, host)) ? host : posix.join(root, 'bin', 'aliquot-agent');
+      await writeFileDurably(port, plist, Buffer.from(plistText(program, data, account)), { mode: 0o644 });
     },
     async uninstall() {
       if (await isLoaded()) await launchctl('stop the service', 'bootout', `system/${label}`);
@@ -48,9 +51,9 @@ export function launchdService(root: string | undefined, port: FilePort, run: Ru
   };
 }
 
-function plistText(root: string, data: string, account: string | undefined): string {
+function plistText(program: string, data: string, account: string | undefined): string {
   const text = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-  const words = [posix.join(root, 'host'), 'run', '--data', data].map((word) => `    <string>${text(word)}</string>`).join('\n');
+  const words = [program, 'run', '--data', data].map((word) => `    <string>${text(word)}</string>`).join('\n');
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">

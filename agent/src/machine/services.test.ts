@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
@@ -128,8 +129,7 @@ describe('the service under systemd', () => {
 
 describe('the service under launchd', () => {
   it('is a property list that comes and goes, and is started when it is not loaded', async () => {
-    await nodeFiles.mkdir(join(folder, 'Library'));
-    await nodeFiles.mkdir(join(folder, 'Library/LaunchDaemons'));
+    await mkdir(join(folder, 'Library/LaunchDaemons'), { recursive: true });
     const { run, asked } = tool((args) => (args[0] === 'print' ? { code: 113 } : {}));
     const manager = launchdService('/opt/aliquot', moved, run);
     expect(await manager.state()).toEqual({ state: 'absent' });
@@ -140,6 +140,41 @@ describe('the service under launchd', () => {
     expect(await manager.state()).toEqual({ state: 'stopped' });
     await manager.uninstall();
     expect(await manager.state()).toEqual({ state: 'absent' });
+  });
+});
+
+/** Python's plistlib reads what launchd reads. */
+const hasPython = spawnSync('python3', ['-c', 'import plistlib']).status === 0;
+
+describe.skipIf(!hasPython)('the property list for launchd, as plistlib reads it', () => {
+  const read = async (root: string, account?: string) => {
+    await mkdir(join(folder, 'Library/LaunchDaemons'), { recursive: true });
+    const manager = launchdService(root, moved, tool(() => ({})).run);
+    await manager.install({ data: '/Volumes/R&D <1>', ...(account === undefined ? {} : { account }) });
+    const script = 'import json, plistlib, sys; json.dump(plistlib.load(open(sys.argv[1], "rb")), sys.stdout)';
+    const { stdout } = spawnSync('python3', ['-c', script, join(folder, 'Library/LaunchDaemons/org.aliquot.agent.plist')]);
+    return JSON.parse(stdout.toString());
+  };
+
+  it('runs in the background, gives way on the disk, and stays', async () => {
+    expect(await read('/opt/aliquot')).toEqual({
+      Label: 'org.aliquot.agent',
+      ProgramArguments: ['/opt/aliquot/bin/aliquot-agent', 'run', '--data', '/Volumes/R&D <1>'],
+      RunAtLoad: true,
+      KeepAlive: true,
+      ProcessType: 'Background',
+      LowPriorityIO: true,
+      ExitTimeOut: 45,
+    });
+  });
+
+  it('starts the host where the folder has one, as the account that was named', async () => {
+    await mkdir(join(folder, 'opt/hosted'), { recursive: true });
+    await writeFile(join(folder, 'opt/hosted/host'), '');
+    expect(await read('/opt/hosted', '_aliquot')).toMatchObject({
+      ProgramArguments: ['/opt/hosted/host', 'run', '--data', '/Volumes/R&D <1>'],
+      UserName: '_aliquot',
+    });
   });
 });
 

@@ -7,21 +7,28 @@ user=aliquot-agent
 data=/var/lib/aliquot-agent
 launcher=/usr/lib/aliquot-agent/launcher
 
-if [ "$(id -u)" != 0 ] || [ "${1-}" = service ]; then exec "$launcher" "$@"; fi
-
-folder=$data
-next=
+folder='' next='' ended=''
 for argument in "$@"; do
   if [ "$next" = data ]; then folder=$argument next=; continue; fi
   case $argument in
-    --) break ;;
+    --) ended=yes; break ;;
     --data) next=data ;;
     --data=*) folder=${argument#--data=} ;;
   esac
 done
+# The package has one folder for data, so nobody has to name it.
+if [ -z "$folder" ]; then
+  folder=$data
+  case ${1-} in
+    enroll | run | backup | restore | flush | fsck | queue | address | settings | diagnose)
+      [ -n "$ended" ] || set -- "$@" --data "$data" ;;
+  esac
+fi
+
+if [ "$(id -u)" != 0 ] || [ "${1-}" = service ]; then exec "$launcher" "$@"; fi
 if [ "$(stat -c %U "$folder" 2>/dev/null)" != "$user" ]; then exec "$launcher" "$@"; fi
 
-powers=+dac_override,+dac_read_search,+fowner,+chown
+powers=+dac_override,+dac_read_search
 become="setpriv --reuid=$user --regid=$user --init-groups"
 # A container may have taken these powers from root, too.
 if $become --inh-caps=$powers --ambient-caps=$powers true 2>/dev/null; then
