@@ -110,10 +110,8 @@ export function maintainerScript(product: Product, path: string): string {
       throw error;
     }
   };
-  const warm = product === 'agent' ? `'run' 'status' 'backup /nonexistent' 'fsck'` : `'serve' 'fsck'`;
   return read(path)
     .replace('@REFUSE@', () => read('refuse-folder-install.sh').trimEnd())
-    .replace('@CACHE@', () => read('compile-cache.sh').trimEnd().replace('@WARM@', warm))
     .replace('@FIRST@', () => optional(`${product}/first-start.sh`))
     .replace('@BEFORE@', () => optional(`${product}/before-removal.sh`))
     .replace('@PURGE@', () => optional(`${product}/purge.sh`))
