@@ -1,26 +1,31 @@
 /**
- * `npm run test:windows [-- --wine10] [-- --only rooms|lifetime|misuse|planted]`: what of Aliquot can be
+ * `npm run test:windows [-- --wine10] [-- --only rooms|held|lifetime|misuse|planted] [-- TEXT…]`: what of Aliquot can be
  * proved of Windows without a Windows: under Wine, with Windows' own Node. Optional: where there can
- * be no Wine it says so and ends with 0. What only a real Windows shows is in verify.ps1.
+ * be no Wine it says so and ends with 0. Of the rooms' own tests TEXTs choose those whose path holds one. What only a real Windows shows is in verify.ps1.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { World } from '../../test/world.ts';
+import { held } from './testing/held.ts';
 import { type Check, lifetime, Place } from './testing/lifetime.ts';
 import { misuse } from './testing/misuse.ts';
 import { planted } from './testing/planted.ts';
+import { rooms } from './testing/rooms.ts';
 import { Windows } from './testing/windows.ts';
 
 /** Node 24 asks for calls that Wine 8 does not have. */
 const NODE_FOR_WINE8 = '22.23.3';
 
-const parts = { lifetime, misuse, planted };
+const parts = { rooms, held, lifetime, misuse, planted };
 type Part = keyof typeof parts;
 const isPart = (name: string | undefined): name is Part => name !== undefined && name in parts;
 
-const { values } = parseArgs({ options: { wine10: { type: 'boolean', default: false }, only: { type: 'string' } } });
+const { values, positionals } = parseArgs({
+  options: { wine10: { type: 'boolean', default: false }, only: { type: 'string' } },
+  allowPositionals: true,
+});
 const folder = mkdtempSync(join(tmpdir(), 'aliquot-windows-'));
 let passed = 0;
 let failed = 0;
@@ -45,7 +50,7 @@ if (windows === undefined) {
     for (const name of isPart(values.only) ? [values.only] : (Object.keys(parts) as Part[])) {
       console.log(`${name}, Wine ${values.wine10 ? 10 : 8}:`);
       windows.logOn();
-      await parts[name](new Place(windows, world, folder, values.wine10 ? undefined : NODE_FOR_WINE8), check);
+      await parts[name](new Place(windows, world, folder, values.wine10 ? undefined : NODE_FOR_WINE8), check, positionals);
       await windows.shutDown();
     }
   } finally {

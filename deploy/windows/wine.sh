@@ -14,6 +14,8 @@
 #
 # Exit codes: the program's own for `run` (not to be trusted: Wine loses some), 77 where there can be no Wine here, 2 for a wrong command, else 1.
 set -euo pipefail
+# Wine makes access control lists of modes: so what is made in there is its maker's alone, as in the folders of a Windows user.
+umask 077
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -39,6 +41,12 @@ under_wine() {
       [ -d "$folder" ] && [ ! -L "$folder" ] || continue
       mkdir -p "$new$folder"
       mount --rbind "$folder" "$new$folder"
+    done
+    # What localhost is, also.
+    for file in /etc/hosts /etc/resolv.conf; do
+      [ -e "$file" ] || continue
+      touch "$new$file"
+      mount --bind "$file" "$new$file"
     done
     exec chroot "$new" sh -c "cd \"\$1\" 2>/dev/null || cd /; shift; exec \"\$@\"" sh "$here" "$@"
   ' bash "$cache/trixie" "$@"
@@ -88,7 +96,8 @@ put_node() {
 settings_of() {
   wine=$(cat "$1/wine" 2>/dev/null) || { say "$1 holds no Windows; 'wine.sh make $1' makes one"; exit 2; }
   export WINEPREFIX=$1/prefix WINEARCH=win64 WINEDEBUG=${WINEDEBUG:--all} WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe='
-  unset DISPLAY
+  # What this machine sets for Node is not for that one: its files are elsewhere there.
+  unset DISPLAY NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_PATH NODE_COMPILE_CACHE SSL_CERT_FILE SSL_CERT_DIR
 }
 
 make_windows() {

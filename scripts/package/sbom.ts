@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { nativeLibraries } from './licences.ts';
 import { type Locked, lockedPackage } from './npm.ts';
+import type { Target } from './targets.ts';
 
 /** A part of a package: a name, a version, an SPDX licence, and the lock's integrity where npm has one. */
 export interface Part {
@@ -29,12 +30,12 @@ export function bundledParts(thirdParty: string, lock: string): readonly Part[] 
  * Node nor the addons of another platform. The same parts give the same bytes.
  */
 export function sbom(
-  product: { readonly name: string; readonly version: string; readonly target: string },
+  product: { readonly name: string; readonly version: string; readonly target: Target },
   node: Locked,
   parts: readonly Part[],
 ): string {
   const npm = parts.map((part) => npmComponent(part));
-  const libraries = nativeLibraries.map(({ name, version, license }) => ({
+  const libraries = nativeLibraries(product.target).map(({ name, version, license }) => ({
     type: 'library',
     'bom-ref': `${name}@${version}`,
     name,

@@ -48,7 +48,7 @@ export function versionFolder({ product, target, version, node }: Order): Tree {
     ],
     below('program', program(product, build.version)),
     below('addons', addons(platform[target], lock)),
-    below('licences', licences(thirdParty, nodeFiles, nodeBuild('linux-x64'))),
+    below('licences', licences(target, thirdParty, nodeFiles, nodeBuild('linux-x64'))),
   );
 }
 

@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { noBirth, noFifos, noLinks, noModes, noRawNames, notUnderWine, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { QueueError } from '../queue/errors.ts';
 import { noise } from '../queue/test-support.ts';
@@ -35,7 +36,7 @@ const write = (name: string, content: string | Uint8Array) => writeFileSync(at(n
 const keystream = (length: number) => createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16)).update(Buffer.alloc(length));
 const itemCount = () => bench.queue.pending().bytes;
 
-test('a first backup captures files, folders and links, and a second one captures nothing', async () => {
+test.runIf(posixOnly(noLinks))('a first backup captures files, folders and links, and a second one captures nothing', async () => {
   mkdirSync(at('empty folder'));
   write('a.txt', 'alpha');
   write('empty', '');
@@ -87,7 +88,7 @@ for (const [what, change] of [
     },
   ],
 ] as const) {
-  test(`a file that ${what} gives a new version`, async () => {
+  test.runIf(what !== 'got another mode' || posixOnly(noModes))(`a file that ${what} gives a new version`, async () => {
     write('f', 'alpha');
     chmodSync(at('f'), 0o644);
     await bench.backup();
@@ -139,33 +140,36 @@ test('P6: another, empty folder in the root’s place is taken for an unmounted 
   expect((await bench.backup()).told).toEqual(['changed .']);
 });
 
-test('P6: a root of which everything went at once is an alarm, and nothing is gone', async () => {
+test.runIf(notUnderWine(noBirth))('P6: a root of which everything went at once is an alarm, and nothing is gone', async () => {
   write('a', 'alpha');
   await bench.backup();
   rmSync(at('a'));
   expect((await bench.backup()).told).toEqual(['all-gone .', 'changed .']);
 });
 
-test('P6: an unreadable file is named, the others are captured, and the problem ends when it can be read', async () => {
-  write('a', 'alpha');
-  write('locked', 'secret');
-  bench.through(
-    portWith({
-      open: (path) => {
-        if (bytePath(path).endsWith('/locked')) throw systemError('EACCES');
-        return nodeSource.open(path);
-      },
-    }),
-  );
-  expect((await bench.backup()).told).toEqual(['new .', 'new a', 'problem locked']);
-  expect(bench.problems.size).toBe(1);
-  expect((await bench.backup()).told).toEqual(['problem locked']);
-  bench.through(nodeSource);
-  expect((await bench.backup()).told).toEqual(['new locked']);
-  expect(bench.problems.size).toBe(0);
-});
+test.runIf(posixOnly(noModes))(
+  'P6: an unreadable file is named, the others are captured, and the problem ends when it can be read',
+  async () => {
+    write('a', 'alpha');
+    write('locked', 'secret');
+    bench.through(
+      portWith({
+        open: (path) => {
+          if (bytePath(path).endsWith('/locked')) throw systemError('EACCES');
+          return nodeSource.open(path);
+        },
+      }),
+    );
+    expect((await bench.backup()).told).toEqual(['new .', 'new a', 'problem locked']);
+    expect(bench.problems.size).toBe(1);
+    expect((await bench.backup()).told).toEqual(['problem locked']);
+    bench.through(nodeSource);
+    expect((await bench.backup()).told).toEqual(['new locked']);
+    expect(bench.problems.size).toBe(0);
+  },
+);
 
-test('P6: what lies below a folder that cannot be listed is unknown, not gone', async () => {
+test.runIf(posixOnly(noModes))('P6: what lies below a folder that cannot be listed is unknown, not gone', async () => {
   mkdirSync(at('d'));
   write('d/a', 'alpha');
   write('d!', 'sorts between d and d/a');
@@ -181,7 +185,7 @@ test('P6: what lies below a folder that cannot be listed is unknown, not gone', 
   expect(bench.problems.size).toBe(0);
 });
 
-test('P6: a fifo is named and hangs nothing', async () => {
+test.runIf(posixOnly(noFifos))('P6: a fifo is named and hangs nothing', async () => {
   execFileSync('mkfifo', [at('pipe')]);
   write('a', 'alpha');
   expect((await bench.backup()).told).toEqual(['new .', 'new a', 'special pipe']);
@@ -230,7 +234,7 @@ test('P2: a file that changes during one read is read again and recorded as it i
   expect((await bench.queue.known(Buffer.from(at('log'))))?.size).toBe('second one'.length);
 });
 
-test('a file that is replaced by a link between scan and read is left for the next scan', async () => {
+test.runIf(posixOnly(noLinks))('a file that is replaced by a link between scan and read is left for the next scan', async () => {
   write('f', 'alpha');
   bench.through(
     portWith({
@@ -247,7 +251,7 @@ test('a file that is replaced by a link between scan and read is left for the ne
   expect((await bench.queue.known(Buffer.from(at('f'))))?.kind).toBe('symlink');
 });
 
-test('P2: names of any bytes, and names that differ only in case, are kept apart and exact', async () => {
+test.runIf(posixOnly(noRawNames))('P2: names of any bytes, and names that differ only in case, are kept apart and exact', async () => {
   const raw = Buffer.concat([Buffer.from(`${bench.data}/`), Buffer.from([0xff, 0xfe, 0x41])]);
   writeFileSync(raw, 'raw');
   write('Case', 'upper');
@@ -261,7 +265,7 @@ test('P2: names of any bytes, and names that differ only in case, are kept apart
   expect((await bench.backup()).told).toEqual([]);
 });
 
-test('symlink loops are kept as links and never entered', async () => {
+test.runIf(posixOnly(noLinks))('symlink loops are kept as links and never entered', async () => {
   mkdirSync(at('d'));
   symlinkSync('..', at('d/up'));
   symlinkSync('self', at('self'));

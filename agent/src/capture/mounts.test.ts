@@ -1,3 +1,4 @@
+import { posixOnly } from '@aliquot/shared/testing/platform';
 import { expect, test } from 'vitest';
 import { mountOf, mountsNow, parseMounts } from './mounts.ts';
 
@@ -16,7 +17,7 @@ test('mounts are read with kind, device and part; of two on one folder the last 
   ]);
 });
 
-test('a path lies on the innermost mount that holds it', () => {
+test.runIf(posixOnly('on Windows nobody is asked for mounts'))('a path lies on the innermost mount that holds it', () => {
   const mounts = parseMounts(table);
   expect(mountOf(mounts, '/data/ms/run')).toBe('tmpfs none /');
   expect(mountOf(mounts, '/data/msx')).toBe('ext4 /dev/vda1 /');

@@ -1,9 +1,10 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
+import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { expect, test } from 'vitest';
 import { placeBook } from './testing/place-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-test(`I-A13 P1 P6 ${placeBook.name}: ${placeBook.about}`, async () => {
+test.runIf(posixOnly(noFolderFlush))(`I-A13 P1 P6 ${placeBook.name}: ${placeBook.about}`, async () => {
   const { failed, injected, passed } = await enumerate(placeBook, { seed: 1, mine: (number) => number % 20 === 0 });
   expect(failed).toEqual([]);
   expect(injected).toBeGreaterThan(4);

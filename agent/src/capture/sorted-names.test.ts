@@ -59,8 +59,8 @@ test('P6: a folder that cannot be listed to its end is named, and what came unti
       return ['a', 'b', 'c', 'd'];
     },
   });
-  const rules = compileRules({ exclude: [], folderResults: [], leaveOut: [] });
-  const found = [...walk(port, '/r', rules, '/r', 40)].map((one) => `${one.type} ${one.path}`);
+  const rules = compileRules({ exclude: [], folderResults: [], leaveOut: [] }, 'posix');
+  const found = [...walk(port, '/r', rules, '/r', 40, 'posix')].map((one) => `${one.type} ${one.path}`);
   expect(found[0]).toBe('item /r');
   expect(found[1]).toBe('item /r/a');
   expect(found.at(-1)).toBe('problem /r');

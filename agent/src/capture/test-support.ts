@@ -10,7 +10,7 @@ import { cacheSecret, keys, openQueue, temporaryFolder } from '../queue/test-sup
 import { immediate } from '../watch/gate.ts';
 import { type CaptureOutcome, Capturer } from './capturer.ts';
 import { type CaptureHost, LocalHost } from './host.ts';
-import { type BytePath, fromText } from './paths.ts';
+import { type BytePath, fromText, separator } from './paths.ts';
 import { PlaceBook } from './places.ts';
 import { ProblemBook } from './problem-book.ts';
 import { ReferenceBook } from './references.ts';
@@ -107,7 +107,7 @@ export async function openBench(rules: Partial<WalkRules> = {}, budget?: QueueBu
       const outcomes: CaptureOutcome[] = [];
       const told: string[] = [];
       let same = 0;
-      const name = (path: BytePath) => path.slice(root.length + 1) || '.';
+      const name = (path: BytePath) => path.slice(root.length + 1).replaceAll(separator, '/') || '.';
       const capturer = new Capturer({ host: bench.host, queue, references, underWay, pathKey, clock }, async (outcome) => {
         outcomes.push(outcome);
         const path = outcome.task.type === 'gone' ? outcome.task.path : outcome.task.item.path;

@@ -25,9 +25,9 @@ function treePort(tree: Tree): SourcePort {
   });
 }
 
-const rulesOf = (rules: Partial<WalkRules>) => compileRules({ exclude: [], folderResults: [], leaveOut: [], ...rules });
+const rulesOf = (rules: Partial<WalkRules>) => compileRules({ exclude: [], folderResults: [], leaveOut: [], ...rules }, 'posix');
 const excluding = (...globs: string[]) => ({ exclude: globs.map((glob) => ({ glob, below: '/r' })) });
-const walked = (tree: Tree, rules: Partial<WalkRules> = {}) => [...walk(treePort(tree), '/r', rulesOf(rules))];
+const walked = (tree: Tree, rules: Partial<WalkRules> = {}) => [...walk(treePort(tree), '/r', rulesOf(rules), '/r', undefined, 'posix')];
 const pathsOf = (tree: Tree, rules: Partial<WalkRules> = {}) =>
   walked(tree, rules).flatMap((found) => (found.type === 'excluded' ? [] : [found.path]));
 
@@ -105,8 +105,8 @@ test('the agent’s own folder is left out wherever it lies', () => {
 
 test('P6: a path below an excluded folder counts as excluded, its neighbours do not', () => {
   const rules = rulesOf(excluding('scratch'));
-  expect(excludedFrom(rules, '/r/scratch/deep/x', '/r')).toBe(true);
-  expect(excludedFrom(rules, '/r/scratchy/x', '/r')).toBe(false);
+  expect(excludedFrom(rules, '/r/scratch/deep/x', '/r', 'posix')).toBe(true);
+  expect(excludedFrom(rules, '/r/scratchy/x', '/r', 'posix')).toBe(false);
 });
 
 test('the topmost folder result counts, and a file by such a name is none', () => {

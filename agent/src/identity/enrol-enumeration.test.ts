@@ -1,9 +1,10 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
+import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
 import { enrolment } from './testing/identity-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-describe('P1 P5 faults of the disk under an enrolment', () => {
+describe.runIf(posixOnly(noFolderFlush))('P1 P5 faults of the disk under an enrolment', () => {
   test.each([{ scenario: enrolment, every: 90 }])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
     const { failed, injected, passed } = await enumerate(scenario, { seed: 1, mine: (number) => number % every === 0 });
     expect(failed).toEqual([]);

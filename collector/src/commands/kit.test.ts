@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { aliquot } from '../testing/cli.ts';
 import { writeWeakKit } from '../testing/kits.ts';
@@ -44,10 +45,12 @@ describe('the passphrase of a kit', () => {
   it('may come through a pipe, and what is no file of a passphrase is named', async () => {
     await writeWeakKit(kit(), 'lab', STRONG);
     const pipe = join(folder, 'pipe');
-    execFileSync('mkfifo', [pipe]);
-    const verified = verify(undefined, '--passphrase-file', pipe);
-    await writeFile(pipe, `${STRONG}\n`);
-    expect((await verified).code).toBe(0);
+    if (process.platform !== 'win32') {
+      execFileSync('mkfifo', [pipe]);
+      const verified = verify(undefined, '--passphrase-file', pipe);
+      await writeFile(pipe, `${STRONG}\n`);
+      expect((await verified).code).toBe(0);
+    }
     for (const [given, says] of [
       [() => ['--passphrase-file', folder], 'is a folder; name the file in it'],
       [() => ['--passphrase-file', join(folder, 'none')], 'is not there; check the path'],
@@ -101,7 +104,7 @@ describe('the passphrase of a kit', () => {
 });
 
 describe('a kit', () => {
-  it('is not written into a work tree of git, nor through a link into one', async () => {
+  it.runIf(posixOnly(noLinks))('is not written into a work tree of git, nor through a link into one', async () => {
     const tree = join(folder, 'clone');
     mkdirSync(join(tree, 'sub'), { recursive: true });
     symlinkSync(join(tree, 'sub'), join(folder, 'link'));

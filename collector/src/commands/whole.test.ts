@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { systemRandom } from '@aliquot/shared/ports';
+import { privateMode } from '@aliquot/shared/testing/platform';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
@@ -34,7 +35,7 @@ const tried = (...args: string[]) => aliquot(args, { url, token });
 async function enrolled(name: string, ...options: string[]): Promise<TestAgent> {
   const file = join(dir, `${name}.bundle`);
   await ok('enroll', name, '--kit', kit(), '--out', file, ...options);
-  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  expect((await stat(file)).mode & 0o777).toBe(privateMode);
   const agent = new TestAgent(openBundle(await readFile(file, 'utf8'), Date.now()));
   await agent.enrol(agent.bundle.url);
   return agent;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { HeartbeatBody } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemError } from '@aliquot/shared/testing/faulty-files';
+import { posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, it } from 'vitest';
 import type { CollectorStore } from '../store/collector-store.ts';
@@ -69,7 +70,7 @@ describe('the disk', () => {
   });
 });
 
-describe('the certificate', () => {
+describe.runIf(posixOnly('there is no openssl to make certificates with'))('the certificate', () => {
   const good = () => certificate(365, 'DNS:backup.lab,IP:10.0.0.5');
   it.each([
     ['is well', good, 'backup.lab:8480', NOW, []],

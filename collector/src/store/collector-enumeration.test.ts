@@ -1,9 +1,10 @@
 import { enumerate } from '@aliquot/shared/testing/enumerate';
+import { noFolderFlush, posixOnly } from '@aliquot/shared/testing/platform';
 import { describe, expect, test } from 'vitest';
 import { collectorActs, collectorDay, collectorShort } from './testing/collector-scenarios.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
-describe('P1 P5 faults of the disk under a collector', () => {
+describe.runIf(posixOnly(noFolderFlush))('P1 P5 faults of the disk under a collector', () => {
   test.each([
     { scenario: collectorShort, every: 130 },
     { scenario: collectorDay, every: 260 },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
+import { privateMode } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
 import { initCollector, openCollector } from './collector.ts';
@@ -17,7 +18,7 @@ describe("a collector's folder", () => {
     const made = await initCollector(dir, { name: 'freezer' }, world.ports());
     const { collectorId, adminTokenHash } = made;
     await made.close();
-    for (const name of ['identity.key', 'admin.token']) expect(statSync(join(dir, name)).mode & 0o777).toBe(0o600);
+    for (const name of ['identity.key', 'admin.token']) expect(statSync(join(dir, name)).mode & 0o777).toBe(privateMode);
     const token = readFileSync(join(dir, 'admin.token'), 'utf8').trim();
     expect(sha256(Buffer.from(token))).toEqual(adminTokenHash);
     const again = await openCollector(dir, world.ports());
@@ -85,7 +86,7 @@ describe("a collector's folder", () => {
     ]);
     expect(again.vault(open.descriptor.vaultId)?.treeHead().size).toBe(1);
     await again.close();
-    expect(statSync(join(dir, 'vaults', hex(open.descriptor.vaultId), 'catalog.key')).mode & 0o777).toBe(0o600);
+    expect(statSync(join(dir, 'vaults', hex(open.descriptor.vaultId), 'catalog.key')).mode & 0o777).toBe(privateMode);
   });
 
   test('a closed store says so', async () => {

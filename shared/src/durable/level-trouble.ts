@@ -24,7 +24,7 @@ export function levelTrouble(error: unknown): LevelTrouble | undefined {
     case 'LEVEL_IO_ERROR':
       if (/no space left|disk quota exceeded|ENOSPC|EDQUOT|not enough space/i.test(error.message)) return 'no-space';
       // One of its files is gone: those of a folder that nobody can make are not asked for.
-      return /no such file|cannot find the (file|path)/i.test(error.message) ? 'damaged' : 'disk';
+      return /no such file|cannot find the (file|path)|file not found/i.test(error.message) ? 'damaged' : 'disk';
     case 'LEVEL_DATABASE_NOT_OPEN':
       // A cause without a code: what should be a database is none.
       return error.cause === undefined ? undefined : (levelTrouble(error.cause) ?? 'damaged');

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Fate, faultyFiles } from '../testing/faulty-files.ts';
+import { noFolderFlush, posixOnly } from '../testing/platform.ts';
 import { powerLossFiles } from '../testing/power-loss-files.ts';
 import { NOTHING_SURVIVES, SimulatedDisk } from '../testing/simulated-disk.ts';
 import { temporaryFolder } from '../testing/temp.ts';
@@ -56,33 +57,39 @@ describe('when the power fails', () => {
     expect(text(path)).toBe('flushednot');
   });
 
-  it('D1: a folder that an earlier process made, and died before it was durable, is durable once somebody has ensured it', async () => {
-    const folder = temporaryFolder();
-    const disk = new SimulatedDisk(folder, nodeFiles);
-    const process = disk.process((step) => (step.operation === 'mkdir' ? { crash: 'after' } : undefined));
-    await expect(ensureDirectory(process.files, join(folder, 'data'))).rejects.toThrow('ECRASH');
-    await ensureDirectory(disk.process().files, join(folder, 'data'));
-    await disk.powerFails(NOTHING_SURVIVES);
-    expect(readdirSync(folder)).toEqual(['data']);
-  });
-
-  it('D3: what stood behind a flush that failed in an earlier process is durable once it was renewed, not by another flush', async () => {
-    for (const renewed of [false, true]) {
-      const path = join(temporaryFolder(), 'log');
-      writeFileSync(path, 'flushed');
-      const disk = new SimulatedDisk(dirname(path), nodeFiles);
-      const first = disk.process((step) => (step.operation === 'datasync' ? { dropped: { visible: true } } : undefined));
-      const file = await AppendFile.open(first.files, path);
-      await file.append(Buffer.from(' and not'));
-      await expect(file.sync()).rejects.toMatchObject({ code: 'FILE_IO' });
-      await first.end();
-      const again = await AppendFile.open(disk.process().files, path);
-      expect(again.size).toBe(15);
-      if (renewed) await again.renew(7);
-      else await again.sync();
-      await again.close();
+  it.runIf(posixOnly(noFolderFlush))(
+    'D1: a folder that an earlier process made, and died before it was durable, is durable once somebody has ensured it',
+    async () => {
+      const folder = temporaryFolder();
+      const disk = new SimulatedDisk(folder, nodeFiles);
+      const process = disk.process((step) => (step.operation === 'mkdir' ? { crash: 'after' } : undefined));
+      await expect(ensureDirectory(process.files, join(folder, 'data'))).rejects.toThrow('ECRASH');
+      await ensureDirectory(disk.process().files, join(folder, 'data'));
       await disk.powerFails(NOTHING_SURVIVES);
-      expect(text(path)).toBe(renewed ? 'flushed and not' : 'flushed');
-    }
-  });
+      expect(readdirSync(folder)).toEqual(['data']);
+    },
+  );
+
+  it.runIf(posixOnly(noFolderFlush))(
+    'D3: what stood behind a flush that failed in an earlier process is durable once it was renewed, not by another flush',
+    async () => {
+      for (const renewed of [false, true]) {
+        const path = join(temporaryFolder(), 'log');
+        writeFileSync(path, 'flushed');
+        const disk = new SimulatedDisk(dirname(path), nodeFiles);
+        const first = disk.process((step) => (step.operation === 'datasync' ? { dropped: { visible: true } } : undefined));
+        const file = await AppendFile.open(first.files, path);
+        await file.append(Buffer.from(' and not'));
+        await expect(file.sync()).rejects.toMatchObject({ code: 'FILE_IO' });
+        await first.end();
+        const again = await AppendFile.open(disk.process().files, path);
+        expect(again.size).toBe(15);
+        if (renewed) await again.renew(7);
+        else await again.sync();
+        await again.close();
+        await disk.powerFails(NOTHING_SURVIVES);
+        expect(text(path)).toBe(renewed ? 'flushed and not' : 'flushed');
+      }
+    },
+  );
 });

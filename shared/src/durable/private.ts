@@ -15,7 +15,12 @@ export async function createFile(port: FilePort, path: RawPath, mode: number): P
   if (access === undefined) return port.open(path, 'createNew', mode);
   // Whoever opened it in between, while others still could, would read what is written later.
   access.makePrivateFile(path.toString());
-  return port.open(path, 'update');
+  try {
+    return await port.open(path, 'update');
+  } catch (error) {
+    await port.unlink(path).catch(() => undefined); // best effort: the first error is the one to tell
+    throw error;
+  }
 }
 
 /** Makes one folder, private from its first moment on where its mode says so. Fails with EEXIST, ENOENT. */

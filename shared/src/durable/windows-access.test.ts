@@ -21,10 +21,11 @@ async function openToEverybody(path: string): Promise<void> {
 
 describe.runIf(process.platform === 'win32')('on Windows itself', () => {
   let root: string;
-  beforeEach(() => {
+  beforeEach(async () => {
     root = temporaryFolder();
     // What ProgramData is: a folder that others may read.
     mkdirSync(join(root, 'shared'));
+    await openToEverybody(join(root, 'shared'));
   });
 
   it('a folder of everybody is known as one, with names and the command that closes it', async () => {

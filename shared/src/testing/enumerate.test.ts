@@ -6,6 +6,7 @@ import { ensureDirectory, readFileIfThere, removeDurably, writeFileDurably, writ
 import { type FilePort, nodeFiles } from '../durable/file-port.ts';
 import { parentOf } from '../durable/parent.ts';
 import { type CrashScenario, enumerate, type LifeStep } from './enumerate.ts';
+import { noFolderFlush, posixOnly } from './platform.ts';
 import { seededSource } from './random.ts';
 import { NOTHING_SURVIVES, SimulatedDisk } from './simulated-disk.ts';
 import { temporaryFolder } from './temp.ts';
@@ -41,7 +42,7 @@ function namesLife(put: (files: FilePort, path: string, bytes: Uint8Array) => Pr
   };
 }
 
-describe('the enumeration of faults', () => {
+describe.runIf(posixOnly(noFolderFlush))('the enumeration of faults', () => {
   it('D1 passes what writes durably', async () => {
     const counts = await enumerate(namesLife(writeFileDurably), { seed: 1 });
     expect(counts.failed).toEqual([]);
@@ -84,7 +85,7 @@ describe('the enumeration of faults', () => {
   });
 });
 
-describe('a simulated disk', () => {
+describe.runIf(posixOnly(noFolderFlush))('a simulated disk', () => {
   it('keeps after a power failure what was flushed, and of the rest what it is told', async () => {
     const root = temporaryFolder();
     const disk = new SimulatedDisk(root, nodeFiles);
