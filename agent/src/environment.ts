@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, win32 } from 'node:path';
 import type { AskPlace } from './service/ask-place.ts';
 import type { SocketPlace } from './service/socket-path.ts';
 
@@ -32,6 +32,11 @@ export function hostRuns(): boolean {
 /** Where our own host keeps the versions of this program (`ALIQUOT_ROOT`); undefined when it does not run us. */
 export function hostRoot(): string | undefined {
   return hostRuns() ? process.env['ALIQUOT_ROOT'] || undefined : undefined;
+}
+
+/** A tool of Windows by its whole path: looked for by name, it would first be found in the folder that somebody stands in. */
+export function windowsTool(name: string): string {
+  return win32.join(process.env['SystemRoot'] ?? 'C:\\Windows', 'System32', name);
 }
 
 /** Where an agent keeps its data unless somebody chose another folder. */

@@ -8,7 +8,7 @@ import { checkDataFolder } from '@aliquot/shared/durable/data-folder';
 import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { z } from 'zod';
-import { defaultDataFolder, socketSurroundings } from '../environment.ts';
+import { defaultDataFolder, socketSurroundings, windowsTool } from '../environment.ts';
 import { identityPaths } from '../identity/identity-file.ts';
 import { MachineError } from '../machine/errors.ts';
 import { installRoot } from '../machine/install-root.ts';
@@ -78,7 +78,7 @@ function managerOf(platform: NodeJS.Platform): ServiceManager {
   const root = installRoot(fileURLToPath(new URL('.', import.meta.url)).replace(/[\\/]$/, ''));
   if (platform === 'darwin') return launchdService(root, nodeFiles, runTool);
   if (platform !== 'win32') return systemdService(root, nodeFiles, runTool);
-  if (root !== undefined) return windowsService(root, runTool);
+  if (root !== undefined) return windowsService(root, windowsTool('icacls.exe'), runTool);
   throw new MachineError('MACHINE_NO_MANAGER', 'this is no installed package; run the setup, or: aliquot-agent run --data DIR');
 }
 

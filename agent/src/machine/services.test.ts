@@ -49,22 +49,23 @@ const moved: FilePort = new Proxy(nodeFiles, {
 });
 
 describe('the service on Windows', () => {
-  it('is registered by the host of the install folder, with the data folder it was given', async () => {
+  it('closes the install folder to others, and is registered by its host, with the data folder it was given', async () => {
     const { run, asked } = tool(() => ({}));
-    await windowsService('C:\\Program Files\\Aliquot\\agent', run).install({ data: 'D:\\Lab data', account: 'LAB\\backup$' });
-    expect(asked).toEqual([`${host} control register --data D:\\Lab data --account LAB\\backup$`]);
+    await windowsService('C:\\Program Files\\Aliquot\\agent', 'icacls.exe', run).install({ data: 'D:\\Lab data', account: 'LAB\\backup$' });
+    expect(asked[0]).toContain('icacls.exe C:\\Program Files\\Aliquot\\agent /inheritance:r /grant:r *S-1-5-18:(OI)(CI)F');
+    expect(asked.slice(1)).toEqual([`${host} control register --data D:\\Lab data --account LAB\\backup$`]);
   });
 
   it('is described by its state and the data folder of its command line', async () => {
     const line = `"${host}" as-service --data "D:\\Lab data"`;
-    const state = (out: string) => windowsService('C:\\Program Files\\Aliquot\\agent', tool(() => ({ out })).run).state();
+    const state = (out: string) => windowsService('C:\\Program Files\\Aliquot\\agent', 'icacls.exe', tool(() => ({ out })).run).state();
     expect(await state(`running ${line}\n`)).toEqual({ state: 'running', data: 'D:\\Lab data' });
     expect(await state(`changing ${line}\n`)).toEqual({ state: 'changing', data: 'D:\\Lab data' });
     expect(await state('absent\n')).toEqual({ state: 'absent' });
   });
 
   it('says who may when this user may not, and the host’s own words else', async () => {
-    const start = (err: string) => windowsService('C:\\A', tool(() => ({ code: 1, err })).run).start();
+    const start = (err: string) => windowsService('C:\\A', 'icacls.exe', tool(() => ({ code: 1, err })).run).start();
     await expect(start('aliquot-agent: cannot start the service AliquotAgent: Access is denied [HOST_SERVICE]')).rejects.toMatchObject({
       code: 'MACHINE_DENIED',
       message: expect.stringContaining('Run as administrator'),
@@ -76,7 +77,7 @@ describe('the service on Windows', () => {
   });
 
   it('needs the host', async () => {
-    expect(await code(windowsService('C:\\A', tool(() => undefined).run).start())).toBe('MACHINE_NO_MANAGER');
+    expect(await code(windowsService('C:\\A', 'icacls.exe', tool(() => undefined).run).start())).toBe('MACHINE_NO_MANAGER');
   });
 });
 

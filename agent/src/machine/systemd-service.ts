@@ -75,33 +75,62 @@ export function systemdService(root: string | undefined, port: FilePort, run: Ru
 /** systemd reads `%` as the begin of a specifier and `"` as a quote; a path with either would not be that path. */
 const quoted = (path: string) => `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
 
-/** The unit of a folder install: its host switches between versions, and may write in its own folder for that. */
+/**
+ * The unit of a folder install: its host switches between versions, and may write in its own folder for that. Confined as the packages' unit is
+ * (`deploy/linux/agent/agent.service`); where a restore may write is a drop-in there, too.
+ */
 function unitText(root: string, data: string, account: string | undefined): string {
   return `# Written by aliquot-agent service install; aliquot-agent service uninstall removes it.
 [Unit]
-Description=Aliquot agent: keeps every result that this PC's instruments write
+Description=Aliquot agent: brings this computer's results into safety
 After=network.target
 StartLimitIntervalSec=0
 
 [Service]
+Type=exec
 ExecStart=${quoted(posix.join(root, 'host'))} run --data ${quoted(data)}
-${account === undefined ? '' : `User=${account}\n`}Restart=always
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=always
 RestartSec=5
-TimeoutStopSec=45
+TimeoutStopSec=60
 KillMode=mixed
+Environment=MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
+UnsetEnvironment=NODE_OPTIONS NODE_PATH NODE_COMPILE_CACHE OPENSSL_CONF OPENSSL_MODULES OPENSSL_ENGINES
+${account === undefined ? '' : `User=${account}\n`}UMask=0077
 RuntimeDirectory=aliquot-agent
 RuntimeDirectoryMode=0755
-RuntimeDirectoryPreserve=no
+# Reads every file, whoever owns it; changes none but its own.
+AmbientCapabilities=CAP_DAC_READ_SEARCH
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH
 NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+ReadWritePaths=${quoted(`-${data}`)} ${quoted(root)}
+CPUWeight=20
+IOSchedulingClass=idle
 PrivateDevices=yes
+DevicePolicy=closed
+PrivateIPC=yes
+PrivateMounts=yes
+PrivateTmp=yes
 ProtectClock=yes
 ProtectControlGroups=yes
+ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+KeyringMode=private
 SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallFilter=setpriority
+SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target
