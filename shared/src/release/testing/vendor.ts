@@ -43,7 +43,9 @@ export class Vendor {
     const windows = platform.startsWith('win-');
     const file = windows ? ('node.exe' as const) : ('node' as const);
     const target = nodeTarget(nodeVersion, platform);
-    this.#put(target, tarOf({ [`${file}*`]: node }), { part: 'node', platform, version: nodeVersion, unpackedBytes: node.length });
+    const known = this.#targets.some(({ name, custom }) => name === target && custom.unpackedBytes === node.length);
+    if (!known)
+      this.#put(target, tarOf({ [`${file}*`]: node }), { part: 'node', platform, version: nodeVersion, unpackedBytes: node.length });
     const unpackedBytes = Object.values(files).reduce((sum, content) => sum + Buffer.byteLength(content), 0);
     const about = { target, file, bytes: node.length, sha256: createHash('sha256').update(node).digest('hex') };
     this.#put(programTarget(version, platform), tarOf(files), { part: 'program', platform, version, unpackedBytes, node: about });
