@@ -26,7 +26,7 @@ describe('versions of releases', () => {
 });
 
 describe('the share of the fleet that a PC is in', () => {
-  const agents = Array.from({ length: 1000 }, (_, at) => Uint8Array.from({ length: 16 }, (_, byte) => (at * 31 + byte * 7) & 0xff));
+  const agents = Array.from({ length: 1000 }, (_, at) => `hplc-${at}`);
   const within = (percent: number, version: string) => agents.filter((agent) => shareOf(agent, version) < percent);
 
   it('is about as large as it was asked for, and the same whenever it is asked', () => {

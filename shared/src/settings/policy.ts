@@ -1,6 +1,7 @@
 import { MAX_SETTINGS_CHARS } from '@aliquot/proto';
 import { stringify } from 'yaml';
 import { didYouMean, nearest } from '../cli/nearest.ts';
+import { shareOf } from '../release/share.ts';
 import { isMap, mergeSettings, type Plain } from './merge.ts';
 import { checkSettings, unknownKey } from './read.ts';
 import { type Mistake, parseSettingsText, type SettingsText } from './text.ts';
@@ -156,13 +157,25 @@ export function settingsMistakes(policy: Policy, name: string): readonly Mistake
     ...groupsOf(policy, name).map((group) => ['agents', 'groups', group.name]),
     ...(policy.pcs.has(name) ? [['agents', 'pcs', name]] : []),
   ];
-  return mistakesFor(policy, name, sections);
+  return mistakesFor(policy, name, sections, name);
 }
 
-function mistakesFor(policy: Policy, whom: string, sections: readonly (readonly string[])[]): readonly Mistake[] {
+/**
+ * A section as it counts for one PC: an update that is for a share of the PCs is none for those beyond it (`shareOf`), and how large the
+ * share is, no PC need know. Whom nobody names yet is beyond every share.
+ */
+function forPc(section: Plain, name: string | undefined): Plain {
+  const { update, ...rest } = section;
+  if (!isMap(update) || update['share'] === undefined) return section;
+  const { share, ...plain } = update;
+  const isIn = name !== undefined && typeof share === 'number' && shareOf(name, String(plain['version'])) < share;
+  return isIn ? { ...rest, update: plain } : rest;
+}
+
+function mistakesFor(policy: Policy, whom: string, sections: readonly (readonly string[])[], pc?: string): readonly Mistake[] {
   const layers = sections.map(([, kind, name = '']) => {
-    if (kind === 'groups') return policy.groups.find((group) => group.name === name)?.settings ?? {};
-    return kind === 'pcs' ? (policy.pcs.get(name) ?? {}) : policy.defaults;
+    if (kind === 'groups') return forPc(policy.groups.find((group) => group.name === name)?.settings ?? {}, pc);
+    return forPc(kind === 'pcs' ? (policy.pcs.get(name) ?? {}) : policy.defaults, pc);
   });
   const plain = mergeSettings(layers);
   // The last section that says something is the one that counts.
@@ -198,7 +211,8 @@ export function renderSettings(policy: Policy, whom: string | { readonly group: 
   const groups = typeof whom === 'string' ? groupsOf(policy, whom) : policy.groups.filter(({ name }) => name === whom.group);
   const own = typeof whom === 'string' ? policy.pcs.get(whom) : undefined;
   if (groups.length === 0 && own === undefined && Object.keys(policy.defaults).length === 0) return undefined;
-  const plain = mergeSettings([policy.defaults, ...groups.map(({ settings }) => settings), own ?? {}]);
+  const sections = [policy.defaults, ...groups.map(({ settings }) => settings), own ?? {}];
+  const plain = mergeSettings(sections.map((section) => forPc(section, typeof whom === 'string' ? whom : undefined)));
   return { groups: groups.map(({ name }) => name), plain, text: textOf(plain) };
 }
 

@@ -8,7 +8,7 @@ import { courtesySchema } from './courtesy.ts';
 import { defaultClass, defaultFolderResults, defaultMaxUnsettledSeconds } from './defaults.ts';
 import { excludeMistake, isIn, takesWhole } from './globs.ts';
 import { BACKSLASH_HINT } from './text.ts';
-import { updateSchema } from './update.ts';
+import { updateSchema, updateSectionSchema } from './update.ts';
 import { absoluteHere, pathsOf, type Where } from './where.ts';
 
 /*
@@ -201,7 +201,12 @@ const besideSchema = (where: Where) =>
 /** One section of the policy: rules between settings hold only of all sections together. */
 const sectionSchema = (where: Where) =>
   z.strictObject(
-    { sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp), ...common(where), ...deskOnly },
+    {
+      sources: z.array(source(where), sourcesError).default([]).describe(sourcesHelp),
+      ...common(where),
+      ...deskOnly,
+      update: updateSectionSchema.optional(),
+    },
     { error: 'must be a map of settings' },
   );
 
@@ -229,7 +234,7 @@ export const schemaOf = {
 export const innerKeys: Readonly<Record<'queue' | 'source' | 'update', readonly string[]>> = {
   queue: Object.keys(queue.shape),
   source: Object.keys(source('anywhere').shape),
-  update: Object.keys(updateSchema.shape),
+  update: Object.keys(updateSectionSchema.shape),
 };
 
 interface Crossing {

@@ -16,5 +16,17 @@ export const updateSchema = z.strictObject(
   { error: 'must be a map with "version"' },
 );
 
-/** Seam: for what carries releases out. */
+const shareError = 'must be a share of the PCs in percent, from 1 to 99';
+
+/** The same in a section of the policy: for a share of the PCs only, which rises from roll-out to roll-out. */
+export const updateSectionSchema = updateSchema.extend({
+  share: z
+    .int(shareError)
+    .min(1, shareError)
+    .max(99, shareError)
+    .optional()
+    .describe('In the policy: only so many in a hundred of the PCs that the section is for; the others keep what weaker sections say.'),
+});
+
+/** Which release a PC is to run. */
 export type UpdateSettings = z.output<typeof updateSchema>;
