@@ -155,6 +155,13 @@ static BOOL stopChild(struct child *child, HANDLE job, BOOL serviceStops) {
   return FALSE;
 }
 
+/* A clock that only goes up, and stands while the PC sleeps: a trial is not lost overnight. */
+static long long awakeMs(void) {
+  ULONGLONG ticks = 0;
+  QueryUnbiasedInterruptTime(&ticks);
+  return (long long)(ticks / 10000);
+}
+
 /*
  * Serves one child until it ended. Returns its exit code; `asked` is set when the service is to
  * stop.
@@ -164,7 +171,7 @@ static DWORD attend(struct switch_state *state, struct child *child, HANDLE job,
   DWORD code = HOST_FAILED, happened;
   do {
     happened = WaitForMultipleObjects(2, either, FALSE, state->on_trial ? SECOND_MS : INFINITE);
-  } while (happened == WAIT_TIMEOUT && !switch_look(state, (long long)GetTickCount64()));
+  } while (happened == WAIT_TIMEOUT && !switch_look(state, awakeMs()));
   *asked = happened == WAIT_OBJECT_0;
   if (happened != WAIT_OBJECT_0 + 1 && !stopChild(child, job, *asked))
     stopReason = L"it did not end within 30 seconds and was ended; nothing captured is lost.";
@@ -190,7 +197,7 @@ static void runChildren(HANDLE job) {
   for (DWORD ends = 0;; ends += 1) {
     DWORD code = HOST_FAILED;
     BOOL asked = FALSE, named = switch_next(&state) != 0, started = FALSE;
-    switch_started(&state, (long long)GetTickCount64());
+    switch_started(&state, awakeMs());
     if (!named) StringCchPrintfW(why, ARRAYSIZE(why), L"%ls\\current names no version; run the setup again to repair it.", root);
     else started = startChild(&child, job, state.version, why, ARRAYSIZE(why));
     if (started) {
@@ -202,7 +209,7 @@ static void runChildren(HANDLE job) {
       logEvent(EVENT_NOT_STARTED, L"%ls", why); /* once, not every five minutes */
       StringCchCopyW(told, ARRAYSIZE(told), why);
     }
-    DWORD pause = (DWORD)switch_ended(&state, (int)code, asked, (long long)GetTickCount64());
+    DWORD pause = (DWORD)switch_ended(&state, (int)code, asked, awakeMs());
     if (asked) return;
     if (started && code != SWITCH_EXIT_STAGED) {
       lastWords(why, ARRAYSIZE(why));

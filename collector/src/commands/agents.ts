@@ -178,7 +178,7 @@ function openGroups(groups: readonly GroupInfo[], timeMs: number): string[] {
 
 /** `aliquot-agent 0.1.0` as `0.1.0`. */
 function releaseText({ software }: AgentInfo): string {
-  return software?.split(' ').at(-1) ?? '-';
+  return software?.replace(/^\S+ /, '') ?? '-';
 }
 
 /** Which settings from the desk the PC has: the newest (`12`), older ones (`11, not 12`), or that it refuses them, or does not know what they hold. */
@@ -233,7 +233,7 @@ function agentJson(agent: AgentInfo): object {
     pending: agent.heartbeat?.pending ?? 0,
     unprotected: agent.heartbeat?.unprotected ?? 0,
     unsettled: agent.heartbeat?.unsettled ?? 0,
-    release: agent.software?.split(' ').at(-1) ?? null,
+    release: agent.software?.split(' ')[1] ?? null,
     settings: settingsJson(agent),
     silentAfterSeconds: Math.round(agent.silenceLimitMs / 1000),
     enrolled: instantOrNull(agent.enrolledAtMs),
