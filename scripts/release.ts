@@ -14,7 +14,7 @@ import { agentArchives, type MadeTarget, partsOf } from './release/parts.ts';
 const usage = `usage: npm run release -- --keys DIR --make-keys                 the vendor's keys, and the first root
        npm run release -- --keys DIR --new-root                  a root of other keys or a longer term
        npm run release -- --keys DIR --packages DIR --out DIR [--previous DIR]
---out is the folder of the release before, which grows, or a new one with --previous.`;
+--out is the folder of the release before, which grows and has everything; or, with --previous, a new one for what is new.`;
 
 const DAY_MS = 86_400_000;
 /**
@@ -61,7 +61,6 @@ function release(keysDir: string, packages: string, out: string, previous: strin
     const known = targets.get(node.name);
     if (known === undefined) write(out, node);
     targets.set(node.name, known ?? node);
-    if (known !== undefined) copyTarget(previous, out, known);
   }
   const version = newestLists(previous) + 1;
   for (const [name, bytes] of listMetadata(keys, [...targets.values()], version, nowMs + LISTS_MS)) writeFileSync(join(out, name), bytes);
@@ -73,12 +72,6 @@ function release(keysDir: string, packages: string, out: string, previous: strin
 function write(out: string, target: MadeTarget): void {
   writeFileSync(join(out, targetFile(target.name, target.sha256)), target.bytes);
   console.log(`${target.name}: ${(target.length / 1e6).toFixed(1)} MB`);
-}
-
-/** A folder that says all is handed over all the same: what the collector has is not sent twice. */
-function copyTarget(previous: string, out: string, { name, sha256 }: VendorTarget): void {
-  const [from, to] = [join(previous, targetFile(name, sha256)), join(out, targetFile(name, sha256))];
-  if (from !== to && existsSync(from)) copyFileSync(from, to);
 }
 
 function newestLists(dir: string): number {
