@@ -146,9 +146,13 @@ int switch_next(struct switch_state *state) {
     lose(state, to, "died");
     return 1;
   }
-  /* A start that is not counted could be repeated for ever. */
+  /*
+   * A start that is not counted could be repeated for ever. Of a version that ran already it is
+   * the worst that can be known: it may be what fills the disk.
+   */
   if (!write_trial(state, to, current, starts + 1)) {
     say(state, "the start of %s on trial cannot be counted: starting %s", to, current);
+    if (starts > 0) lose(state, to, "died");
     return 1;
   }
   copy_name(state->version, to);

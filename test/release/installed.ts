@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -98,9 +98,10 @@ export class Host {
     await this.#ended;
   }
 
-  /** Ends it at once, and with it the agent. */
-  kill(): void {
+  /** Ends it at once, and with it, a moment later, the agent. */
+  async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
-    rmSync(join(this.root, 'host'), { force: true });
+    await this.#ended;
+    await setTimeout(1000);
   }
 }

@@ -431,6 +431,18 @@ describe('a release that came back', () => {
     expect(pc.text('staged')).toBe('0.2.1\n');
   });
 
+  it('is given up, and its folder removed, where the disk is so full that the host could write nothing', async () => {
+    pc.release();
+    await pc.look();
+    rmSync(join(pc.root, 'staged'));
+    writeFileSync(join(pc.root, 'trial'), `${next} ${own} 1\n`);
+    await pc.look();
+    expect(pc.problem?.message).toContain('left the disk so that nothing could be written');
+    expect(existsSync(join(pc.root, 'versions', next))).toBe(false);
+    await pc.look();
+    expect(pc.left).toBe(false);
+  });
+
   it('counts as bad when the host never tried it, three times with an hour between', async () => {
     pc.release();
     for (let asks = 0; asks < 3; asks += 1) {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { AliquotError } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
-import { exists, readFileIfThere, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { exists, readFileIfThere, removeTree, writeFileDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Clock } from '@aliquot/shared/ports';
 import { programTarget } from '@aliquot/shared/release/targets';
@@ -150,8 +150,14 @@ export class Updater {
     if (asked === undefined) return;
     if (asked.version === own) return book.write({ asked: undefined });
     const given = (await readBad(port, root)).find(({ version }) => version === asked.version);
-    const reason = given?.reason ?? (asked.times >= MOST_ASKS ? 'not-started' : undefined);
+    const trial = await readTrial(port, root);
+    // The trial stands, and yet this version runs: the host cannot write down what became of it.
+    const stands = trial?.to === asked.version && trial.from === own ? 'not-counted' : undefined;
+    const reason = given?.reason ?? stands ?? (asked.times >= MOST_ASKS ? 'not-started' : undefined);
     if (reason === undefined) return;
+    // First, for the disk may be full of it.
+    const folder = join(root, 'versions', asked.version);
+    if (await exists(port, folder)) await removeTree(port, folder);
     log.error({ version: asked.version, reason, running: own }, 'a release was given up; the one before runs again');
     const entry = { version: asked.version, reason, atMs: clock.nowMs(), withdrawn: false };
     await book.write({ asked: undefined, bad: [...bad.filter(({ version }) => version !== asked.version), entry] });
@@ -290,6 +296,7 @@ function badProblem(version: string, reason: string, running: string): Problem {
   const words: Record<string, string> = {
     died: 'ended three times',
     'no-session': 'did not reach the collector within ten minutes',
+    'not-counted': 'left the disk so that nothing could be written',
     'not-started': 'was never started',
   };
   const why = words[reason] ?? reason;
