@@ -80,6 +80,9 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
     await pc('status', agent, [join(tree, 'run-014.csv'), tree, '/nothing/here']);
     await pc('versions', agent, [join(tree, 'run-014.csv')]);
     await pc('restore', agent, [join(tree, 'run-014.csv'), join(tree, 'link')]);
+    const key = inside('maria.key');
+    await run('aliquot', ['operator', 'add', 'maria', '--kit', world.kit, '--out', key], world.environment());
+    await central('agents diagnose', [agent.name, '--by', key, '--out', inside('desk.diagnosis')]);
   } finally {
     await service.stop();
   }

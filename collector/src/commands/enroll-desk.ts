@@ -105,7 +105,8 @@ export class EnrolmentDesk {
     { selfRestore, expiresAtMs }: { readonly selfRestore: boolean; readonly expiresAtMs: number },
   ): { readonly text: string; readonly enrolment: Signed } {
     const enrolmentKey = newSigningKey(this.#context.random);
-    const issuedAtMs = this.#context.clock.nowMs();
+    // The term was counted from the command's beginning, and a term of nothing is over by now.
+    const issuedAtMs = Math.min(this.#context.clock.nowMs(), expiresAtMs);
     const enrolment = issueEnrolment(this.kit.authority, {
       version: 1,
       vaultId: this.kit.descriptor.vaultId,
@@ -128,7 +129,7 @@ export class EnrolmentDesk {
     readonly group: Signed;
   } {
     const groupKey = newSigningKey(this.#context.random);
-    const issuedAtMs = this.#context.clock.nowMs();
+    const issuedAtMs = Math.min(this.#context.clock.nowMs(), terms.expiresAtMs);
     const group = issueGroup(this.kit.authority, {
       ...terms,
       version: 1,
