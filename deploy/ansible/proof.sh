@@ -48,7 +48,7 @@ aliquot vault add > "$work/vault.log" 2>&1
 mkdir -p "$chroot/play" "$chroot/data/results"
 cp -r "$here/roles" "$chroot/play"
 cp "$package" "$chroot/play/agent.deb"
-aliquot enroll pc-1 --out "$chroot/play/pc-1.bundle" > "$work/enroll.log" 2>&1
+aliquot enroll --group hall --uses 1 --out "$chroot/play/hall.bundle" > "$work/enroll.log" 2>&1
 
 # $1: the first setting's path; the rest: other variables.
 play() {
@@ -57,7 +57,7 @@ play() {
 - hosts: localhost
   roles:
     - role: aliquot_agent
-      vars: {aliquot_agent_package: agent.deb, aliquot_agent_bundle: pc-1.bundle, aliquot_agent_service: false}
+      vars: {aliquot_agent_package: agent.deb, aliquot_agent_bundle: hall.bundle, aliquot_agent_name: pc-1, aliquot_agent_service: false}
   vars:
     aliquot_agent_config: {sources: [{path: $path}]}
 END
@@ -74,7 +74,7 @@ aliquot agents --json > "$work/agents.log"
 must grep -q pc-1 "$work/agents.log"
 
 now 'run it again: nothing changes'
-rm "$chroot/play/pc-1.bundle"
+rm "$chroot/play/hall.bundle"
 play /data/results
 must grep -q 'changed=0 ' "$work/play.log"
 
