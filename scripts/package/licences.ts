@@ -17,7 +17,7 @@ const level = 'node_modules/classic-level/deps';
 /** What is compiled into the addon of classic-level. */
 const inLevel: readonly NativeLibrary[] = [
   { name: 'LevelDB', version: '1.20', license: 'BSD-3-Clause', text: `${level}/leveldb/leveldb-1.20/LICENSE` },
-  { name: 'Snappy', version: '1.1.7', license: 'BSD-3-Clause', text: `${level}/snappy/snappy/COPYING` },
+  { name: 'Snappy', version: '1.1.4', license: 'BSD-3-Clause', text: `${level}/snappy/snappy/COPYING` },
 ];
 
 /** koffi's part for Windows, whose npm package brings no licence text. */

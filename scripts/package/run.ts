@@ -9,6 +9,8 @@ export function run(command: string, args: readonly string[], env: Readonly<Reco
     env: { ...process.env, LC_ALL: 'C', ...env },
   });
   if (error !== undefined) throw new Error(`there is no ${command}; on Debian: apt-get install ${packages[command] ?? command}`);
+  if (/fatal error: .*: No such file/.test(stderr))
+    throw new Error(`${command} has no headers; on Debian: apt-get install ${packages[command] ?? command}`);
   if (status !== 0) throw new Error(`${command} failed: ${(stderr + stdout).trim().split('\n').slice(-5).join(' | ')}`);
 }
 
@@ -16,5 +18,5 @@ const packages: Readonly<Record<string, string>> = {
   'dpkg-deb': 'dpkg',
   rpmbuild: 'rpm',
   'musl-gcc': 'musl-tools',
-  'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu',
+  'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross',
 };
