@@ -283,6 +283,43 @@ describe('a bundle for a group of PCs', () => {
     }
   });
 
+  it('bundles carry the first settings, of a PC and of a group: the first start needs nobody', async () => {
+    const mine = await world.place('first-mine');
+    const theirs = await world.place('first-theirs');
+    await world.write('first-mine/a.csv', 'of one PC');
+    await world.write('first-theirs/b.csv', 'of a group');
+    const watching = (path: string) => `sources: [{ path: ${path}, quietPeriodSeconds: 0 }]`;
+    const groups = `groups: { hall-14: { names: ["first-*"], ${watching(theirs)} } }`;
+    const file = await world.write('policy.yaml', `agents: { ${groups}, pcs: { first-1: { ${watching(mine)} } } }\n`);
+    await world.aliquot(['policy', 'set', file, '--kit', world.kit, '--yes']);
+    const bundle = await groupBundle('hall-14', '--uses', '2', '--names', 'first-*');
+    const single = await world.bundle('first-1', ['--json']);
+    const services: Service[] = [];
+    try {
+      for (const pc of [place('first-1', single), place('first-2', bundle)]) {
+        expect(await enrol(pc)).toMatchObject({ code: 0 });
+        const service = new Service('aliquot-agent', ['run', '--data', pc.data]);
+        services.push(service);
+        expect((await service.event('running'))['sources']).toEqual([pc.name === 'first-1' ? mine : theirs]);
+      }
+      for (const [name, path, content] of [
+        ['first-1', join(mine, 'a.csv'), 'of one PC'],
+        ['first-2', join(theirs, 'b.csv'), 'of a group'],
+      ] as const) {
+        for (;;) {
+          const found = await world.tryAliquot(['cat', '--kit', world.kit, '--agent', name, '--path', path]);
+          if (found.code === 0) {
+            expect(found.stdout).toBe(content);
+            break;
+          }
+          await delay(300); // how often we look; nothing depends on it
+        }
+      }
+    } finally {
+      for (const service of services) await service.stop();
+    }
+  });
+
   it('one that waits and is not wanted is revoked, and hears of it', async () => {
     const bundle = await groupBundle('hall-11', '--uses', '3', '--approve');
     const pc = place('stranger', bundle);

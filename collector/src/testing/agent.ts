@@ -23,8 +23,9 @@ import { type BoxKey, newBoxKey } from '@aliquot/shared/crypto/box';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey } from '@aliquot/shared/crypto/sign';
 import type { OpenBundle } from '@aliquot/shared/keys/bundle';
-import { issueBinding } from '@aliquot/shared/keys/certificates';
+import { issueBinding, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { fileIdFor, sourceIdFor, type VaultKeys, vaultKeysFrom } from '@aliquot/shared/keys/derive';
+import { issueMember } from '@aliquot/shared/keys/group';
 import { systemRandom } from '@aliquot/shared/ports';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
@@ -68,19 +69,28 @@ export class TestAgent {
   #certificate: Signed | undefined;
 
   /** A new agent, or a copy of another's folder: same keys, and the same chain up to here. */
-  constructor(bundle: OpenBundle, original?: TestAgent) {
+  constructor(bundle: OpenBundle, original?: TestAgent, binding?: Signed) {
     this.bundle = bundle;
     this.signKey = original?.signKey ?? newSigningKey(systemRandom);
     this.boxKey = original?.boxKey ?? newBoxKey(systemRandom);
     this.keys = vaultKeysFrom(bundle.dedupSecrets, bundle.descriptor);
     const { vaultId, agentId } = bundle.enrolment;
     const body = { version: 1, vaultId, agentId, signKey: this.signKey.publicKey, boxKey: this.boxKey.publicKey } as const;
-    this.binding = issueBinding(bundle.enrolmentKey, body);
+    this.binding = binding ?? issueBinding(bundle.enrolmentKey, body);
     if (original === undefined) return;
     this.chainId = original.chainId;
     this.sequence = original.sequence;
     this.predecessor = original.predecessor;
     this.head = original.head;
+  }
+
+  /** This agent's keys as those of an agent of a group: what the holder of the group's key makes of them. */
+  asMember(group: Signed, groupKey: SigningKey, name: string): TestAgent {
+    const { descriptor } = this.bundle;
+    const { vaultId, authorityKey } = descriptor;
+    const binding = issueMember(vaultId, groupKey, name, { signKey: this.signKey, boxKey: this.boxKey.publicKey });
+    const { enrolment } = verifyAgent(authorityKey, vaultId, group, binding);
+    return new TestAgent({ ...this.bundle, enrolment, signedEnrolment: group }, this, binding);
   }
 
   copy(): TestAgent {
