@@ -5,6 +5,7 @@ import { cacheSecret, collect, keys, noise } from '../queue/test-support.ts';
 import { fromText } from './paths.ts';
 import { type Bench, openBench } from './test-support.ts';
 import type { CaptureExchange, CaptureWindow } from './window.ts';
+import { systemSource } from './windows-source.ts';
 import { WorkerHost } from './worker-host.ts';
 
 let bench: Bench;
@@ -48,6 +49,7 @@ test('the worker captures the same as this thread does', async () => {
 });
 
 test('the worker walks and looks like this thread does', async () => {
+  bench.through(await systemSource());
   mkdirSync(join(bench.data, 'd'));
   for (let n = 0; n < 1200; n += 1) writeFileSync(join(bench.data, 'd', `f${n}`), '');
   const request = { root: bench.root, sourceRoot: bench.root, rules: bench.source.rules };

@@ -1,5 +1,6 @@
 import { decodeEntry, decodeSignedCommit, type EntryKind, type FileId } from '@aliquot/proto';
 import { openDraft } from './commit-cut.ts';
+import { numberInKey } from './index-keys.ts';
 import type { QueueFiles } from './open-queue.ts';
 import { decodeCounter, decodeReceiptRecord, decodeSignedRecord } from './payloads.ts';
 import { decodeUnsigned } from './places.ts';
@@ -34,17 +35,23 @@ interface Found extends Omit<OwnVersion, 'safeSinceMs'> {
 export async function ownVersionsIn(files: QueueFiles, wanted: readonly FileId[]): Promise<readonly OwnVersion[]> {
   const found: Found[] = [];
   let from: Position | undefined;
+  // Versions are signed in order. The log has a commit a moment before the index gives up what was waiting for it.
+  let signedThrough = 0;
   for (;;) {
     let signed = 0;
     for await (const item of files.chain.scan(from)) {
       if (item.type === 'damage') continue; // named by fsck, and by the opening of the queue
       from = item.next;
-      if (item.header.kind === 'signed') signed += 1;
-      learn(found, item.header.kind, item.payload, wanted);
+      if (item.header.kind === 'signed') {
+        const record = decodeSignedRecord(item.payload);
+        signed += 1;
+        signedThrough = Math.max(signedThrough, record.entries.at(-1) ?? 0);
+        found.push(...inCommit(record, wanted));
+      } else learn(found, item.header.kind, item.payload);
     }
     if (signed === 0 && found.some(({ sequence }) => sequence === WAITING)) return found;
     const kept = found.filter(({ sequence }) => sequence !== WAITING);
-    const waiting = await unsignedOf(files, wanted);
+    const waiting = await unsignedOf(files, wanted, signedThrough);
     found.splice(0, found.length, ...kept, ...waiting);
     if (waiting.length === 0) return found;
   }
@@ -53,9 +60,8 @@ export async function ownVersionsIn(files: QueueFiles, wanted: readonly FileId[]
 /** The sequence of what is not signed yet. */
 const WAITING = 0;
 
-function learn(found: Found[], kind: RecordKind, payload: Uint8Array, wanted: readonly FileId[]): void {
-  if (kind === 'signed') found.push(...inCommit(payload, wanted));
-  else if (kind === 'receipt') {
+function learn(found: Found[], kind: RecordKind, payload: Uint8Array): void {
+  if (kind === 'receipt') {
     const { sequence, receivedAtMs } = decodeReceiptRecord(payload);
     for (const version of found) if (version.sequence === sequence) version.safeSinceMs ??= receivedAtMs;
   } else if (kind === 'unreceipted') {
@@ -64,9 +70,10 @@ function learn(found: Found[], kind: RecordKind, payload: Uint8Array, wanted: re
   }
 }
 
-async function unsignedOf(files: QueueFiles, wanted: readonly FileId[]): Promise<readonly Found[]> {
+async function unsignedOf(files: QueueFiles, wanted: readonly FileId[], signedThrough: number): Promise<readonly Found[]> {
   const found: Found[] = [];
-  for await (const [, value] of files.index.unsigned()) {
+  for await (const [key, value] of files.index.unsigned()) {
+    if (numberInKey(key) <= signedThrough) continue;
     const opened = await openDraft(files, decodeUnsigned(value).at);
     if (opened === undefined || !isWanted(opened.draft.fileId, wanted)) continue;
     const { fileId, kind, size, capturedAtMs, completion } = opened.draft;
@@ -76,8 +83,10 @@ async function unsignedOf(files: QueueFiles, wanted: readonly FileId[]): Promise
   return found;
 }
 
-function* inCommit(payload: Uint8Array, wanted: readonly FileId[]): Generator<Found, void, void> {
-  const { sequence, hash, commit } = decodeSignedRecord(payload);
+function* inCommit(
+  { sequence, hash, commit }: ReturnType<typeof decodeSignedRecord>,
+  wanted: readonly FileId[],
+): Generator<Found, void, void> {
   if (!wanted.some((id) => holds(commit, id))) return;
   const name = Buffer.from(hash).toString('hex', 0, 8);
   for (const [at, slot] of decodeSignedCommit(commit).slots.entries()) {

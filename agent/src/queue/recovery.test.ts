@@ -1,5 +1,5 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type ChainId, type CommitHash, MAX_COMMIT_ENTRIES } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
@@ -111,7 +111,7 @@ describe('opening after a crash', () => {
     expect(cuts.length).toBeGreaterThan(100);
     for (const cut of cuts.filter((_cut, at) => at % 7 === 0)) {
       const copy = copyOf(folder.dir);
-      truncateSync(join(queuePaths(copy).segments, path.slice(path.lastIndexOf('/') + 1)), cut);
+      truncateSync(join(queuePaths(copy).segments, basename(path)), cut);
       // What was cut here was never promised: neither the index nor the chain had seen it.
       rmSync(queuePaths(copy).index, { recursive: true });
       rmSync(queuePaths(copy).chain, { recursive: true });

@@ -47,7 +47,7 @@ export interface Tally {
 }
 
 /** Only ends what hangs. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 const POLL_MS = 1_000;
 const EVERY_MS = 50;
 
