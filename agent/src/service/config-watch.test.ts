@@ -6,7 +6,7 @@ import { type ConfigRead, ConfigWatch } from './config-watch.ts';
 const textOf = (...paths: string[]) => `sources: [${paths.map((path) => `{path: ${path}}`).join(', ')}]\n`;
 
 const parse = (text: string): ConfigRead => {
-  const read = readConfig(text);
+  const read = readConfig(text, 'posix');
   return 'config' in read ? read : { mistake: read.mistakes[0]?.message ?? 'none' };
 };
 

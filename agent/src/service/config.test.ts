@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { readConfig } from './config.ts';
+import { readConfig as readConfigOf } from './config.ts';
+
+// Its paths are those of POSIX, on every system.
+const readConfig = (text: string) => readConfigOf(text, 'posix');
 
 const good = `
 sources:

@@ -1,6 +1,7 @@
 /** P6: central IT hears of what is not protected, at the end of every scan, backup and flush. */
 import { rmSync, writeFileSync } from 'node:fs';
 import type { HeartbeatBody } from '@aliquot/proto';
+import { noModes, posixOnly } from '@aliquot/shared/testing/platform';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../capture/paths.ts';
@@ -101,7 +102,7 @@ function serve(agent: Agent): Promise<Service> {
   return Service.start({ agent, events: noEvents, scanIntervalSeconds: 300, place, askPlace, log: pino({ level: 'silent' }) });
 }
 
-test('the service tells of what a scan met as soon as there is a session, and of what came since', async () => {
+test.runIf(posixOnly(noModes))('the service tells of what a scan met as soon as there is a session, and of what came since', async () => {
   lock('locked');
   const source = { ...lab.bench.source, proof: quietTime(1) };
   await lab.agent.problems.set(fromText(lab.at('gone long ago'), '/'), { code: 'changing', message: 'changed' });

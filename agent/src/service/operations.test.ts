@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
 import { systemRandom } from '@aliquot/shared/ports';
+import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../capture/paths.ts';
 import { nodeSource } from '../capture/source-port.ts';
@@ -229,14 +230,14 @@ test('a pattern that can never match is refused with the reason, before anything
   }
 });
 
-test('a symbolic link that a person names brings what it leads to', async () => {
+test.runIf(posixOnly(noLinks))('a symbolic link that a person names brings what it leads to', async () => {
   mkdirSync(at('real'));
   write('real/x', 'x');
   symlinkSync('real', at('link'));
   expect((await backup({ paths: [at('link')] })).summary).toMatchObject({ files: 1, links: 1, folders: 1 });
 });
 
-test('P2: a restore below a folder gives back bytes, times, empty files and folders, links', async () => {
+test.runIf(posixOnly(noLinks))('P2: a restore below a folder gives back bytes, times, empty files and folders, links', async () => {
   mkdirSync(at('run/empty'), { recursive: true });
   write('run/data', noise('data', 3_000_000));
   write('run/zero', '');

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { notUnderWine } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { fromText } from '../capture/paths.ts';
@@ -32,12 +33,15 @@ beforeEach(() => {
 afterEach(() => subscription.close());
 
 // Linux uses its own way; Node's recursion is there too, and shows how names are put together.
-test('one watch names what changes anywhere below, by whole paths', async () => {
-  writeFileSync(join(root, 'a/b/ä'), '1');
-  await vi.waitFor(() => expect([...told]).toContain(fromText(join(root, 'a/b/ä'), '/')), { timeout: 20_000 });
-  rmSync(join(root, 'a/b/ä'));
-  writeFileSync(join(root, 'top'), '1');
-  await vi.waitFor(() => expect([...told]).toContain(fromText(join(root, 'top'), '/')), { timeout: 20_000 });
-  expect(subscription.met(fromText(root, '/'), { ino: 1n } as never)).toBe(false);
-  expect(ended).toEqual([]);
-});
+test.runIf(notUnderWine('it tells no events of folders that were there before'))(
+  'one watch names what changes anywhere below, by whole paths',
+  async () => {
+    writeFileSync(join(root, 'a/b/ä'), '1');
+    await vi.waitFor(() => expect([...told]).toContain(fromText(join(root, 'a/b/ä'), '/')), { timeout: 20_000 });
+    rmSync(join(root, 'a/b/ä'));
+    writeFileSync(join(root, 'top'), '1');
+    await vi.waitFor(() => expect([...told]).toContain(fromText(join(root, 'top'), '/')), { timeout: 20_000 });
+    expect(subscription.met(fromText(root, '/'), { ino: 1n } as never)).toBe(false);
+    expect(ended).toEqual([]);
+  },
+);

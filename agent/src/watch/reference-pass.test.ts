@@ -18,7 +18,7 @@ const at = (name: string): BytePath => fromText(join(bench.data, name), '/');
 const text = (bytes: Uint8Array | undefined) =>
   Buffer.from(bytes ?? [])
     .toString()
-    .split('/')
+    .split(/[\\/]/)
     .at(-1);
 
 /** A complete result that found no room in the queue. */

@@ -183,6 +183,7 @@ Reflect.set(globalThis, GLOBAL_EXPECT, expect);
 setState({ assertionCalls: 0, isExpectingAssertions: false, expectedAssertionsNumber: null, currentTestName: '' } as never, expect);
 (chai.expect as never as { extend(expect: unknown, matchers: object): void }).extend(expect, customMatchers);
 
+const realImmediate = setImmediate;
 const before = new Map<string, string | undefined>();
 export const vi = {
   fn,
@@ -209,12 +210,14 @@ export const vi = {
     }
     before.clear();
   },
-  useFakeTimers: () => mock.timers.enable(),
+  useFakeTimers: ({ now }: { now?: Date } = {}) =>
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], ...(now === undefined ? {} : { now }) }),
   useRealTimers: () => mock.timers.reset(),
   async advanceTimersByTimeAsync(ms: number): Promise<void> {
-    for (let done = 0; done < ms; done += 1) {
-      mock.timers.tick(Math.min(1, ms - done));
-      await Promise.resolve();
+    const step = Math.max(1, Math.ceil(ms / 1000));
+    for (let done = 0; done < ms; done += step) {
+      mock.timers.tick(Math.min(step, ms - done));
+      await new Promise((turn) => realImmediate(turn));
     }
   },
 };
