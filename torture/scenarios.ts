@@ -2,6 +2,7 @@ import type { TortureScenario } from '@aliquot/shared/testing/scenario';
 import { captureScenarios } from '../agent/src/capture/testing/capture-scenarios.ts';
 import { placeScenarios } from '../agent/src/capture/testing/place-scenarios.ts';
 import { carryScenarios } from '../agent/src/carry/testing/carry-scenarios.ts';
+import { deskScenarios } from '../agent/src/desk/testing/desk-scenarios.ts';
 import { identityScenarios } from '../agent/src/identity/testing/identity-scenarios.ts';
 import { queueScenarios } from '../agent/src/queue/testing/queue-scenarios.ts';
 import { roomScenarios } from '../agent/src/service/testing/room-scenarios.ts';
@@ -27,6 +28,7 @@ const LEAST_SECONDS_OF_HUGE_TREES = 600;
 export const scenarios: readonly TortureScenario[] = [
   ...sharedScenarios,
   ...identityScenarios,
+  ...deskScenarios,
   ...queueScenarios,
   ...carryScenarios,
   ...collectorScenarios,

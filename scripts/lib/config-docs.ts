@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { wholeSchema } from '../../shared/src/settings/schema.ts';
+import { schemaOf, wholeSchema } from '../../shared/src/settings/schema.ts';
 
 /** What JSON Schema says of one setting, as far as the page needs it. */
 interface Node {
@@ -19,6 +19,29 @@ interface Node {
 export function configJsonSchema(): object {
   const { $schema, ...rest } = z.toJSONSchema(wholeSchema('anywhere'), { io: 'input' });
   return { $schema, title: 'agent.yaml: what an Aliquot agent watches, and how', ...rest };
+}
+
+/** The JSON schema of the policy file, for editors: sections that hold what `agent.yaml` holds, and what only the desk says. */
+export function policyJsonSchema(): object {
+  const { $schema, ...section } = z.toJSONSchema(schemaOf.section('anywhere'), { io: 'input' });
+  const names = {
+    type: 'array',
+    minItems: 1,
+    items: { type: 'string' },
+    description: 'The PCs of the group by name; * stands for any characters.',
+  };
+  const group = { ...section, properties: { names, ...section.properties }, required: ['names'] };
+  const agents = {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      defaults: { ...section, description: 'What every PC is told.' },
+      groups: { type: 'object', additionalProperties: group, description: 'Over the defaults, in this order.' },
+      pcs: { type: 'object', additionalProperties: section, description: 'Over the groups, by the name of the PC.' },
+    },
+  };
+  const title = 'policy.yaml: what the PCs of an Aliquot vault are told';
+  return { $schema, title, type: 'object', additionalProperties: false, properties: { agents } };
 }
 
 /** The settings as a table: name, what is accepted, default, meaning. */

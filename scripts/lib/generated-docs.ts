@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AGENT_METRICS } from '../../agent/src/service/metrics.ts';
 import { METRICS } from '../../collector/src/health/metrics.ts';
 import { bashCompletion, fishCompletion, powershellCompletion } from './completions.ts';
-import { configJsonSchema, configTable } from './config-docs.ts';
+import { configJsonSchema, configTable, policyJsonSchema } from './config-docs.ts';
 import { manPage } from './manual.ts';
 import { programs } from './programs.ts';
 
@@ -25,6 +25,7 @@ export async function generatedFiles(root: string): Promise<readonly GeneratedFi
   return [
     ...commands,
     { path: 'deploy/agent.schema.json', text: `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
+    { path: 'deploy/policy.schema.json', text: `${JSON.stringify(policyJsonSchema(), null, 2)}\n` },
     withTable(root, 'docs/configuration.md', 'settings', configTable()),
     withTable(root, 'docs/monitoring.md', 'collector metrics', metricsTable(METRICS), 'agent metrics', metricsTable(AGENT_METRICS)),
   ];

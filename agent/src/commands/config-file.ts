@@ -8,6 +8,7 @@ import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import type { Mistake } from '@aliquot/shared/settings/text';
 import { type Problem, shareInstead } from '../capture/problem.ts';
 import type { DeskBook } from '../desk/book.ts';
+import { deskIn } from '../desk/open-desk.ts';
 import { readConfig } from '../service/config.ts';
 import type { ConfigRead } from '../service/config-watch.ts';
 import { readConfigText } from './config-text-file.ts';
@@ -70,14 +71,16 @@ export function configurationProblem(mistake: string): Problem {
 }
 
 /**
- * `config check`: whether a file could be the configuration, and what it would watch. Needs no service and changes nothing.
+ * `config check`: whether a file could be the configuration, and what it would watch; with `dataDir`, beside the desk's settings there. Needs no
+ * service and changes nothing.
  * Errors: `USAGE_CONFIG`.
  */
-export async function checkConfig(file: string, output: Output): Promise<void> {
+export async function checkConfig(file: string, output: Output, dataDir?: string): Promise<void> {
   const path = resolve(file);
   const text = await readConfigText(path);
   if (text === undefined) throw new UsageError('USAGE_CONFIG', `${path} is not there, or says nothing; give the file to check`);
-  const { sources } = configOf(path, text, output);
+  const desk = dataDir === undefined ? undefined : await deskIn(resolve(dataDir), path);
+  const { sources } = desk?.text === undefined ? configOf(path, text, output) : besideOf(desk, path, text, output);
   const missing: string[] = [];
   for (const source of sources) {
     const there = await nodeFiles.stat(source.path).then(
@@ -94,6 +97,15 @@ export async function checkConfig(file: string, output: Output): Promise<void> {
     { event: 'config', file: path, sources: sources.map((source) => source.path), missing: missing.length },
     `${path} is right: ${many} to watch.`,
   );
+}
+
+/** What counts with this file beside the desk's settings; `USAGE_CONFIG` after all that it says in vain, or wrongly, was told. */
+function besideOf(desk: DeskBook, path: string, text: string, output: Output): AgentConfig {
+  const read = desk.effective(text);
+  const wrong = 'mistakes' in read ? read.mistakes : read.unused;
+  for (const { line, message } of wrong) output.note(`${path}:${line}: ${printable(message)}`);
+  if ('config' in read && wrong.length === 0) return read.config;
+  throw new UsageError('USAGE_CONFIG', `${path} says what does not count beside settings ${desk.sequence} of central IT, named above`);
 }
 
 /** What to say of folders on drive letters that only the user has who checks: to a service they are not there. */

@@ -75,7 +75,7 @@ export function agentProgram(stdout: StandardOutput = processOutput()): Command 
     const path = file ?? (options.data === undefined ? undefined : join(options.data, 'agent.yaml'));
     if (path === undefined)
       throw new UsageError('USAGE_MISSING', 'nothing to check; name the file, or --data for agent.yaml in that folder');
-    await (await import('./config-file.ts')).checkConfig(path, output(options));
+    await (await import('./config-file.ts')).checkConfig(path, output(options), options.data);
   });
 
   command(program, 'backup [path...]', {

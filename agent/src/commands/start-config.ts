@@ -1,7 +1,7 @@
+import { join } from 'node:path';
 import type { Output } from '@aliquot/shared/cli/output';
 import { exists } from '@aliquot/shared/durable/durable';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { systemClock, systemRandom } from '@aliquot/shared/ports';
 import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import { readConfigText } from './config-text-file.ts';
 
@@ -19,12 +19,10 @@ export async function startConfig(dataDir: string, path: string, output: Output)
 }
 
 async function besideDesk(dataDir: string, path: string, text: string | undefined, output: Output): Promise<AgentConfig | undefined> {
-  const { DeskBook } = await import('../desk/book.ts');
-  if (!(await exists(nodeFiles, DeskBook.path(dataDir)))) return undefined;
-  const [{ openDesk }, { loadIdentity }] = await Promise.all([import('../desk/open-desk.ts'), import('../identity/identity-file.ts')]);
-  const identity = await loadIdentity(nodeFiles, dataDir);
-  const desk = await openDesk(dataDir, { port: nodeFiles, clock: systemClock, random: systemRandom, identity, configPath: path });
-  if (desk.text === undefined) return undefined;
+  // Loaded here: most folders of one-shot use have no settings.
+  if (!(await exists(nodeFiles, join(dataDir, 'identity', 'settings.json')))) return undefined;
+  const desk = await (await import('../desk/open-desk.ts')).deskIn(dataDir, path);
+  if (desk?.text === undefined) return undefined;
   const read = desk.effective(text);
   if ('mistakes' in read) {
     for (const { line, message } of read.mistakes) output.note(`settings ${desk.sequence}, line ${line}: ${message}`);

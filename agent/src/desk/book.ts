@@ -86,7 +86,10 @@ export class DeskBook {
   /** Reads what is kept. A damaged file stops nobody: it is forgotten, and the collector hands the settings out again. */
   static async open(dataDir: string, parts: DeskParts): Promise<DeskBook> {
     const book = new DeskBook(parts, DeskBook.path(dataDir));
-    await ensureDirectory(parts.port, join(dataDir, 'identity'));
+    const folder = join(dataDir, 'identity');
+    await ensureDirectory(parts.port, folder);
+    // What an earlier process wrote here, and died before it was durable, is about to be believed.
+    await parts.port.syncDirectory(folder);
     const bytes = await readFileIfThere(parts.port, book.#path, MAX_FILE_BYTES);
     if (bytes === undefined) return book;
     try {

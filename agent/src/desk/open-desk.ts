@@ -1,5 +1,8 @@
 import { join } from 'node:path';
-import { readFileIfThere } from '@aliquot/shared/durable/durable';
+import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
+import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { loadIdentity } from '../identity/identity-file.ts';
 import { DeskBook, type DeskParts } from './book.ts';
 
 /** No list of folders that a person writes comes near this. */
@@ -13,4 +16,11 @@ export function openDesk(
   const path = configPath ?? join(dataDir, 'agent.yaml');
   const ownText = async () => (await readFileIfThere(parts.port, path, MAX_CONFIG_BYTES))?.toString('utf8');
   return DeskBook.open(dataDir, { ...parts, ownText });
+}
+
+/** The same for who has not opened the folder; undefined where the desk never said anything. Errors: those of `loadIdentity`. */
+export async function deskIn(dataDir: string, configPath: string): Promise<DeskBook | undefined> {
+  if (!(await exists(nodeFiles, DeskBook.path(dataDir)))) return undefined;
+  const identity = await loadIdentity(nodeFiles, dataDir);
+  return openDesk(dataDir, { port: nodeFiles, clock: systemClock, random: systemRandom, identity, configPath });
 }

@@ -16,6 +16,7 @@ import type { Courtesy } from '../courtesy/courtesy.ts';
 import { systemCourtesy } from '../courtesy/system-courtesy.ts';
 import type { DeskBook } from '../desk/book.ts';
 import { openDesk } from '../desk/open-desk.ts';
+import { nameDeskProblems } from '../desk/problems.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
 import { loadIdentity } from '../identity/identity-file.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
@@ -134,6 +135,8 @@ async function openWith(
     const uplink = await makeUplink({ identity, queue, dataDir, courtesy, recover: recoverFrom(host), desk, diagnostics });
     const places = await PlaceBook.open(port, dataDir);
     const problems = await ProblemBook.load(queue, clock);
+    // Whatever has the folder open says so (P6), also where no service runs.
+    await nameDeskProblems(desk, problems, dataDir);
     return {
       dataDir,
       ownFolders,

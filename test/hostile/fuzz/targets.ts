@@ -12,10 +12,12 @@ import { armor, dearmor } from '@aliquot/shared/keys/armor';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { verifyAddresses, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
-import { fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
+import { FIXTURE_TIME_MS, fixtureAgent, fixtureVault, seededRandom } from '@aliquot/shared/keys/fixtures';
 import { inspectKit } from '@aliquot/shared/keys/kit';
+import { issueSettings, judgeSettings } from '@aliquot/shared/keys/settings';
 import { targetPath } from '@aliquot/shared/restore/target';
 import { ClientHandshake, ServerHandshake } from '@aliquot/shared/session/handshake';
+import { forNobody, readPolicy, renderSettings } from '@aliquot/shared/settings/policy';
 import fc from 'fast-check';
 import { z } from 'zod';
 import { decodeCached } from '../../../agent/src/queue/cache-codec.ts';
@@ -495,7 +497,44 @@ const requestTargets: readonly FuzzTarget[] = [
   },
 ];
 
+const deskTargets: readonly FuzzTarget[] = [
+  {
+    name: 'shared-policy',
+    seeds: () =>
+      [
+        'agents:\n  defaults: {workers: 2}\n  groups:\n    g: {names: [hplc-*], sources: [{path: /data}]}\n  pcs: {a: {local: []}}\n',
+        "agents: {groups: {w: {names: ['*'], sources: [{path: 'D:\\Data', exclude: ['*.tmp']}], update: {version: '0.2.0'}}}}",
+        'agents: {defaults: {queue: {classes: {raw: 0.5}}}, pcs: {__proto__: {}, constructor: {}}}',
+      ].map(utf8),
+    words: ['agents', 'defaults', 'groups', 'pcs', 'names', 'sources', 'path', '__proto__', '&a', '*a', '<<: ', '- ', '{', '[', '\n'],
+    run: (bytes) => {
+      const read = readPolicy(text(bytes));
+      if ('mistakes' in read) return read.mistakes[0]?.message.slice(0, 30);
+      const { policy } = read;
+      for (const name of ['hplc-1', 'a', '__proto__', 'constructor', 'toString']) renderSettings(policy, name);
+      forNobody(policy, ['hplc-1']);
+      return `policy of ${policy.groups.length}`;
+    },
+  },
+  {
+    name: 'shared-settings-judged',
+    seeds: () =>
+      [3, 4].map((sequence) => {
+        const terms = { sequence, issuedAtMs: FIXTURE_TIME_MS, expiresAtMs: FIXTURE_TIME_MS + 1, groups: ['g'] };
+        const contents = { version: 1, text: 'workers: 2\n', answerKey: random.bytes(32) } as const;
+        const pc = { agentId: agent.agentId, boxKey: agent.boxKey.publicKey };
+        const settings = issueSettings(vault.authority, vault.descriptor, pc, terms, contents, random);
+        return proto.encodeSettings({ settings, certificate: undefined });
+      }),
+    run: (bytes) => {
+      const owner = { vault: vault.descriptor, agentId: agent.agentId, boxKey: agent.boxKey };
+      return judgeSettings(owner, proto.decodeSettings(bytes), 'bundle', 0, FIXTURE_TIME_MS).contents.text;
+    },
+  },
+];
+
 export const targets: readonly FuzzTarget[] = [
+  ...deskTargets,
   ...doorTargets,
   ...protoTargets,
   ...storeTargets,
