@@ -37,5 +37,9 @@ describe('the bundle of a program', () => {
     await expect(bundle(main, out)).rejects.toThrow(/starts gone\.js, and there is no gone\.ts beside it/);
     writeFileSync(main, "import 'a-package-that-nobody-installed';");
     await expect(bundle(main, out)).rejects.toThrow(/a-package-that-nobody-installed/);
+    // In a `try` it would be looked for when the program runs, in every folder above it.
+    writeFileSync(join(folder, 'optional.cjs'), "try { require('a-colour-that-nobody-installed'); } catch {}");
+    writeFileSync(main, "import './optional.cjs';");
+    await expect(bundle(main, out)).rejects.toThrow(/would look for a-colour-that-nobody-installed outside/);
   });
 });

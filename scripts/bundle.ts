@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join, relative } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 import { nodeFlagsFile, type Program } from '../deploy/node-flags.ts';
-import { copyAddons, nativeAddons, neverInstalled } from './lib/addons.ts';
+import { copyAddons, nativeAddons, neverInstalled, nothingOutside } from './lib/addons.ts';
 import { listThirdParty } from './lib/third-party.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -38,7 +38,7 @@ export async function bundle(main: string, folder: string): Promise<void> {
     input: { main },
     platform: 'node',
     resolve: { conditionNames: ['aliquot-source', 'node', 'module', 'default'] },
-    plugins: [nativeAddons, neverInstalled, workers, listThirdParty('THIRD-PARTY.txt')],
+    plugins: [nativeAddons, neverInstalled, nothingOutside, workers, listThirdParty('THIRD-PARTY.txt')],
     output: {
       dir: folder,
       cleanDir: true,

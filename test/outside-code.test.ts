@@ -27,7 +27,7 @@ afterEach(() => world.close());
 async function plant(): Promise<{ readonly environment: NodeJS.ProcessEnv; readonly ran: string }> {
   const ran = join(above, 'ran');
   const code = `require('node:fs').appendFileSync(${JSON.stringify(ran)}, __filename + '\\n');`;
-  for (const name of ['bufferutil', 'utf-8-validate', 'classic-level', 'koffi']) {
+  for (const name of ['bufferutil', 'utf-8-validate', 'classic-level', 'koffi', 'supports-color']) {
     const folder = join(above, 'node_modules', name);
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'package.json'), JSON.stringify({ name, version: '9.0.0', main: 'index.js' }));

@@ -1,4 +1,5 @@
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import type { Plugin } from 'rolldown';
 
@@ -58,11 +59,34 @@ export const nativeAddons: Plugin = {
 const absent = '\0absent:';
 
 /**
- * Natives that `ws` would use if somebody installed them; nobody does, and whoever may write in a folder above the program must not be that somebody.
+ * What libraries would use if somebody installed it (natives of `ws`, colours of `debug`); nobody does, and whoever may write in a folder above the program must not be that somebody.
  * So the bundle itself says that they are not there.
  */
 export const neverInstalled: Plugin = {
   name: 'never-installed',
-  resolveId: { filter: { id: /^(bufferutil|utf-8-validate)$/ }, handler: (id) => `${absent}${id}` },
+  resolveId: { filter: { id: /^(bufferutil|utf-8-validate|supports-color)$/ }, handler: (id) => `${absent}${id}` },
   load: (id) => (id.startsWith(absent) ? `module.exports = {}; throw new Error('${id.slice(absent.length)} is never installed');` : null),
+};
+
+/**
+ * Refuses a bundle that would still ask Node for a package: what stands in a `try` is left alone by the bundler without a word, and Node would look for it
+ * in every folder above the program.
+ */
+export const nothingOutside: Plugin = {
+  name: 'nothing-outside',
+  generateBundle(_options, files) {
+    for (const file of Object.values(files)) {
+      if (file.type !== 'chunk') continue;
+      const asked = [
+        ...file.imports,
+        ...file.dynamicImports,
+        ...[...file.code.matchAll(/\b__require\("([^"]+)"\)/g)].map(([, name = '']) => name),
+      ];
+      const outside = asked.find((name) => !isBuiltin(name) && files[name] === undefined);
+      if (outside !== undefined)
+        throw new Error(
+          `${file.fileName} would look for ${outside} outside of the program: bundle it, or name it in neverInstalled (scripts/lib/addons.ts)`,
+        );
+    }
+  },
 };
