@@ -1,5 +1,5 @@
 /**
- * `npm run test:windows [-- --wine10] [-- --only rooms|held|lifetime|misuse|planted] [-- TEXT…]`: what of Aliquot can be
+ * `npm run test:windows [-- --wine10] [-- --only rooms|host|held|lifetime|misuse|msi|planted] [-- TEXT…]`: what of Aliquot can be
  * proved of Windows without a Windows: under Wine, with Windows' own Node. Optional: where there can
  * be no Wine it says so and ends with 0. Of the rooms' own tests TEXTs choose those whose path holds one. What only a real Windows shows is in verify.ps1.
  */
@@ -9,8 +9,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { World } from '../../test/world.ts';
 import { held } from './testing/held.ts';
+import { host } from './testing/host.ts';
 import { type Check, lifetime, Place } from './testing/lifetime.ts';
 import { misuse } from './testing/misuse.ts';
+import { msi } from './testing/msi.ts';
 import { planted } from './testing/planted.ts';
 import { rooms } from './testing/rooms.ts';
 import { Windows } from './testing/windows.ts';
@@ -18,7 +20,7 @@ import { Windows } from './testing/windows.ts';
 /** Node 24 asks for calls that Wine 8 does not have. */
 const NODE_FOR_WINE8 = '22.23.3';
 
-const parts = { rooms, held, lifetime, misuse, planted };
+const parts = { rooms, host, held, lifetime, misuse, msi, planted };
 type Part = keyof typeof parts;
 const isPart = (name: string | undefined): name is Part => name !== undefined && name in parts;
 

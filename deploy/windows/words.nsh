@@ -99,6 +99,14 @@ Function ${UN}RunHost
   ${If} $2 > 0
     System::Call 'kernel32::MultiByteToWideChar(i 65001, i 0, p r1, i r2, w .r3, i 1000)'
     StrCpy $Output $3
+    ${Do} ; without its line end
+      StrCpy $3 $Output 1 -1
+      ${If} $3 != "$\n"
+      ${AndIf} $3 != "$\r"
+        ${ExitDo}
+      ${EndIf}
+      StrCpy $Output $Output -1
+    ${Loop}
   ${EndIf}
   System::Free $1
   Delete "$INSTDIR\setup.out"
