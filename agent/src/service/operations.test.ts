@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { seededRandom } from '@aliquot/shared/keys/fixtures';
 import { systemRandom } from '@aliquot/shared/ports';
-import { noLinks, posixOnly } from '@aliquot/shared/testing/platform';
+import { noLinks, noModes, posixOnly } from '@aliquot/shared/testing/platform';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../capture/paths.ts';
 import { nodeSource } from '../capture/source-port.ts';
@@ -104,7 +104,7 @@ test('a backup ends with receipts, a heartbeat and a summary; a second one with 
   expect(Number(second.summary?.['sentBytes'])).toBeLessThan(2000);
 });
 
-test('P6: what cannot be read is named, the rest is protected, and the backup ends in part', async () => {
+test.runIf(posixOnly(noModes))('P6: what cannot be read is named, the rest is protected, and the backup ends in part', async () => {
   write('a', 'alpha');
   write('locked', 'x');
   bench.through(

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { PartialError, UsageError } from '@aliquot/shared/cli/errors';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
+import { posixOnly } from '@aliquot/shared/testing/platform';
 import { nextUncaught } from '@aliquot/shared/testing/uncaught';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentError } from './errors.ts';
@@ -50,15 +51,18 @@ test('without a service the caller is told to open the folder itself', async () 
   expect((await ask()).served).toBe(false);
 });
 
-test('a dead service’s socket file is no service, and the next one takes its place', async () => {
-  await serve(async () => undefined);
-  const path = open?.path ?? '';
-  await open?.close();
-  writeFileSync(path, '');
-  await expect(ask()).resolves.toMatchObject({ served: false });
-  await serve(async () => undefined);
-  expect((await ask()).served).toBe(true);
-});
+test.runIf(posixOnly('a pipe of Windows goes with its process'))(
+  'a dead service’s socket file is no service, and the next one takes its place',
+  async () => {
+    await serve(async () => undefined);
+    const path = open?.path ?? '';
+    await open?.close();
+    writeFileSync(path, '');
+    await expect(ask()).resolves.toMatchObject({ served: false });
+    await serve(async () => undefined);
+    expect((await ask()).served).toBe(true);
+  },
+);
 
 for (const [what, error, expected] of [
   ['a partial success', new PartialError('some failed'), { code: 'PARTIAL', message: 'some failed' }],
@@ -182,25 +186,31 @@ test('a request that this release does not know is refused, and the service goes
   expect((await ask()).served).toBe(true);
 });
 
-test('P4: only the owner can enter the socket’s folder, even if it was open before', async () => {
-  const { path } = socketPlace(folder, place);
-  mkdirSync(dirname(path));
-  chmodSync(dirname(path), 0o755);
-  await serve(async () => undefined);
-  expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
-});
+test.runIf(posixOnly('a pipe of Windows lies in no folder'))(
+  'P4: only the owner can enter the socket’s folder, even if it was open before',
+  async () => {
+    const { path } = socketPlace(folder, place);
+    mkdirSync(dirname(path));
+    chmodSync(dirname(path), 0o755);
+    await serve(async () => undefined);
+    expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
+  },
+);
 
-test('a data path too long for a socket gets a short one in the user’s own folder', () => {
-  const long = `/srv/${'very-long-name/'.repeat(10)}data`;
-  const linux: SocketPlace = { platform: 'linux', runtimeDir: '/run/user/7', tmpDir: '/tmp', uid: 7 };
-  expect(socketPlace('/srv/a', linux)).toEqual({ path: '/srv/a/run/agent.sock', folder: '/srv/a/run' });
-  const short = socketPlace(long, linux);
-  expect(short.folder).toBe('/run/user/7/aliquot-7');
-  expect(short.path.length).toBeLessThan(100);
-  expect(socketPlace(`${long}2`, linux).path).not.toBe(short.path);
-  expect(socketPlace(long, { ...linux, runtimeDir: undefined }).folder).toBe('/tmp/aliquot-7');
-  expect(socketPlace('C:\\x', { ...linux, platform: 'win32' })).toMatchObject({
-    path: expect.stringMatching(/^\\\\\.\\pipe\\aliquot-agent-/),
-    folder: undefined,
-  });
-});
+test.runIf(posixOnly('a pipe of Windows lies in no folder'))(
+  'a data path too long for a socket gets a short one in the user’s own folder',
+  () => {
+    const long = `/srv/${'very-long-name/'.repeat(10)}data`;
+    const linux: SocketPlace = { platform: 'linux', runtimeDir: '/run/user/7', tmpDir: '/tmp', uid: 7 };
+    expect(socketPlace('/srv/a', linux)).toEqual({ path: '/srv/a/run/agent.sock', folder: '/srv/a/run' });
+    const short = socketPlace(long, linux);
+    expect(short.folder).toBe('/run/user/7/aliquot-7');
+    expect(short.path.length).toBeLessThan(100);
+    expect(socketPlace(`${long}2`, linux).path).not.toBe(short.path);
+    expect(socketPlace(long, { ...linux, runtimeDir: undefined }).folder).toBe('/tmp/aliquot-7');
+    expect(socketPlace('C:\\x', { ...linux, platform: 'win32' })).toMatchObject({
+      path: expect.stringMatching(/^\\\\\.\\pipe\\aliquot-agent-/),
+      folder: undefined,
+    });
+  },
+);

@@ -46,6 +46,8 @@ export interface Tally {
   skipped: number;
 }
 
+/** Those of the system, whatever a test puts in their place. */
+const [realTimeout, realClear, realImmediate] = [setTimeout, clearTimeout, setImmediate];
 /** Only ends what hangs. */
 const PATIENCE_MS = 120_000;
 const POLL_MS = 1_000;
@@ -146,7 +148,7 @@ async function until<T>(
       return await look();
     } catch (error) {
       if (performance.now() > end) throw error;
-      await new Promise((wake) => setTimeout(wake, interval));
+      await new Promise((wake) => realTimeout(wake, interval));
     }
   }
 }
@@ -183,7 +185,6 @@ Reflect.set(globalThis, GLOBAL_EXPECT, expect);
 setState({ assertionCalls: 0, isExpectingAssertions: false, expectedAssertionsNumber: null, currentTestName: '' } as never, expect);
 (chai.expect as never as { extend(expect: unknown, matchers: object): void }).extend(expect, customMatchers);
 
-const realImmediate = setImmediate;
 const before = new Map<string, string | undefined>();
 export const vi = {
   fn,
@@ -226,11 +227,11 @@ async function inTime(work: Work, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   try {
     const late = new Promise((_done, fail) => {
-      timer = setTimeout(() => fail(new Error(`it did not end within ${timeoutMs} ms`)), timeoutMs);
+      timer = realTimeout(() => fail(new Error(`it did not end within ${timeoutMs} ms`)), timeoutMs);
     });
     await Promise.race([work(), late]);
   } finally {
-    clearTimeout(timer);
+    realClear(timer);
   }
 }
 
