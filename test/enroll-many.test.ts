@@ -320,6 +320,22 @@ describe('a bundle for a group of PCs', () => {
     }
   });
 
+  it('carries its queue by hand like any, where it has no network', async () => {
+    const bundle = await groupBundle('hall-15', '--uses', '1');
+    const pc = place('island', bundle);
+    await enrol(pc);
+    const tree = await world.place('island');
+    await world.write('island/a.csv', 'carried');
+    expect((await run('aliquot-agent', ['backup', tree, '--offline', '--data', pc.data])).code).toBe(0);
+    const [queue, receipts] = [join(world.folder, 'island.queue'), join(world.folder, 'island.receipts')];
+    expect(await run('aliquot-agent', ['queue', 'export', queue, '--data', pc.data])).toMatchObject({ code: 0 });
+    await world.aliquot(['queue', 'import', queue, '--out', receipts]);
+    expect(await run('aliquot-agent', ['queue', 'import', receipts, '--data', pc.data])).toMatchObject({ code: 0 });
+    expect(await statusOf(pc)).toMatchObject({ queue: { entries: 0 } });
+    const { stdout } = await world.aliquot(['cat', '--kit', world.kit, '--agent', 'island', '--path', join(tree, 'a.csv')]);
+    expect(stdout).toBe('carried');
+  });
+
   it('one that waits and is not wanted is revoked, and hears of it', async () => {
     const bundle = await groupBundle('hall-11', '--uses', '3', '--approve');
     const pc = place('stranger', bundle);
