@@ -71,6 +71,9 @@ async function serve(context: CommandContext, { data, tls, address, log, output 
       get certificate() {
         return tls?.files.cert;
       },
+      get unusableCertificate() {
+        return tls?.unusable;
+      },
       strangers: () => strangersTo(store, hub),
     });
     const app = buildServer({ store, sessions: hub, health, clock, log, timers: systemTimers, software: SOFTWARE, known }, tls?.files);

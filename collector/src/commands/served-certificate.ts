@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { AliquotError } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
+import type { Clock } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import type { Timers } from '../ingest/timers.ts';
 import type { TlsFiles } from '../rest/server.ts';
@@ -18,13 +19,22 @@ export interface CertificateFiles {
   readonly tlsKey?: string;
 }
 
+/** What is wrong with the files, and since when. */
+export interface UnusableFiles {
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
 /** Certificate and key that are served, and whatever takes their place in the files: a renewal needs no restart. */
 export class ServedCertificate {
   readonly #read: () => Promise<TlsFiles>;
+  readonly #clock: Clock;
   #files: TlsFiles;
+  #unusable: UnusableFiles | undefined;
 
-  private constructor(read: () => Promise<TlsFiles>, files: TlsFiles) {
+  private constructor(read: () => Promise<TlsFiles>, clock: Clock, files: TlsFiles) {
     this.#read = read;
+    this.#clock = clock;
     this.#files = files;
   }
 
@@ -36,7 +46,7 @@ export class ServedCertificate {
     // The server leaves the folder that it was started in.
     const [cert, key] = [resolve(tlsCert), resolve(tlsKey)];
     const read = () => pairIn(context, cert, key);
-    return new ServedCertificate(read, await read());
+    return new ServedCertificate(read, context.clock, await read());
   }
 
   /** What is served now. */
@@ -44,25 +54,32 @@ export class ServedCertificate {
     return this.#files;
   }
 
+  /** Why what stands in the files now is not served; undefined while it is. */
+  get unusable(): UnusableFiles | undefined {
+    return this.#unusable;
+  }
+
   /**
    * Looks at the files from now on, and has the server take what replaced them; connections that stand keep theirs. What cannot be used is
-   * named in the log, once, and the pair before stays. The answer ends it.
+   * named, in the log once, and the pair before stays. The answer ends it.
    */
   watch(server: { setSecureContext(files: TlsFiles): void }, timers: Timers, log: Logger): () => void {
-    let told = '';
     let cancel = (): void => undefined;
     let ended = false;
     const look = async (): Promise<void> => {
       const answer = await this.#renewed();
       if (ended) return;
       if (typeof answer === 'string') {
-        if (answer !== told) log.error({ error: answer }, 'the TLS files cannot be used; the certificate before is served');
-        told = answer;
-      } else if (answer !== undefined) {
-        server.setSecureContext(answer);
-        this.#files = answer;
-        told = '';
-        log.info('the TLS certificate was replaced');
+        if (answer !== this.#unusable?.message)
+          log.error({ error: answer }, 'the TLS files cannot be used; the certificate before is served');
+        this.#unusable = { message: answer, sinceMs: this.#unusable?.sinceMs ?? this.#clock.nowMs() };
+      } else {
+        this.#unusable = undefined;
+        if (answer !== undefined) {
+          server.setSecureContext(answer);
+          this.#files = answer;
+          log.info('the TLS certificate was replaced');
+        }
       }
       cancel = timers.after(LOOK_MS, () => void look());
     };

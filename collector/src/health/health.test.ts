@@ -21,10 +21,11 @@ interface Setting {
   growth?: number | undefined;
   aheadMs?: readonly number[];
   certificate?: Buffer;
+  unusable?: { readonly message: string; readonly sinceMs: number };
   nowMs?: number;
 }
 
-function healthOf({ free = 1000 * GIB, growth, aheadMs = [], certificate, nowMs = NOW }: Setting): Health {
+function healthOf({ free = 1000 * GIB, growth, aheadMs = [], certificate, unusable, nowMs = NOW }: Setting): Health {
   const agents = aheadMs.map((ahead) => ({ heartbeatAtMs: nowMs, heartbeat: { timeMs: nowMs - ahead } as HeartbeatBody }));
   const vault = { growthPerDay: () => growth, agents: () => agents, addresses: () => undefined };
   const store = { dir: '/srv/aliquot', vaults: () => [vault] } as unknown as CollectorStore;
@@ -32,7 +33,14 @@ function healthOf({ free = 1000 * GIB, growth, aheadMs = [], certificate, nowMs 
     if (free instanceof Error) throw free;
     return free;
   };
-  return new Health({ files: { ...nodeFiles, freeBytes }, store, clock: { nowMs: () => nowMs }, certificate, strangers: () => [] });
+  return new Health({
+    files: { ...nodeFiles, freeBytes },
+    store,
+    clock: { nowMs: () => nowMs },
+    certificate,
+    unusableCertificate: unusable,
+    strangers: () => [],
+  });
 }
 const codes = async (setting: Setting, host?: string) => (await healthOf(setting).problems(host)).map(({ code }) => code);
 
@@ -89,6 +97,13 @@ describe.runIf(posixOnly('there is no openssl to make certificates with'))('the 
     health.cameBy('old-name.lab:8480');
     for (let at = 0; at < 100; at += 1) health.cameBy('backup.lab');
     expect((await health.problems('backup.lab'))[0]?.message).toContain('not for old-name.lab,');
+  });
+
+  it('P6: whose renewal cannot be served is named until it can', async () => {
+    const unusable = { message: 'tls.crt and tls.key do not belong together', sinceMs: NOW - DAY };
+    expect(await healthOf({ certificate: good(), unusable }).problems('backup.lab')).toEqual([
+      { code: 'certificate-unusable', ...unusable },
+    ]);
   });
 
   it('reads a Host whatever stands in it', () => {

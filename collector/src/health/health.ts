@@ -23,6 +23,8 @@ export interface HealthParts {
   readonly clock: Clock;
   /** PEM of the certificate that is served now; `undefined` without TLS. */
   readonly certificate: string | Buffer | undefined;
+  /** Why what stands in the files of the certificate now is not served, and since when; `undefined` while it is. */
+  readonly unusableCertificate?: { readonly message: string; readonly sinceMs: number } | undefined;
   /** Agents that the authority certified and that are turned away because no vault here knows them. */
   readonly strangers: () => readonly Stranger[];
 }
@@ -58,13 +60,14 @@ export class Health {
 
   /** Everything that is wrong, worst first. `host`: by which the one who asks reached us. */
   async problems(host?: string): Promise<CollectorProblem[]> {
-    const { files, store, clock, certificate, strangers } = this.#parts;
+    const { files, store, clock, certificate, unusableCertificate, strangers } = this.#parts;
     const nowMs = clock.nowMs();
     const asked = hostOf(host);
     const hosts = [...this.#hosts, ...toldToAgents(store), ...(asked === undefined ? [] : [asked])];
     return [
       ...(await diskProblems(files, store, nowMs)),
       ...(certificate === undefined ? [] : certificateProblems(certificate, hosts, nowMs)),
+      ...(unusableCertificate === undefined ? [] : [{ code: 'certificate-unusable', ...unusableCertificate }]),
       ...clockProblems(store, nowMs),
       ...strangers().map(({ name, sinceMs, why }) => ({ code: 'unknown-agent', sinceMs, message: `${name} was refused: ${why}` })),
     ];
