@@ -209,9 +209,9 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(`releases on PCs w
       for (const [path, bytes] of genuine) writeFileSync(path, bytes);
       // Remembered: also by a service that was started again and has not looked yet.
       const { lines } = await mustRun('aliquot-agent', ['status', '--data', pc.agent.data, '--json']);
-      expect(lines.filter((line) => line['code'] === 'release-refused').map((line) => line['message'])).toEqual([
-        expect.stringContaining(words),
-      ]);
+      expect(
+        lines.filter((line) => line['event'] === 'problem' && line['code'] === 'release-refused').map((line) => line['message']),
+      ).toEqual([expect.stringContaining(words)]);
     }
     await tell(new Map([[name, good]]));
     await pc.host.until('the true one is on trial', () => pc.host.said.includes(`starting ${good} on trial`));

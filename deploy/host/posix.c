@@ -26,6 +26,9 @@
 #ifdef __APPLE__
 #include <mach-o/dyld.h>
 #endif
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 #include "switch.h"
 
@@ -108,6 +111,10 @@ static void become(const char *version, char **words, int input) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   dup2(input, STDIN_FILENO);
+#ifdef __linux__
+  /* One that hangs would not see its input end, and keep the data folder from the next. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
   setenv("ALIQUOT_HOST", "1", 1);
   setenv("ALIQUOT_ROOT", root, 1);
   words[0] = path;

@@ -112,8 +112,11 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
     });
   }
 
-  it('leaves no child behind when it is killed', async () => {
-    const root = install({ '1.0.0': `echo $$ > $ALIQUOT_ROOT/pid; ${serve}` });
+  it.each([
+    ['one that serves', serve],
+    ['one that hangs', 'trap "" TERM; while :; do sleep 0.1; done'],
+  ])('leaves no child behind when it is killed: %s', async (_name, script) => {
+    const root = install({ '1.0.0': `echo $$ > $ALIQUOT_ROOT/pid; ${script}` });
     const { host, ended } = start(root);
     await until(() => (text(root, 'pid') ?? '') !== '');
     host.kill('SIGKILL');
