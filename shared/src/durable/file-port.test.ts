@@ -16,7 +16,10 @@ describe('the file port of this machine', () => {
     await fc.assert(
       fc.asyncProperty(fc.bigInt({ min: 0n, max: lastNs }), async (ns) => {
         await file.setTimes(ns, ns);
-        expect((await file.facts()).mtimeNs / 1000n).toBe(ns / 1000n);
+        const shown = (await file.facts()).mtimeNs;
+        // There libuv adds the seconds since 1601 to a double, whose grid is 1.6 µs by then.
+        if (process.platform === 'win32') expect(Math.abs(Number(shown - ns))).toBeLessThanOrEqual(2_000);
+        else expect(shown / 1000n).toBe(ns / 1000n);
       }),
       { numRuns: 300 },
     );
