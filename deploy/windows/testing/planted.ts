@@ -26,7 +26,9 @@ export async function planted(place: Place, check: Check): Promise<void> {
   put('C:\\probe.js', "for (const name of ['bufferutil', 'koffi']) require(name);\n");
 
   await check('the trap works: a plain Node runs what is planted', async () => {
-    await windows.run('node', ['C:\\probe.js'], { NODE_OPTIONS: '--require=C:\\evil.js' });
+    // Set in there: wine.sh lets no variable of this machine's own Node in.
+    const node = `Z:${join(windows.folder, 'node.exe').replaceAll('/', '\\')}`;
+    await windows.run('cmd', ['/c', `set NODE_OPTIONS=--require=C:\\evil.js&& ${node} C:\\probe.js`]);
     const ran = windows.read(MARK);
     must(
       ['evil.js', 'bufferutil', 'koffi'].every((text) => ran.includes(text)),
