@@ -27,6 +27,10 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
     keep(`${name} ${command}`, finished);
     return finished;
   };
+  /** A command of central IT that needs no collector. */
+  const here = async (command: string, args: readonly string[]): Promise<void> => {
+    keep(`aliquot ${command}`, await run('aliquot', [...command.split(' '), ...args, '--json'], world.environment()));
+  };
   const pc = (command: string, agent: AgentPlace, args: readonly string[] = []) =>
     at('aliquot-agent', command, [...args, '--data', agent.data]);
   const kit = ['--kit', world.kit];
@@ -81,11 +85,23 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
     await pc('versions', agent, [join(tree, 'run-014.csv')]);
     await pc('restore', agent, [join(tree, 'run-014.csv'), join(tree, 'link')]);
     const key = inside('maria.key');
-    await run('aliquot', ['operator', 'add', 'maria', '--kit', world.kit, '--out', key], world.environment());
+    await here('operator add', ['maria', '--kit', world.kit, '--out', key]);
+    await here('operator show', ['--by', key]);
+    const policy = await world.write(
+      'policy.yaml',
+      'agents: {groups: {first: {names: [pc]}}, pcs: {pc: {workers: 2}, asked: {workers: 2}}}\n',
+    );
+    await here('policy check', [policy]);
+    await central('policy diff', [policy, '--by', key]);
+    await central('policy set', [policy, '--by', key, '--canary', 'first']);
+    await central('policy get', ['--by', key]);
+    await central('policy get', ['--by', key, '--agent', 'pc']);
+    await central('policy promote');
     await central('agents diagnose', [agent.name, '--by', key, '--out', inside('desk.diagnosis')]);
   } finally {
     await service.stop();
   }
+  await pc('settings', agent);
   await pc('queue export', agent, [inside('pc.queue')]);
   await central('queue import', [inside('pc.queue'), '--out', inside('pc.receipts')]);
   await pc('queue import', agent, [inside('pc.receipts')]);
