@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { central, type Mistake, pc, within } from './mistake.ts';
 
 /** Mistakes with enrolling. */
@@ -31,6 +32,33 @@ export const enrolling: readonly Mistake[] = [
     make: (lab) => central(lab, ['enroll', 'pc-2', '--expires', 'tomorrow', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
     code: 2,
     says: /--expires.*24h/,
+  },
+  {
+    what: 'a group without a number of PCs',
+    make: (lab) => central(lab, ['enroll', '--group', 'hall', '--kit', lab.world.kit, '--out', within(lab, 'b')]),
+    code: 2,
+    says: /--uses COUNT/,
+  },
+  {
+    what: 'a list as PowerShell writes it',
+    make: async (lab) => {
+      await writeFile(within(lab, 'pcs.txt'), Buffer.from('\ufeffpc-8\r\n', 'utf16le'));
+      return central(lab, ['enroll', '--list', within(lab, 'pcs.txt'), '--kit', lab.world.kit, '--out-dir', within(lab, 'bundles')]);
+    },
+    code: 2,
+    says: /pcs\.txt, line 1: written in UTF-16.*save it as UTF-8/,
+  },
+  {
+    what: 'to approve a PC that does not wait',
+    make: (lab) => central(lab, ['agents', 'approve', 'pc', '--kit', lab.world.kit]),
+    code: 1,
+    says: /pc does not wait for approval: it is enrolled; nobody waits/,
+  },
+  {
+    what: 'another name for the PC of a bundle',
+    make: async (lab) => pc(['enroll', await lab.world.bundle('pc-9'), '--name', 'pc-10', '--data', within(lab, 'a9')]),
+    code: 1,
+    says: /this bundle is for pc-9.*leave --name out/,
   },
   {
     what: 'a bundle that is not there',

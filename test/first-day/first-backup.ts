@@ -64,12 +64,6 @@ export const firstBackup: readonly Mistake[] = [
     says: /queued, not yet safe/,
   },
   {
-    what: 'run without a configuration',
-    make: (lab) => pc(['run', '--data', lab.agent.data]),
-    code: 2,
-    says: /nothing to watch.*agent\.yaml is not there/,
-  },
-  {
     what: 'run with a misspelt setting',
     make: async (lab) => {
       await writeFile(within(lab, 'wrong.yaml'), `sources: [{path: ${lab.tree}}]\nscanIntervalSecond: 5\n`);
