@@ -389,6 +389,9 @@ const REQUESTS = {
   'log-proofs': messages.logProofsRequest,
   'set-addresses': messages.setAddressesRequest,
   'files-gone': messages.filesGoneRequest,
+  'publish-release': messages.publishRequest,
+  'remove-release': messages.removeReleaseRequest,
+  'kept-files': messages.keptFiles,
 } as const;
 
 const JSON_SEEDS = [
