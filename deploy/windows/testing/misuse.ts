@@ -47,7 +47,10 @@ export async function misuse(place: Place, check: Check): Promise<void> {
   await refused('a Windows that is too old', 1, /too old/, [], async () => void (await windows.run('winecfg', ['-v', 'win81'])));
   await windows.run('winecfg', ['-v', 'win10']);
 
+  // A Wine in a chroot sees only what was mounted before it was started.
+  await windows.shutDown();
   const full = await SmallDisk.mount(join(place.folder, 'full'), 20);
+  windows.logOn();
   if (typeof full === 'string') console.log(`  - skipped: a disk that is full: ${full}`);
   else {
     const drive = join(windows.folder, 'prefix/dosdevices/f:');
