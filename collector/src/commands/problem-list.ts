@@ -14,6 +14,10 @@ const LOOK_THERE = '`aliquot-agent status` on that PC names them and says what t
 
 /** Codes that many agents may have at once: how the group is called, and what to do, which is the same for all. */
 const GROUPS: Readonly<Record<string, { readonly title: string; readonly remedy: string }>> = {
+  'waits-for-approval': {
+    title: 'waits for approval, and captures and queues meanwhile',
+    remedy: 'take it in: aliquot agents approve NAME; or, if it is not yours: aliquot agent revoke NAME',
+  },
   silent: { title: 'silent for longer than usual', remedy: 'is that PC off, or its service stopped?' },
   unprotected: { title: 'unprotected files', remedy: LOOK_THERE },
   unsettled: { title: 'results that do not come to rest', remedy: LOOK_THERE },

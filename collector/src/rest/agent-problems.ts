@@ -36,7 +36,7 @@ function unused({ enrolmentBody: { expiresAtMs } }: AgentRecord): Found {
 
 function waiting({ name, expectedAtMs, group }: AgentRecord): Found {
   const message = `a PC of group ${group?.name ?? ''} waits for approval: aliquot agents approve ${name} (or aliquot agent revoke ${name})`;
-  return { code: 'pending', sinceMs: expectedAtMs, message };
+  return { code: 'waits-for-approval', sinceMs: expectedAtMs, message, brief: `of group ${group?.name ?? ''}` };
 }
 
 function living(agent: AgentRecord, connected: boolean, nowMs: number): Found[] {
