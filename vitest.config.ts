@@ -1,12 +1,12 @@
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { runtimeDirectory } from './test/leave-nothing.ts';
 
 // Rooms import each other by package name; this condition leads to the sources, so that tests need no build.
 const conditions = ['aliquot-source', 'node', 'import', 'module', 'default'];
 
 /** No test asserts how long something takes; this only ends what hangs, also on a busy machine. */
-const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
+const patience = { testTimeout: 300_000, hookTimeout: 300_000, expect: { poll: { timeout: 240_000 } } };
 const resolve = { resolve: { conditions }, ssr: { resolve: { conditions } } };
 
 export default defineConfig({
@@ -41,11 +41,12 @@ export default defineConfig({
           ...patience,
           name: 'system',
           include: ['test/**/*.test.ts'],
+          globalSetup: ['./test/leave-nothing.ts'],
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
           env: {
-            // Where services listen for the users of the PC: not beside those of a real agent.
-            RUNTIME_DIRECTORY: join(tmpdir(), 'aliquot-tests-run'),
+            // Where services listen for the users of the PC: not beside those of a real agent, nor of another run of the tests.
+            RUNTIME_DIRECTORY: runtimeDirectory,
           },
         },
       },

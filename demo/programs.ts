@@ -33,6 +33,18 @@ function start(name: ProgramName, args: readonly string[], environment: NodeJS.P
   return child;
 }
 
+/** Ends at once the programs that were started here with this text in an argument, and waits until they are gone. Test only: a test that failed. */
+export async function killNaming(text: string): Promise<void> {
+  const left = [...living].filter(({ spawnargs }) => spawnargs.some((argument) => argument.includes(text)));
+  await Promise.all(
+    left.map((child) => {
+      const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+      child.kill('SIGKILL');
+      return closed;
+    }),
+  );
+}
+
 /** Ends every program that was started here, and lets no other start. */
 export async function stopPrograms(): Promise<void> {
   stopping = true;

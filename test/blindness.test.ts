@@ -99,6 +99,6 @@ describe('P3: blindness', () => {
         await cable.pull();
         await world.close();
       }
-    }, 300_000);
+    });
   }
 });

@@ -16,7 +16,7 @@ describe('a queue that is carried by hand', () => {
     world = await World.open();
     agent = await world.agent('cellar');
     tree = await world.place('data');
-  }, 60_000);
+  });
 
   afterEach(() => world.close());
 
@@ -64,7 +64,7 @@ describe('a queue that is carried by hand', () => {
     expect((await stat(file('second.queue'))).size).toBeLessThan(100_000);
     await world.write('data/third.txt', 'by the network again');
     expect(await world.backup(agent, [tree])).toMatchObject({ failed: 0, queued: 0 });
-  }, 180_000);
+  });
 
   it('P6: bad files are each one clear line, and nothing is taken from them', async () => {
     await world.write('data/a.txt', 'a result');
@@ -105,7 +105,7 @@ describe('a queue that is carried by hand', () => {
     await round('newer');
     await refused(take('good.receipts'), 'CARRY_OUTDATED');
     expect((await statusOf(agent))['queue']).toMatchObject({ entries: 0 });
-  }, 180_000);
+  });
 
   it('goes through the running service, which writes neither into what it watches nor into its own folder', async () => {
     await world.unserve();
@@ -129,5 +129,5 @@ describe('a queue that is carried by hand', () => {
     } finally {
       await service.stop('SIGTERM');
     }
-  }, 120_000);
+  });
 });

@@ -13,7 +13,7 @@ describe('two histories under one identity', () => {
   beforeEach(async () => {
     world = await World.open();
     agent = await world.agent('hplc-1');
-  }, 60_000);
+  });
 
   afterEach(() => world.close());
 
@@ -80,7 +80,7 @@ describe('two histories under one identity', () => {
     expect((await world.aliquot(['agents', '--json'])).lines[0]?.['problems']).toEqual([]);
     await world.aliquot(['fsck', '--data', world.collectorData]);
     await world.aliquot(['check', '--kit', world.kit]);
-  }, 240_000);
+  });
 
   it('I-A8: two PCs that run at once from one copied folder both keep backing up, apart; `clone` gives the second a name', async () => {
     const first = { ...agent, tree: await world.place('first') };
@@ -146,5 +146,5 @@ describe('two histories under one identity', () => {
     const clone = await run('aliquot-agent', ['fsck', '--data', second.data]);
     expect(clone.code).toBe(0);
     await world.aliquot(['fsck', '--data', world.collectorData]);
-  }, 240_000);
+  });
 });

@@ -11,7 +11,7 @@ describe('who is who', () => {
 
   beforeEach(async () => {
     world = await World.open();
-  }, 60_000);
+  });
 
   afterEach(() => world.close());
 
@@ -51,7 +51,7 @@ describe('who is who', () => {
     const target = join(world.folder, 'healed');
     await world.aliquot(['restore', '--kit', world.kit, '--agent', 'witness', '--to', target]);
     expect(differences(await pictureOf(tree), await pictureOf(join(target, tree)))).toEqual([]);
-  }, 180_000);
+  });
 
   it('a replaced PC hands history and chunk set to its successor', async () => {
     const old = await world.agent('old-pc');
@@ -67,5 +67,5 @@ describe('who is who', () => {
     const refused = await run('aliquot-agent', ['backup', tree, '--data', old.data]);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/replaced/i);
-  }, 60_000);
+  });
 });

@@ -12,7 +12,7 @@ import { type AgentPlace, statusOf, World } from './world.ts';
  * The log of either service when what takes it is full, gone or stalled: lines are lost, nothing else. `POLL` only says how often we look.
  */
 
-const POLL = { timeout: 60_000, interval: 250 };
+const POLL = { timeout: 240_000, interval: 250 };
 /** More than the pipe and the log's own bound hold together. */
 const MANY_LINES = 16_000;
 let world: World;

@@ -55,5 +55,5 @@ describe('a proxy in the middle', () => {
     } finally {
       await world.close();
     }
-  }, 300_000);
+  });
 });

@@ -217,5 +217,5 @@ describe.skipIf(why !== undefined)('an ordinary week', () => {
     } finally {
       await network.close();
     }
-  }, 300_000);
+  });
 });

@@ -102,7 +102,7 @@ describe.each([nginx, caddy])('$program in front of the collector', (proxy) => {
     tls = { ca, pair: await issued(world.folder, 'proxy', ca) };
     world.trust = ca.cert;
     front = await freePort();
-  }, 60_000);
+  });
 
   afterEach(async () => {
     if (missing) return;

@@ -41,5 +41,5 @@ describe('the README', () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
-  }, 120_000);
+  });
 });

@@ -73,7 +73,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(`releases on PCs w
     }
     writeRelease(join(world.folder, 'release'), vendor.release(smallVersion(good, filesOf()), Date.now()));
     await world.aliquot(['release', 'add', join(world.folder, 'release')]);
-  }, 240_000);
+  });
 
   afterAll(async () => {
     await Promise.all([...pcs.values()].map(({ host }) => host.kill()));
@@ -177,7 +177,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(`releases on PCs w
   });
 
   it('refuses what a hostile collector hands out, says so to central IT, and takes the true one afterwards', {
-    timeout: 400_000,
+    timeout: 600_000,
   }, async () => {
     const shelf = join(world.collectorData, 'releases');
     const name = 'pc-hostile';

@@ -11,7 +11,7 @@ describe('an agent that is replaced or revoked', () => {
 
   beforeEach(async () => {
     world = await World.open();
-  }, 60_000);
+  });
 
   afterEach(() => world.close());
 
@@ -73,7 +73,7 @@ describe('an agent that is replaced or revoked', () => {
     expect((await agentRun(agent, 'fsck')).code).toBe(0);
     await world.unserve();
     await world.aliquot(['fsck', '--data', world.collectorData]);
-  }, 240_000);
+  });
 
   it('P1: commits that it had signed go first, as its own; once it is refused they are carried, held apart, and joined by a decision', async () => {
     const [pc, pd] = [await world.agent('pc'), await world.agent('pd')];
@@ -111,7 +111,7 @@ describe('an agent that is replaced or revoked', () => {
     expect(await cat('pd-b', path)).toBe('pd');
     await world.unserve();
     await world.aliquot(['fsck', '--data', world.collectorData]);
-  }, 240_000);
+  });
 
   it('P1: in a new folder it begins anew, and the queue of the old folder is carried', async () => {
     const agent = await world.agent('pc');
@@ -127,7 +127,7 @@ describe('an agent that is replaced or revoked', () => {
     expect(await cat(apart, file)).toBe('kept');
     await world.aliquot(['fork', 'decide', apart, '--restored']);
     expect(await cat('pc-b', file)).toBe('kept');
-  }, 240_000);
+  });
 
   it('P6: what a new installation does not find becomes gone by an operator’s word, never by itself, and stays restorable', async () => {
     const old = await world.agent('pc');
@@ -186,7 +186,7 @@ describe('an agent that is replaced or revoked', () => {
     }
     await world.unserve();
     await world.aliquot(['fsck', '--data', world.collectorData]);
-  }, 240_000);
+  });
 
   it('keeps its name: a bundle under it needs --replaces, and goes on with its files; each is found by its id too', async () => {
     const agent = await world.agent('pc');
@@ -217,5 +217,5 @@ describe('an agent that is replaced or revoked', () => {
     expect(await world.tryAliquot(['ls', '--agent', 'ffffffff'])).toMatchObject({ code: 1 });
     await world.aliquot(['agent', 'revoke', fresh]);
     expect((await backup(agent, file)).code).toBe(1);
-  }, 240_000);
+  });
 });

@@ -27,7 +27,7 @@ describe('a restore at the PC without a target', () => {
     }
     await writeFile(join(pc.data, 'agent.yaml'), `sources: [{path: ${source}}]\n`);
     await world.backup(pc, [source]);
-  }, 120_000);
+  });
 
   afterAll(() => world.close());
 
@@ -51,7 +51,7 @@ describe('a restore at the PC without a target', () => {
     expect(await readFile(join(source, 'run.D/signal.ch'), 'utf8')).toBe('changed since');
     expect((await readdir(join(source, 'run.D'))).toSorted()).toEqual(['method.m', 'signal.ch']);
     expect(done.lines).toContainEqual(expect.objectContaining({ event: 'restored', to: join(restored(), time, 'data/notes [1].txt') }));
-  }, 60_000);
+  });
 
   it('is never captured, also where the parent is backed up; a person who names it means it', async () => {
     await restore(join(source, 'notes [1].txt'));
@@ -64,7 +64,7 @@ describe('a restore at the PC without a target', () => {
     await mustRun('aliquot-agent', ['backup', restored(), '--data', pc.data, '--json']);
     const named = await world.aliquot(['ls', '--agent', 'pc', '--path', restored(), '--json']);
     expect(named.lines).toHaveLength(1);
-  }, 60_000);
+  });
 
   it('gives back what was deleted, a file or a folder, and says when it was', async () => {
     await rm(join(source, 'old'), { recursive: true });
@@ -76,7 +76,7 @@ describe('a restore at the PC without a target', () => {
     expect(Number(new Date(String(restoredLine?.['deletedAt'])))).toBeGreaterThan(1e12);
     const folder = await restore(join(source, 'old'));
     expect([folder.done.code, folder.files]).toEqual([0, ['data/old/a', 'data/old/b']]);
-  }, 60_000);
+  });
 
   it('takes exact names from a file, and tells what was never there from what is', async () => {
     const names = join(world.folder, 'names');
@@ -86,7 +86,7 @@ describe('a restore at the PC without a target', () => {
     const problem = done.lines.find((line) => line['event'] === 'problem');
     expect(problem).toMatchObject({ path: join(source, 'never'), message: expect.stringContaining('check the spelling') });
     expect((await restore()).done.code).toBe(2);
-  }, 60_000);
+  });
 
   it('says of nothing that it was restored where something is in the way', async () => {
     await rm(restored(), { recursive: true, force: true });
@@ -96,7 +96,7 @@ describe('a restore at the PC without a target', () => {
     await rm(restored());
     expect([done.code, done.lines.filter((line) => line['event'] === 'restored')]).toEqual([3, []]);
     expect(done.lines.some((line) => line['event'] === 'problem' && line['path'] === paths[0])).toBe(true);
-  }, 60_000);
+  });
 
   it('of what only a replaced PC had says how to ask for it, and its own files come back', async () => {
     const next = await world.agent('pc-2', ['--replaces', 'pc']);
@@ -112,5 +112,5 @@ describe('a restore at the PC without a target', () => {
       expect.stringMatching(/by the PC that this one replaces: .*aliquot restore .*--agent pc-2/s),
     ]);
     expect(theirs.stderr).not.toContain('spelling');
-  }, 60_000);
+  });
 });

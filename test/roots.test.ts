@@ -72,7 +72,7 @@ async function told(): Promise<string[]> {
   return codes.filter((code) => code !== 'unprotected' && code !== 'nothing-backed-up');
 }
 
-const patient = { timeout: 30_000, interval: 200 };
+const patient = { timeout: 240_000, interval: 200 };
 
 it('P6: a watched link is followed, and a change of where it leads is named at the PC and at the collector until a person accepts it', async () => {
   await world.write('disk1/a.csv', 'alpha');

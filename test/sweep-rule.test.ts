@@ -17,7 +17,7 @@ describe('the sweep rule', () => {
   beforeEach(async () => {
     world = await World.open();
     agent = await world.agent('weeks-offline');
-  }, 60_000);
+  });
 
   afterEach(() => world.close());
 
@@ -63,5 +63,5 @@ describe('the sweep rule', () => {
     const target = join(world.folder, 'back');
     await world.aliquot(['restore', '--kit', world.kit, '--agent', 'weeks-offline', '--to', target]);
     expect(Buffer.compare(await readFile(join(target, path)), content)).toBe(0);
-  }, 120_000);
+  });
 });

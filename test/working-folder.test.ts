@@ -29,7 +29,7 @@ it('both services go on when the folder that they were started in is removed, an
     await rm(folder, { recursive: true });
     await world.write('data/run.csv', 'result');
     await expect
-      .poll(async () => (await world.aliquot(['ls', '--agent', 'pc', '--json'])).lines.map(({ path }) => path), { timeout: 30_000 })
+      .poll(async () => (await world.aliquot(['ls', '--agent', 'pc', '--json'])).lines.map(({ path }) => path), { timeout: 240_000 })
       .toContain(join(source, 'run.csv'));
     for (const one of services.splice(0).reverse()) expect(await one.stop()).toBe(0);
   } finally {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
-import { type Finished, type JsonLine, mustRun, run, Service } from '../demo/programs.ts';
+import { type Finished, type JsonLine, killNaming, mustRun, run, Service } from '../demo/programs.ts';
 import type { TlsPair } from './certificates.ts';
 import { freePort } from './ports.ts';
 
@@ -135,6 +135,8 @@ export class World {
 
   async close(): Promise<void> {
     if (this.#server) await this.unserve('SIGKILL');
+    // A test that failed half way may have left a service, which would write into the folder again.
+    await killNaming(this.folder);
     await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Finished, Service } from '../../demo/programs.ts';
 import { type Mistake, pc, within } from './mistake.ts';
 
 /** Mistakes with the first backup. */
@@ -62,6 +63,20 @@ export const firstBackup: readonly Mistake[] = [
     },
     code: 3,
     says: /queued, not yet safe/,
+  },
+  {
+    what: 'a service before anything says what to watch',
+    make: async (lab) => {
+      const service = new Service('aliquot-agent', ['run', '--data', lab.agent.data]);
+      await service.event('running');
+      await service.complained(/nothing says which folders to watch; waiting for settings/);
+      let told: Finished;
+      do told = await pc(['status', '--data', lab.agent.data]);
+      while (!told.stderr.includes('agent.yaml: '));
+      return { ...told, code: await service.stop('SIGINT') };
+    },
+    code: 0,
+    says: /agent\.yaml: nothing says which folders to watch: write this file.*sources: \[\{path: .*let central IT send settings/,
   },
   {
     what: 'run with a misspelt setting',

@@ -41,7 +41,7 @@ afterEach(async () => {
 
 const bring = () => service.perform({ op: 'queueImport', file: join(tmpdir(), 'receipts') });
 const take = () => service.perform({ op: 'queueExport', file: join(tmpdir(), 'queue') });
-const until = (line: string) => vi.waitUntil(() => told.includes(line), { timeout: 10_000 });
+const until = (line: string) => vi.waitUntil(() => told.includes(line), { timeout: 240_000 });
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test('I-A2: carrying commands come one after the other, and the session rests meanwhile and goes on afterwards', async () => {

@@ -125,7 +125,7 @@ describe('opening after a crash', () => {
       expect(await contents(copy)).toEqual(once);
       rmSync(copy, { recursive: true });
     }
-  }, 60_000);
+  });
 
   test('I-A5: whatever is done and wherever the index stopped, opening again gives what a full rebuild gives', async () => {
     const step = fc.oneof(
@@ -183,7 +183,7 @@ describe('opening after a crash', () => {
       }),
       { numRuns: 20 },
     );
-  }, 60_000);
+  });
 
   test('I-A5, I-A10: a reference whose version came before a crash, and whose chain record did not, is gone in every rebuild', async () => {
     let made = await open();

@@ -83,7 +83,7 @@ test('P6: after hours of it every source is named as not protected, until the pa
     pc.running.clear();
   };
   const service = await serve(agent);
-  await expect.poll(() => service.view.lastScan, { timeout: 20_000 }).toBeDefined();
+  await expect.poll(() => service.view.lastScan, { timeout: 240_000 }).toBeDefined();
   expect(named).toEqual([1]);
   expect(agent.problems.size).toBe(0);
   expect(await status(agent, service)).not.toHaveProperty('paused');

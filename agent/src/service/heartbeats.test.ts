@@ -2,12 +2,13 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import type { HeartbeatBody } from '@aliquot/proto';
 import { noModes, posixOnly } from '@aliquot/shared/testing/platform';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../capture/paths.ts';
 import { nodeSource } from '../capture/source-port.ts';
 import { portWith, systemError } from '../capture/test-support.ts';
-import { noise, temporaryFolder } from '../queue/test-support.ts';
+import { noise } from '../queue/test-support.ts';
 import { quietTime } from '../watch/proof.ts';
 import { noEvents } from '../watch/test-support.ts';
 import type { Agent } from './agent.ts';
@@ -97,7 +98,7 @@ test('a backup of which nothing could be captured fails, and tells', async () =>
 });
 
 function serve(agent: Agent): Promise<Service> {
-  const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder().dir, uid: process.getuid?.() };
+  const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder(), uid: process.getuid?.() };
   const askPlace = { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined };
   return Service.start({ agent, events: noEvents, scanIntervalSeconds: 300, place, askPlace, log: pino({ level: 'silent' }) });
 }
@@ -108,11 +109,11 @@ test.runIf(posixOnly(noModes))('the service tells of what a scan met as soon as 
   await lab.agent.problems.set(fromText(lab.at('gone long ago'), '/'), { code: 'changing', message: 'changed' });
   const service = await serve({ ...lab.agent, host: lab.bench.host, sources: fixedSources([source]) });
   try {
-    await expect.poll(() => service.view.lastScan, { timeout: 20_000 }).toBeDefined();
-    await expect.poll(() => told().problems, { timeout: 20_000 }).toEqual(['1 unreadable']);
+    await expect.poll(() => service.view.lastScan, { timeout: 240_000 }).toBeDefined();
+    await expect.poll(() => told().problems, { timeout: 240_000 }).toEqual(['1 unreadable']);
     const configuration = fromText(lab.at('agent.yaml'), '/');
     await service.nameProblem(configuration, { code: 'changing', message: 'says something else' });
-    await expect.poll(() => told().problems, { timeout: 20_000 }).toEqual(['1 changing', '1 unreadable']);
+    await expect.poll(() => told().problems, { timeout: 240_000 }).toEqual(['1 changing', '1 unreadable']);
   } finally {
     await service.stop();
   }

@@ -2,9 +2,9 @@
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemError } from '@aliquot/shared/testing/faulty-files';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { type Logger, pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { temporaryFolder } from '../queue/test-support.ts';
 import { noEvents } from '../watch/test-support.ts';
 import { AGENT_METRICS, type AgentFacts, metricsText } from './metrics.ts';
 import { serveMetrics } from './metrics-server.ts';
@@ -52,7 +52,7 @@ function ask(url: string, options: { method?: string; host?: string } = {}): Pro
 describe('a running service', () => {
   const start = async (port: number) => {
     const lab = await openServiceBench({ maxBytes: 1_000_000, minFreeBytes: 0, classes: {} });
-    const tmpDir = temporaryFolder().dir;
+    const tmpDir = temporaryFolder();
     const place = { platform: process.platform, runtimeDir: undefined, tmpDir, uid: process.getuid?.() };
     const askPlace = { platform: process.platform, serviceRuntimeDir: tmpDir, runtimeDir: undefined };
     const logged: { msg: string; url?: string }[] = [];
@@ -70,7 +70,7 @@ describe('a running service', () => {
   it('has the page while it runs', async () => {
     const { service, logged } = await start(0);
     const url = logged.find(({ msg }) => msg === 'metrics')?.url ?? '';
-    await expect.poll(() => service.view.lastScan, { timeout: 20_000 }).toBeDefined();
+    await expect.poll(() => service.view.lastScan, { timeout: 240_000 }).toBeDefined();
     expect((await ask(url)).body).toMatch(/^aliquot_agent_unprotected_files 0$/m);
   });
 
@@ -80,7 +80,7 @@ describe('a running service', () => {
     onTestFinished(() => void taken.close());
     const { service, logged } = await start((taken.address() as AddressInfo).port);
     expect(logged.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('choose another port in metrics.listen'));
-    await expect.poll(() => service.view.lastScan, { timeout: 20_000 }).toBeDefined();
+    await expect.poll(() => service.view.lastScan, { timeout: 240_000 }).toBeDefined();
   });
 });
 

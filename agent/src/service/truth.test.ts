@@ -1,10 +1,10 @@
 /** P6: status says that all is safe only when it is known, and names what is in between. */
 import { writeFileSync } from 'node:fs';
+import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { CaptureHost } from '../capture/host.ts';
 import { statusText } from '../commands/status-text.ts';
-import { temporaryFolder } from '../queue/test-support.ts';
 import { quietTime } from '../watch/proof.ts';
 import { noEvents } from '../watch/test-support.ts';
 import type { EventPort } from '../watch/watcher.ts';
@@ -39,7 +39,7 @@ const failing: EventPort = {
 /** The service over a folder whose files are complete at once; `host` may hold them up. */
 async function serve(host: CaptureHost, events = noEvents): Promise<Agent> {
   const agent = { ...lab.agent, host, sources: fixedSources([{ ...lab.bench.source, proof: quietTime(0) }]) };
-  const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder().dir, uid: process.getuid?.() };
+  const place = { platform: process.platform, runtimeDir: undefined, tmpDir: temporaryFolder(), uid: process.getuid?.() };
   const askPlace = { platform: process.platform, serviceRuntimeDir: place.tmpDir, runtimeDir: undefined };
   service = await Service.start({ agent, events, scanIntervalSeconds: 300, place, askPlace, log: pino({ level: 'silent' }) });
   return agent;
@@ -88,7 +88,7 @@ test('a file that is being read is listed, and nothing is called safe; when it i
   expect(during.status).toMatchObject({ allSafe: false, safeAsOf: null, pending: 1, results: { total: 1, capturing: 1, safe: 0 } });
   expect(during.headline).toBe('0 of 1 results safe: 1 being captured.');
   letGo();
-  await expect.poll(async () => (await ask(agent, service?.view)).status['allSafe'], { timeout: 20_000 }).toBe(true);
+  await expect.poll(async () => (await ask(agent, service?.view)).status['allSafe'], { timeout: 240_000 }).toBe(true);
   const after = await ask(agent, service?.view);
   expect(after.headline).toBe('The one result is safe (3 B).');
   expect(after.states).toEqual(['safe big.raw']);
@@ -145,13 +145,13 @@ test('without events, or with the last look long ago, it is safe as of that look
   writeFileSync(lab.at('a'), 'one');
   await lab.backup(false);
   const agent = await serve(lab.bench.host, failing);
-  await expect.poll(() => service?.view.lastScan, { timeout: 20_000 }).toBeDefined();
+  await expect.poll(() => service?.view.lastScan, { timeout: 240_000 }).toBeDefined();
   const beganMs = service?.view.lastScan?.beganMs ?? 0;
   expect((await ask(agent, service?.view)).status).toMatchObject({ allSafe: false, safeAsOf: new Date(beganMs).toISOString() });
   await service?.stop();
   const again = await serve(lab.bench.host);
-  await expect.poll(() => service?.view.lastScan, { timeout: 20_000 }).toBeDefined();
-  await expect.poll(async () => (await ask(again, service?.view)).status['allSafe'], { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => service?.view.lastScan, { timeout: 240_000 }).toBeDefined();
+  await expect.poll(async () => (await ask(again, service?.view)).status['allSafe'], { timeout: 240_000 }).toBe(true);
   lab.bench.clock.ms += 601_000;
   const { status, headline } = await ask(again, service?.view);
   expect(status['allSafe']).toBe(false);

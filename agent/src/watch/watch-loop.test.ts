@@ -28,8 +28,8 @@ afterEach(async () => {
 
 const at = (name: string) => join(bench.data, name);
 const known = async (name: string) => (await bench.queue.known(Buffer.from(at(name)))) !== undefined;
-const scanned = (count: number) => vi.waitFor(() => expect(scans).toBeGreaterThanOrEqual(count), { timeout: 20_000 });
-const captured = (name: string) => vi.waitFor(async () => expect(await known(name)).toBe(true), { timeout: 20_000, interval: 20 });
+const scanned = (count: number) => vi.waitFor(() => expect(scans).toBeGreaterThanOrEqual(count), { timeout: 240_000 });
+const captured = (name: string) => vi.waitFor(async () => expect(await known(name)).toBe(true), { timeout: 240_000, interval: 20 });
 
 function run(events: EventPort, clock = { nowMs: () => Date.now() }, host: CaptureHost = bench.host): void {
   const { queue, problems, references, underWay, places } = bench;
@@ -154,7 +154,7 @@ test('what failed is tried again after a while, and not at once, however much ha
   let now = Date.now();
   const failing: CaptureHost = Object.create(bench.host, { look: { value: () => Promise.reject(new Error('the disk is away')) } });
   run(nativeEvents(), { nowMs: () => now }, failing);
-  await vi.waitFor(() => expect(told).toEqual(['Error: the disk is away']));
+  await vi.waitFor(() => expect(told).toEqual(['Error: the disk is away']), { timeout: 240_000 });
   for (let again = 0; again < 20; again += 1) {
     loop.scanSoon();
     await new Promise((resolve) => setImmediate(resolve));
@@ -162,5 +162,5 @@ test('what failed is tried again after a while, and not at once, however much ha
   expect(told).toHaveLength(1);
   now += 6_000;
   loop.scanSoon();
-  await vi.waitFor(() => expect(told).toHaveLength(2));
+  await vi.waitFor(() => expect(told).toHaveLength(2), { timeout: 240_000 });
 });

@@ -51,7 +51,7 @@ beforeAll(async () => {
   await connected(copy);
   await copy.backUp([file('copied'), file('both', 'as the copy has it')]);
   held = String((await ok('fork', 'list', '--json')).lines[0]?.['name']);
-}, 30_000);
+});
 
 afterAll(async () => {
   await stop();

@@ -124,7 +124,7 @@ describe('a crash of the collector', () => {
       await reopened.close();
       rmSync(copy, { recursive: true });
     });
-  }, 120_000);
+  });
 
   test.runIf(posixOnly('on Windows nobody copies the files of a running store'))(
     'I-C2 a catalog that caught up equals one that was built anew',
@@ -235,7 +235,7 @@ describe('a failing disk', () => {
     // A spread over the run: each kind of step is met, with both ways to fail.
     const turns = [...steps.entries()].filter(([turn]) => turn % 6 === 0);
     await severalAtOnce(turns, ([turn, { index }]) => survive(index, turn % 12 === 0 ? 'EIO' : 'ENOSPC'));
-  }, 240_000);
+  });
 
   test('I-C7 P6 what was told as failed is not shown as done afterwards, and can be said again', async () => {
     const world = new World('failed flush');
