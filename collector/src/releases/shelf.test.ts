@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MAX_RELEASE_DATA_BYTES } from '@aliquot/proto';
@@ -114,5 +114,42 @@ describe('the shelf of releases', () => {
   it('takes nothing while the disk has no room for what PCs capture', async () => {
     const full = new ReleaseShelf({ ...nodeFiles, freeBytes: async () => 2 ** 29 }, dir);
     await expect(full.putPart('a'.repeat(64), 0, Buffer.alloc(10))).rejects.toMatchObject({ code: 'RELEASE_NO_ROOM' });
+  });
+
+  /** A list that nobody verified, as whoever has the operator's token can publish it. */
+  const listed = (program: string, node: string, padding = '') => {
+    const about = { target: node, file: 'node', bytes: 1, sha256: 'b'.repeat(64) };
+    const custom = { part: 'program', platform: 'linux-x64', version: '0.2.0', unpackedBytes: 1, node: about };
+    const list = { version: 1, expires: '', targets: { [program]: { length: 1, hashes: { sha256: 'a'.repeat(64) }, custom } } };
+    const lists = {
+      'timestamp.json': { expires: '', meta: { 'snapshot.json': { version: 1 } } },
+      '1.snapshot.json': { meta: { 'targets.json': { version: 1 } } },
+      '1.targets.json': list,
+    };
+    return new Map(Object.entries(lists).map(([name, signed]) => [`metadata/${name}`, Buffer.from(JSON.stringify({ signed }) + padding)]));
+  };
+  const node = 'node-24.0.0-linux-x64.tar.zst';
+
+  it('removes nothing outside of its folder, whatever a list names', async () => {
+    writeFileSync(join(dir, 'pack'), 'x');
+    await add(listed('x/../../../pack', node));
+    expect(await shelf.list()).toEqual([]);
+    await expect(shelf.remove('0.2.0')).rejects.toMatchObject({ code: 'RELEASE_UNKNOWN' });
+    expect(existsSync(join(dir, 'pack'))).toBe(true);
+  });
+
+  it.each([
+    ['program-\0', node],
+    ['program-0.2.0-linux-x64.tar.zst', 'constructor'],
+    ['program-0.2.0-linux-x64.tar.zst', '__proto__'],
+  ])('reads no release from a list that names %j and %j', async (program, other) => {
+    await add(listed(program, other));
+    expect(await shelf.list()).toEqual([]);
+  });
+
+  it('takes no list that it could not read afterwards', async () => {
+    const large = listed('program-0.2.0-linux-x64.tar.zst', node, ' '.repeat(MAX_RELEASE_DATA_BYTES));
+    await expect(add(large)).rejects.toMatchObject({ code: 'RELEASE_BROKEN', message: expect.stringContaining('1024 KiB') });
+    expect(await add(version('0.2.0'))).toEqual(['0.2.0']);
   });
 });

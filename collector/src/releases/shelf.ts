@@ -116,6 +116,10 @@ export class ReleaseShelf {
   publish(files: readonly NamedFile[]): Promise<string[]> {
     return this.#alone(async () => {
       if (files.length > MAX_RELEASE_FILES) throw new ReleaseError('RELEASE_BROKEN', `a release has at most ${MAX_RELEASE_FILES} files`);
+      // A list that could not be read any more would stand in the way of every later one.
+      const large = files.find(({ name, size }) => name.startsWith('metadata/') && size > MAX_RELEASE_DATA_BYTES);
+      if (large !== undefined)
+        throw new ReleaseError('RELEASE_BROKEN', `the list ${large.name} is larger than ${MAX_RELEASE_DATA_BYTES / 1024} KiB`);
       const before = new Set((await this.list()).map(({ version }) => version));
       for (const folder of ['metadata', 'targets']) await ensureDirectory(this.#files, join(this.#dir, folder));
       const ordered = files.toSorted((a, b) => rank(a.name) - rank(b.name));
