@@ -39,7 +39,9 @@ async function versionTimes(world: World, agent: AgentPlace, path: string): Prom
   return lines.map((line) => ({ time: Date.parse(String(line['time'] ?? line['version'])), size: line['size'] }));
 }
 
-describe.skipIf(faketime === undefined)('weeks without a connection', () => {
+const note = faketime === undefined ? ' (skipped: libfaketime is not installed here)' : '';
+
+describe.skipIf(faketime === undefined)(`weeks without a connection${note}`, () => {
   it('P1 P2: every version of three weeks comes in order, with the times of its captures, though the sources are long gone', async () => {
     // The last connection was 22 days ago: agent and collector lived then.
     const world = await atTime(-22 * day, () => World.open());

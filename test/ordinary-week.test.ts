@@ -105,7 +105,7 @@ class Week {
   }
 }
 
-describe.skipIf(why !== undefined)('an ordinary week', () => {
+describe.skipIf(why !== undefined)(`an ordinary week${why === undefined ? '' : ` (skipped: ${why})`}`, () => {
   it('is set up over TLS, renewed, moved, one PC is re-imaged, files come back, and no running PC is touched', async () => {
     const network = await LabNetwork.open();
     const week = new Week(network);

@@ -163,8 +163,10 @@ const canMount = (() => {
   }
 })();
 
+const mountNote = canMount ? '' : ' (skipped: only root may mount here)';
+
 it.runIf(canMount)(
-  'P6: a share below a source goes, the service restarts, a command looks, another share comes: nothing is gone until a person says so',
+  `P6: a share below a source goes, the service restarts, a command looks, another share comes: nothing is gone until a person says so${mountNote}`,
   async () => {
     const share = join(source, 'share');
     const mount = (): void => {

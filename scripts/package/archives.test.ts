@@ -15,6 +15,8 @@ const files = tree([file('current', '0.1.0\n'), file('bin/run', '#!/bin/sh\n', t
 const seconds = 1_700_000_000;
 const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, TZ: 'UTC' } });
 const has = (command: string) => run(command, '--version').status === 0;
+/** What a skipped test says beside its name. */
+const note = (command: string) => (has(command) ? '' : ` (skipped: there is no \`${command}\` here)`);
 
 describe('the files of a package', () => {
   it('are sorted whatever order they come in, with their folders before them', () => {
@@ -48,7 +50,7 @@ describe('a tar archive', () => {
     expect(() => writeTar([file('x'.repeat(101), '')], seconds)).toThrow('too long for a tar archive');
   });
 
-  it.skipIf(!has('tar'))('is read by tar, with times and owners that are always the same', () => {
+  it.skipIf(!has('tar'))(`is read by tar, with times and owners that are always the same${note('tar')}`, () => {
     writeFileSync(join(folder, 'a.tar'), writeTar(files, seconds));
     const { stdout, stderr } = run('tar', '--utc', '--full-time', '-tvf', join(folder, 'a.tar'));
     expect(stderr).toBe('');
@@ -60,7 +62,7 @@ describe('a tar archive', () => {
 });
 
 describe('a zip archive', () => {
-  it.skipIf(!has('python3'))('is read by another program, whole', () => {
+  it.skipIf(!has('python3'))(`is read by another program, whole${note('python3')}`, () => {
     writeFileSync(join(folder, 'a.zip'), writeZip(files, seconds));
     const script =
       'import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n' +

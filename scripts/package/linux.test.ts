@@ -16,6 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const version = nodeBuild('linux-x64').version;
 const content = [file('node', 'node', true), file('program/main.js', ''), file('licences/NODE.txt', ''), file('sbom.json', '{}')];
 const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0;
+const systemdNote = hasSystemd ? '' : ' (skipped: there is no `systemd-analyze` here)';
 
 describe.each(products)('the Linux package of the %s', (product) => {
   const { package: name, command } = names[product];
@@ -55,7 +56,7 @@ describe.each(products)('the Linux package of the %s', (product) => {
     expect(text).toMatch(/^UnsetEnvironment=.*\bNODE_OPTIONS\b.*\bOPENSSL_CONF\b/m);
   });
 
-  it.skipIf(!hasSystemd)('has a unit that systemd takes, and that it calls well confined', () => {
+  it.skipIf(!hasSystemd)(`has a unit that systemd takes, and that it calls well confined${systemdNote}`, () => {
     const path = join(folder, `${name}.service`);
     // The program is not installed here; what is judged is all the rest.
     writeFileSync(path, unit(product, version).replace(`/usr/lib/${name}/node`, '/bin/true'));

@@ -12,12 +12,14 @@ const folder = mkdtempSync(join(tmpdir(), 'aliquot-twice-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const has = (command: string) => spawnSync(command, ['--version']).status === 0;
+/** What a skipped suite says beside its name. */
+const note = (command: string) => (has(command) ? '' : ` (skipped: there is no \`${command}\` here)`);
 const seconds = 1_700_000_000;
 const content = [file('node', '#!/bin/sh\n', true), file('program/main.js', ''), file('licences/NODE.txt', ''), file('sbom.json', '{}')];
 const made = (product: 'agent' | 'collector') => linuxPackage({ product, target: 'linux-x64', version: '0.1.0' }, content);
 const said = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8' }).stdout;
 
-describe.skipIf(!has('dpkg-deb'))('a .deb', () => {
+describe.skipIf(!has('dpkg-deb'))(`a .deb${note('dpkg-deb')}`, () => {
   it('is the same when it is made twice, at whatever hour and in whatever folder', () => {
     const first = buildDeb('agent', made('agent'), 'linux-x64', seconds);
     expect(buildDeb('agent', made('agent'), 'linux-x64', seconds).equals(first)).toBe(true);
@@ -34,7 +36,7 @@ describe.skipIf(!has('dpkg-deb'))('a .deb', () => {
   });
 });
 
-describe.skipIf(!has('rpmbuild'))('an .rpm', () => {
+describe.skipIf(!has('rpmbuild'))(`an .rpm${note('rpmbuild')}`, () => {
   it('is the same when it is made twice, at whatever hour and in whatever folder', () => {
     const first = buildRpm('collector', made('collector'), 'linux-x64', seconds);
     expect(buildRpm('collector', made('collector'), 'linux-x64', seconds).equals(first)).toBe(true);

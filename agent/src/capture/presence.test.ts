@@ -283,7 +283,9 @@ const canMount = (() => {
   }
 })();
 
-describe.runIf(canMount)('I-A13 P6: where something is mounted below a source', () => {
+const mountNote = canMount ? '' : ' (skipped: only root may mount here)';
+
+describe.runIf(canMount)(`I-A13 P6: where something is mounted below a source${mountNote}`, () => {
   const mount = (name: string, ...how: string[]) => {
     execFileSync('mount', [...(how.length > 0 ? how : ['-t', 'tmpfs', 'none']), at(name)]);
     mounted.push(at(name));

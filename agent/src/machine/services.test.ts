@@ -147,7 +147,9 @@ describe('the service under launchd', () => {
 /** Python's plistlib reads what launchd reads. */
 const hasPython = spawnSync('python3', ['-c', 'import plistlib']).status === 0;
 
-describe.skipIf(!hasPython)('the property list for launchd, as plistlib reads it', () => {
+const pythonNote = hasPython ? '' : ' (skipped: there is no `python3` here)';
+
+describe.skipIf(!hasPython)(`the property list for launchd, as plistlib reads it${pythonNote}`, () => {
   const read = async (root: string, account?: string) => {
     await mkdir(join(folder, 'Library/LaunchDaemons'), { recursive: true });
     const manager = launchdService(root, moved, tool(() => ({})).run);
