@@ -23,6 +23,8 @@ let stopping = false;
 process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });
+// Neither does a worker of tests whose runner was interrupted.
+process.once('disconnect', () => process.exit(1));
 
 function start(name: ProgramName, args: readonly string[], environment: NodeJS.ProcessEnv, under: readonly string[]) {
   if (stopping) throw new Error(`${name} ${args[0]} was not started: everything is being stopped`);
