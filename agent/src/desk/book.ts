@@ -8,6 +8,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import {
   judgeSettings,
   type OpenSettings,
+  openSettings,
   SettingsError,
   type SettingsErrorCode,
   type SettingsOwner,
@@ -105,8 +106,7 @@ export class DeskBook {
 
   /** As they were believed once; their terms were over or not then. */
   #believe(given: Settings, way: SettingsWay): void {
-    const { issuedAtMs } = decodeSettingsBody(given.settings.body);
-    this.#open = judgeSettings(this.#owner, given, way, 0, issuedAtMs);
+    this.#open = openSettings(this.#owner, given, way);
     [this.#given, this.#way] = [given, way];
   }
 
@@ -222,8 +222,7 @@ export class DeskBook {
   /** To whom the reason may be said: who made the settings, if they are genuine at all, else who made those in force. */
   #answerKey(given: Settings, way: SettingsWay): Uint8Array | undefined {
     try {
-      const { issuedAtMs } = decodeSettingsBody(given.settings.body);
-      return judgeSettings(this.#owner, given, way, 0, issuedAtMs).contents.answerKey;
+      return openSettings(this.#owner, given, way).contents.answerKey;
     } catch (error) {
       if (!(error instanceof SettingsError)) throw error;
       return this.#open?.contents.answerKey;

@@ -1,9 +1,9 @@
 import type { VaultDescriptorBody } from '@aliquot/proto';
 import { asAgentId, decodeDiagnosisRequestBody, decodePolicyBody, decodeSettingsBody, type EventBody } from '@aliquot/proto';
-import { fromHex } from '@aliquot/shared/crypto/bytes';
+import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
-import { MAX_SEQUENCE_STEP, verifyPolicy, verifySettings } from '@aliquot/shared/keys/settings';
+import { isNumberFree, verifyPolicy, verifySettings } from '@aliquot/shared/keys/settings';
 import type { Effect } from './apply.ts';
 import type { CatalogChange } from './catalog.ts';
 import { keys } from './catalog-keys.ts';
@@ -24,7 +24,7 @@ export function admitPolicy({ desk }: Registry, descriptor: VaultDescriptorBody,
   const { revision } = verifyPolicy(descriptor, event, event.timeMs);
   if (revision <= desk.newest)
     throw bad(`policy ${desk.newest} was set meanwhile: look at it with \`aliquot policy get\`, and set yours again`);
-  if (revision > desk.newest + MAX_SEQUENCE_STEP) throw bad(`policy ${revision} is numbered too far above policy ${desk.newest}`);
+  if (!isNumberFree(revision, event.timeMs)) throw bad(`policy ${revision} is numbered too high: nothing could follow it`);
   return undefined;
 }
 
@@ -39,7 +39,20 @@ export function admitSettings(registry: Registry, descriptor: VaultDescriptorBod
   if (known !== undefined) return known.leafIndex;
   const newest = Math.max(current?.sequence ?? 0, waiting?.sequence ?? 0);
   if (body.sequence <= newest) throw bad(`${row.name} is offered settings ${newest} already: set the policy again`);
+  if (!isNumberFree(body.sequence, event.timeMs)) throw bad(`settings ${body.sequence} are numbered too high: nothing could follow them`);
   return undefined;
+}
+
+/** Of events that are recorded together each agent may have settings once: each is judged by what was there before all of them. */
+export function refuseTwice(events: readonly EventBody[]): void {
+  const seen = new Set<string>();
+  for (const event of events) {
+    if (event.type !== 'settingsSet') continue;
+    const { agentId } = decodeSettingsBody(event.settings.body);
+    const id = agentId === undefined ? '' : hex(agentId);
+    if (seen.has(id)) throw bad('an agent is given settings twice at once');
+    seen.add(id);
+  }
 }
 
 /** A question that an operator signed, for an agent that has enrolled. */

@@ -89,7 +89,7 @@ test('P5: a policy is recorded only as who may signed it, and only a newer one; 
   expect(await set(by(certified(['settings'], now + 1), 1))).toBe('accepted');
   expect(await set(policySet(at, 2))).toBe('accepted');
   for (const revision of [1, 2]) expect(await set(policySet(at, revision))).toBe('STORE_BAD_EVENT');
-  expect(await set(policySet(at, 3_000_000))).toBe('STORE_BAD_EVENT');
+  expect(await set(policySet(at, now + 1))).toBe('STORE_BAD_EVENT');
   for (const look of [async () => at.store(), () => at.again(), () => at.again(true)]) {
     const store = await look();
     expect(store.policyRevision()).toBe(2);
@@ -108,6 +108,8 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
   const first = settingsSet(at, 1);
   expect([await set(first), await set(first)]).toEqual(['accepted', 'accepted']);
   expect(await set(settingsSet(at, 1))).toBe('STORE_BAD_EVENT');
+  expect(await set(settingsSet(at, now + 1))).toBe('STORE_BAD_EVENT');
+  expect(await codeOf(at.store().appendEvents([settingsSet(at, 3), settingsSet(at, 2)]))).toBe('STORE_BAD_EVENT');
   expect(await set(settingsSet(at, 2, { waits: true }))).toBe('accepted');
   expect(at.store().settingsWait()).toBe(true);
   expect(await set(settingsSet(at, 2))).toBe('STORE_BAD_EVENT');

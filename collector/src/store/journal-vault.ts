@@ -17,6 +17,7 @@ import { release } from '@aliquot/shared/crypto/release';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { Clock } from '@aliquot/shared/ports';
 import { type Hasher, hereHasher } from '../hashing/hasher.ts';
+import { refuseTwice } from './apply-desk.ts';
 import { keys } from './catalog-keys.ts';
 import { values } from './catalog-rows.ts';
 import { type GateContext, judgeCommit, judgeHeartbeat, type Refused, refusalOf, refused, verifySubmission } from './commit-gate.ts';
@@ -167,6 +168,7 @@ export class JournalVault implements VaultStore {
         if (leaf === undefined) await refuseNewly(core, body, this.#limits);
         known.push(leaf);
       }
+      refuseTwice(bodies);
       let leafIndex = 0;
       for (const [at, body] of bodies.entries())
         leafIndex = Math.max(leafIndex, known[at] ?? (await core.appendEvent(body, this.#ports.clock.nowMs())));

@@ -41,7 +41,7 @@ export type SettingsErrorCode =
   | 'SETTINGS_OTHER_PC'
   /** Genuine, but not newer than those in force. */
   | 'SETTINGS_OLD'
-  /** Numbered so far above those in force that nothing could follow them. */
+  /** Numbered above the clock, so that nothing could follow them. */
   | 'SETTINGS_SKIPS'
   /** Met after their term, or signed by an operator whose term is over. */
   | 'SETTINGS_EXPIRED'
@@ -67,10 +67,13 @@ const DETAIL_SEAL = 'aliquot/v1/settings-detail';
 const KEY_BYTES = 32;
 
 /**
- * How far the number of new settings may lie above those in force. Who stole a settings key could else use up all numbers at once, and
- * nothing that follows would ever be newer.
+ * Whether a policy or settings may have this number now: at most the milliseconds since 1970. Who stole a settings key could else use up all
+ * numbers, and nothing that follows would ever be newer. Numbers that are counted stay far below; every millisecond frees another one, for all
+ * PCs, those that enrol later too, and for a collector that succeeds another.
  */
-export const MAX_SEQUENCE_STEP = 1_000_000;
+export function isNumberFree(sequence: number, nowMs: number): boolean {
+  return sequence <= nowMs;
+}
 
 type Vault = Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>;
 
@@ -199,16 +202,12 @@ export interface OpenSettings {
  * none), within their term at `nowMs`, and opened with this PC's key. Errors: `SETTINGS_…`, each named for a person.
  */
 export function judgeSettings(owner: SettingsOwner, given: Settings, way: SettingsWay, inForce: number, nowMs: number): OpenSettings {
-  const body = genuine(owner.vault, given, nowMs);
+  const body = genuine(owner, given, way, nowMs);
   const what = `settings ${body.sequence}`;
-  const forWhom = body.agentId ?? (way === 'bundle' ? owner.agentId : undefined);
-  if (forWhom === undefined || !equalBytes(forWhom, owner.agentId)) {
-    throw new SettingsError('SETTINGS_OTHER_PC', `${what} were made for another PC; they are not used here`);
-  }
   if (body.sequence <= inForce)
     throw new SettingsError('SETTINGS_OLD', `${what} are not newer than settings ${inForce}, which stay in force; set the policy again`);
-  if (body.sequence > inForce + MAX_SEQUENCE_STEP)
-    throw new SettingsError('SETTINGS_SKIPS', `${what} are numbered too far above settings ${inForce}; look who signed them`);
+  if (!isNumberFree(body.sequence, nowMs))
+    throw new SettingsError('SETTINGS_SKIPS', `${what} are numbered too high; check this PC’s clock, and who signed them`);
   if (nowMs >= body.expiresAtMs) {
     const expired = new Date(body.expiresAtMs).toISOString();
     throw new SettingsError('SETTINGS_EXPIRED', `${what} could be taken until ${expired}; check this PC’s clock, or set the policy again`);
@@ -216,7 +215,27 @@ export function judgeSettings(owner: SettingsOwner, given: Settings, way: Settin
   return { body, contents: opened(owner, body, way) };
 }
 
-function genuine(vault: Vault, given: Settings, nowMs: number): SettingsBody {
+/**
+ * Opens settings that were believed once, and kept: which number and which terms they have was judged then, by the clock of then. Errors:
+ * `SETTINGS_FOREIGN`, `SETTINGS_OTHER_PC`, `SETTINGS_SEALED`, `SETTINGS_UNKNOWN`.
+ */
+export function openSettings(owner: SettingsOwner, given: Settings, way: SettingsWay): OpenSettings {
+  const body = genuine(owner, given, way, BEFORE_ALL_TERMS);
+  return { body, contents: opened(owner, body, way) };
+}
+
+const BEFORE_ALL_TERMS = 0;
+
+/** Settings for this PC that somebody signed whom its authority trusts at `nowMs`. */
+function genuine({ vault, agentId }: SettingsOwner, given: Settings, way: SettingsWay, nowMs: number): SettingsBody {
+  const body = signed(vault, given, nowMs);
+  const forWhom = body.agentId ?? (way === 'bundle' ? agentId : undefined);
+  if (forWhom === undefined || !equalBytes(forWhom, agentId))
+    throw new SettingsError('SETTINGS_OTHER_PC', `settings ${body.sequence} were made for another PC; they are not used here`);
+  return body;
+}
+
+function signed(vault: Vault, given: Settings, nowMs: number): SettingsBody {
   try {
     return verifySettings(vault, given, nowMs);
   } catch (cause) {

@@ -2,7 +2,7 @@ import { encodeSigned, type PolicyBody } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import type { Output } from '@aliquot/shared/cli/output';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
-import { issuePolicy, issueSettings, MAX_SEQUENCE_STEP, sealPolicyText } from '@aliquot/shared/keys/settings';
+import { isNumberFree, issuePolicy, issueSettings, sealPolicyText } from '@aliquot/shared/keys/settings';
 import { forNobody, type Policy, settingsMistakes } from '@aliquot/shared/settings/policy';
 import { toBase64 } from '../../rest/base64.ts';
 import { CommandError } from '../command-error.ts';
@@ -54,20 +54,26 @@ async function planned(context: CommandContext, path: string, options: SetOption
       'USAGE_INVALID',
       `--canary: group ${canary} fits no PC that gets new settings, so the others would wait for nobody`,
     );
-  return { desk, file, plans, revision: newestOf(before?.body.revision ?? 0, pcs, options, output), nobody: nobody.length };
+  return {
+    desk,
+    file,
+    plans,
+    revision: newestOf(before?.body.revision ?? 0, pcs, options, output, context.clock.nowMs()),
+    nobody: nobody.length,
+  };
 }
 
 /**
  * The number that the next must be above. A collector that took the place of one with a longer history knows older policies than its PCs have
  * in force; they would refuse what follows those. A number that no PC would take is nobody's honest word.
  */
-function newestOf(revision: number, pcs: readonly DeskPc[], { yes }: SetOptions, output: Output): number {
+function newestOf(revision: number, pcs: readonly DeskPc[], { yes }: SetOptions, output: Output, nowMs: number): number {
   const ahead = pcs.filter(({ info }) => info.settings.inForce > revision);
   const inForce = Math.max(revision, ...ahead.map(({ info }) => info.settings.inForce));
   if (ahead.length === 0) return revision;
   const names = ahead.slice(0, 5).map(({ name }) => name);
   const says = `${names.join(', ')}${ahead.length > 5 ? ' and others' : ''} have settings ${inForce} in force, by the collector's word, and it knows none above ${revision}`;
-  if (inForce > revision + MAX_SEQUENCE_STEP)
+  if (!isNumberFree(inForce + 1, nowMs))
     throw new CommandError('COMMAND_UNVERIFIED', `${says}: no PC would take that; do not trust this collector, and tell who runs it`);
   if (yes !== true)
     throw new UsageError(
