@@ -1,9 +1,19 @@
 import { foldWords } from '@aliquot/shared/cli/fold';
-import { formatAge, formatBytes, formatCount, formatCounted, formatInstant, formatTable, printable } from '@aliquot/shared/cli/format';
+import {
+  formatAge,
+  formatBytes,
+  formatCount,
+  formatCounted,
+  formatInstant,
+  formatTable,
+  printable,
+  widthOf,
+} from '@aliquot/shared/cli/format';
 import { worksAlone } from '@aliquot/shared/cli/help';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';
 import type { AgentInfo, AgentList, GroupInfo } from '../rest/messages.ts';
+import { agentTables } from './agent-tables.ts';
 import { type AgentView, besides } from './agent-view.ts';
 import { registerApprove } from './approve.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
@@ -128,8 +138,6 @@ async function tellJson(output: Output, { agents, groups, collectorProblems }: A
   if (!onlyProblems) for (const group of groups) await output.result(groupJson(group));
 }
 
-const FROM_DESK: ReadonlySet<string> = new Set(['RELEASE', 'SETTINGS', 'GROUP']);
-
 /** One line an agent, and below what is wrong. Its name is last, for it may be long and is there to be pasted. */
 function overview({ agents, groups, timeMs }: AgentList, problems: readonly ProblemOf[]): string {
   const none = 'No agents yet; make a bundle with `aliquot enroll NAME --kit KIT --out BUNDLE`.';
@@ -156,10 +164,7 @@ function overview({ agents, groups, timeMs }: AgentList, problems: readonly Prob
       agent.beside === undefined ? called(agent) : agent.name,
     ]);
   const heads = ['STATE', 'SEEN>', 'BACKUP>', 'FILES>', 'BYTES>', 'QUEUE>', 'WRONG>', 'RELEASE', 'SETTINGS', 'GROUP', 'AGENT'];
-  // What no agent has is no column: most vaults begin without settings from the desk.
-  const used = heads.map((head, at) => !FROM_DESK.has(head) || rows.some((row) => row[at] !== '-'));
-  const columns = <T>(cells: readonly T[]): T[] => cells.filter((_cell, at) => used[at]);
-  return [formatTable(columns(heads), rows.map(columns)), ...open, ...wrong].join('\n');
+  return [...agentTables(heads, rows), ...open, ...wrong].join('\n');
 }
 
 /** With whose bundles PCs may still enrol, or could until they were full. */

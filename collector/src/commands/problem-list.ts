@@ -23,6 +23,10 @@ const GROUPS: Readonly<Record<string, { readonly title: string; readonly remedy:
   unsettled: { title: 'results that do not come to rest', remedy: LOOK_THERE },
   pending: { title: 'seen, not captured when last heard of', remedy: 'they are safe once that PC runs and is connected again' },
   queued: { title: 'captured, not sent when last heard of', remedy: 'they are safe once that PC is connected again' },
+  'no-sources': {
+    title: 'PCs that were not told what to watch',
+    remedy: 'name their folders in the policy and set it, also when they came after the last set; or in agent.yaml there',
+  },
   'clock-off': { title: 'clock off', remedy: 'set it by time servers (NTP)' },
 };
 

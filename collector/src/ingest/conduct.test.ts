@@ -64,3 +64,9 @@ it('P6 an agent that is refused is told with the reason until something of it is
   nowMs += 24 * 3600 * 1000;
   expect([conduct.problems(vaultId, agentId), conduct.refused()]).toEqual([[], []]);
 });
+
+it('a PC that waits for approval is not told as one that is refused', () => {
+  const conduct = new Conduct({ nowMs: () => 1000 });
+  conduct.of(vaultId, agentId, 'hplc-1').refused('pending', 'agent hplc-1 waits for approval');
+  expect([conduct.problems(vaultId, agentId), conduct.refused()]).toEqual([[], []]);
+});

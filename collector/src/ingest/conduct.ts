@@ -70,6 +70,8 @@ export class Conduct {
     this.#records.set(key, record);
     return {
       refused: (code, message) => {
+        // Who waits for approval is named as that, and has done nothing wrong by asking.
+        if (code === 'pending') return;
         const nowMs = this.#clock.nowMs();
         const { sinceMs, times } = record.refusal ?? { sinceMs: nowMs, times: 0 };
         record.refusal = { sinceMs, lastMs: nowMs, times: times + 1, why: `${message} (${code})`, hasEnded: ENDED.has(code) };

@@ -47,6 +47,12 @@ describe('P6: what is wrong with an agent', () => {
     expect(codes({ lastCommitMs: undefined, heartbeat: beat({ chainHead } as Partial<HeartbeatBody>) })).toEqual([]);
   });
 
+  it('calls a PC that waits for approval by another code than results that wait on a PC', () => {
+    expect(found({ state: 'pending' })).toMatchObject([
+      { code: 'waits-for-approval', message: expect.stringContaining('aliquot agents approve hplc-1') },
+    ]);
+  });
+
   it('lets a connected agent send one large file for hours, and not be still for ever', () => {
     expect(codes({ lastSeenMs: NOW - 23 * HOUR }, true)).toEqual([]);
     expect(codes({ lastSeenMs: NOW - 25 * HOUR }, true)).toEqual(['silent']);

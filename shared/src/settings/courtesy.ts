@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { absoluteHere, type Where } from './where.ts';
+import { absoluteHere, notAbsolute, type Where } from './where.ts';
 
 /*
  * The `courtesy` part of `agent.yaml`. What each setting means for the PC is in docs/courtesy.md.
@@ -74,9 +74,9 @@ const processName = z
   .refine((name) => !/[\\/]/.test(name), 'must be the name of a program without its folder, such as "acquisition.exe"');
 
 const flagFile = (where: Where) =>
-  z
-    .string({ error: 'must be a file’s absolute path' })
-    .refine((path) => absoluteHere(path, where), 'must be an absolute path, such as /run/instrument/busy or C:\\Lab\\busy');
+  z.string({ error: 'must be a file’s absolute path' }).refine((path) => absoluteHere(path, where), {
+    error: ({ input }) => notAbsolute(input, where, '/run/instrument/busy or C:\\Lab\\busy'),
+  });
 
 const busySign = (where: Where) =>
   z

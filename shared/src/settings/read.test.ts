@@ -27,7 +27,9 @@ describe('settings for PCs of either kind', () => {
   });
 
   it('are of one kind on a PC', () => {
-    expect(mistakes("sources: [{path: 'D:\\Data'}]", 'desk', 'posix')).toEqual([expect.stringContaining('must be an absolute path')]);
+    expect(mistakes("sources: [{path: 'D:\\Data'}]", 'desk', 'posix')).toEqual([
+      expect.stringContaining('is a path of Windows, and this PC has another system; write it as /data/instrument'),
+    ]);
     expect(mistakes('sources: [{path: data}]', 'desk', 'windows')).toEqual([expect.stringContaining('must be an absolute path')]);
     expect(mistakes("sources: [{path: 'D:\\Data'}]", 'desk', 'windows')).toEqual([]);
   });

@@ -9,7 +9,7 @@ import { defaultClass, defaultFolderResults, defaultMaxUnsettledSeconds } from '
 import { excludeMistake, isIn, takesWhole } from './globs.ts';
 import { BACKSLASH_HINT } from './text.ts';
 import { updateSchema, updateSectionSchema } from './update.ts';
-import { absoluteHere, pathsOf, type Where } from './where.ts';
+import { absoluteHere, notAbsolute, pathsOf, type Where } from './where.ts';
 
 /*
  * What an agent is told to do: `agent.yaml`, and what central IT sets in the policy file. One schema for both, so that both are
@@ -36,7 +36,7 @@ const folder = (where: Where) =>
   z
     .string({ error: 'must be a folder’s absolute path' })
     .refine(isPlain, notPlain)
-    .refine((path) => absoluteHere(path, where), 'must be an absolute path, such as /data/instrument or D:\\Data')
+    .refine((path) => absoluteHere(path, where), { error: ({ input }) => notAbsolute(input, where, '/data/instrument or D:\\Data') })
     .refine((path) => !/[*?]/.test(path), 'must be one folder, not a pattern: name each folder, or the one above them')
     .transform((path) => {
       const tidy = pathsOf(path, where).normalize(path);

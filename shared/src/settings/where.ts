@@ -16,6 +16,14 @@ export function platformOf(path: string): Platform | undefined {
   return /^(?:[A-Za-z]:[\\/]|\\\\)/.test(path) ? 'windows' : undefined;
 }
 
+/** What is said of a path that is not absolute where the settings are for; one of another system's kind is named as that. */
+export function notAbsolute(path: unknown, where: Where, examples: string): string {
+  const foreign = where !== 'anywhere' && typeof path === 'string' && platformOf(path) === 'windows';
+  return foreign
+    ? `is a path of Windows, and this PC has another system; write it as ${examples.split(' ', 1)[0]}`
+    : `must be an absolute path, such as ${examples}`;
+}
+
 /** Whether a path is absolute where the settings are for. */
 export function absoluteHere(path: string, where: Where): boolean {
   if (where === 'anywhere') return platformOf(path) !== undefined;
