@@ -90,8 +90,12 @@ function knownTargets(dir: string): readonly VendorTarget[] {
 export function main(args: readonly string[], passphrase: string | undefined, nowMs: number): void {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
-  const options = { keys: text, packages: text, out: text, previous: text, 'make-keys': flag, 'new-root': flag };
+  const options = { keys: text, packages: text, out: text, previous: text, 'make-keys': flag, 'new-root': flag, help: flag };
   const { values } = parseArgs({ args: [...args], options });
+  if (values.help === true) {
+    console.log(usage);
+    return;
+  }
   if (values.keys === undefined) throw new UsageError(usage);
   const keys = resolve(values.keys);
   if (values['make-keys'] === true || values['new-root'] === true) {

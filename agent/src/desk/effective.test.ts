@@ -16,6 +16,7 @@ describe.runIf(process.platform !== 'win32')('what counts on a PC', () => {
   test('is agent.yaml alone where the desk says nothing, and must be whole then', () => {
     expect(effective(undefined, 'sources: [{path: /a}]').config.sources).toMatchObject([{ path: '/a' }]);
     expect(effectiveSettings(undefined, 'workers: 2')).toMatchObject({ mistakes: [{ line: 1 }] });
+    expect(effectiveSettings(undefined, undefined)).toMatchObject({ mistakes: [{ message: expect.stringContaining('is not there') }] });
   });
 
   test('each value has its origin: built in, the desk, this PC', () => {

@@ -59,7 +59,8 @@ export function effectiveSettings(
 }
 
 function alone(own: string | undefined): Effective | { readonly mistakes: readonly Mistake[] } {
-  const read = readSettings(own ?? '', 'whole', here);
+  if (own === undefined) return { mistakes: [{ line: 1, message: 'is not there, or says nothing; nothing says which folders to watch' }] };
+  const read = readSettings(own, 'whole', here);
   if ('mistakes' in read) return read;
   const given = isMap(read.plain) ? read.plain : {};
   return { config: read.value, values: valuesOf(read.value, given, {}, given), unused: [], update: undefined };

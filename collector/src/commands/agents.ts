@@ -1,14 +1,5 @@
 import { foldWords } from '@aliquot/shared/cli/fold';
-import {
-  formatAge,
-  formatBytes,
-  formatCount,
-  formatCounted,
-  formatInstant,
-  formatTable,
-  printable,
-  widthOf,
-} from '@aliquot/shared/cli/format';
+import { formatAge, formatBytes, formatCount, formatCounted, formatInstant, formatTable, printable } from '@aliquot/shared/cli/format';
 import { worksAlone } from '@aliquot/shared/cli/help';
 import type { Output } from '@aliquot/shared/cli/output';
 import type { Command } from 'commander';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { isReleaseFile, MAX_RELEASE_FILE_BYTES, MAX_RELEASE_FILES } from '@aliquot/proto';
-import { readFileIfThere, readFully } from '@aliquot/shared/durable/durable';
+import { exists, readFileIfThere, readFully } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { type NamedFile, type NamedRelease, namedReleases, TIMESTAMP_FILE } from '../releases/named-releases.ts';
@@ -21,6 +21,7 @@ export interface ReleaseFolder {
 /** Looks a release folder through. Errors: `COMMAND_RELEASE` with what is missing or altered. */
 export async function readReleaseFolder(port: FilePort, dir: string): Promise<ReleaseFolder> {
   const read = (name: string) => readFileIfThere(port, join(dir, name), MAX_METADATA_BYTES);
+  if (!(await exists(port, dir))) throw broken(`there is no folder ${dir}; check the path`);
   const releases = await namedReleases(read);
   if (releases.length === 0) {
     const why = (await read(TIMESTAMP_FILE)) === undefined ? `it has no ${TIMESTAMP_FILE}` : 'its newest list names no program';

@@ -34,6 +34,9 @@ async function run(argv: readonly string[], action: () => unknown = () => undefi
     .action(async () => {
       await action();
     });
+  const agents = program.command('agents').action(() => undefined);
+  agents.command('approve').argument('NAME');
+  program.command('agent').command('revoke').argument('NAME');
   const code = await runCommand(program, ['node', 'aliquot', ...argv], {
     stdout: new StandardOutput(new Sink()),
     stderr: { write: (text) => (said += text) },
@@ -71,6 +74,14 @@ describe('the end of a command', () => {
     expect(code).toBe(2);
     expect(said).toMatch(/^aliquot: [^\n]+; --help shows the usage \[USAGE_INVALID\]\n$/);
     expect(said).toContain(words);
+  });
+
+  it.each([
+    [['agent', 'approve', 'hplc-1'], 'there is no `aliquot agent approve`; use `aliquot agents approve`'],
+    [['agents', 'revoke', 'hplc-1'], 'there is no `aliquot agents revoke`; use `aliquot agent revoke`'],
+    [['approve', 'hplc-1'], 'there is no `aliquot approve`; use `aliquot agents approve`'],
+  ])('is 2 for %s, a command that stands below another word, and says which', async (argv, words) => {
+    expect(await run(argv)).toEqual({ code: 2, said: `aliquot: ${words} [USAGE_INVALID]\n` });
   });
 
   it('is 2 without a command', async () => {

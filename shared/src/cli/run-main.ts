@@ -22,12 +22,13 @@ export function exitCodeOf(error: unknown): ExitCode {
 }
 
 /** The one line that a person gets: `aliquot: what, and the way out [CODE]`; undefined when there is nothing to say. */
-function errorLine(program: string, error: unknown, debug: boolean): string | undefined {
+function errorLine(program: string, error: unknown, debug: boolean, elsewhere?: string): string | undefined {
   if (error instanceof OutputClosed) return undefined;
   if (error instanceof CommanderError) {
     // Commander prints help and version itself; its errors come here through `configureOutput`.
-    return error.exitCode === 0 || error.code === 'commander.help'
-      ? undefined
+    if (error.exitCode === 0 || error.code === 'commander.help') return undefined;
+    return elsewhere !== undefined && ['commander.unknownCommand', 'commander.excessArguments'].includes(error.code)
+      ? `${program}: ${printable(elsewhere)} [USAGE_INVALID]`
       : `${program}: ${oneLine(error.message)}; --help shows the usage [USAGE_INVALID]`;
   }
   const known = error instanceof AliquotError ? error.code : errnoOf(error);
@@ -64,7 +65,7 @@ export async function runCommand(program: Command, argv: readonly string[], opti
   let code: ExitCode = 0;
   let help = false;
   const say = (error: unknown) => {
-    const line = errorLine(program.name(), error, debug);
+    const line = errorLine(program.name(), error, debug, commandElsewhere(program, argv.slice(2)));
     if (line !== undefined) stderr.write(`${line}\n`);
   };
   try {
@@ -110,6 +111,22 @@ function quieten(command: Command, stdout: StandardOutput): void {
   command.exitOverride();
   command.configureOutput({ outputError: () => undefined, writeOut: (text) => void stdout.write(text) });
   for (const child of command.commands) quieten(child, stdout);
+}
+
+/** Of `agent approve`: that it is `agents approve`, where a command of that name stands below another word and not below this one. */
+function commandElsewhere(program: Command, words: readonly string[]): string | undefined {
+  const [first = '', second = ''] = words;
+  const below = program.commands.find((command) => command.name() === first);
+  const wanted = below === undefined ? first : second;
+  const among = below ?? program;
+  if (among.commands.length === 0 || among.commands.some((command) => command.name() === wanted)) return undefined;
+  const found = program.commands
+    .flatMap((command) => command.commands.map((child) => ({ name: child.name(), path: `${command.name()} ${child.name()}` })))
+    .filter(({ name }) => name === wanted)
+    .map(({ path }) => `\`${program.name()} ${path}\``);
+  if (found.length === 0) return undefined;
+  const asked = below === undefined ? wanted : `${first} ${wanted}`;
+  return `there is no \`${program.name()} ${asked}\`; use ${found.join(' or ')}`;
 }
 
 function oneLine(message: string): string {

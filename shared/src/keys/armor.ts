@@ -57,6 +57,19 @@ export function armor(type: ArmorType, headers: readonly string[], bytes: Uint8A
   return lines.join('\n');
 }
 
+/** Where each kind of file belongs: for whoever named one in the place of another. */
+const BELONGS: ReadonlyMap<string, string> = new Map<ArmorType, string>([
+  ['ALIQUOT RECOVERY KIT', '; a kit is given with --kit'],
+  ['ALIQUOT OPERATOR KEY', '; an operator key is given with --by'],
+  ['ALIQUOT ENROLMENT BUNDLE', '; a bundle is for `aliquot-agent enroll` on the PC'],
+  ['ALIQUOT COLLECTOR ADDRESSES', '; addresses are for `aliquot-agent address set` on the PC'],
+]);
+
+/** What is said of a file of another kind: what it holds, what was wanted (`a recovery kit`), and where it belongs, if it is one of ours. */
+export function foreignFile(found: string, wanted: string): string {
+  return `this file holds "${found}", not ${wanted}${BELONGS.get(found) ?? ''}`;
+}
+
 /** The first armoured block of `text`. Line ends, indentation and whatever stands around the block do not matter. */
 export function dearmor(type: ArmorType, text: string): Dearmored {
   if (text.length > MAX_TEXT_CHARACTERS) return { type: 'absent' };

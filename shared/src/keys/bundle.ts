@@ -14,7 +14,7 @@ import {
 } from '@aliquot/proto';
 import { equalBytes } from '../crypto/primitives.ts';
 import { type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
-import { armor, dearmor } from './armor.ts';
+import { armor, dearmor, foreignFile } from './armor.ts';
 import { CertificateError, verifyAddresses, verifyCollectorCertificate, verifyDescriptor, verifyEnrolment } from './certificates.ts';
 import { verifyGroup } from './group.ts';
 import { verifySettings } from './settings.ts';
@@ -102,7 +102,7 @@ export function openAnyBundle(text: string, nowMs?: number): AnyBundle {
       'no enrolment bundle in this file; a bundle begins with the line BEGIN ALIQUOT ENROLMENT BUNDLE',
     );
   }
-  if (read.type === 'foreign') throw new BundleError('BUNDLE_NOT_A_BUNDLE', `this file holds "${read.found}", not an enrolment bundle`);
+  if (read.type === 'foreign') throw new BundleError('BUNDLE_NOT_A_BUNDLE', foreignFile(read.found, 'an enrolment bundle'));
   if (read.type === 'damaged') {
     throw new BundleError('BUNDLE_CORRUPT', 'the enrolment bundle is damaged or incomplete; copy it again, or ask for a new one');
   }

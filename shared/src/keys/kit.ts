@@ -15,6 +15,7 @@ import { utf8 } from '../crypto/bytes.ts';
 import { equalBytes } from '../crypto/primitives.ts';
 import { newSigningKey, type SigningKey, signingKeyFromSeed } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
+import { foreignFile } from './armor.ts';
 import { CertificateError, issueDescriptor, vaultIdOf, verifyDescriptor } from './certificates.ts';
 import {
   decodedOf,
@@ -112,7 +113,7 @@ const KIND: PassphraseFileKind = {
       case 'absent':
         return new KitError('KIT_NOT_A_KIT', 'no recovery kit in this file; a kit begins with the line BEGIN ALIQUOT RECOVERY KIT');
       case 'foreign':
-        return new KitError('KIT_NOT_A_KIT', `this file holds "${found}", not a recovery kit`);
+        return new KitError('KIT_NOT_A_KIT', foreignFile(found, 'a recovery kit'));
       case 'damaged':
         return new KitError('KIT_CORRUPT', 'the recovery kit is damaged or incomplete; use another copy of it', { cause });
       case 'newer':

@@ -70,6 +70,7 @@ describe('operator key file', () => {
     await expect(open(text, 'her own', 'settings', FIXTURE_TIME_MS + 1000)).rejects.toThrow(code('OPERATOR_EXPIRED'));
     await expect(open(text, 'her own', 'agents')).rejects.toThrow(code('OPERATOR_PURPOSE'));
     await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP))).rejects.toThrow(code('OPERATOR_NOT_A_KEY'));
+    await expect(open(sealKit(vault.kit, 'kit', seededRandom('kit'), CHEAP))).rejects.toThrow('a kit is given with --kit');
     await expect(open('nothing of the kind')).rejects.toThrow(code('OPERATOR_NOT_A_KEY'));
     await expect(open(text.replace(/\n=.{8}\n/, '\n=AAAAAAAA\n'))).rejects.toThrow(code('OPERATOR_CORRUPT'));
   });

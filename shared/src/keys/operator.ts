@@ -16,6 +16,7 @@ import { type BoxKey, boxKeyFromSecret, newBoxKey } from '../crypto/box.ts';
 import { equalBytes } from '../crypto/primitives.ts';
 import { newSigningKey, type SigningKey, sign, signingKeyFromSeed } from '../crypto/sign.ts';
 import type { Random } from '../ports.ts';
+import { foreignFile } from './armor.ts';
 import { CertificateError, requireStrong, requireVault, verified, verifyDescriptor } from './certificates.ts';
 import { policyKeyFor } from './derive.ts';
 import type { OpenKit } from './kit.ts';
@@ -114,7 +115,7 @@ const KIND: PassphraseFileKind = {
       case 'absent':
         return new OperatorError('OPERATOR_NOT_A_KEY', 'no operator key in this file; one begins with the line BEGIN ALIQUOT OPERATOR KEY');
       case 'foreign':
-        return new OperatorError('OPERATOR_NOT_A_KEY', `this file holds "${found}", not an operator key`);
+        return new OperatorError('OPERATOR_NOT_A_KEY', foreignFile(found, 'an operator key'));
       case 'damaged':
         return corrupt('it is damaged or incomplete', cause);
       case 'newer':
