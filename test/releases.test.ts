@@ -134,7 +134,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(`releases on PCs w
     expect(readdirSync(results)).toHaveLength(60);
   }
 
-  it('takes a good one, comes back from each bad one by itself, and loses nothing', { timeout: 600_000 }, async ({ skip }) => {
+  it('takes a good one, comes back from each bad one by itself, and loses nothing', { timeout: 1_800_000 }, async ({ skip }) => {
     const disk = await SmallDisk.mount(join(world.folder, 'small'), 420);
     if (typeof disk === 'string') return skip(disk);
     disks.push(disk);
@@ -177,7 +177,7 @@ describe.skipIf(!hasCompiler || process.platform !== 'linux')(`releases on PCs w
   });
 
   it('refuses what a hostile collector hands out, says so to central IT, and takes the true one afterwards', {
-    timeout: 600_000,
+    timeout: 1_800_000,
   }, async () => {
     const shelf = join(world.collectorData, 'releases');
     const name = 'pc-hostile';
