@@ -88,11 +88,18 @@ static int find_root(void) {
   return 1;
 }
 
-/* Two hosts of one folder would switch against each other. The lock ends with the process. */
+/*
+ * Two hosts of one folder would switch against each other. The lock ends with the process. It is on
+ * a file that only the service's user can open: whoever can read a folder can lock it, and so would
+ * keep the service from starting. Where a full disk has no room for the file, the folder must do.
+ */
 static int lock_root(void) {
-  int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return 0;
-  return flock(folder, LOCK_EX | LOCK_NB) == 0;
+  char path[PATH_MAX + sizeof "/lock"];
+  snprintf(path, sizeof path, "%s/lock", root);
+  int place = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (place < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EROFS))
+    place = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return place >= 0 && flock(place, LOCK_EX | LOCK_NB) == 0;
 }
 
 /* A pipe of which a child inherits nothing. */
@@ -216,7 +223,7 @@ int main(int count, char **words) {
   }
   for (int at = 0; at < 2; at++) fcntl(signals[at], F_SETFL, O_NONBLOCK);
   if (!lock_root()) {
-    say("another host serves this folder, or it cannot be read: nothing was started");
+    say("another host serves this folder, or it cannot be written: nothing was started");
     return 1;
   }
   for (size_t at = 0; at < sizeof handled / sizeof handled[0]; at++)

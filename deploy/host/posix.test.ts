@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -142,6 +142,20 @@ describe.skipIf(!hasCompiler)(`the service host of a folder install${compilerNot
     expect(lines(root)).toHaveLength(1);
     host.kill('SIGTERM');
     expect(await ended).toBe(0);
+  });
+
+  it.skipIf(process.platform !== 'linux')('is not kept from starting by a user who can only read its folder', async () => {
+    const root = install({ '1.0.0': serve });
+    const other = spawn('flock', [root, 'sh', '-c', 'echo locked; read -r line'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    running.add(other);
+    await once(other.stdout, 'data');
+    const { host, ended } = start(root);
+    await until(() => lines(root).length === 1 || host.exitCode !== null);
+    expect(lines(root)).toEqual(['1.0.0 1 run --data a b']);
+    expect(statSync(join(root, 'lock')).mode & 0o777).toBe(0o600);
+    host.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    other.stdin.end('\n');
   });
 
   it('hands SIGHUP on', async () => {

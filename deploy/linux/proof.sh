@@ -183,7 +183,9 @@ sums() { (cd "$1" && find . -type f -exec sha256sum {} + | LC_ALL=C sort); }
 must test "$(sums "$chroot/root/back/data/hplc")" = "$(sums "$chroot/data/hplc")"
 
 now 'apt remove: the program goes, keys, queue and settings stay'
+inside ln -s /etc/planted /var/lib/aliquot-agent/nothing-waits # what the service's user could do
 inside apt-get remove --yes aliquot-agent >>"$work/apt.log" 2>&1
+must test ! -e "$chroot/etc/planted"
 must test ! -e "$chroot/run/aliquot-agent.pid"
 must test ! -e "$chroot/usr/lib/aliquot-agent"
 must test -e "$chroot/var/lib/aliquot-agent/identity" -a -e "$chroot/etc/aliquot-agent/agent.yaml"

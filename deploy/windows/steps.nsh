@@ -44,10 +44,25 @@ Function CopyFiles
   StrCpy $Touched 1
   !insertmacro Say "copying the programs"
   ; Who may write here becomes the system: nobody but the system and administrators, wherever it is.
+  ; The owner first: who made the folder before, empty, could give it back to himself.
+  nsExec::Exec '"$SYSDIR\icacls.exe" "$INSTDIR" /setowner *S-1-5-32-544 /Q'
+  Pop $0
+  ${If} $0 != 0
+    !insertmacro Say "icacls ended with $0: the owner of $INSTDIR stays as it was"
+  ${EndIf}
   nsExec::Exec '"$SYSDIR\icacls.exe" "$INSTDIR" /inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F *S-1-5-32-545:(OI)(CI)RX /Q'
   Pop $0
   ${If} $0 != 0
     !insertmacro Say "icacls ended with $0: who may write into $INSTDIR stays as it was"
+  ${EndIf}
+  ; Looked at before, and again now that nobody else can put anything there.
+  ${If} $OldVersion == ""
+    StrCpy $R9 $INSTDIR
+    Call HoldsSomething
+    ${If} $R8 = 1
+      StrCpy $Touched 0
+      !insertmacro Fail 1 "$INSTDIR holds something that this setup did not install; remove it, or name another folder with /D=."
+    ${EndIf}
   ${EndIf}
   ${If} $OldVersion != ""
     Delete "$INSTDIR\host.old"
