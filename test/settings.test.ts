@@ -108,12 +108,14 @@ describe('settings from the desk', () => {
   it('are read back by who may, by revision and by PC; a PC that comes later gets them when it comes', async () => {
     const text = 'agents: {pcs: {lcms-1: {workers: 2}}}\n';
     expect((await set(text)).code).toBe(0);
-    expect((await set('agents: {pcs: {lcms-1: {workers: 3}}}\n')).code).toBe(0);
+    expect((await set('agents: {groups: {lcms: {names: [lcms*], workers: 3}}}\n')).code).toBe(0);
     const [newest] = (await world.aliquot(['policy', 'get', '--by', maria, '--json'])).lines;
-    expect(newest).toMatchObject({ event: 'policy', revision: 2, text: 'agents: {pcs: {lcms-1: {workers: 3}}}\n' });
+    expect(newest).toMatchObject({ event: 'policy', revision: 2, text: 'agents: {groups: {lcms: {names: [lcms*], workers: 3}}}\n' });
     const [first] = (await world.aliquot(['policy', 'get', '--kit', world.kit, '--revision', '1', '--json'])).lines;
     expect(first).toMatchObject({ revision: 1, text });
     const [own] = (await world.aliquot(['policy', 'get', '--agent', 'lcms-1', '--by', maria, '--json'])).lines;
+    const typo = await world.aliquot(['policy', 'get', '--agent', 'lcms1', '--by', maria]);
+    expect(typo.stderr).toContain('no PC lcms1 is enrolled; this is what one of that name would be told');
     expect(own).toMatchObject({ event: 'settings', agent: 'lcms-1', text: 'workers: 3\n' });
     await started(pcs[1] as AgentPlace);
     await agentsWhen(isCurrent(2, 'lcms-1'));

@@ -9,7 +9,7 @@ import { CommandError } from '../command-error.ts';
 import { type CommandContext, outputOf } from '../context.ts';
 import { withKitOrKeyFile } from '../operator-key.ts';
 import { type CollectorOptions, type KitOptions, withCollector, withExample, withJson, withNotes } from '../options.ts';
-import { type DeskOptions, deskPcs, type OpenDesk, openDesk, storedPolicy } from './desk.ts';
+import { type DeskOptions, type DeskPc, deskPcs, type OpenDesk, openDesk, storedPolicy } from './desk.ts';
 import { policyIn } from './file.ts';
 import { diffPolicy, type SetOptions, setPolicy } from './set.ts';
 
@@ -92,7 +92,9 @@ async function getPolicy(context: CommandContext, options: GetOptions): Promise<
   // Beside the text, whose lines are those that a PC names when it refuses them.
   const groups = rendered.groups.length === 0 ? 'in no group' : `in ${rendered.groups.join(', ')}`;
   output.note(`${options.agent}, ${groups}; policy ${revision}, set ${formatTime(setAtMs)}`);
-  const said = await saidOf(desk, options.agent);
+  const pc = (await deskPcs(desk)).find(({ name }) => name === options.agent);
+  if (pc === undefined) output.note(`no PC ${options.agent} is enrolled; this is what one of that name would be told`);
+  const said = saidOf(desk, pc);
   if (said !== undefined) output.note(said.text);
   const reply = said === undefined ? {} : { reply: said.json };
   await output.result(
@@ -102,8 +104,7 @@ async function getPolicy(context: CommandContext, options: GetOptions): Promise<
 }
 
 /** What a PC says of the settings that it does not use, opened with the policy key. */
-async function saidOf(desk: OpenDesk, name: string): Promise<{ readonly text: string; readonly json: object } | undefined> {
-  const pc = (await deskPcs(desk)).find((one) => one.name === name);
+function saidOf(desk: OpenDesk, pc: DeskPc | undefined): { readonly text: string; readonly json: object } | undefined {
   const reply = pc?.info.settings.reply;
   if (pc === undefined || reply === undefined || reply.outcome === 'applied') return undefined;
   const { sequence, outcome, code, ephemeralKey, sealed, atMs } = reply;
@@ -112,7 +113,7 @@ async function saidOf(desk: OpenDesk, name: string): Promise<{ readonly text: st
   const why = box === false ? undefined : openDetail(policyKey, descriptor, pc.agentId, sequence, box);
   const did = outcome === 'cannot' ? 'cannot use' : 'refused';
   return {
-    text: `${name} ${did} settings ${sequence} (${formatTime(atMs)}) [${code}]${why === undefined ? '' : `: ${printable(why)}`}`,
+    text: `${pc.name} ${did} settings ${sequence} (${formatTime(atMs)}) [${code}]${why === undefined ? '' : `: ${printable(why)}`}`,
     json: { sequence, outcome, code, at: formatInstant(atMs), why: why ?? null },
   };
 }
