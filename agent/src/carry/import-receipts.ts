@@ -21,9 +21,8 @@ import { carriedBy, type Question } from '@aliquot/shared/carry/statements';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { readAgent } from '@aliquot/shared/keys/certificates';
 import { acceptCollector } from '@aliquot/shared/session/handshake';
-import { UplinkError } from '../uplink/errors.ts';
+import { asUplinkError, UplinkError } from '../uplink/errors.ts';
 import { judgeReceipt } from '../uplink/judge.ts';
-import { asUplinkError } from '../uplink/session.ts';
 import { isStandingNotice, type StandingProblem } from '../uplink/trust.ts';
 import type { CarryParts, OnCarried } from './parts.ts';
 

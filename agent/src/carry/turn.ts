@@ -1,4 +1,4 @@
-import { Serial } from '../queue/serial.ts';
+import { Serial } from '@aliquot/shared/serial';
 import { AgentError } from '../service/errors.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 

@@ -16,6 +16,7 @@ import {
   sealDetail,
 } from '@aliquot/shared/keys/settings';
 import type { Clock, Random } from '@aliquot/shared/ports';
+import { Serial } from '@aliquot/shared/serial';
 import { type CoveredFolder, type LostCover, lostCover } from '@aliquot/shared/settings/compare';
 import type { Mistake } from '@aliquot/shared/settings/text';
 import { z } from 'zod';
@@ -71,7 +72,7 @@ export class DeskBook {
   #open: OpenSettings | undefined;
   #refused: RefusedSettings | undefined;
   #uncovered: readonly Uncovered[] = [];
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #serial = new Serial();
 
   private constructor(parts: DeskParts, path: string) {
     this.#parts = parts;
@@ -163,9 +164,7 @@ export class DeskBook {
    * are in force already. Throws FormatError for what is no settings at all.
    */
   take(given: Settings, way: SettingsWay): Promise<DeskAnswer | undefined> {
-    const turn = this.#turn.then(() => this.#take(given, way));
-    this.#turn = turn.catch(() => undefined);
-    return turn;
+    return this.#serial.run(() => this.#take(given, way));
   }
 
   async #take(given: Settings, way: SettingsWay): Promise<DeskAnswer | undefined> {

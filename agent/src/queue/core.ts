@@ -1,10 +1,10 @@
+import { Serial } from '@aliquot/shared/serial';
 import { type Applied, applyRecord } from './apply.ts';
 import { isNoSpace, QueueError } from './errors.ts';
 import { clearCaches } from './growth-slot.ts';
 import { closeQueueFiles, freeBytesFor, openQueueFiles, type QueueFiles, type QueueOptions } from './open-queue.ts';
 import type { VersionHead } from './payloads.ts';
 import { digestOf, type RecordKind } from './record.ts';
-import { Serial } from './serial.ts';
 
 /** Staged index changes, or appended bytes, after which the queue syncs by itself: bounds memory and what a crash re-does. */
 const MAX_STAGED = 8192;

@@ -1,4 +1,6 @@
-import { AliquotError, type RefusalCode } from '@aliquot/proto';
+import { AliquotError, FormatError, type RefusalCode } from '@aliquot/proto';
+import { endWith } from '@aliquot/shared/cli/unexpected';
+import { SessionError } from '@aliquot/shared/session/errors';
 
 export type UplinkErrorCode =
   /** There is no session now. */
@@ -95,4 +97,21 @@ export function refusalError(code: RefusalCode, message: string): UplinkError {
   // Nothing is wrong: it is said as it is.
   if (code === 'pending') return new UplinkError('UPLINK_PENDING', message.replace(/\p{Cc}+/gu, ' ').slice(0, 300));
   return new UplinkError(BY_REFUSAL[code], `the collector refused (${code}): ${message.replace(/\p{Cc}+/gu, ' ').slice(0, 300)}`);
+}
+
+/** Session and door errors in the uplink's words. */
+export function asUplinkError(error: unknown): UplinkError {
+  if (error instanceof UplinkError) return error;
+  if (error instanceof SessionError) {
+    const foreign = error.code === 'SESSION_COLLECTOR_CERTIFICATE' || error.code === 'SESSION_COLLECTOR_GENERATION';
+    if (foreign) return new UplinkError('UPLINK_FOREIGN_COLLECTOR', `${error.message}; nothing is sent, tell central IT`, error);
+    if (error.code === 'SESSION_VERSION') return new UplinkError('UPLINK_PROTOCOL', `${error.message}; update the older side`, error);
+    return new UplinkError('UPLINK_TAMPERED', error.message, error);
+  }
+  if (error instanceof FormatError)
+    return new UplinkError('UPLINK_PROTOCOL', `the collector sent what cannot be read: ${error.message}`, error);
+  // A fault of ours: no session, and no wait, makes it better.
+  endWith(error);
+  const says = error instanceof Error ? error.message : String(error);
+  return new UplinkError('UPLINK_QUEUE', `sending stopped: ${says}`, error);
 }

@@ -4,8 +4,8 @@ import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { AgentIdentity } from '../identity/identity.ts';
-import { refusalError, UplinkError } from './errors.ts';
-import { asUplinkError, type Session } from './session.ts';
+import { asUplinkError, refusalError, UplinkError } from './errors.ts';
+import type { Session } from './session.ts';
 import type { FetchedItem, StateCommit } from './uplink.ts';
 
 /** Ids in one fetch: bounds what one answer can be. */

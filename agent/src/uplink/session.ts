@@ -7,7 +7,6 @@ import {
   decodeServerFrame,
   encodeClientFrame,
   encodeFrameHead,
-  FormatError,
   type ServerFrame,
   type Settings,
   type Signed,
@@ -17,11 +16,10 @@ import { endWith } from '@aliquot/shared/cli/unexpected';
 import { release } from '@aliquot/shared/crypto/release';
 import type { DiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
 import type { Random } from '@aliquot/shared/ports';
-import { SessionError } from '@aliquot/shared/session/errors';
 import { FrameOpener, FrameSealer } from '@aliquot/shared/session/frames';
 import { ClientHandshake, type AgentIdentity as HandshakeIdentity } from '@aliquot/shared/session/handshake';
 import type { AgentIdentity } from '../identity/identity.ts';
-import { refusalError, UplinkError } from './errors.ts';
+import { asUplinkError, refusalError, UplinkError } from './errors.ts';
 import { FrameStream } from './frame-stream.ts';
 import { LineWatch } from './line-watch.ts';
 import type { Connect, MessageSocket } from './socket.ts';
@@ -388,21 +386,4 @@ export class Session {
 
 function lengthOf(parts: readonly Uint8Array[]): number {
   return parts.reduce((sum, part) => sum + part.length, 0);
-}
-
-/** Session and door errors in the uplink's words. */
-export function asUplinkError(error: unknown): UplinkError {
-  if (error instanceof UplinkError) return error;
-  if (error instanceof SessionError) {
-    const foreign = error.code === 'SESSION_COLLECTOR_CERTIFICATE' || error.code === 'SESSION_COLLECTOR_GENERATION';
-    if (foreign) return new UplinkError('UPLINK_FOREIGN_COLLECTOR', `${error.message}; nothing is sent, tell central IT`, error);
-    if (error.code === 'SESSION_VERSION') return new UplinkError('UPLINK_PROTOCOL', `${error.message}; update the older side`, error);
-    return new UplinkError('UPLINK_TAMPERED', error.message, error);
-  }
-  if (error instanceof FormatError)
-    return new UplinkError('UPLINK_PROTOCOL', `the collector sent what cannot be read: ${error.message}`, error);
-  // A fault of ours: no session, and no wait, makes it better.
-  endWith(error);
-  const says = error instanceof Error ? error.message : String(error);
-  return new UplinkError('UPLINK_QUEUE', `sending stopped: ${says}`, error);
 }

@@ -14,6 +14,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { CertificateError, verifyCollectorCertificate } from '@aliquot/shared/keys/certificates';
 import { LogError } from '@aliquot/shared/log/errors';
 import { verifyHead } from '@aliquot/shared/log/receipt';
+import { Serial } from '@aliquot/shared/serial';
 import { z } from 'zod';
 import { AddressBook } from '../identity/addresses.ts';
 import type { AgentIdentity } from '../identity/identity.ts';
@@ -57,7 +58,7 @@ export class TrustStore {
   #certificate: Signed | undefined;
   #verified: VerifiedHead | undefined;
   #problem: StandingProblem | undefined;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #serial = new Serial();
 
   private constructor(port: FilePort, path: string, identity: AgentIdentity, addresses: AddressBook) {
     this.addresses = addresses;
@@ -95,9 +96,7 @@ export class TrustStore {
   /** Keeps a problem until it is cleared with `undefined`. */
   setProblem(problem: StandingProblem | undefined): Promise<void> {
     // One after the other: a problem that comes while another is being cleared must not be taken for the one that goes.
-    const done = this.#turn.then(() => this.#writeProblem(problem));
-    this.#turn = done.catch(() => undefined);
-    return done;
+    return this.#serial.run(() => this.#writeProblem(problem));
   }
 
   async #writeProblem(problem: StandingProblem | undefined): Promise<void> {

@@ -13,13 +13,16 @@ import type { Queue } from '../queue/queue.ts';
 import { beat } from './beat.ts';
 import { DiagnosisAnswer, type Diagnostics } from './diagnosis-answer.ts';
 import { Drain } from './drain.ts';
-import { refusalError, UplinkError } from './errors.ts';
+import { drainUntilClosed } from './drain-loop.ts';
+import { whenDrained } from './drained.ts';
+import { asUplinkError, UplinkError } from './errors.ts';
 import { everyAddress } from './every-address.ts';
 import type { Probe } from './lookout.ts';
 import { moveSoon } from './move.ts';
 import { askItems, askState } from './own-history.ts';
+import { askReleasePart } from './release-part.ts';
 import { Retry } from './retry.ts';
-import { asUplinkError, type SendingPace, Session } from './session.ts';
+import { type SendingPace, Session } from './session.ts';
 import { SettingsAnswer } from './settings-answer.ts';
 import { commitSigner } from './signer.ts';
 import type { Connect } from './socket.ts';
@@ -145,29 +148,17 @@ export class WebSocketUplink implements Uplink {
   }
 
   drained(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let remaining = this.#options.queue.pending().entries;
-      const finish = (settle: () => void): void => {
-        unsubscribe();
-        unqueue();
-        signal?.removeEventListener('abort', check);
-        settle();
-      };
-      const check = (): void => {
-        const sent = remaining <= 0 || this.#options.queue.pending().entries === 0;
-        if (signal?.aborted === true) finish(() => reject(signal.reason));
-        else if (this.#state === 'ready' && this.#drain?.caughtUp === true && sent) finish(resolve);
-        else if (this.#state === 'refused' || this.#state === 'rolled-back' || this.#state === 'pending')
-          finish(() => reject(this.#failure));
-        else if (this.#state === 'stopped') finish(() => reject(new UplinkError('UPLINK_STOPPED', 'the uplink is not running')));
-      };
-      const unqueue = this.#options.queue.subscribe((event) => {
-        if (event.type === 'receipted') remaining -= event.entries;
-      });
-      const unsubscribe = this.subscribe(check);
-      signal?.addEventListener('abort', check);
-      check();
-    });
+    const ends: readonly UplinkState[] = ['refused', 'rolled-back', 'pending'];
+    return whenDrained(
+      this.#options.queue,
+      (listener) => this.subscribe(listener),
+      () => {
+        if (this.#state === 'stopped') return new UplinkError('UPLINK_STOPPED', 'the uplink is not running');
+        if (ends.includes(this.#state)) return this.#failure;
+        return this.#state === 'ready' && this.#drain?.caughtUp === true ? 'caught-up' : 'going-on';
+      },
+      signal,
+    );
   }
 
   async heartbeat(counts: HeartbeatCounts): Promise<void> {
@@ -197,10 +188,7 @@ export class WebSocketUplink implements Uplink {
   }
 
   async releasePart(name: string, offset: number): Promise<{ readonly size: number; readonly bytes: Uint8Array }> {
-    const { frame, body } = await this.#readySession().ask((requestId) => ({ type: 'releaseFetch', requestId, name, offset }));
-    if (frame.type === 'refused') throw refusalError(frame.code, frame.message);
-    if (frame.type !== 'releaseData') throw new UplinkError('UPLINK_PROTOCOL', `the collector sent a ${frame.type} frame for a release`);
-    return { size: frame.size, bytes: body.slice() };
+    return await askReleasePart(this.#readySession(), name, offset);
   }
 
   async exportQueue(path: string, onProgress?: OnCarried, signal?: AbortSignal): Promise<ExportSummary> {
@@ -322,7 +310,7 @@ export class WebSocketUplink implements Uplink {
       });
       this.#drain = drain;
       this.#stand();
-      await this.#drainUntilClosed(drain, sweep, session);
+      await drainUntilClosed({ queue, drain, sweep, session }, () => this.#tell({ type: 'state', status: this.status() }));
       return await session.closed;
     } catch (error) {
       const reason = asUplinkError(error);
@@ -375,39 +363,6 @@ export class WebSocketUplink implements Uplink {
       await note;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
-    }
-  }
-
-  async #drainUntilClosed(drain: Drain, sweep: SweepAnswer, session: Session): Promise<void> {
-    let open = true;
-    /** Whether there may be a commit to send. To look for one signs what is queued, so that is not done for each mebibyte. */
-    let look = true;
-    let wakeUp: () => void = () => undefined;
-    const stopListening = this.#options.queue.subscribe(({ type }) => {
-      if (type === 'queued' || type === 'gcReady') look = true;
-      if (look || type === 'fresh') wakeUp();
-    });
-    session.closed.then(() => {
-      open = false;
-      wakeUp();
-    });
-    try {
-      while (open) {
-        // Listening begins before looking, so that nothing queued in between is missed.
-        const queued = new Promise<void>((resolve) => {
-          wakeUp = resolve;
-        });
-        if (look) {
-          look = false;
-          look = (await drain.step()) || look;
-          await sweep.answer();
-        }
-        if (look || (await drain.ahead())) continue;
-        this.#tell({ type: 'state', status: this.status() });
-        if (open) await queued;
-      }
-    } finally {
-      stopListening();
     }
   }
 

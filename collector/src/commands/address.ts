@@ -17,10 +17,10 @@ import { type CommandContext, outputOf } from './context.ts';
 import { peerChainAt } from './http-client.ts';
 import { refuseExisting } from './kit.ts';
 import { openKitFile } from './kit-file.ts';
+import { provedVault } from './open-vault.ts';
 import { type CollectorOptions, endpointOf, type KitOptions, withCollector, withExample, withJson, withKit, withNotes } from './options.ts';
 import { tlsTrustOf } from './tls-trust.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
-import { demandContinuation } from './witness.ts';
 
 interface AddressOptions extends CollectorOptions, KitOptions {
   readonly out?: string;
@@ -69,9 +69,7 @@ async function setAddresses(context: CommandContext, given: readonly string[], o
   const endpoint = await endpointOf(context, options);
   const kit = await openKitFile(context, options);
   const collector = await CollectorClient.connect(endpoint);
-  const vault = collector.vault({ vaultId: kit.descriptor.vaultId });
-  vault.certificate(kit.authority.publicKey);
-  await demandContinuation(context, vault);
+  const vault = await provedVault(context, collector, kit.descriptor);
   const answering: string[] = [];
   const addresses: CollectorAddress[] = [];
   for (const url of urls) {

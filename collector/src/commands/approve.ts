@@ -11,11 +11,11 @@ import { CommandError } from './command-error.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { agentCalled } from './find-agent.ts';
 import { kitPath, openKitFile } from './kit-file.ts';
+import { provedVault } from './open-vault.ts';
 import { type ByOptions, openSigner, type Signer, withKitOrKeyFile } from './operator-key.ts';
 import { type CollectorOptions, endpointOf, withCollector, withExample, withJson, withNotes } from './options.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
 import { certifiedAgent } from './verified.ts';
-import { demandContinuation } from './witness.ts';
 
 interface ApproveOptions extends CollectorOptions, ByOptions {
   readonly replaces?: string;
@@ -59,16 +59,19 @@ async function approveCommand(context: CommandContext, name: string, options: Ap
       ? await openSigner(context, options, 'agents')
       : { descriptor: kit.descriptor, key: kit.authority, certificate: undefined };
   const collector = await CollectorClient.connect(endpoint);
-  const { vaultId, authorityKey } = signer.descriptor;
-  const vault = collector.vault({ vaultId });
-  vault.certificate(authorityKey);
-  await demandContinuation(context, vault);
+  const vault = await provedVault(context, collector, signer.descriptor);
   const { agents } = await vault.agents();
   const info = pendingCalled(vault, agents, name);
   const pending = certified(signer, info);
   const { agentId, name: itsName } = pending.enrolment;
   const successor = kit && replaces !== undefined ? await successorOf(context, kit, vault, pending, replaces) : undefined;
-  const body: AgentApprovalBody = { version: 1, vaultId, agentId, approvedAtMs: context.clock.nowMs(), successor };
+  const body: AgentApprovalBody = {
+    version: 1,
+    vaultId: signer.descriptor.vaultId,
+    agentId,
+    approvedAtMs: context.clock.nowMs(),
+    successor,
+  };
   await vault.approve(issueApproval(signer.key, body), signer.certificate);
   const sends = 'It sends what it has queued within a minute.';
   const takes = `It takes the place of ${replaces} as soon as it asks again, within a minute if it is on; then ${replaces} is refused.`;

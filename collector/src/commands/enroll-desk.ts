@@ -19,11 +19,11 @@ import type { OpenKit } from '@aliquot/shared/keys/kit';
 import { agentUrl, presentOf } from './address.ts';
 import type { CommandContext } from './context.ts';
 import { openKitFile } from './kit-file.ts';
+import { provedVault } from './open-vault.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import { type FirstSettings, firstSettings, settingsInBundle } from './policy/first.ts';
 import { tlsTrustOf } from './tls-trust.ts';
 import { CollectorClient, type VaultClient } from './vault-client.ts';
-import { demandContinuation } from './witness.ts';
 
 /** What every way of enrolling takes. */
 export interface DeskOptions extends CollectorOptions, KitOptions {
@@ -77,9 +77,7 @@ export class EnrolmentDesk {
     const endpoint = await endpointOf(context, options);
     const kit = await openKitFile(context, options);
     const collector = await CollectorClient.connect(endpoint);
-    const vault = collector.vault({ vaultId: kit.descriptor.vaultId });
-    vault.certificate(kit.authority.publicKey);
-    await demandContinuation(context, vault);
+    const vault = await provedVault(context, collector, kit.descriptor);
     const common: CommonContents = {
       version: 1,
       url: options.agentUrl === undefined ? endpoint.url : agentUrl(options.agentUrl),

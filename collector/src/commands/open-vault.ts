@@ -1,4 +1,4 @@
-import type { CollectorCertificateBody } from '@aliquot/proto';
+import type { CollectorCertificateBody, VaultDescriptorBody } from '@aliquot/proto';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
 import type { CommandContext } from './context.ts';
 import { openKitFile } from './kit-file.ts';
@@ -21,7 +21,22 @@ export async function openVault(context: CommandContext, options: CollectorOptio
   return open;
 }
 
-/** The same without a look at its log: for `log reopen`, which heals it. */
+/**
+ * The vault of a kit or key file at this collector, which proves to be the authority's, and whose log
+ * must continue what this operator has seen. Throws CertificateError and `WitnessError`.
+ */
+export async function provedVault(
+  context: CommandContext,
+  collector: CollectorClient,
+  { vaultId, authorityKey }: Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>,
+): Promise<VaultClient> {
+  const vault = collector.vault({ vaultId });
+  vault.certificate(authorityKey);
+  await demandContinuation(context, vault);
+  return vault;
+}
+
+/** As `openVault`, without a look at its log: for `log reopen`, which heals it. */
 export async function openUnwitnessed(context: CommandContext, options: CollectorOptions & KitOptions): Promise<OpenVault> {
   const endpoint = await endpointOf(context, options);
   // Asked while the kit is opened, which takes half a second by design.

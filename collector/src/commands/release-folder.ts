@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { isReleaseFile, MAX_RELEASE_FILE_BYTES, MAX_RELEASE_FILES } from '@aliquot/proto';
-import { exists, readFileIfThere, readFully } from '@aliquot/shared/durable/durable';
+import { exists, readFileIfThere } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { type NamedFile, type NamedRelease, namedReleases, TIMESTAMP_FILE } from '../releases/named-releases.ts';
+import { piecesOf } from '../releases/pieces.ts';
 import { CommandError } from './command-error.ts';
 
 const MAX_METADATA_BYTES = 1024 * 1024;
-const PIECE_BYTES = 1024 * 1024;
 
 /** What `npm run release` made, looked through: every file that its lists name is there, and is what they say. */
 export interface ReleaseFolder {
@@ -41,20 +41,6 @@ export async function readReleaseFolder(port: FilePort, dir: string): Promise<Re
   if (files.length > MAX_RELEASE_FILES) throw broken(`${dir} has ${files.length} files, more than the ${MAX_RELEASE_FILES} of a release`);
   const newest = files.filter(({ name }) => name.endsWith('.targets.json')).sort((a, b) => number(b.name) - number(a.name))[0];
   return { files, releases, targetsHash: newest?.sha256 ?? '' };
-}
-
-/** Pieces of a file, for sending. */
-export async function* piecesOf(port: FilePort, path: string): AsyncGenerator<Uint8Array> {
-  const file = await port.open(path, 'read');
-  try {
-    for (let at = 0; ; at += PIECE_BYTES) {
-      const bytes = await readFully(file, at, PIECE_BYTES);
-      if (bytes.length > 0) yield bytes;
-      if (bytes.length < PIECE_BYTES) return;
-    }
-  } finally {
-    await file.close();
-  }
 }
 
 async function namesIn(port: FilePort, dir: string, folder: string): Promise<string[]> {

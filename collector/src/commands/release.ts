@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { formatBytes } from '@aliquot/shared/cli/format';
 import type { Command } from 'commander';
+import { piecesOf } from '../releases/pieces.ts';
 import { type CommandContext, outputOf } from './context.ts';
 import { type CollectorOptions, endpointOf, withCollector, withExample, withJson, withNotes } from './options.ts';
-import { piecesOf, readReleaseFolder } from './release-folder.ts';
+import { readReleaseFolder } from './release-folder.ts';
 import { CollectorClient } from './vault-client.ts';
 
 type ReleaseOptions = CollectorOptions & { readonly json?: boolean };

@@ -5,7 +5,9 @@ import { ensureDirectory, exists, readFileIfThere, readFully, removeDurably, wri
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { writeStreamDurably } from '@aliquot/shared/durable/write-stream';
 import { compareVersions } from '@aliquot/shared/release/version';
+import { Serial } from '@aliquot/shared/serial';
 import { type NamedFile, type NamedRelease, namedReleases, TIMESTAMP_FILE } from './named-releases.ts';
+import { piecesOf } from './pieces.ts';
 
 export type ReleaseErrorCode =
   /** What was handed over is no whole release, or not what it was said to be. */
@@ -45,7 +47,7 @@ export class ReleaseShelf {
   readonly #files: FilePort;
   readonly #dir: string;
   /** One change at a time. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #serial = new Serial();
 
   constructor(files: FilePort, collectorDir: string) {
     this.#files = files;
@@ -91,7 +93,7 @@ export class ReleaseShelf {
 
   /** Takes a part of a file that will be published by its hash; answers how much of it is here. A part at another offset changes nothing. */
   putPart(sha256: string, offset: number, bytes: Uint8Array): Promise<number> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       const path = this.#incoming(sha256);
       await ensureDirectory(this.#files, join(this.#dir, 'incoming'));
       if (offset + bytes.length > MAX_RELEASE_FILE_BYTES) throw new ReleaseError('RELEASE_BROKEN', 'a file of the release is too large');
@@ -114,7 +116,7 @@ export class ReleaseShelf {
 
   /** Gives the files of a release, which came in parts or are here already, their names. Answers which versions are new here. */
   publish(files: readonly NamedFile[]): Promise<string[]> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       if (files.length > MAX_RELEASE_FILES) throw new ReleaseError('RELEASE_BROKEN', `a release has at most ${MAX_RELEASE_FILES} files`);
       // A list that could not be read any more would stand in the way of every later one.
       const large = files.find(({ name, size }) => name.startsWith('metadata/') && size > MAX_RELEASE_DATA_BYTES);
@@ -131,7 +133,7 @@ export class ReleaseShelf {
 
   /** Removes the program of a version, and a Node that no other release needs. The vendor's lists stay. */
   remove(version: string): Promise<void> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       const releases = await this.list();
       const gone = releases.find((release) => release.version === version);
       if (gone === undefined) {
@@ -155,7 +157,7 @@ export class ReleaseShelf {
     const incoming = this.#incoming(sha256);
     if (!(await exists(this.#files, incoming)) || (await this.#hash(incoming)) !== sha256 || (await this.#sizeOf(incoming)) !== size)
       throw new ReleaseError('RELEASE_BROKEN', `the file ${name} did not arrive whole: run the command again`);
-    await writeStreamDurably(this.#files, path, this.#pieces(incoming), { mode: 0o600 });
+    await writeStreamDurably(this.#files, path, piecesOf(this.#files, incoming), { mode: 0o600 });
   }
 
   /** A small file of the shelf. */
@@ -174,31 +176,12 @@ export class ReleaseShelf {
 
   async #hash(path: string): Promise<string> {
     const hash = createHash('sha256');
-    for await (const piece of this.#pieces(path)) hash.update(piece);
+    for await (const piece of piecesOf(this.#files, path)) hash.update(piece);
     return hash.digest('hex');
-  }
-
-  async *#pieces(path: string): AsyncGenerator<Uint8Array> {
-    const file = await this.#files.open(path, 'read');
-    try {
-      for (let at = 0; ; at += MAX_RELEASE_DATA_BYTES) {
-        const bytes = await readFully(file, at, MAX_RELEASE_DATA_BYTES);
-        if (bytes.length > 0) yield bytes;
-        if (bytes.length < MAX_RELEASE_DATA_BYTES) return;
-      }
-    } finally {
-      await file.close();
-    }
   }
 
   #incoming(sha256: string): string {
     return join(this.#dir, 'incoming', sha256);
-  }
-
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
-    this.#turn = done.catch(() => undefined);
-    return done;
   }
 }
 

@@ -1,11 +1,11 @@
 import type { TreeHead, VaultDescriptorBody } from '@aliquot/proto';
 import { endWith } from '@aliquot/shared/cli/unexpected';
+import { Serial } from '@aliquot/shared/serial';
 import { FLUSH_CHANGES } from './catalog.ts';
 import { VaultCore } from './core.ts';
 import { leavesDoubt, StoreError } from './errors.ts';
 import type { JournalPorts } from './journal.ts';
 import { PendingUploads } from './pending-uploads.ts';
-import { SerialQueue } from './serial.ts';
 
 /** Journal bytes that may wait for a sync: bounds what is replayed at start and what a power cut can take from uploads. */
 const UNSYNCED_BYTES = 16 * 1024 * 1024;
@@ -23,7 +23,7 @@ export class CoreKeeper {
   readonly #dir: string;
   readonly #vault: VaultDescriptorBody;
   readonly #ports: JournalPorts;
-  readonly #queue = new SerialQueue();
+  readonly #queue = new Serial();
   #core: VaultCore;
   /** Why the core must be opened again. */
   #broken: unknown;

@@ -8,10 +8,10 @@ import { fromBase64 } from '../../rest/base64.ts';
 import type { AgentInfo } from '../../rest/messages.ts';
 import { CommandError } from '../command-error.ts';
 import type { CommandContext } from '../context.ts';
+import { provedVault } from '../open-vault.ts';
 import { type ByOptions, openSigner, type Signer } from '../operator-key.ts';
 import { type CollectorOptions, endpointOf } from '../options.ts';
 import { CollectorClient, type VaultClient } from '../vault-client.ts';
-import { demandContinuation } from '../witness.ts';
 
 export type DeskOptions = CollectorOptions & ByOptions;
 
@@ -27,9 +27,7 @@ export async function openDesk(context: CommandContext, options: DeskOptions): P
   const signer = await openSigner(context, options, 'settings');
   const { policyKey, descriptor } = signer;
   if (policyKey === undefined) throw new UsageError('USAGE_INVALID', 'this key does not open the policy; use one made for settings');
-  const vault = (await CollectorClient.connect(endpoint)).vault({ vaultId: descriptor.vaultId });
-  vault.certificate(descriptor.authorityKey);
-  await demandContinuation(context, vault);
+  const vault = await provedVault(context, await CollectorClient.connect(endpoint), descriptor);
   return { signer: { ...signer, policyKey }, vault };
 }
 

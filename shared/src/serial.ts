@@ -4,7 +4,7 @@ export class Serial {
 
   run<T>(step: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(step);
-    this.#last = turn.catch(() => undefined);
+    this.#last = turn.catch(() => undefined); // told to who asked
     return turn;
   }
 }
