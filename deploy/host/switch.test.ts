@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compile, compilerNote, hasCompiler } from './testing/compile.ts';
@@ -51,14 +52,19 @@ const lives: Readonly<Record<string, Life>> = {
 
 describe.skipIf(!hasCompiler)(`the switch of the service host${compilerNote}`, () => {
   let built: ReturnType<typeof compile>;
+  let roots: string;
   beforeAll(() => {
+    // In memory where that can be: thousands of flushes prove no more on a disk.
+    roots = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'aliquot-switch-'));
     built = compile(['switch.c', 'files.c', 'testing/drive.c'], ['FILES_TEST']);
   });
-  afterAll(() => rmSync(built.folder, { recursive: true, force: true }));
+  afterAll(() => {
+    for (const folder of [built.folder, roots]) rmSync(folder, { recursive: true, force: true });
+  });
 
   /** An install folder with these files beside three whole versions. */
   function install(files: Files): string {
-    const root = mkdtempSync(join(built.folder, 'root-'));
+    const root = mkdtempSync(join(roots, 'root-'));
     for (const version of [before, after, '3.0.0']) mkdirSync(join(root, 'versions', version), { recursive: true });
     for (const [name, text] of Object.entries(files)) writeFileSync(join(root, name), text);
     return root;
