@@ -6,7 +6,7 @@ import { runtimeDirectory } from './test/leave-nothing.ts';
 const conditions = ['aliquot-source', 'node', 'import', 'module', 'default'];
 
 /** No test asserts how long something takes; this only ends what hangs, also on a busy machine. */
-const patience = { testTimeout: 300_000, hookTimeout: 300_000, expect: { poll: { timeout: 240_000 } } };
+const patience = { testTimeout: 900_000, hookTimeout: 900_000, expect: { poll: { timeout: 240_000 } } };
 const resolve = { resolve: { conditions }, ssr: { resolve: { conditions } } };
 
 export default defineConfig({
