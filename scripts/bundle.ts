@@ -3,11 +3,12 @@
  * that finds, opens and links forty files instead of four hundred takes half the time; what a command loads only when it runs stays in files of its
  * own. Not minified: the names in a stack trace remain readable, and compiled code is kept anyhow (`shared/src/cli/compile-cache.ts`).
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 import { nodeFlagsFile, type Program } from '../deploy/node-flags.ts';
 import { copyAddons, nativeAddons, neverInstalled, nothingOutside } from './lib/addons.ts';
+import { oneByte } from './lib/one-byte.ts';
 import { listThirdParty } from './lib/third-party.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -53,6 +54,10 @@ export async function bundle(main: string, folder: string): Promise<void> {
       if (level === 'warn') throw new Error(`bundling ${relative(root, main)}: ${log.message}`);
     },
   });
+  for (const name of readdirSync(folder).filter((entry) => entry.endsWith('.js'))) {
+    const path = join(folder, name);
+    writeFileSync(path, oneByte(readFileSync(path, 'utf8'), name));
+  }
   // Node asks the nearest package.json what kind of modules these are, and must not have to look for it in the folders above.
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}\n');
   writeFileSync(join(folder, 'openssl.cnf'), opensslSettings);

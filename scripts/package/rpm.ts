@@ -49,7 +49,7 @@ Requires(pre): /usr/sbin/useradd, /usr/sbin/groupadd
 Requires: /usr/bin/setpriv
 AutoProv: no
 
-# Node stays byte for byte what npm has, and nothing here knows this machine or this hour.
+# Node stays as it was packed for every format, and nothing here knows this machine or this hour.
 %define __os_install_post %{nil}
 %define debug_package %{nil}
 %define _build_id_links none

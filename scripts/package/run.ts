@@ -18,5 +18,7 @@ const packages: Readonly<Record<string, string>> = {
   'dpkg-deb': 'dpkg',
   rpmbuild: 'rpm',
   'musl-gcc': 'musl-tools',
+  'x86_64-linux-gnu-strip': 'binutils-x86-64-linux-gnu',
+  'aarch64-linux-gnu-strip': 'binutils-aarch64-linux-gnu',
   'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross',
 };

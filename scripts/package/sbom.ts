@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isLinux } from './deb.ts';
 import { nativeLibraries } from './licences.ts';
 import { type Locked, lockedPackage } from './npm.ts';
 import type { Target } from './targets.ts';
@@ -42,7 +43,8 @@ export function sbom(
     version,
     licenses: [{ license: { id: license } }],
   }));
-  const components = [npmComponent({ ...node, license: 'MIT' }, 'platform'), ...npm, ...libraries];
+  const platform = npmComponent({ ...node, license: 'MIT' }, 'platform');
+  const components = [isLinux(product.target) ? { ...platform, ...withoutSymbols } : platform, ...npm, ...libraries];
   const self = `${product.name}@${product.version}-${product.target}`;
   const listed = {
     component: {
@@ -68,6 +70,9 @@ export function sbom(
     2,
   )}\n`;
 }
+
+/** The hash of the part is that of npm's package; the file in it was changed by this alone. */
+const withoutSymbols = { modified: true, pedigree: { notes: 'its table of symbols is taken off by strip of binutils (--strip-all)' } };
 
 function npmComponent({ name, version, license, integrity }: Part, type: 'library' | 'platform' = 'library') {
   const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;

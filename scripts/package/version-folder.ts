@@ -2,11 +2,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFlagsFile } from '../../deploy/node-flags.ts';
 import { addonsFor } from '../lib/addons.ts';
+import { isLinux } from './deb.ts';
 import { packagedLauncher } from './launcher.ts';
 import { licences } from './licences.ts';
 import { fetchPackage, lockedPackage, moduleFile } from './npm.ts';
 import { bundledParts, sbom } from './sbom.ts';
 import { signed } from './sign.ts';
+import { stripped } from './strip.ts';
 import { names, nodeBuild, type Product, platform, root, type Target } from './targets.ts';
 import { below, file, type Tree, tree } from './tree.ts';
 
@@ -22,8 +24,8 @@ export interface Order {
 export const isWindows = (target: Target) => target.startsWith('win-');
 
 /**
- * One version of a program, whole: Node as npm has it, byte for byte, the program, its addons, the
- * launcher, licences and the list of parts. Folder installs keep it under `versions/`, Linux
+ * One version of a program, whole: Node as npm has it (byte for byte, but on Linux without its
+ * symbols), the program, its addons, the launcher, licences and the list of parts. Folder installs keep it under `versions/`, Linux
  * packages under /usr/lib.
  */
 export function versionFolder({ product, target, version, node }: Order): Tree {
@@ -41,7 +43,7 @@ export function versionFolder({ product, target, version, node }: Order): Tree {
   const parts = bundledParts(thirdParty, lock);
   return tree(
     [
-      file(name, binary, true),
+      file(name, isLinux(target) ? stripped(binary, target) : binary, true),
       file(windows ? 'launcher.cmd' : 'launcher', packagedLauncher(read(`bin/${bin}`).toString(), windows), true),
       ...(product === 'agent' ? releaseRoot() : []),
       file('sbom.json', sbom({ name: packageName, version, target }, build, parts)),

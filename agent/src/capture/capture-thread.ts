@@ -18,6 +18,8 @@ export class CaptureThread implements CaptureHost {
   readonly #keys: CaptureKeys;
   /** The worker ends when nothing was asked of it for this long. */
   readonly #idleMs: number;
+  /** Called when the worker has ended because it was idle. */
+  readonly #rested: () => void;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #idle: NodeJS.Timeout | undefined;
@@ -25,9 +27,10 @@ export class CaptureThread implements CaptureHost {
   /** Every capture that was asked for. */
   #captures: Promise<unknown> = Promise.resolve();
 
-  constructor(keys: CaptureKeys, idleMs: number) {
+  constructor(keys: CaptureKeys, idleMs: number, rested: () => void) {
     this.#keys = keys;
     this.#idleMs = idleMs;
+    this.#rested = rested;
   }
 
   /** Starts the worker, so that what is asked of it soon need not wait for that; it ends as an idle one if nothing is. */
@@ -156,7 +159,7 @@ export class CaptureThread implements CaptureHost {
     this.#idle = setTimeout(() => {
       const worker = this.#worker;
       this.#worker = undefined;
-      void worker?.terminate();
+      void worker?.terminate().then(this.#rested);
     }, this.#idleMs);
     this.#idle.unref();
   }

@@ -111,9 +111,14 @@ test('a capture that failed is told only when nothing of it is being taken over 
 });
 
 test('an idle worker ends, and another starts when it is needed', async () => {
-  const brief = new WorkerHost({ vault: keys, cacheSecret }, { idleMs: 1 });
+  let rests = 0;
+  const rested = () => {
+    rests += 1;
+  };
+  const brief = new WorkerHost({ vault: keys, cacheSecret }, { idleMs: 1, rested });
   expect(await brief.look('/no/such/place')).toBe('ENOENT');
-  await expect.poll(() => brief.running).toBe(false);
+  await expect.poll(() => rests).toBe(1);
+  expect(brief.running).toBe(false);
   expect(await brief.look('/no/such/place')).toBe('ENOENT');
   await brief.close();
 });

@@ -20,12 +20,25 @@ export class WorkerHost implements CaptureHost {
   readonly #first: CaptureThread;
   readonly #seats: readonly Seat[];
 
-  /** @param workers How many files, or batches of small ones, are read at the same time. */
-  constructor(keys: CaptureKeys, { workers = 1, idleMs = defaultIdleMs }: { readonly workers?: number; readonly idleMs?: number } = {}) {
+  /**
+   * @param workers How many files, or batches of small ones, are read at the same time.
+   * @param rested Called when the last thread has ended because nothing was asked of it.
+   */
+  constructor(
+    keys: CaptureKeys,
+    {
+      workers = 1,
+      idleMs = defaultIdleMs,
+      rested = () => undefined,
+    }: { readonly workers?: number; readonly idleMs?: number; readonly rested?: () => void } = {},
+  ) {
     this.parallel = workers;
-    this.#first = new CaptureThread(keys, idleMs);
+    const oneRested = () => {
+      if (!this.running) rested();
+    };
+    this.#first = new CaptureThread(keys, idleMs, oneRested);
     this.#seats = Array.from({ length: workers }, (_, at) => ({
-      thread: at === 0 ? this.#first : new CaptureThread(keys, idleMs),
+      thread: at === 0 ? this.#first : new CaptureThread(keys, idleMs, oneRested),
       captures: 0,
     }));
   }
@@ -57,7 +70,7 @@ export class WorkerHost implements CaptureHost {
     await Promise.all(this.#seats.map(({ thread }) => thread.close()));
   }
 
-  /** Whether any thread is alive. Test only: tests see threads end. */
+  /** Whether any thread is alive. */
   get running(): boolean {
     return this.#seats.some(({ thread }) => thread.running);
   }

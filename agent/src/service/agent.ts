@@ -24,6 +24,7 @@ import type { Queue } from '../queue/queue.ts';
 import { Diagnostics } from '../uplink/diagnosis-answer.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 import { defaultQueueBudget } from './queue-budget.ts';
+import { giveMemoryBack } from './rest.ts';
 import { ConfiguredSources, fixedSources, type SourceSet } from './source-set.ts';
 
 /** An open data folder with everything that works on it. One per folder and process. */
@@ -100,7 +101,10 @@ export async function openAgent(options: OpenAgentOptions): Promise<Agent> {
 async function openIn(folder: DataFolder, dataDir: string, options: OpenAgentOptions): Promise<Agent> {
   const { port, config } = options;
   const identity = await loadIdentity(port, dataDir);
-  const threads = new WorkerHost({ vault: identity.keys, cacheSecret: identity.cacheSecret }, { workers: config?.workers ?? 1 });
+  const threads = new WorkerHost(
+    { vault: identity.keys, cacheSecret: identity.cacheSecret },
+    { workers: config?.workers ?? 1, rested: giveMemoryBack },
+  );
   if (options.captures === true) threads.start();
   try {
     return await openWith({ folder, dataDir, identity, threads }, options);
