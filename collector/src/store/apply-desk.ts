@@ -1,5 +1,12 @@
 import type { VaultDescriptorBody } from '@aliquot/proto';
-import { asAgentId, decodeDiagnosisRequestBody, decodePolicyBody, decodeSettingsBody, type EventBody } from '@aliquot/proto';
+import {
+  asAgentId,
+  decodeDiagnosisRequestBody,
+  decodeEnrolmentCertificateBody,
+  decodePolicyBody,
+  decodeSettingsBody,
+  type EventBody,
+} from '@aliquot/proto';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
@@ -43,16 +50,25 @@ export function admitSettings(registry: Registry, descriptor: VaultDescriptorBod
   return undefined;
 }
 
-/** Of events that are recorded together each agent may have settings once: each is judged by what was there before all of them. */
+/**
+ * Of events that are recorded together each agent may have settings once, and each name one enrolment: every event is judged by what was there
+ * before all of them.
+ */
 export function refuseTwice(events: readonly EventBody[]): void {
   const seen = new Set<string>();
   for (const event of events) {
-    if (event.type !== 'settingsSet') continue;
-    const { agentId } = decodeSettingsBody(event.settings.body);
-    const id = agentId === undefined ? '' : hex(agentId);
-    if (seen.has(id)) throw bad('an agent is given settings twice at once');
-    seen.add(id);
+    const whom = whomOf(event);
+    if (whom === undefined) continue;
+    if (seen.has(whom)) throw bad(`${whom} stands twice in what is to be recorded at once`);
+    seen.add(whom);
   }
+}
+
+function whomOf(event: EventBody): string | undefined {
+  if (event.type === 'agentExpected') return `a bundle for ${decodeEnrolmentCertificateBody(event.enrolment.body).name}`;
+  if (event.type !== 'settingsSet') return undefined;
+  const { agentId } = decodeSettingsBody(event.settings.body);
+  return agentId && `agent ${hex(agentId)}`;
 }
 
 /** A question that an operator signed, for an agent that has enrolled. */

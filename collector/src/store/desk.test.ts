@@ -11,7 +11,7 @@ import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
 import { JournalVault } from './journal-vault.ts';
 import { catalogRows } from './testing/copies.ts';
-import { seededRandom, World } from './testing/world.ts';
+import { seededRandom, TestAgent, World } from './testing/world.ts';
 
 /* What operators set for agents, as the collector keeps it: it reads none of it, and records nothing that nobody may have signed. */
 
@@ -141,4 +141,13 @@ test('I-C2: a catalog made anew from the journal is the same; what an agent said
   await at.store().close();
   expect(await catalogRows(at.dir)).toEqual(live);
   await at.again();
+});
+
+test('events of one request are judged beside each other: a name is in one bundle of it', async () => {
+  const at = await opened();
+  const bundle = () => ({ type: 'agentExpected', timeMs: now, enrolment: new TestAgent(at.world, 'hplc-2').enrolment }) as const;
+  expect(await codeOf(at.store().appendEvents([bundle(), bundle()]))).toBe('STORE_BAD_EVENT');
+  const one = bundle();
+  expect(await codeOf(at.store().appendEvents([one, one]))).toBe('STORE_BAD_EVENT');
+  expect(await codeOf(at.store().appendEvents([one]))).toBe('accepted');
 });
