@@ -1,6 +1,8 @@
 /**
- * The flags that both programs want of Node, each with the first Node that knows it: one that is not known ends Node with "bad option". Whatever starts
- * a program takes its flags from here, by the version of the Node that it starts: the launchers of a clone, packages, units, the host on Windows.
+ * The flags that both programs want of Node, each with the first Node that knows it: one that is
+ * not known ends Node with "bad option". Whatever starts a program takes its flags from here, by
+ * the version of the Node that it starts: the launchers of a clone, packages, units, the host on
+ * Windows.
  */
 
 /** Which of the two programs. */
@@ -19,14 +21,17 @@ interface NodeFlag {
 const both: readonly Program[] = ['agent', 'collector'];
 
 const list: readonly NodeFlag[] = [
-  // One limit for objects and buffers together: else every 32 MB of buffers make V8 look at the whole heap, which took a quarter of all processor time.
+  // One limit for objects and buffers together: else every 32 MB of buffers make V8 look at the
+  // whole heap, which took a quarter of all processor time.
   { flag: '--external-memory-accounted-in-global-limit', since: '24.0.0', programs: both },
-  // At most as much garbage as there is alive, and a small heap to begin with: a fifth less memory at the peak. A server has more that lives.
+  // At most as much garbage as there is alive, and a small heap to begin with: a fifth less memory
+  // at the peak. A server has more that lives.
   { flag: '--heap-growing-percent=100', programs: both },
   { flag: '--initial-old-space-size=16', programs: both, notFor: 'serve' },
   { flag: '--initial-old-space-size=32', programs: ['collector'], command: 'serve' },
   { flag: '--max-semi-space-size=2', programs: ['collector'] },
-  // Code for size. New objects are collected by the mebibyte, which one thread does with less than several that wake each other.
+  // Code for size. New objects are collected by the mebibyte, which one thread does with less than
+  // several that wake each other.
   { flag: '--optimize-for-size', programs: ['agent'] },
   { flag: '--no-parallel-scavenge', programs: ['agent'] },
 ];
@@ -44,8 +49,9 @@ export function nodeFlags(program: Program, command: string, version: string): s
 }
 
 /**
- * The file `node-flags` beside a program, which launchers read: lines of a command and its flags, of which the first that fits counts; `*` is any other
- * command. Written for the Node that will start the program: by the build for the project's own, by packaging for the one in the package.
+ * The file `node-flags` beside a program, which launchers read: lines of a command and its flags,
+ * of which the first that fits counts; `*` is any other command. Written for the Node that will
+ * start the program: by the build for the project's own, by packaging for the one in the package.
  */
 export function nodeFlagsFile(program: Program, version: string): string {
   const commands = [

@@ -1,6 +1,6 @@
 /**
- * `npm run package -- --target T --out DIR`: makes what is installed on machines, on Linux, from the
- * built programs, the lock file and npm's packages of Node. Twice gives the same bytes:
+ * `npm run package -- --target T --out DIR`: makes what is installed on machines, on Linux, from
+ * the built programs, the lock file and npm's packages of Node. Twice gives the same bytes:
  * `SOURCE_DATE_EPOCH`, or the time of the last commit, is every file's time. `ALIQUOT_SIGN` is
  * called for what carries a signature (`package/sign.ts`).
  */

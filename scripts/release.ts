@@ -1,7 +1,8 @@
 /**
- * `npm run release -- --keys DIR --packages DIR --out DIR [--previous DIR] [--make-keys | --new-root]`: a release of the agent for
- * `aliquot release add`, made of the archives of `npm run package` and signed with the vendor's keys (docs/releases.md).
- * `ALIQUOT_RELEASE_PASSPHRASE` opens them.
+ * `npm run release -- --keys DIR --packages DIR --out DIR [--previous DIR] [--make-keys |
+ * --new-root]`: a release of the agent for `aliquot release add`, made of the archives of `npm run
+ * package` and signed with the vendor's keys (docs/releases.md). `ALIQUOT_RELEASE_PASSPHRASE` opens
+ * them.
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -18,12 +19,16 @@ const usage = `usage: npm run release -- --keys DIR --make-keys                 
 
 const DAY_MS = 86_400_000;
 /**
- * A lab's collector hears of the vendor when somebody adds a release to it, perhaps once a year. When this term is over PCs go on as they
- * are and take no release from that list. A collector that holds a newer release back is seen at the desk, whose settings name it, so a
- * shorter term would prove little and stop many.
+ * A lab's collector hears of the vendor when somebody adds a release to it, perhaps once a year.
+ * When this term is over PCs go on as they are and take no release from that list. A collector that
+ * holds a newer release back is seen at the desk, whose settings name it, so a shorter term would
+ * prove little and stop many.
  */
 const LISTS_MS = 400 * DAY_MS;
-/** Root keys are brought together once in years. A PC that has an older root follows every newer one to the last. */
+/**
+ * Root keys are brought together once in years. A PC that has an older root follows every newer one
+ * to the last.
+ */
 const ROOT_MS = 5 * 365 * DAY_MS;
 
 class UsageError extends Error {}
@@ -47,7 +52,9 @@ function newestRoot(dir: string): number {
   return Math.max(0, ...readdirSync(dir).map((name) => Number(/^(\d+)\.root\.json$/.exec(name)?.[1] ?? 0)));
 }
 
-/** Makes the next release: everything that the one before named, and what is new. Says the sizes. */
+/**
+ * Makes the next release: everything that the one before named, and what is new. Says the sizes.
+ */
 function release(keysDir: string, packages: string, out: string, previous: string, passphrase: string | undefined, nowMs: number): void {
   const keys = releaseKeys(keysDir, passphrase);
   for (const folder of ['metadata', 'targets']) mkdirSync(join(out, folder), { recursive: true });

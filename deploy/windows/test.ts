@@ -1,7 +1,8 @@
 /**
- * `npm run test:windows [-- --wine10] [-- --only rooms|host|held|lifetime|misuse|msi|planted] [-- TEXT…]`: what of Aliquot can be
- * proved of Windows without a Windows: under Wine, with Windows' own Node. Optional: where there can
- * be no Wine it says so and ends with 0. Of the rooms' own tests TEXTs choose those whose path holds one. What only a real Windows shows is in verify.ps1.
+ * `npm run test:windows [-- --wine10] [-- --only rooms|host|held|lifetime|misuse|msi|planted] [--
+ * TEXT…]`: what of Aliquot can be proved of Windows without a Windows: under Wine, with Windows'
+ * own Node. Optional: where there can be no Wine it says so and ends with 0. Of the rooms' own
+ * tests TEXTs choose those whose path holds one. What only a real Windows shows is in verify.ps1.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -5,7 +5,10 @@ import type { Plugin } from 'rolldown';
 
 const root = join(import.meta.dirname, '../..');
 
-/** The native addons: for each platform, in Node's words, the file in `node_modules` that a program loads there. */
+/**
+ * The native addons: for each platform, in Node's words, the file in `node_modules` that a program
+ * loads there.
+ */
 const addons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'classic-level': {
     'linux-x64': 'classic-level/prebuilds/linux-x64/classic-level.node',
@@ -18,8 +21,9 @@ const addons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /**
- * Puts `addons/PLATFORM-ARCH/NAME.node` beside a program, for every platform that is installed here: so a program finds its addons in a clone and in a
- * package by the same way, which leads out of neither.
+ * Puts `addons/PLATFORM-ARCH/NAME.node` beside a program, for every platform that is installed
+ * here: so a program finds its addons in a clone and in a package by the same way, which leads out
+ * of neither.
  */
 export function copyAddons(folder: string): void {
   for (const [name, files] of Object.entries(addons)) {
@@ -32,14 +36,20 @@ export function copyAddons(folder: string): void {
   }
 }
 
-/** The addons for one platform, each by its name and its file in `node_modules`, which may not be installed here. */
+/**
+ * The addons for one platform, each by its name and its file in `node_modules`, which may not be
+ * installed here.
+ */
 export function addonsFor(platform: string): readonly { readonly name: string; readonly file: string }[] {
   return Object.entries(addons).flatMap(([name, files]) => (files[platform] === undefined ? [] : [{ name, file: files[platform] }]));
 }
 
 const loading = '\0addon:';
 
-/** All of level is bundled; the line that finds its native part is ours. Of koffi there is only the native part. */
+/**
+ * All of level is bundled; the line that finds its native part is ours. Of koffi there is only the
+ * native part.
+ */
 export const nativeAddons: Plugin = {
   name: 'native-addons',
   resolveId: {
@@ -59,8 +69,9 @@ export const nativeAddons: Plugin = {
 const absent = '\0absent:';
 
 /**
- * What libraries would use if somebody installed it (natives of `ws`, colours of `debug`); nobody does, and whoever may write in a folder above the program must not be that somebody.
- * So the bundle itself says that they are not there.
+ * What libraries would use if somebody installed it (natives of `ws`, colours of `debug`); nobody
+ * does, and whoever may write in a folder above the program must not be that somebody. So the
+ * bundle itself says that they are not there.
  */
 export const neverInstalled: Plugin = {
   name: 'never-installed',
@@ -69,8 +80,8 @@ export const neverInstalled: Plugin = {
 };
 
 /**
- * Refuses a bundle that would still ask Node for a package: what stands in a `try` is left alone by the bundler without a word, and Node would look for it
- * in every folder above the program.
+ * Refuses a bundle that would still ask Node for a package: what stands in a `try` is left alone by
+ * the bundler without a word, and Node would look for it in every folder above the program.
  */
 export const nothingOutside: Plugin = {
   name: 'nothing-outside',

@@ -1,6 +1,7 @@
 /**
- * `node scripts/package/host.ts FILE [--second-ms N]`: the Windows service host, made of `deploy/host` by mingw. The same
- * sources give the same bytes: no times, no paths of this machine. A test build may let a second be shorter.
+ * `node scripts/package/host.ts FILE [--second-ms N]`: the Windows service host, made of
+ * `deploy/host` by mingw. The same sources give the same bytes: no times, no paths of this machine.
+ * A test build may let a second be shorter.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +12,10 @@ const root = join(import.meta.dirname, '../..');
 const sources = join(root, 'deploy/host');
 const compiler = 'x86_64-w64-mingw32';
 
-/** The host's bytes. Throws with the compiler's words, or with the Debian package to install where there is none. */
+/**
+ * The host's bytes. Throws with the compiler's words, or with the Debian package to install where
+ * there is none.
+ */
 export function buildHost(version: string, secondMs = 1000): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'aliquot-host-'));
   const made = (name: string) => join(folder, name);

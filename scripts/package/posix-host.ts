@@ -7,7 +7,10 @@ import { run } from './run.ts';
 /** Static, so that it needs no library of the machine that it runs on. */
 const compilers: Record<LinuxTarget, string> = { 'linux-x64': 'musl-gcc', 'linux-arm64': 'aarch64-linux-gnu-gcc' };
 
-/** The service host of a folder install on Linux (`deploy/host/posix.c`). The same sources and compiler give the same bytes. */
+/**
+ * The service host of a folder install on Linux (`deploy/host/posix.c`). The same sources and
+ * compiler give the same bytes.
+ */
 export function buildPosixHost(target: LinuxTarget): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'aliquot-host-'));
   try {

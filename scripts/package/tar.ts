@@ -1,7 +1,9 @@
 import { foldersOf, modeOf, type Tree } from './tree.ts';
 
 const block = 512;
-/** Field offsets and lengths of a ustar header (POSIX.1-1988, pax(1), "ustar Interchange Format"). */
+/**
+ * Field offsets and lengths of a ustar header (POSIX.1-1988, pax(1), "ustar Interchange Format").
+ */
 const field = { name: [0, 100], size: [124, 12], type: [156, 1], prefix: [345, 155] } as const;
 
 /**
@@ -55,7 +57,9 @@ function splitPath(path: string): { readonly name: string; readonly prefix: stri
   throw new Error(`${path} is too long for a tar archive`);
 }
 
-/** The regular files of a tar archive as npm packs them: ustar, and pax headers for what is longer. */
+/**
+ * The regular files of a tar archive as npm packs them: ustar, and pax headers for what is longer.
+ */
 export function readTar(archive: Buffer): ReadonlyMap<string, Buffer> {
   const files = new Map<string, Buffer>();
   const text = (head: Buffer, [at, length]: readonly [number, number]) => {

@@ -16,7 +16,9 @@ export const names: Record<Product, { readonly command: string; readonly package
   collector: { command: 'aliquot', package: 'aliquot-collector' },
 };
 
-/** A target in Node's words, `process.platform` and `process.arch`, as folders of addons are named. */
+/**
+ * A target in Node's words, `process.platform` and `process.arch`, as folders of addons are named.
+ */
 export const platform: Record<Target, string> = {
   'win-x64': 'win32-x64',
   'linux-x64': 'linux-x64',
@@ -27,7 +29,10 @@ export const platform: Record<Target, string> = {
 
 type Builds = Record<Target, readonly Locked[]>;
 
-/** The builds of Node that packages may carry, locked as npm locks; the first of a target is its own. */
+/**
+ * The builds of Node that packages may carry, locked as npm locks; the first of a target is its
+ * own.
+ */
 function nodeBuilds(): Builds {
   return JSON.parse(readFileSync(join(root, 'deploy/node-builds.json'), 'utf8'));
 }

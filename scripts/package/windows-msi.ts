@@ -17,8 +17,9 @@ const FILETIME = 64;
 const EPOCH_1601 = 11_644_473_600n;
 
 /**
- * The MSI of the agent, made by wixl around a setup (`deploy/windows/agent.wxs`). Its ids come from the setup's bytes and its times from
- * `seconds`, because wixl takes chance and the clock for them: twice gives the same bytes. Throws with wixl's words.
+ * The MSI of the agent, made by wixl around a setup (`deploy/windows/agent.wxs`). Its ids come from
+ * the setup's bytes and its times from `seconds`, because wixl takes chance and the clock for them:
+ * twice gives the same bytes. Throws with wixl's words.
  */
 export function buildMsi(setup: Buffer, version: string, seconds: number): Buffer {
   const work = mkdtempSync(join(tmpdir(), 'aliquot-msi-'));
@@ -44,7 +45,10 @@ export function buildMsi(setup: Buffer, version: string, seconds: number): Buffe
   }
 }
 
-/** A GUID that names these bytes for one purpose: a name-based one of SHA-256, as RFC 9562 section 5.8 lets one make it. */
+/**
+ * A GUID that names these bytes for one purpose: a name-based one of SHA-256, as RFC 9562 section
+ * 5.8 lets one make it.
+ */
 function idOf(purpose: string, setup: Buffer): string {
   const hash = createHash('sha256').update(`${purpose}\0`).update(setup).digest();
   hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x80, 6);
@@ -53,7 +57,9 @@ function idOf(purpose: string, setup: Buffer): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
 }
 
-/** Replaces package code and times in the summary, value for value: their places and lengths stay. */
+/**
+ * Replaces package code and times in the summary, value for value: their places and lengths stay.
+ */
 function withoutChance(msi: Buffer, id: string, seconds: number): Buffer {
   const at = msi.indexOf(SUMMARY);
   if (at < 0) throw new Error('wixl wrote an MSI without a summary');

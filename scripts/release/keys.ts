@@ -8,8 +8,9 @@ const names = [...rootNames, 'targets', 'newest'] as const;
 type Name = (typeof names)[number];
 
 /**
- * Makes the vendor's five keys (PEM, Ed25519), private ones under the passphrase when there is one. Refuses a folder that has any of
- * them. The three root keys belong apart from each other and offline; a release needs `targets` and `newest` only.
+ * Makes the vendor's five keys (PEM, Ed25519), private ones under the passphrase when there is one.
+ * Refuses a folder that has any of them. The three root keys belong apart from each other and
+ * offline; a release needs `targets` and `newest` only.
  */
 export function makeKeys(dir: string, passphrase: string | undefined): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -28,7 +29,10 @@ export function releaseKeys(dir: string, passphrase: string | undefined): Pick<V
   return { targets: privateKey(dir, 'targets', passphrase), newest: privateKey(dir, 'newest', passphrase) };
 }
 
-/** The keys that sign a root: those of the three that are at hand, at least two; and the public halves of all three. */
+/**
+ * The keys that sign a root: those of the three that are at hand, at least two; and the public
+ * halves of all three.
+ */
 export function rootKeys(dir: string, passphrase: string | undefined): { readonly keys: VendorKeys; readonly all: readonly KeyObject[] } {
   const root = rootNames.filter((name) => existsSync(join(dir, `${name}.pem`))).map((name) => privateKey(dir, name, passphrase));
   if (root.length < 2) throw new Error(`${dir} has ${root.length} of root-1.pem, root-2.pem, root-3.pem; a root is signed by two of them`);

@@ -13,7 +13,10 @@ export interface MadeTarget extends VendorTarget {
   readonly bytes: Buffer;
 }
 
-/** Tight, because a release is packed once and fetched by every PC; PCs unpack it in a second whatever the level. */
+/**
+ * Tight, because a release is packed once and fetched by every PC; PCs unpack it in a second
+ * whatever the level.
+ */
 const ZSTD_LEVEL = 19;
 /** The same bytes whenever it is made: times of files mean nothing here. */
 const SECONDS = 0;
@@ -31,7 +34,10 @@ export function agentArchives(
   return found;
 }
 
-/** The two parts of a version for one platform: the program with its addons, and the Node that it runs on. */
+/**
+ * The two parts of a version for one platform: the program with its addons, and the Node that it
+ * runs on.
+ */
 export function partsOf(
   version: string,
   platform: ReleasePlatform,

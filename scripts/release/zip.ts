@@ -6,7 +6,10 @@ const entry = { signature: 0x02014b50, bytes: 46 };
 const local = { bytes: 30 };
 const deflated = 8;
 
-/** The files of a zip archive as `npm run package` makes it (PKWARE APPNOTE 6.3.10, without its 64-bit forms). */
+/**
+ * The files of a zip archive as `npm run package` makes it (PKWARE APPNOTE 6.3.10, without its
+ * 64-bit forms).
+ */
 export function readZip(archive: Buffer): Tree {
   const at = archive.length - end.bytes;
   if (at < 0 || archive.readUInt32LE(at) !== end.signature) throw new Error('the zip archive is cut, or has something behind it');

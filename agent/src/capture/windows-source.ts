@@ -1,7 +1,9 @@
 import { windowsAccess } from '@aliquot/shared/durable/windows-access';
 import { nodeSource, type SourcePort, type SourceStat } from './source-port.ts';
 
-/** What Windows says of a path beyond what Node asks for (`shared/src/durable/windows-access.ts`). */
+/**
+ * What Windows says of a path beyond what Node asks for (`shared/src/durable/windows-access.ts`).
+ */
 export interface WindowsFacts {
   attributes(path: string): number;
   reparseTag(path: string): number;
@@ -20,14 +22,17 @@ const MOUNT_POINT = 0xa000_0003;
 
 /** The attributes that are recorded, and restored. The others say how the disk holds the file. */
 const RECORDED = READ_ONLY | HIDDEN | SYSTEM | ARCHIVE;
-/** Whether reading would fetch the content from elsewhere: a cloud's placeholder, or what an archive has put on tape. */
+/**
+ * Whether reading would fetch the content from elsewhere: a cloud's placeholder, or what an archive
+ * has put on tape.
+ */
 const AWAY = OFFLINE | RECALL_ON_OPEN | RECALL_ON_DATA_ACCESS;
 /** Where a file came from, as browsers and mail programs note it: nobody's result. */
 const UNIMPORTANT = new Set(['Zone.Identifier', 'SmartScreen', 'MBAM.Zone.Identifier']);
 
 /**
- * The file system of Windows: a path's attributes take the place of its mode, and what must not be read or followed is marked. Nothing that is only
- * a placeholder is ever opened.
+ * The file system of Windows: a path's attributes take the place of its mode, and what must not be
+ * read or followed is marked. Nothing that is only a placeholder is ever opened.
  *
  * Test only: the program takes `systemSource`.
  */

@@ -14,7 +14,10 @@ interface DiagnoseOptions {
   readonly logFile?: string;
 }
 
-/** `diagnose`: asks whatever has the folder open, says what is in the answer, and writes it into a new file. */
+/**
+ * `diagnose`: asks whatever has the folder open, says what is in the answer, and writes it into a
+ * new file.
+ */
 export async function diagnose({ data, out, logFile }: DiagnoseOptions, output: Output): Promise<void> {
   if (out === undefined) throw new UsageError('USAGE_MISSING', 'where to? name a new file with --out FILE');
   const file = resolve(out);

@@ -39,9 +39,10 @@ export interface ServiceCommand {
 export type ServiceAction = 'install' | 'uninstall' | 'start' | 'stop' | 'status';
 
 /**
- * `service ACTION`: the agent as a service of this machine, through its own service manager. `install` and `start` end when the agent in it
- * answers, with how its connection stands. Errors: those of `ServiceManager`, `MACHINE_NO_ANSWER`; `PARTIAL` when the service
- * runs and the collector does not take this PC.
+ * `service ACTION`: the agent as a service of this machine, through its own service manager.
+ * `install` and `start` end when the agent in it answers, with how its connection stands. Errors:
+ * those of `ServiceManager`, `MACHINE_NO_ANSWER`; `PARTIAL` when the service runs and the collector
+ * does not take this PC.
  */
 export async function service(action: ServiceAction, { data, account }: ServiceCommand, output: Output): Promise<void> {
   const manager = managerOf(process.platform);
@@ -113,7 +114,9 @@ const statusSchema = z.object({
 });
 type Status = z.output<typeof statusSchema>;
 
-/** The agent's own word, once it is connected, or has said why not, or has tried for long enough. */
+/**
+ * The agent's own word, once it is connected, or has said why not, or has tried for long enough.
+ */
 async function answered(dataDir: string): Promise<Status> {
   let status: Status | undefined;
   for (let tries = 1, dead = 0; status === undefined; tries += 1) {
@@ -137,7 +140,9 @@ async function answered(dataDir: string): Promise<Status> {
   return status;
 }
 
-/** The error line with which an agent under our host ended, for as long as it is not started again. */
+/**
+ * The error line with which an agent under our host ended, for as long as it is not started again.
+ */
 async function lastWordsOf(dataDir: string): Promise<string | undefined> {
   const written = await readFileIfThere(nodeFiles, resolve(dataDir, 'log', 'last-output.txt'), MAX_LAST_OUTPUT);
   const lines = written?.toString('utf8').split(/\r?\n/) ?? [];

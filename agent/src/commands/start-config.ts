@@ -6,9 +6,10 @@ import type { AgentConfig } from '@aliquot/shared/settings/schema';
 import { readConfigText } from './config-text-file.ts';
 
 /**
- * What counts when a folder is opened: the desk's settings with what `agent.yaml` at `path` may add, or that file alone; undefined where there is
- * neither. Of a file that stands alone all mistakes are told, each with its line, before the error `USAGE_CONFIG`; beside the desk's settings
- * what is wrong with it is told, and those count.
+ * What counts when a folder is opened: the desk's settings with what `agent.yaml` at `path` may
+ * add, or that file alone; undefined where there is neither. Of a file that stands alone all
+ * mistakes are told, each with its line, before the error `USAGE_CONFIG`; beside the desk's
+ * settings what is wrong with it is told, and those count.
  */
 export async function startConfig(dataDir: string, path: string, output: Output): Promise<AgentConfig | undefined> {
   const text = await readConfigText(path);

@@ -54,13 +54,16 @@ export interface DeskParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly identity: Pick<AgentIdentity, 'descriptor' | 'certificate' | 'boxKey'>;
-  /** The text of `agent.yaml`, which may add to what the desk says; undefined when it is not there. */
+  /**
+   * The text of `agent.yaml`, which may add to what the desk says; undefined when it is not there.
+   */
   readonly ownText: () => Promise<string | undefined>;
 }
 
 /**
- * The desk's settings of this PC: judged, kept durably, and only then in force. What is refused is remembered, with why. What nobody
- * judged right is never kept: so a file that was altered here is settings that nobody signed, and counts for nothing.
+ * The desk's settings of this PC: judged, kept durably, and only then in force. What is refused is
+ * remembered, with why. What nobody judged right is never kept: so a file that was altered here is
+ * settings that nobody signed, and counts for nothing.
  */
 export class DeskBook {
   readonly #parts: DeskParts;
@@ -85,7 +88,10 @@ export class DeskBook {
     return join(dataDir, 'identity', 'settings.json');
   }
 
-  /** Reads what is kept. A damaged file stops nobody: it is forgotten, and the collector hands the settings out again. */
+  /**
+   * Reads what is kept. A damaged file stops nobody: it is forgotten, and the collector hands the
+   * settings out again.
+   */
   static async open(dataDir: string, parts: DeskParts): Promise<DeskBook> {
     const book = new DeskBook(parts, DeskBook.path(dataDir));
     const folder = join(dataDir, 'identity');
@@ -160,8 +166,9 @@ export class DeskBook {
   }
 
   /**
-   * Judges settings that reached this PC. When this resolves they are durable and in force, or refused and remembered; undefined when they
-   * are in force already. Throws FormatError for what is no settings at all.
+   * Judges settings that reached this PC. When this resolves they are durable and in force, or
+   * refused and remembered; undefined when they are in force already. Throws FormatError for what
+   * is no settings at all.
    */
   take(given: Settings, way: SettingsWay): Promise<DeskAnswer | undefined> {
     return this.#serial.run(() => this.#take(given, way));
@@ -218,7 +225,10 @@ export class DeskBook {
     return { sequence, outcome: outcomeOf(code), code, detail };
   }
 
-  /** To whom the reason may be said: who made the settings, if they are genuine at all, else who made those in force. */
+  /**
+   * To whom the reason may be said: who made the settings, if they are genuine at all, else who
+   * made those in force.
+   */
   #answerKey(given: Settings, way: SettingsWay): Uint8Array | undefined {
     try {
       return openSettings(this.#owner, given, way).contents.answerKey;
@@ -265,7 +275,10 @@ function foldersIn({ config }: Effective): readonly CoveredFolder[] {
   return config.sources.map(({ path, exclude }) => ({ path, exclude }));
 }
 
-/** The words are those that `agent.yaml` gets; a key that is not known here may be of a newer release. */
+/**
+ * The words are those that `agent.yaml` gets; a key that is not known here may be of a newer
+ * release.
+ */
 function invalid(sequence: number, mistakes: readonly Mistake[]): SettingsError {
   const lines = mistakes.map(({ line, message }) => `line ${line}: ${message}`);
   const unknown = mistakes.every((mistake) => mistake.unknown === true);

@@ -5,7 +5,10 @@ import type { AgentConfig, DeskSettings, LocalWord } from '@aliquot/shared/setti
 import type { Mistake } from '@aliquot/shared/settings/text';
 import { here } from '@aliquot/shared/settings/where';
 
-/** Where a value comes from: what the program does unless told, the desk's settings, `agent.yaml` of this PC. */
+/**
+ * Where a value comes from: what the program does unless told, the desk's settings, `agent.yaml` of
+ * this PC.
+ */
 export type Origin = 'built-in' | 'desk' | 'pc';
 
 /** One value that is in force. */
@@ -33,9 +36,10 @@ export interface Effective {
 const nowhere = { lineOf: () => 1, lineOfKey: () => 1 };
 
 /**
- * What counts on this PC: the desk's settings, with what they let `agent.yaml` add. Where the desk says nothing, `agent.yaml` alone. It never
- * takes away what the desk says; where it has mistakes, or does not fit, the desk's count alone. Pure. `mistakes`: of the desk's settings, or
- * of `agent.yaml` without any.
+ * What counts on this PC: the desk's settings, with what they let `agent.yaml` add. Where the desk
+ * says nothing, `agent.yaml` alone. It never takes away what the desk says; where it has mistakes,
+ * or does not fit, the desk's count alone. Pure. `mistakes`: of the desk's settings, or of
+ * `agent.yaml` without any.
  */
 export function effectiveSettings(
   desk: DeskText | undefined,
@@ -53,7 +57,8 @@ export function effectiveSettings(
   const { merged, unused } = combine(settings, told.value.local, given);
   const both = together(told.value, merged, settings, given, unused);
   if (!('mistakes' in both)) return both;
-  // What it adds does not go with what the desk says: then the desk's count alone, and the clash is named.
+  // What it adds does not go with what the desk says: then the desk's count alone, and the clash is
+  // named.
   const clash = both.mistakes.map(({ message }) => ({ line: 1, message: `does not fit the desk’s settings: ${message}` }));
   return together(told.value, settings, settings, {}, [...unused, ...clash]);
 }
@@ -130,7 +135,10 @@ function fresh(own: readonly unknown[], desk: readonly unknown[]): readonly unkn
   return own.filter((source) => !isMap(source) || !named.has(source['path']));
 }
 
-/** Every value in force with its origins, in the order of their names. `desk` and `own`: what each says by itself. */
+/**
+ * Every value in force with its origins, in the order of their names. `desk` and `own`: what each
+ * says by itself.
+ */
 function valuesOf(config: AgentConfig, merged: Plain, desk: Plain, own: Plain): readonly InForce[] {
   const said = { desk: flatSettings(desk), pc: flatSettings(own) };
   const shown = new Map([...flatSettings(JSON.parse(JSON.stringify(config)) as Plain), ...flatSettings(merged)]);
@@ -140,7 +148,8 @@ function valuesOf(config: AgentConfig, merged: Plain, desk: Plain, own: Plain): 
 }
 
 function originsOf(setting: string, desk: boolean, pc: boolean): readonly Origin[] {
-  // The one list to which both may contribute; everything else is the desk's where it says something.
+  // The one list to which both may contribute; everything else is the desk's where it says
+  // something.
   if (setting === 'courtesy.pauseWhile' && desk && pc) return ['desk', 'pc'];
   return [desk ? 'desk' : pc ? 'pc' : 'built-in'];
 }

@@ -18,7 +18,10 @@ export function openDesk(
   return DeskBook.open(dataDir, { ...parts, ownText });
 }
 
-/** The same for who has not opened the folder; undefined where the desk never said anything. Errors: those of `loadIdentity`. */
+/**
+ * The same for who has not opened the folder; undefined where the desk never said anything. Errors:
+ * those of `loadIdentity`.
+ */
 export async function deskIn(dataDir: string, configPath: string): Promise<DeskBook | undefined> {
   if (!(await exists(nodeFiles, DeskBook.path(dataDir)))) return undefined;
   const identity = await loadIdentity(nodeFiles, dataDir);

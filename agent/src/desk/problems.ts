@@ -5,7 +5,10 @@ import type { ProblemBook } from '../capture/problem-book.ts';
 import type { DeskBook, Uncovered } from './book.ts';
 import { DeskBook as Book } from './book.ts';
 
-/** Names what is wrong with the desk's settings, and what lost its cover by them, or that nothing is any more (P6). */
+/**
+ * Names what is wrong with the desk's settings, and what lost its cover by them, or that nothing is
+ * any more (P6).
+ */
 export async function nameDeskProblems(desk: DeskBook, problems: ProblemBook, dataDir: string): Promise<void> {
   const at = fromText(Book.path(dataDir), '/');
   const { refused } = desk;
@@ -21,7 +24,10 @@ function refusedText({ sequence, code, message }: NonNullable<DeskBook['refused'
   return `${message}; ${stays} [${code}, settings ${sequence}]`.slice(0, 500);
 }
 
-/** A folder that lost its cover; or the patterns that take something of one that stays, which may have a problem of its own. */
+/**
+ * A folder that lost its cover; or the patterns that take something of one that stays, which may
+ * have a problem of its own.
+ */
 function placesOf({ path, patterns }: Uncovered): readonly BytePath[] {
   if (patterns.length === 0) return [fromText(path, '/')];
   const windows = /^(?:[A-Za-z]:|\\\\)/.test(path);

@@ -33,8 +33,9 @@ export interface Diagnosis extends Json {
 }
 
 /**
- * How this agent is, for whoever helps: versions, settings, status, counts, timings, the end of the log, disk, clock, and what fsck finds. Names of files,
- * folders, people and PCs are not in it, and no content: paths are hidden (`Hider`), and every other text is a word of this program.
+ * How this agent is, for whoever helps: versions, settings, status, counts, timings, the end of the
+ * log, disk, clock, and what fsck finds. Names of files, folders, people and PCs are not in it, and
+ * no content: paths are hidden (`Hider`), and every other text is a word of this program.
  */
 export async function diagnosisOf(agent: Agent, view: ServiceView | undefined, parts: DiagnosisParts): Promise<Diagnosis> {
   const hider = new Hider(agent.random.bytes(SALT_BYTES));
@@ -103,7 +104,10 @@ const STATUS_WORDS = new Set([
   'code',
 ]);
 
-/** A `status` event without names: those of the agent, its vault and collector, folders, and sentences. */
+/**
+ * A `status` event without names: those of the agent, its vault and collector, folders, and
+ * sentences.
+ */
 function statusShown(value: object): Json {
   const shown: Record<string, unknown> = {};
   for (const [name, inner] of Object.entries(value)) {
@@ -114,7 +118,10 @@ function statusShown(value: object): Json {
   return shown;
 }
 
-/** What is not protected: the first of them one by one, each path hidden, and how many there are of each code. */
+/**
+ * What is not protected: the first of them one by one, each path hidden, and how many there are of
+ * each code.
+ */
 class Problems {
   readonly counts: Record<string, number> = {};
   readonly listed: (HiddenPath & { readonly code: string; readonly since: unknown })[] = [];

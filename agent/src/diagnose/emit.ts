@@ -6,12 +6,21 @@ import type { ServiceView } from '../service/stock.ts';
 import type { MadeDiagnosis } from '../uplink/diagnosis-answer.ts';
 import { type Diagnosis, diagnosisOf, diagnosisText } from './diagnosis.ts';
 
-/** A line between service and command holds a mebibyte of JSON, in which a character may take six bytes. */
+/**
+ * A line between service and command holds a mebibyte of JSON, in which a character may take six
+ * bytes.
+ */
 const PART_CHARS = 128 * 1024;
-/** Whoever asks over the network waits for the answer: to prove a larger queue takes longer than that. */
+/**
+ * Whoever asks over the network waits for the answer: to prove a larger queue takes longer than
+ * that.
+ */
 const MOST_PROVED_BYTES = 1 << 30;
 
-/** `diagnose`: the text in parts, as events `diagnosis`. `logFile` stands in for what a service knows of its own log. */
+/**
+ * `diagnose`: the text in parts, as events `diagnosis`. `logFile` stands in for what a service
+ * knows of its own log.
+ */
 export async function emitDiagnosis(agent: Agent, view: ServiceView | undefined, logFile: string | undefined, emit: Emit): Promise<void> {
   const log = logFile === undefined ? await view?.log?.() : await LogFile.tail(agent.port, logFile);
   const text = diagnosisText(await diagnosisOf(agent, view, { software, log, fsck: true }));

@@ -1,7 +1,10 @@
 import { createHmac } from 'node:crypto';
 import { win32 } from 'node:path';
 
-/** A path as a diagnosis shows it: which ones are the same can be seen, and what kind of file it is, but no name. */
+/**
+ * A path as a diagnosis shows it: which ones are the same can be seen, and what kind of file it is,
+ * but no name.
+ */
 export interface HiddenPath {
   readonly path: string;
   /** How many names it has. */
@@ -12,7 +15,10 @@ export interface HiddenPath {
 
 const HASH_CHARS = 12;
 
-/** Endings that say what a file is and nothing else: of instruments, of what labs make of their results, and of files that make trouble. */
+/**
+ * Endings that say what a file is and nothing else: of instruments, of what labs make of their
+ * results, and of files that make trouble.
+ */
 const SUFFIXES = new Set(
   (
     'baf bak bin ch cdf csv czi d dat db dcm dx fcs fid gz html ini j2k jcamp jdx jpg json lcd lck lif lnk lock log md mdb ms mth mzml nd2 ' +
@@ -21,8 +27,8 @@ const SUFFIXES = new Set(
 );
 
 /**
- * Hides names behind a salt that is forgotten with the diagnosis: nobody can try guesses against it afterwards, and what two diagnoses hide cannot be
- * compared.
+ * Hides names behind a salt that is forgotten with the diagnosis: nobody can try guesses against it
+ * afterwards, and what two diagnoses hide cannot be compared.
  */
 export class Hider {
   readonly #salt: Uint8Array;
@@ -44,10 +50,15 @@ export class Hider {
   }
 }
 
-/** Settings whose texts are words of this program, times, or places on this PC: they name nobody. */
+/**
+ * Settings whose texts are words of this program, times, or places on this PC: they name nobody.
+ */
 const PLAIN = new Set(['logLevel', 'priority', 'from', 'to', 'days', 'scanSchedule', 'listen', 'version', 'window', 'local']);
 
-/** Settings with every text hidden that a person chose. Numbers, switches and the settings' own names stay. */
+/**
+ * Settings with every text hidden that a person chose. Numbers, switches and the settings' own
+ * names stay.
+ */
 export function hideSettings(hider: Hider, value: unknown, key = ''): unknown {
   if (Array.isArray(value)) return value.map((one) => hideSettings(hider, one, key));
   if (typeof value === 'string') {

@@ -6,9 +6,10 @@ const FRAME = /^\s+at (?:async )?(?:([\w.#<>$ ]{1,80}) \()?(?:.*[\\/])?([\w.-]{1
 const MOST_FRAMES = 20;
 
 /**
- * What of a log line a diagnosis shows: undefined for what is no line of ours. Sentences without a `code` are fixed words of the program, and stay
- * (`docs/logs.md`, and a test, know them all); those with one may name a file and go, for the code says what happened. Of the rest numbers and switches
- * stay, and of a stack where in the program it was.
+ * What of a log line a diagnosis shows: undefined for what is no line of ours. Sentences without a
+ * `code` are fixed words of the program, and stay (`docs/logs.md`, and a test, know them all);
+ * those with one may name a file and go, for the code says what happened. Of the rest numbers and
+ * switches stay, and of a stack where in the program it was.
  */
 export function hideLine(line: string): Readonly<Record<string, unknown>> | undefined {
   let fields: unknown;

@@ -5,7 +5,10 @@ export type MachineErrorCode =
   | 'MACHINE_DENIED'
   /** No service is installed that could be started, stopped or removed. */
   | 'MACHINE_NO_SERVICE'
-  /** There is nothing here that could run a service, or this program was not installed from a package. */
+  /**
+   * There is nothing here that could run a service, or this program was not installed from a
+   * package.
+   */
   | 'MACHINE_NO_MANAGER'
   /** The machine's service manager said no. */
   | 'MACHINE_REFUSED'

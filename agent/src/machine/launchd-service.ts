@@ -8,7 +8,10 @@ const label = 'org.aliquot.agent';
 const plist = `/Library/LaunchDaemons/${label}.plist`;
 const asAdministrator = 'put sudo before the command';
 
-/** The service under launchd, as a daemon of the machine. Written from Apple's manual pages; not proven on a Mac yet. */
+/**
+ * The service under launchd, as a daemon of the machine. Written from Apple's manual pages; not
+ * proven on a Mac yet.
+ */
 export function launchdService(root: string | undefined, port: FilePort, run: RunTool): ServiceManager {
   const launchctl = async (what: string, ...args: readonly string[]): Promise<Ran> => {
     const ran = await run('launchctl', args);

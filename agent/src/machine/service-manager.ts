@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { MachineError } from './errors.ts';
 
-/** How a service stands: whether it is there, whether it runs, and which data folder it was given. */
+/**
+ * How a service stands: whether it is there, whether it runs, and which data folder it was given.
+ */
 export interface ServiceState {
   readonly state: 'absent' | 'stopped' | 'running' | 'changing';
   /** The data folder of its command line, where that names one. */
@@ -16,9 +18,9 @@ export interface ServiceOptions {
 }
 
 /**
- * The service manager of a platform. `install` may be repeated, and brings a service that is there up to date; `uninstall`
- * leaves data alone and is done when there is nothing to remove. Errors: `MACHINE_DENIED`, `MACHINE_NO_SERVICE`,
- * `MACHINE_NO_MANAGER`, `MACHINE_REFUSED`.
+ * The service manager of a platform. `install` may be repeated, and brings a service that is there
+ * up to date; `uninstall` leaves data alone and is done when there is nothing to remove. Errors:
+ * `MACHINE_DENIED`, `MACHINE_NO_SERVICE`, `MACHINE_NO_MANAGER`, `MACHINE_REFUSED`.
  */
 export interface ServiceManager {
   install(options: ServiceOptions): Promise<void>;

@@ -9,13 +9,15 @@ const ownUnit = `/etc/systemd/system/${name}`;
 const asAdministrator = 'put sudo before the command';
 
 /**
- * The service under systemd. A package brings its unit, which is enabled; a folder install (`root`) gets one written to
- * /etc/systemd/system, which `uninstall` removes again. Nothing else in there is touched.
+ * The service under systemd. A package brings its unit, which is enabled; a folder install (`root`)
+ * gets one written to /etc/systemd/system, which `uninstall` removes again. Nothing else in there
+ * is touched.
  */
 export function systemdService(root: string | undefined, port: FilePort, run: RunTool): ServiceManager {
   const systemctl = async (what: string, ...args: readonly string[]): Promise<Ran> => {
     const ran = await run('systemctl', args);
-    // A container, or a system that was begun by something else, may have the tool and nobody who answers it.
+    // A container, or a system that was begun by something else, may have the tool and nobody who
+    // answers it.
     if (ran.code === undefined || /connect to bus|not been booted with systemd/.test(ran.err))
       throw new MachineError(
         'MACHINE_NO_MANAGER',
@@ -72,12 +74,16 @@ export function systemdService(root: string | undefined, port: FilePort, run: Ru
   };
 }
 
-/** systemd reads `%` as the begin of a specifier and `"` as a quote; a path with either would not be that path. */
+/**
+ * systemd reads `%` as the begin of a specifier and `"` as a quote; a path with either would not be
+ * that path.
+ */
 const quoted = (path: string) => `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
 
 /**
- * The unit of a folder install: its host switches between versions, and may write in its own folder for that. Confined as the packages' unit is
- * (`deploy/linux/agent/agent.service`); where a restore may write is a drop-in there, too.
+ * The unit of a folder install: its host switches between versions, and may write in its own folder
+ * for that. Confined as the packages' unit is (`deploy/linux/agent/agent.service`); where a restore
+ * may write is a drop-in there, too.
  */
 function unitText(root: string, data: string, account: string | undefined): string {
   return `# Written by aliquot-agent service install; aliquot-agent service uninstall removes it.

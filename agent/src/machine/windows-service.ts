@@ -7,8 +7,9 @@ const mayUse = ['*S-1-5-18:(OI)(CI)F', '*S-1-5-32-544:(OI)(CI)F', '*S-1-5-32-545
 const asAdministrator = 'open the command line with "Run as administrator"';
 
 /**
- * The service of an install folder on Windows. Its host, two folders above the program's version, is the one that registers it: the same
- * for setup, this command and an upgrade (`deploy/host/register.c`).
+ * The service of an install folder on Windows. Its host, two folders above the program's version,
+ * is the one that registers it: the same for setup, this command and an upgrade
+ * (`deploy/host/register.c`).
  */
 export function windowsService(root: string, icacls: string, run: RunTool): ServiceManager {
   const host = win32.join(root, 'host.exe');
@@ -24,7 +25,8 @@ export function windowsService(root: string, icacls: string, run: RunTool): Serv
   };
   return {
     async install({ data, account }) {
-      // Whoever may write here becomes the system: an archive may have been unpacked anywhere. Setup does the same.
+      // Whoever may write here becomes the system: an archive may have been unpacked anywhere.
+      // Setup does the same.
       const closed = await run(icacls, [root, '/inheritance:r', '/grant:r', ...mayUse, '/Q']);
       if (closed.code !== 0) throw refusal(`close ${root} to others`, closed, asAdministrator);
       await control('install the service', 'register', '--data', data, ...(account === undefined ? [] : ['--account', account]));

@@ -1,7 +1,10 @@
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { RestoreError } from '@aliquot/shared/restore/errors';
 
-/** What the system says where a service may not write: by its unit, or by the folder's owner and mode. */
+/**
+ * What the system says where a service may not write: by its unit, or by the folder's owner and
+ * mode.
+ */
 const refusals = ['EROFS', 'EACCES', 'EPERM'];
 
 /**

@@ -4,8 +4,8 @@ import type { Agent } from './agent.ts';
 import type { Emit } from './protocol.ts';
 
 /**
- * `settings`: one `settings` event, a `setting` event for each value with its origin, then what `agent.yaml` says in vain, and which folders lost their
- * cover until somebody has seen it.
+ * `settings`: one `settings` event, a `setting` event for each value with its origin, then what
+ * `agent.yaml` says in vain, and which folders lost their cover until somebody has seen it.
  */
 export async function settings({ desk }: Agent, emit: Emit): Promise<void> {
   const { sequence, groups, refused } = desk;

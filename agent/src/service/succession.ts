@@ -12,8 +12,9 @@ export function waits({ uplink }: Pick<Waiting, 'uplink'>): boolean {
 }
 
 /**
- * For a PC that waits for approval: becomes the successor of the agent in whose place it was approved. True when it did, and the folder must be
- * opened anew. A refusal is told to `onRefusal`; without a line, or once it has signed anything as itself, it stays as it is.
+ * For a PC that waits for approval: becomes the successor of the agent in whose place it was
+ * approved. True when it did, and the folder must be opened anew. A refusal is told to `onRefusal`;
+ * without a line, or once it has signed anything as itself, it stays as it is.
  */
 export async function becomeSuccessor(agent: Waiting, onRefusal: (error: IdentityError) => void): Promise<boolean> {
   const { port, dataDir, identity, queue } = agent;
@@ -29,8 +30,9 @@ export async function becomeSuccessor(agent: Waiting, onRefusal: (error: Identit
 }
 
 /**
- * Looks for that whenever the collector says that the service has to wait. `onSuccessor` is called when the folder is another agent's. The answer
- * ends it, and resolves when nothing of it writes any more.
+ * Looks for that whenever the collector says that the service has to wait. `onSuccessor` is called
+ * when the folder is another agent's. The answer ends it, and resolves when nothing of it writes
+ * any more.
  */
 export function onSuccession(agent: Waiting, log: Logger, onSuccessor: () => void): () => Promise<void> {
   let looking: Promise<void> | undefined;

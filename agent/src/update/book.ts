@@ -26,7 +26,10 @@ const schema = z.object({
 });
 type Pages = z.infer<typeof schema>;
 
-/** What an agent remembers of releases, in `update/book.json` of its data folder. Every change is durable before anything follows from it. */
+/**
+ * What an agent remembers of releases, in `update/book.json` of its data folder. Every change is
+ * durable before anything follows from it.
+ */
 export class UpdateBook {
   readonly #port: FilePort;
   readonly #dir: string;
@@ -38,7 +41,10 @@ export class UpdateBook {
     this.#pages = pages;
   }
 
-  /** A damaged book is begun anew from the vendor's root of this installation: a version that was bad may then be tried once more. */
+  /**
+   * A damaged book is begun anew from the vendor's root of this installation: a version that was
+   * bad may then be tried once more.
+   */
   static async open(port: FilePort, dataDir: string): Promise<UpdateBook> {
     const dir = join(dataDir, 'update');
     const bytes = await readFileIfThere(port, join(dir, 'book.json'), MAX_BOOK_BYTES);

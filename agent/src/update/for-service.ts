@@ -11,7 +11,10 @@ import { Updater } from './updater.ts';
 /** The exit code that asks the host to try what is staged (`deploy/host/switch.h`). */
 export const STAGED_EXIT_CODE = 75;
 
-/** Looks after releases for a running service; the answer ends that. `leave`: the service should end, for its host to change over. */
+/**
+ * Looks after releases for a running service; the answer ends that. `leave`: the service should
+ * end, for its host to change over.
+ */
 export async function keepUpToDate(
   agent: Agent,
   service: Service,

@@ -16,8 +16,9 @@ export interface FolderInstall {
 }
 
 /**
- * How this program is installed, which says who updates it: `folder` itself, through the host; `package` the system's package manager;
- * `other` nobody (a clone, or a folder install without its host).
+ * How this program is installed, which says who updates it: `folder` itself, through the host;
+ * `package` the system's package manager; `other` nobody (a clone, or a folder install without its
+ * host).
  */
 export type Install = FolderInstall | { readonly kind: 'package' | 'other'; readonly version: string };
 
@@ -49,7 +50,9 @@ export function ownPlatform(): ReleasePlatform | undefined {
 
 const MAX_FILE_BYTES = 4096;
 
-/** A trial as the host wrote it: which version instead of which, and its how many-th start this is. */
+/**
+ * A trial as the host wrote it: which version instead of which, and its how many-th start this is.
+ */
 export interface Trial {
   readonly to: string;
   readonly from: string;
@@ -75,8 +78,9 @@ export async function readBad(port: FilePort, root: string): Promise<{ readonly 
 }
 
 /**
- * Whether the running version has proved itself, so that nothing goes back to the one before any more. Seam: a release that changes a
- * format of the data folder asks this first, because an older version must be able to read what a trial left.
+ * Whether the running version has proved itself, so that nothing goes back to the one before any
+ * more. Seam: a release that changes a format of the data folder asks this first, because an older
+ * version must be able to read what a trial left.
  */
 export async function isProved(port: FilePort, install: Install): Promise<boolean> {
   return install.kind !== 'folder' || (await readCurrent(port, install.root)) === install.version;

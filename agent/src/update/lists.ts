@@ -40,8 +40,9 @@ const MAX_LIST_BYTES = 2 * 1024 * 1024;
 const BASE_URL = 'https://collector.invalid/metadata';
 
 /**
- * Fetches and verifies the vendor's lists as TUF prescribes (specification 1.0.31, section 5.3 to 5.6): new roots by the keys of the old
- * one, nothing older than what was verified before, nothing past its term. Errors: `UpdateError`, `UplinkError` where the session ended.
+ * Fetches and verifies the vendor's lists as TUF prescribes (specification 1.0.31, section 5.3 to
+ * 5.6): new roots by the keys of the old one, nothing older than what was verified before, nothing
+ * past its term. Errors: `UpdateError`, `UplinkError` where the session ended.
  */
 export async function refreshLists({ port, scratch, kept, source }: ListParts): Promise<VendorLists> {
   // Loaded here: an agent that is up to date has no use for them.
@@ -88,8 +89,8 @@ export async function refreshLists({ port, scratch, kept, source }: ListParts): 
 }
 
 /**
- * tuf-js wraps its errors in text, so the text says which it was. Whatever it throws comes of bytes that the collector gave: nothing here
- * ends the process.
+ * tuf-js wraps its errors in text, so the text says which it was. Whatever it throws comes of bytes
+ * that the collector gave: nothing here ends the process.
  */
 function refusalOf(cause: unknown): unknown {
   if (isForeseen(cause)) return cause;

@@ -6,7 +6,10 @@ export interface ReleaseData {
   readonly bytes: Uint8Array;
 }
 
-/** Asks the collector for a part of a file of a release. Rejects with an `UplinkError` when there is no session, or it ends. */
+/**
+ * Asks the collector for a part of a file of a release. Rejects with an `UplinkError` when there is
+ * no session, or it ends.
+ */
 export type FetchPart = (name: string, offset: number) => Promise<ReleaseData>;
 
 /** Files of releases, as the collector has them: nothing of it is believed. */
@@ -20,14 +23,19 @@ export class ReleaseSource {
     this.#beforePart = beforePart;
   }
 
-  /** A small file; undefined when the collector does not have it. Throws `UPDATE_ALTERED` when it is larger than it may be. */
+  /**
+   * A small file; undefined when the collector does not have it. Throws `UPDATE_ALTERED` when it is
+   * larger than it may be.
+   */
   async whole(name: string, maxBytes: number): Promise<Buffer | undefined> {
     const parts: Uint8Array[] = [];
     for await (const part of this.parts(name, 0, maxBytes)) parts.push(part);
     return parts.length === 0 ? undefined : Buffer.concat(parts);
   }
 
-  /** The bytes of a file from `offset` on, as they come; none when the collector does not have it. */
+  /**
+   * The bytes of a file from `offset` on, as they come; none when the collector does not have it.
+   */
   async *parts(name: string, offset: number, maxBytes: number): AsyncGenerator<Uint8Array> {
     let at = offset;
     for (let size = Number.POSITIVE_INFINITY; at < size; ) {

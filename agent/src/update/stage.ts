@@ -43,9 +43,10 @@ export interface VerifiedRelease {
 }
 
 /**
- * Fetches a release, verifies it, and unpacks it beside the version that runs: into `versions/V.part`, which takes its name when it is
- * whole. A Node that this PC has already is not fetched. What was fetched of a file stays, and is gone on with. Nothing that runs is
- * touched. Errors: `UpdateError`, `ArchiveError`, `UplinkError`, `FileError`.
+ * Fetches a release, verifies it, and unpacks it beside the version that runs: into
+ * `versions/V.part`, which takes its name when it is whole. A Node that this PC has already is not
+ * fetched. What was fetched of a file stays, and is gone on with. Nothing that runs is touched.
+ * Errors: `UpdateError`, `ArchiveError`, `UplinkError`, `FileError`.
  */
 export async function unpackRelease(parts: StageParts, { program, node }: VerifiedRelease): Promise<void> {
   const { port, install, dir } = parts;
@@ -72,7 +73,10 @@ export async function unpackRelease(parts: StageParts, { program, node }: Verifi
   for (const file of [program, node]) if (file !== undefined) await removeDurably(port, packedPath(parts, file));
 }
 
-/** Tells the host what to try when this process ends with `STAGED`. Older versions than the one that runs go first, so that there is room. */
+/**
+ * Tells the host what to try when this process ends with `STAGED`. Older versions than the one that
+ * runs go first, so that there is room.
+ */
 export async function askForTrial(port: FilePort, { root, version: own }: FolderInstall, version: string): Promise<void> {
   const keep = new Set([own, version]);
   for await (const { name } of port.list(join(root, 'versions'))) {
@@ -82,7 +86,10 @@ export async function askForTrial(port: FilePort, { root, version: own }: Folder
   await writeFileDurably(port, join(root, 'staged'), Buffer.from(`${version}\n`), { mode: 0o644 });
 }
 
-/** In the folder of a version that was unpacked whole: the hash of the program that it was unpacked from. */
+/**
+ * In the folder of a version that was unpacked whole: the hash of the program that it was unpacked
+ * from.
+ */
 const WHOLE = 'unpacked-from';
 
 async function isWhole(port: FilePort, folder: string, program: VendorFile): Promise<boolean> {
@@ -144,7 +151,10 @@ async function unpack(port: FilePort, packed: string, folder: string, mostBytes:
   }
 }
 
-/** The same file under a second name, where the disk has that: Node is nine tenths of an installation. */
+/**
+ * The same file under a second name, where the disk has that: Node is nine tenths of an
+ * installation.
+ */
 async function takeNode(port: FilePort, from: string, to: string): Promise<void> {
   try {
     await port.link(from, to);

@@ -21,7 +21,10 @@ import { isOpen } from './window.ts';
 
 /** A wish that could not be carried out, or waits for its hour, is looked at again so often. */
 const LOOK_MS = 5 * 60_000;
-/** The host did not try what it was asked to: once more after this long, so that a disk in trouble does not restart the service for ever. */
+/**
+ * The host did not try what it was asked to: once more after this long, so that a disk in trouble
+ * does not restart the service for ever.
+ */
 const ASK_AGAIN_MS = 3_600_000;
 /** A release that comes to nothing so often, without a word of the host, does not start. */
 const MOST_ASKS = 3;
@@ -50,8 +53,9 @@ export interface UpdaterParts {
 }
 
 /**
- * Carries out which release this PC is to run: fetches, verifies and stages the one that both the vendor's lists and the desk's settings name,
- * and then has the host try it. On trial itself, it confirms. Nothing that it meets makes it throw: what is wrong is named, and remembered.
+ * Carries out which release this PC is to run: fetches, verifies and stages the one that both the
+ * vendor's lists and the desk's settings name, and then has the host try it. On trial itself, it
+ * confirms. Nothing that it meets makes it throw: what is wrong is named, and remembered.
  */
 export class Updater {
   readonly #parts: UpdaterParts;
@@ -67,8 +71,8 @@ export class Updater {
   }
 
   /**
-   * Looks what became of the last trial and after releases, at once and from then on by itself; called again when there is a session, or
-   * other settings. Resolves when that look has ended.
+   * Looks what became of the last trial and after releases, at once and from then on by itself;
+   * called again when there is a session, or other settings. Resolves when that look has ended.
    */
   look(): Promise<void> {
     this.#cancel();
@@ -130,7 +134,10 @@ export class Updater {
     return refused?.version === wish.version ? refusedProblem(wish.version, refused.message) : undefined;
   }
 
-  /** On trial: tells central IT how things are, and that done, tells the host that this version works. */
+  /**
+   * On trial: tells central IT how things are, and that done, tells the host that this version
+   * works.
+   */
   async #isOnTrial(install: FolderInstall): Promise<boolean> {
     const { port, log, tellCentral } = this.#parts;
     const trial = await readTrial(port, install.root);
@@ -143,7 +150,10 @@ export class Updater {
     return true;
   }
 
-  /** What became of the version that the host was asked to try: given up, as it says; or never tried, as often as not. */
+  /**
+   * What became of the version that the host was asked to try: given up, as it says; or never
+   * tried, as often as not.
+   */
   async #outcomeOf({ root, version: own }: FolderInstall): Promise<void> {
     const { port, book, clock, log } = this.#parts;
     const { asked, bad } = book.pages;
@@ -209,7 +219,10 @@ export class Updater {
     this.#parts.leave();
   }
 
-  /** Before each part of a file: not while the instrument is at work, not beyond the window, not when the service ends. */
+  /**
+   * Before each part of a file: not while the instrument is at work, not beyond the window, not
+   * when the service ends.
+   */
   async #mayFetch(wish: UpdateSettings): Promise<void> {
     await this.#parts.beforeWork();
     if (this.#ended || !isOpen(wish.window, this.#parts.clock.nowMs()))
@@ -255,7 +268,10 @@ export class Updater {
     await writeFileDurably(port, join(root, 'bad'), Buffer.from(rest.join('')), { mode: 0o644 });
   }
 
-  /** Told once, not at every look; after a restart what was remembered stands until a look says otherwise. */
+  /**
+   * Told once, not at every look; after a restart what was remembered stands until a look says
+   * otherwise.
+   */
   async #name(problem: Problem | undefined): Promise<void> {
     const told = problem === undefined ? '' : `${problem.code} ${problem.message}`;
     if (this.#told === told) return;

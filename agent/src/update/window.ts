@@ -1,8 +1,9 @@
 const MINUTES_A_DAY = 24 * 60;
 
 /**
- * Whether hours such as `22:00-05:00`, by this PC's clock, are open at a time; always where none are given. The end belongs to them no more,
- * and a window that ends when it begins is open all day.
+ * Whether hours such as `22:00-05:00`, by this PC's clock, are open at a time; always where none
+ * are given. The end belongs to them no more, and a window that ends when it begins is open all
+ * day.
  */
 export function isOpen(window: string | undefined, nowMs: number): boolean {
   if (window === undefined) return true;

@@ -31,7 +31,10 @@ export interface DiagnosisAnswerParts {
   readonly random: Random;
 }
 
-/** What one session answers operators who ask how this agent is. The collector hands question and answer on, and can read neither. */
+/**
+ * What one session answers operators who ask how this agent is. The collector hands question and
+ * answer on, and can read neither.
+ */
 export class DiagnosisAnswer {
   readonly #parts: DiagnosisAnswerParts;
   readonly #session: Pick<Session, 'send'>;
@@ -43,7 +46,10 @@ export class DiagnosisAnswer {
     this.#session = session;
   }
 
-  /** Answers one question, with a diagnosis or with the code of a refusal. Throws `UPLINK_PROTOCOL` for what no collector of ours hands on. */
+  /**
+   * Answers one question, with a diagnosis or with the code of a refusal. Throws `UPLINK_PROTOCOL`
+   * for what no collector of ours hands on.
+   */
   async asked(asked: DiagnosisRequest): Promise<void> {
     const askId = askIdOf(asked);
     if (this.#seen.has(hex(askId)) || this.#seen.size >= MOST_IN_A_SESSION)

@@ -17,8 +17,8 @@ export interface DrainLoopParts {
 export async function drainUntilClosed(parts: DrainLoopParts, onRest: () => void): Promise<void> {
   const { queue, drain, sweep, session } = parts;
   let open = true;
-  // Whether there may be a commit to send. To look for one signs what is queued, so that is not done
-  // for each mebibyte.
+  // Whether there may be a commit to send. To look for one signs what is queued, so that is not
+  // done for each mebibyte.
   let look = true;
   let wakeUp: () => void = () => undefined;
   const stopListening = queue.subscribe(({ type }) => {

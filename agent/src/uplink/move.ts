@@ -4,12 +4,16 @@ import { UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 import type { Timers } from './timers.ts';
 
-/** At random within so long, so that a fleet that is told at once does not move in step; and again while the session is of use. */
+/**
+ * At random within so long, so that a fleet that is told at once does not move in step; and again
+ * while the session is of use.
+ */
 const WITHIN_MS = 3_000;
 
 /**
- * Ends a session as soon as nobody uses it, so that the next one begins with the first of the addresses that were just learnt. So a mistake
- * in them shows while the old address is still there. `rests` says whether all that was queued is sent.
+ * Ends a session as soon as nobody uses it, so that the next one begins with the first of the
+ * addresses that were just learnt. So a mistake in them shows while the old address is still there.
+ * `rests` says whether all that was queued is sent.
  */
 export function moveSoon(session: Session, random: Random, timers: Timers, rests: () => boolean): void {
   let cancel = (): void => undefined;

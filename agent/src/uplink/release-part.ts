@@ -2,8 +2,8 @@ import { refusalError, UplinkError } from './errors.ts';
 import type { Session } from './session.ts';
 
 /**
- * Asks for the bytes of a release's file from `offset` on: as many as the collector sends at a time,
- * and the size of the whole. Nothing is believed of them here: TUF's lists judge them.
+ * Asks for the bytes of a release's file from `offset` on: as many as the collector sends at a
+ * time, and the size of the whole. Nothing is believed of them here: TUF's lists judge them.
  */
 export async function askReleasePart(
   session: Session,

@@ -22,7 +22,10 @@ export class SettingsAnswer {
     this.#session = session;
   }
 
-  /** Has settings judged and kept, and answers what became of them. They are durable, or their refusal is, before the answer goes out. */
+  /**
+   * Has settings judged and kept, and answers what became of them. They are durable, or their
+   * refusal is, before the answer goes out.
+   */
   async settings(settings: Settings): Promise<void> {
     this.#told += 1;
     if (this.#told > MOST_IN_A_SESSION)

@@ -4,8 +4,8 @@ const WIDTH = 80;
 const FROM_DESK: ReadonlySet<string> = new Set(['RELEASE', 'SETTINGS', 'GROUP']);
 
 /**
- * Agents as one table where that fits a terminal, or else with a second one for what comes from the desk, which is no column where no
- * agent has it. The last column is the agent's name.
+ * Agents as one table where that fits a terminal, or else with a second one for what comes from the
+ * desk, which is no column where no agent has it. The last column is the agent's name.
  */
 export function agentTables(heads: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const fromDesk = heads.map((head) => FROM_DESK.has(head));

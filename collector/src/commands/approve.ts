@@ -22,7 +22,10 @@ interface ApproveOptions extends CollectorOptions, ByOptions {
   readonly json?: boolean;
 }
 
-/** How long a PC that was approved in the place of another has to hear of it: it may be switched off for a holiday. */
+/**
+ * How long a PC that was approved in the place of another has to hear of it: it may be switched off
+ * for a holiday.
+ */
 const SUCCESSOR_DAYS = 90;
 const DAY_MS = 86_400_000;
 const AGENT_ID_BYTES = 16;
@@ -99,7 +102,10 @@ function certified({ descriptor }: Pick<Signer, 'descriptor'>, { enrolment, bind
   return verifyAgent(descriptor.authorityKey, descriptor.vaultId, signed, bound);
 }
 
-/** An enrolment of the pending PC's own signing key that continues the line of another agent, and that line's path key for the PC alone. */
+/**
+ * An enrolment of the pending PC's own signing key that continues the line of another agent, and
+ * that line's path key for the PC alone.
+ */
 async function successorOf(
   context: CommandContext,
   kit: OpenKit,

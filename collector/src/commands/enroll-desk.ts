@@ -56,7 +56,10 @@ export function termOf(context: CommandContext, { expires }: DeskOptions, usual:
   return expiresAtMs;
 }
 
-/** An open kit beside the collector that its vault is at: what every bundle is made from. Holds secrets. */
+/**
+ * An open kit beside the collector that its vault is at: what every bundle is made from. Holds
+ * secrets.
+ */
 export class EnrolmentDesk {
   readonly kit: OpenKit;
   readonly vault: VaultClient;
@@ -121,7 +124,9 @@ export class EnrolmentDesk {
     return { enrolment, text: sealBundle({ ...this.#common, enrolment, enrolmentSeed: enrolmentKey.seed, pathKey, settings }) };
   }
 
-  /** A bundle for all PCs of a group, and the certificate in it, which the collector must be told. */
+  /**
+   * A bundle for all PCs of a group, and the certificate in it, which the collector must be told.
+   */
   groupBundle(terms: Omit<GroupCertificateBody, 'version' | 'vaultId' | 'groupKey' | 'dedupEpoch' | 'issuedAtMs'>): {
     readonly text: string;
     readonly group: Signed;

@@ -21,8 +21,9 @@ export interface ListedName {
 }
 
 /**
- * Reads a list of agents' names: one on each line; blank lines, and what stands behind a `#`, are skipped. All mistakes are told at
- * once. Names that differ in case alone are one mistake too: on Windows their bundles would be one file.
+ * Reads a list of agents' names: one on each line; blank lines, and what stands behind a `#`, are
+ * skipped. All mistakes are told at once. Names that differ in case alone are one mistake too: on
+ * Windows their bundles would be one file.
  */
 export function readNameList(bytes: Uint8Array): { readonly names: readonly ListedName[] } | { readonly mistakes: readonly ListMistake[] } {
   const text = textOf(bytes);

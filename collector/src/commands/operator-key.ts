@@ -32,7 +32,10 @@ export function withKitOrKeyFile(command: Command): Command {
   );
 }
 
-/** Opens the key file that `--by` names, for one purpose unless it is only looked at; asks for its passphrase. Errors: `OPERATOR_…`, `USAGE_MISSING`. */
+/**
+ * Opens the key file that `--by` names, for one purpose unless it is only looked at; asks for its
+ * passphrase. Errors: `OPERATOR_…`, `USAGE_MISSING`.
+ */
 export async function openKeyFile(context: CommandContext, options: ByOptions, purpose?: OperatorPurpose): Promise<OpenOperator> {
   const { by } = options;
   if (by === undefined)

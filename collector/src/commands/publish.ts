@@ -2,8 +2,9 @@ import { eraseDurably, writeFileDurably } from '@aliquot/shared/durable/durable'
 import type { CommandContext } from './context.ts';
 
 /**
- * Writes the bundle, then registers it, and takes it away again when the collector refuses. After a crash in between there is a
- * bundle that the collector does not expect, and it says so; the other order could leave a name taken by a bundle that nobody has.
+ * Writes the bundle, then registers it, and takes it away again when the collector refuses. After a
+ * crash in between there is a bundle that the collector does not expect, and it says so; the other
+ * order could leave a name taken by a bundle that nobody has.
  */
 export async function publish(context: CommandContext, file: string, text: string, register: () => Promise<void>): Promise<void> {
   await writeFileDurably(context.files, file, Buffer.from(text), { mode: 0o600, createOnly: true });

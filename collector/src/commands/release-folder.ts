@@ -10,7 +10,10 @@ import { CommandError } from './command-error.ts';
 
 const MAX_METADATA_BYTES = 1024 * 1024;
 
-/** What `npm run release` made, looked through: every file that its lists name is there, and is what they say. */
+/**
+ * What `npm run release` made, looked through: every file that its lists name is there, and is what
+ * they say.
+ */
 export interface ReleaseFolder {
   readonly files: readonly NamedFile[];
   readonly releases: readonly NamedRelease[];
@@ -31,7 +34,8 @@ export async function readReleaseFolder(port: FilePort, dir: string): Promise<Re
   for (const name of await namesIn(port, dir, 'metadata')) files.push({ name, ...(await factsOf(port, join(dir, name))) });
   const present = new Set(await namesIn(port, dir, 'targets'));
   for (const { name, size, sha256 } of distinct(releases.flatMap((release) => release.files))) {
-    // A release need not bring what an earlier one brought: the collector has it, or says that it lacks it.
+    // A release need not bring what an earlier one brought: the collector has it, or says that it
+    // lacks it.
     if (!present.has(name)) continue;
     const found = await factsOf(port, join(dir, name));
     if (found.size !== size || found.sha256 !== sha256)

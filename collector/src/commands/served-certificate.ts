@@ -10,7 +10,9 @@ import type { CommandContext } from './context.ts';
 import { readText } from './options.ts';
 
 const MAX_PEM_BYTES = 256 * 1024;
-/** Two small files are read so often: whoever renews them sees the new one served within that time. */
+/**
+ * Two small files are read so often: whoever renews them sees the new one served within that time.
+ */
 const LOOK_MS = 60_000;
 
 /** Where certificate and key are, as the options of `serve` name them. */
@@ -25,7 +27,10 @@ export interface UnusableFiles {
   readonly sinceMs: number;
 }
 
-/** Certificate and key that are served, and whatever takes their place in the files: a renewal needs no restart. */
+/**
+ * Certificate and key that are served, and whatever takes their place in the files: a renewal needs
+ * no restart.
+ */
 export class ServedCertificate {
   readonly #read: () => Promise<TlsFiles>;
   readonly #clock: Clock;
@@ -60,8 +65,9 @@ export class ServedCertificate {
   }
 
   /**
-   * Looks at the files from now on, and has the server take what replaced them; connections that stand keep theirs. What cannot be used is
-   * named, in the log once, and the pair before stays. The answer ends it.
+   * Looks at the files from now on, and has the server take what replaced them; connections that
+   * stand keep theirs. What cannot be used is named, in the log once, and the pair before stays.
+   * The answer ends it.
    */
   watch(server: { setSecureContext(files: TlsFiles): void }, timers: Timers, log: Logger): () => void {
     let cancel = (): void => undefined;
@@ -90,7 +96,10 @@ export class ServedCertificate {
     };
   }
 
-  /** What stands in the files instead, or why that cannot be used; undefined while nothing has changed. */
+  /**
+   * What stands in the files instead, or why that cannot be used; undefined while nothing has
+   * changed.
+   */
   async #renewed(): Promise<TlsFiles | string | undefined> {
     try {
       const files = await this.#read();

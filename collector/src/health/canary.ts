@@ -1,7 +1,10 @@
 import type { AgentDesk, Offered } from '../store/desk.ts';
 import type { AgentRecord } from '../store/vault-store.ts';
 
-/** For so long the first PCs must have had their settings without a new problem before the others get theirs by themselves. */
+/**
+ * For so long the first PCs must have had their settings without a new problem before the others
+ * get theirs by themselves.
+ */
 const CANARY_MS = 24 * 3600 * 1000;
 
 /** A living agent, and how it stands to the desk. */
@@ -11,8 +14,9 @@ export interface DeskOf {
 }
 
 /**
- * The number up to which waiting settings may be handed out by themselves at `nowMs`; undefined while a person has to say so. Each PC
- * that has the new ones must have applied them, a day ago, and have no problem that began since.
+ * The number up to which waiting settings may be handed out by themselves at `nowMs`; undefined
+ * while a person has to say so. Each PC that has the new ones must have applied them, a day ago,
+ * and have no problem that began since.
  */
 export function promotable(all: readonly DeskOf[], nowMs: number): number | undefined {
   const waiting = all.flatMap(({ desk }) => desk.waiting ?? []);
@@ -30,7 +34,10 @@ export function promotable(all: readonly DeskOf[], nowMs: number): number | unde
   return quiet ? Math.max(...waiting.map(({ sequence }) => sequence)) : undefined;
 }
 
-/** By the agent's own clock, because that is what its problems are dated by: how long ago each began, and how long it has the settings. */
+/**
+ * By the agent's own clock, because that is what its problems are dated by: how long ago each
+ * began, and how long it has the settings.
+ */
 function hasNewProblem({ heartbeat, heartbeatAtMs }: AgentRecord, { sinceMs }: Offered, nowMs: number): boolean {
   if (heartbeat === undefined || heartbeatAtMs === undefined || heartbeatAtMs < sinceMs) return true; // nothing was heard since
   const hasThem = nowMs - sinceMs;

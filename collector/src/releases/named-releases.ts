@@ -8,7 +8,9 @@ import {
 } from '@aliquot/shared/release/targets';
 import type { z } from 'zod';
 
-/** Says which list of the vendor is the newest; the only file of a release that is ever replaced. */
+/**
+ * Says which list of the vendor is the newest; the only file of a release that is ever replaced.
+ */
 export const TIMESTAMP_FILE = 'metadata/timestamp.json';
 
 /** A file of a release by its name on the shelf. */
@@ -29,7 +31,10 @@ export interface NamedRelease {
   readonly expires: string;
 }
 
-/** Reads which releases a set of files is about, through the newest lists; none where a list is absent or no list. */
+/**
+ * Reads which releases a set of files is about, through the newest lists; none where a list is
+ * absent or no list.
+ */
 export async function namedReleases(read: (name: string) => Promise<Uint8Array | undefined>): Promise<NamedRelease[]> {
   const json = async <Schema extends z.ZodType>(name: string, schema: Schema): Promise<z.infer<Schema> | undefined> => {
     const bytes = await read(name);

@@ -12,7 +12,9 @@ import { piecesOf } from './pieces.ts';
 export type ReleaseErrorCode =
   /** What was handed over is no whole release, or not what it was said to be. */
   | 'RELEASE_BROKEN'
-  /** Another file of that name is kept already: of another vendor, or one of the two was altered. */
+  /**
+   * Another file of that name is kept already: of another vendor, or one of the two was altered.
+   */
   | 'RELEASE_CONFLICT'
   /** The collector has no such release. */
   | 'RELEASE_UNKNOWN'
@@ -39,9 +41,10 @@ export interface KeptRelease extends NamedRelease {
 const RESERVE_BYTES = 1024 * 1024 * 1024;
 
 /**
- * Releases of the agent that the collector hands out: the files of a TUF repository as they were given, in `releases/` of its folder. It
- * believes nothing of them and proves nothing to anybody; PCs verify the vendor's signatures. Files come in parts, named by their
- * hashes, and take their names when all are there: the list of what is newest (`timestamp.json`) last.
+ * Releases of the agent that the collector hands out: the files of a TUF repository as they were
+ * given, in `releases/` of its folder. It believes nothing of them and proves nothing to anybody;
+ * PCs verify the vendor's signatures. Files come in parts, named by their hashes, and take their
+ * names when all are there: the list of what is newest (`timestamp.json`) last.
  */
 export class ReleaseShelf {
   readonly #files: FilePort;
@@ -54,7 +57,10 @@ export class ReleaseShelf {
     this.#dir = join(collectorDir, 'releases');
   }
 
-  /** Bytes of a file from `offset` on, at most `MAX_RELEASE_DATA_BYTES`; undefined when there is none. */
+  /**
+   * Bytes of a file from `offset` on, at most `MAX_RELEASE_DATA_BYTES`; undefined when there is
+   * none.
+   */
   async read(name: string, offset: number): Promise<ShelfPart | undefined> {
     if (!isReleaseFile(name)) return undefined;
     const path = join(this.#dir, name);
@@ -82,7 +88,10 @@ export class ReleaseShelf {
     return kept.sort((a, b) => compareVersions(b.version, a.version));
   }
 
-  /** Those of these hashes that targets here have in their names: what is named by its hash was proved when it got its name. */
+  /**
+   * Those of these hashes that targets here have in their names: what is named by its hash was
+   * proved when it got its name.
+   */
   async kept(hashes: readonly string[]): Promise<string[]> {
     const here = new Set<string>();
     const folder = join(this.#dir, 'targets');
@@ -91,7 +100,10 @@ export class ReleaseShelf {
     return hashes.filter((hash) => here.has(hash));
   }
 
-  /** Takes a part of a file that will be published by its hash; answers how much of it is here. A part at another offset changes nothing. */
+  /**
+   * Takes a part of a file that will be published by its hash; answers how much of it is here. A
+   * part at another offset changes nothing.
+   */
   putPart(sha256: string, offset: number, bytes: Uint8Array): Promise<number> {
     return this.#serial.run(async () => {
       const path = this.#incoming(sha256);
@@ -114,7 +126,10 @@ export class ReleaseShelf {
     });
   }
 
-  /** Gives the files of a release, which came in parts or are here already, their names. Answers which versions are new here. */
+  /**
+   * Gives the files of a release, which came in parts or are here already, their names. Answers
+   * which versions are new here.
+   */
   publish(files: readonly NamedFile[]): Promise<string[]> {
     return this.#serial.run(async () => {
       if (files.length > MAX_RELEASE_FILES) throw new ReleaseError('RELEASE_BROKEN', `a release has at most ${MAX_RELEASE_FILES} files`);
@@ -131,7 +146,10 @@ export class ReleaseShelf {
     });
   }
 
-  /** Removes the program of a version, and a Node that no other release needs. The vendor's lists stay. */
+  /**
+   * Removes the program of a version, and a Node that no other release needs. The vendor's lists
+   * stay.
+   */
   remove(version: string): Promise<void> {
     return this.#serial.run(async () => {
       const releases = await this.list();

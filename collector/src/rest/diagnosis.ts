@@ -11,8 +11,8 @@ import { RestError } from './rest-error.ts';
 const ANSWER_MS = 90_000;
 
 /**
- * Hands an operator's question to an agent that is connected, and its answer back, which is sealed to the operator. The question stands in the log
- * before the agent sees it.
+ * Hands an operator's question to an agent that is connected, and its answer back, which is sealed
+ * to the operator. The question stands in the log before the agent sees it.
  */
 export async function diagnoseAgent(context: RestContext, vault: VaultStore, idHex: string, body: unknown): Promise<DiagnosisMessage> {
   const given = diagnoseRequest.parse(body);

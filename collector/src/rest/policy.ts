@@ -9,7 +9,10 @@ import type { RestContext } from './context.ts';
 import { type PolicyMessage, promoteRequest, setPolicyRequest } from './messages.ts';
 import { RestError } from './rest-error.ts';
 
-/** The newest policy, or the one of a revision, as it was set: only who has the policy key can read it. */
+/**
+ * The newest policy, or the one of a revision, as it was set: only who has the policy key can read
+ * it.
+ */
 export async function policyAnswer(vault: VaultStore, revision: number | undefined): Promise<PolicyMessage> {
   const newest = vault.policyRevision();
   const event = await vault.policy(revision ?? newest);
@@ -24,7 +27,10 @@ export async function policyAnswer(vault: VaultStore, revision: number | undefin
 const text = (signed: Signed): string => toBase64(encodeSigned(signed));
 const signedIn = (given: string): Signed => decodeSigned(fromBase64(given));
 
-/** Records a policy and the settings that were made from it, all or none, and hands these to whoever is connected. The store verifies them. */
+/**
+ * Records a policy and the settings that were made from it, all or none, and hands these to whoever
+ * is connected. The store verifies them.
+ */
 export async function setPolicy(context: RestContext, vault: VaultStore, body: unknown): Promise<{ leafIndex: number }> {
   const { policy, certificate, sealed, settings } = setPolicyRequest.parse(body);
   const timeMs = context.clock.nowMs();
@@ -58,7 +64,10 @@ async function promote({ clock, log, sessions }: Promoting, vault: VaultStore, s
   return answer;
 }
 
-/** Hands out what waits, if the first PCs have been well with it for a day. Asked whenever something is heard of an agent. */
+/**
+ * Hands out what waits, if the first PCs have been well with it for a day. Asked whenever something
+ * is heard of an agent.
+ */
 export async function promoteWhenQuiet(parts: Promoting & { readonly clock: Clock }, vault: VaultStore): Promise<void> {
   if (!vault.settingsWait()) return;
   const living = vault.agents().filter(({ state }) => state === 'enrolled');

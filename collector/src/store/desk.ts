@@ -46,7 +46,10 @@ export interface AgentDesk {
 
 const NONE: AgentDesk = { current: undefined, waiting: undefined, said: undefined };
 
-/** What operators have set for agents, in memory: a mirror of rows, as `Registry` is, which it is a part of. */
+/**
+ * What operators have set for agents, in memory: a mirror of rows, as `Registry` is, which it is a
+ * part of.
+ */
 export class Desk {
   /** By revision of the policy: the leaf of the event that set it. */
   readonly #policies = new Map<number, number>();

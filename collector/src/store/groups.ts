@@ -23,7 +23,10 @@ function bad(why: string): StoreError {
   return new StoreError('STORE_BAD_EVENT', why);
 }
 
-/** The leaf that records the group already, or undefined. Of the groups that may be used only one has a name. */
+/**
+ * The leaf that records the group already, or undefined. Of the groups that may be used only one
+ * has a name.
+ */
 export function admitGroup(
   core: VaultCore,
   { authorityKey, vaultId }: VaultDescriptorBody,
@@ -50,7 +53,10 @@ export function admitGroupEnd(core: VaultCore, event: EventOf<'groupEnded'>): nu
   return known.end?.leaf;
 }
 
-/** An agent that comes with a group's certificate; whether in time is judged where it asks, by the collector's clock. */
+/**
+ * An agent that comes with a group's certificate; whether in time is judged where it asks, by the
+ * collector's clock.
+ */
 export function admitMember(
   core: VaultCore,
   descriptor: VaultDescriptorBody,

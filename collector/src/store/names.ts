@@ -23,7 +23,10 @@ function taken({ name, state }: AgentRow): string {
   return `an enrolled agent has the name ${name}; choose another name, or say --replaces ${name}`;
 }
 
-/** Throws unless an agent that begins a line of its own may have its name; `besides` is that agent's own row. */
+/**
+ * Throws unless an agent that begins a line of its own may have its name; `besides` is that agent's
+ * own row.
+ */
 export function refuseNewLineName(core: VaultCore, enrolment: EnrolmentCertificateBody, besides?: AgentRow): void {
   refuseBearers(core, enrolment.name, ['enrolled', 'pending', 'expected'], besides);
   refuseBorneName(core, enrolment);

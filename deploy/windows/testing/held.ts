@@ -11,7 +11,10 @@ const SOURCE = 'C:\\HeldSource';
 /** Fewer files than these are held in no backup: then the holder did not work. */
 const LEAST_HELD = 20;
 
-/** A scanner of viruses at its worst: whatever appears in the data folder is kept from everybody for a second (holder.c). */
+/**
+ * A scanner of viruses at its worst: whatever appears in the data folder is kept from everybody for
+ * a second (holder.c).
+ */
 export async function held({ windows, world, folder, name, node }: Place, check: Check): Promise<void> {
   const program = join(folder, 'held');
   const version = versionFolder({ product: 'agent', target: 'win-x64', version: '0.1.0', ...(node === undefined ? {} : { node }) });

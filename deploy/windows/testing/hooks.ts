@@ -1,6 +1,7 @@
 /**
- * Loaded by `--import` in every process and thread of the rooms' tests on Windows: finds the rooms' sources, the stand-in for vitest, and koffi's part for
- * Windows (`ALIQUOT_TEST_KOFFI`), which `npm ci` installs on Windows only.
+ * Loaded by `--import` in every process and thread of the rooms' tests on Windows: finds the rooms'
+ * sources, the stand-in for vitest, and koffi's part for Windows (`ALIQUOT_TEST_KOFFI`), which `npm
+ * ci` installs on Windows only.
  *
  * Seam: loaded by its path.
  */
@@ -14,7 +15,8 @@ function instead(specifier: string): string | undefined {
   if (specifier === 'vitest') return standIn;
   const koffi = process.env['ALIQUOT_TEST_KOFFI'];
   if (specifier === '@koromix/koffi-win32-x64' && koffi !== undefined) return pathToFileURL(koffi).href;
-  // Wine shows npm's links to the rooms as folders of their own in node_modules, where Node takes no TypeScript.
+  // Wine shows npm's links to the rooms as folders of their own in node_modules, where Node takes
+  // no TypeScript.
   const [, room, rest = 'index'] = /^@aliquot\/(\w+)(?:\/(.+))?$/.exec(specifier) ?? [];
   return room === undefined ? undefined : new URL(`${room}/src/${rest}.ts`, root).href;
 }

@@ -10,7 +10,9 @@ const DATA = 'C:\\HostData';
 /** A second of the host under test: its five minutes are six seconds. */
 const SECOND_MS = 20;
 
-/** What stands for the agent: tells of its start, ends as `mode` says, or with its standard input. */
+/**
+ * What stands for the agent: tells of its start, ends as `mode` says, or with its standard input.
+ */
 const program = (version: string) => `
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 const modeFile = 'C:\\\\HostData\\\\mode';
@@ -36,7 +38,9 @@ interface Told {
   readonly argv: readonly string[];
 }
 
-/** The host by itself, with a program in the agent's place and time that passes fifty times as fast. */
+/**
+ * The host by itself, with a program in the agent's place and time that passes fifty times as fast.
+ */
 export async function host({ windows, folder }: Place, check: Check): Promise<void> {
   const install = join(folder, 'host');
   const part = (version: string) => [

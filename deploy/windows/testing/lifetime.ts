@@ -34,7 +34,10 @@ export class Place {
     this.node = node;
   }
 
-  /** Runs a setup, and gives what it added to its log; `code` is what the log says that it ended with, or, where it may not write one, what Wine says. */
+  /**
+   * Runs a setup, and gives what it added to its log; `code` is what the log says that it ended
+   * with, or, where it may not write one, what Wine says.
+   */
   async setup(
     file: string,
     ...switches: readonly string[]
@@ -187,7 +190,8 @@ export async function lifetime(place: Place, check: Check): Promise<void> {
   });
 
   await check('stop ends the agent cleanly', async () => {
-    // A stopped automatic service comes back with Wine's next program; a manual one stays where it is.
+    // A stopped automatic service comes back with Wine's next program; a manual one stays where it
+    // is.
     await place.agent('control', 'register', '--start', 'manual');
     await until('the agent answers', async () => ((await place.agent('status')).out.includes('Agent ') ? true : undefined));
     await place.agent('service', 'stop');

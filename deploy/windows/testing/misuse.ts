@@ -5,7 +5,10 @@ import { SmallDisk } from '../../../test/small-disk.ts';
 import { type Check, DATA, must, type Place, ROOT } from './lifetime.ts';
 import { makeSetup } from './packages.ts';
 
-/** What people get wrong with a setup: each is one line with the way out, an exit code, and nothing changed. */
+/**
+ * What people get wrong with a setup: each is one line with the way out, an exit code, and nothing
+ * changed.
+ */
 export async function misuse(place: Place, check: Check): Promise<void> {
   const { windows, world, name } = place;
   const setup = makeSetup(place.folder, '0.1.0', place.node);

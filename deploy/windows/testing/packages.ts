@@ -9,7 +9,10 @@ import { buildSetup } from '../../../scripts/package/windows-setup.ts';
 /** What makes a version of the agent another one: a test's broken program, say. */
 export type Change = (content: Tree) => Tree;
 
-/** A setup of the agent, as `npm run package` makes it, only packed in a hurry. Returns its path. Test only. */
+/**
+ * A setup of the agent, as `npm run package` makes it, only packed in a hurry. Returns its path.
+ * Test only.
+ */
 export function makeSetup(folder: string, version: string, node: string | undefined, change: Change = (content) => content): string {
   const order = { product: 'agent', target: 'win-x64', version, ...(node === undefined ? {} : { node }) } as const;
   const setup = join(folder, `aliquot-agent-${version}-setup.exe`);

@@ -9,7 +9,10 @@ const mark = `require('node:fs').appendFileSync('C:\\\\planted-ran.txt', __filen
 const names = ['bufferutil', 'utf-8-validate', 'classic-level', 'koffi', 'ws', 'zod'];
 const machine = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Environment';
 
-/** Where code of a program comes from: what is opened with these endings is run, or decides what is run. */
+/**
+ * Where code of a program comes from: what is opened with these endings is run, or decides what is
+ * run.
+ */
 const code = /\.(js|cjs|mjs|node|json|dll|exe|cnf|wasm)$/i;
 
 /** What every user of a PC may plant on its disk must not run in a service that is the system. */

@@ -44,7 +44,10 @@ export async function rooms({ windows: { folder } }: Place, check: Check, only: 
   await check('the rooms’ own tests pass', async () => must(failed === 0 && passed > 0, `${failed} failed, each named above`));
 }
 
-/** Runs all, a process after the other; the file at which one died counts as failed, and those behind it get another. */
+/**
+ * Runs all, a process after the other; the file at which one died counts as failed, and those
+ * behind it get another.
+ */
 function runAll(folder: string, files: readonly string[]): Counts {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0, posix: new Map() };
   const koffi = koffiIn(folder);

@@ -1,6 +1,7 @@
 /**
- * What the rooms' tests use of vitest, where vitest itself cannot run: its bundler has no build that loads under Wine. The matchers are vitest's own
- * (`@vitest/expect`, `@vitest/spy`); collecting and running is done here.
+ * What the rooms' tests use of vitest, where vitest itself cannot run: its bundler has no build
+ * that loads under Wine. The matchers are vitest's own (`@vitest/expect`, `@vitest/spy`);
+ * collecting and running is done here.
  */
 import { mock } from 'node:test';
 import { inspect } from 'node:util';

@@ -25,7 +25,10 @@ export class Windows {
     this.folder = folder;
   }
 
-  /** Makes one in a new folder; undefined, with a line that says why, where this machine has no Wine. */
+  /**
+   * Makes one in a new folder; undefined, with a line that says why, where this machine has no
+   * Wine.
+   */
   static async make(folder: string, wine10: boolean): Promise<Windows | undefined> {
     await mkdir(folder, { recursive: true });
     const windows = new Windows(join(folder, 'windows'));
@@ -46,15 +49,18 @@ export class Windows {
     return bytes[0] === 0xff && bytes[1] === 0xfe ? bytes.subarray(2).toString('utf16le') : bytes.toString('utf8');
   }
 
-  /** Runs a program to its end. What it says goes through a file: Wine gives it no pipe that works. */
+  /**
+   * Runs a program to its end. What it says goes through a file: Wine gives it no pipe that works.
+   */
   async run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Ended> {
     this.#runs += 1;
     return this.#sh(['run', this.folder, program, ...args], join(this.folder, `run-${this.#runs}.txt`), environment);
   }
 
   /**
-   * Services live for as long as somebody does: Wine ends them with the last program that is none. A machine has somebody logged on, or
-   * its own sessions; here it is a command line that waits for input.
+   * Services live for as long as somebody does: Wine ends them with the last program that is none.
+   * A machine has somebody logged on, or its own sessions; here it is a command line that waits for
+   * input.
    */
   logOn(environment: NodeJS.ProcessEnv = {}, output = join(this.folder, 'log-on.txt')): void {
     const file = openSync(output, 'w');

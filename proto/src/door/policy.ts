@@ -64,7 +64,10 @@ export const { encode: encodeOperatorCertificateBody, decode: decodeOperatorCert
   { maxBytes: MAX_SIGNED_BODY_BYTES },
 );
 
-/** Everything in an operator's key file, in clear: exists only in the memory of an operator's command. */
+/**
+ * Everything in an operator's key file, in clear: exists only in the memory of an operator's
+ * command.
+ */
 export const { encode: encodeOperatorContents, decode: decodeOperatorContents } = codec<OperatorContents>(
   'OperatorContents',
   v1.OperatorContents,

@@ -5,20 +5,27 @@ import { CryptoError, labelled, sha512 } from './primitives.ts';
 
 const NONCE_BYTES = 24;
 
-/** Bytes that only one key opens, and the public half of the pair that was forgotten when they were sealed. */
+/**
+ * Bytes that only one key opens, and the public half of the pair that was forgotten when they were
+ * sealed.
+ */
 export interface SealedBox {
   readonly ephemeralKey: Uint8Array;
   readonly sealed: Uint8Array;
 }
 
-/** First 24 bytes of SHA-512(label ‖ ephemeral key ‖ recipient key ‖ each part of the context behind its length). */
+/**
+ * First 24 bytes of SHA-512(label ‖ ephemeral key ‖ recipient key ‖ each part of the context behind
+ * its length).
+ */
 function nonceOf(label: string, ephemeralKey: Uint8Array, recipientKey: Uint8Array, context: readonly Uint8Array[]): Uint8Array {
   return sha512(labelled(label), concat(ephemeralKey, recipientKey), lengthPrefixed(...context)).slice(0, NONCE_BYTES);
 }
 
 /**
- * Seals bytes of any length to one recipient, as a wrap does keys: NaCl's crypto_box from an ephemeral key that is forgotten before this
- * returns. It opens only with the same label and context. Who sealed it is not proved: whoever needs that signs it.
+ * Seals bytes of any length to one recipient, as a wrap does keys: NaCl's crypto_box from an
+ * ephemeral key that is forgotten before this returns. It opens only with the same label and
+ * context. Who sealed it is not proved: whoever needs that signs it.
  */
 export function sealTo(
   recipientKey: Uint8Array,
@@ -36,7 +43,9 @@ export function sealTo(
   }
 }
 
-/** What was sealed; undefined when it was altered, or sealed to another key or in another context. */
+/**
+ * What was sealed; undefined when it was altered, or sealed to another key or in another context.
+ */
 export function openSealed(boxKey: BoxKey, label: string, context: readonly Uint8Array[], box: SealedBox): Uint8Array | undefined {
   try {
     const nonce = nonceOf(label, box.ephemeralKey, boxKey.publicKey, context);

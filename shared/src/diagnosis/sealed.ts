@@ -55,8 +55,10 @@ export function askDiagnosis(
 }
 
 /**
- * A question that an operator of this vault asked of this agent, and the operator. Throws CertificateError: foreign, past the operator's term at `nowMs`,
- * of an operator for other purposes, or for another agent. An old one is as good as a new one: only who asked can open the answer.
+ * A question that an operator of this vault asked of this agent, and the operator. Throws
+ * CertificateError: foreign, past the operator's term at `nowMs`, of an operator for other
+ * purposes, or for another agent. An old one is as good as a new one: only who asked can open the
+ * answer.
  */
 export function verifyDiagnosisRequest(
   { vaultId, authorityKey }: Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>,
@@ -73,7 +75,10 @@ export function verifyDiagnosisRequest(
 
 const contextOf = ({ vaultId, agentId, askId }: DiagnosisRequestBody) => [vaultId, agentId, askId];
 
-/** A diagnosis compressed and sealed to the operator who asked; undefined when it is larger than an answer may be. */
+/**
+ * A diagnosis compressed and sealed to the operator who asked; undefined when it is larger than an
+ * answer may be.
+ */
 export function sealDiagnosis(boxKey: Uint8Array, body: DiagnosisRequestBody, text: string, random: Random): SealedBox | undefined {
   const bytes = Buffer.from(text);
   if (bytes.length > MAX_DIAGNOSIS_TEXT_BYTES) return undefined;

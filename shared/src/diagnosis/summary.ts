@@ -1,8 +1,8 @@
 import { formatBytes, formatCount, formatCounted, printable } from '../cli/format.ts';
 
 /**
- * What is in a diagnosis, in a few lines for a person who is about to hand it on. Tolerant: what another release wrote, or a collector made up, is
- * counted as far as it can be.
+ * What is in a diagnosis, in a few lines for a person who is about to hand it on. Tolerant: what
+ * another release wrote, or a collector made up, is counted as far as it can be.
  */
 export function summaryOf(text: string): string[] {
   const diagnosis = parsed(text);

@@ -1,6 +1,7 @@
 /**
- * Reads an access control list as Windows writes it in words (SDDL): who, beside the system, administrators and one's own account, may read or
- * change what it protects. Pure, so that it is proved on every platform. Source: Microsoft, "Security Descriptor String Format".
+ * Reads an access control list as Windows writes it in words (SDDL): who, beside the system,
+ * administrators and one's own account, may read or change what it protects. Pure, so that it is
+ * proved on every platform. Source: Microsoft, "Security Descriptor String Format".
  */
 
 /** Somebody whom a list lets in, or who may let himself in. */
@@ -11,10 +12,16 @@ export interface Stranger {
   readonly by: 'owner' | 'inherited' | 'explicit';
 }
 
-/** The system, administrators, what installs Windows, one's own rights as creator or owner, services under their own name. */
+/**
+ * The system, administrators, what installs Windows, one's own rights as creator or owner, services
+ * under their own name.
+ */
 const trusted = /^(SY|BA|CO|OW|S-1-3-0|S-1-3-4|S-1-5-18|S-1-5-32-544|S-1-5-80-[0-9-]+)$/;
 
-/** Rights that give away nothing: to look at attributes and the list itself, to pass through, to wait. */
+/**
+ * Rights that give away nothing: to look at attributes and the list itself, to pass through, to
+ * wait.
+ */
 const HARMLESS = 0x2000_0000 | 0x10_0000 | 0x2_0000 | 0x80 | 0x20 | 0x8;
 
 const rightsByName: Readonly<Record<string, number>> = {
@@ -41,7 +48,10 @@ const rightsByName: Readonly<Record<string, number>> = {
   FX: 0x12_00a0,
 };
 
-/** Whoever the description lets in beside `own` (this account as SDDL names it) and those who are always let in. Each once. */
+/**
+ * Whoever the description lets in beside `own` (this account as SDDL names it) and those who are
+ * always let in. Each once.
+ */
 export function strangersIn(sddl: string, own: string): readonly Stranger[] {
   const strangers = new Map<string, Stranger>();
   const add = (sid: string, by: Stranger['by']): void => {
@@ -50,11 +60,13 @@ export function strangersIn(sddl: string, own: string): readonly Stranger[] {
   const owner = /^O:(S-1-[0-9-]+|[A-Z]{2})/.exec(sddl)?.[1];
   if (owner !== undefined) add(owner, 'owner');
   const list = /D:([A-Z_]*)((?:\([^)]*\))*)/.exec(sddl);
-  // No list at all means that everybody may do everything; an empty one that nobody may do anything.
+  // No list at all means that everybody may do everything; an empty one that nobody may do
+  // anything.
   if (list === null || list[1]?.includes('NO_ACCESS_CONTROL')) add('WD', 'explicit');
   for (const [, entry = ''] of (list?.[2] ?? '').matchAll(/\(([^)]*)\)/g)) {
     const [type = '', flags = '', rights = '', , , sid = ''] = entry.split(';');
-    // Whatever allows (A, and under a condition XA, OA, ZA): what an entry denies is not weighed against it, so nothing is missed.
+    // Whatever allows (A, and under a condition XA, OA, ZA): what an entry denies is not weighed
+    // against it, so nothing is missed.
     if (/^(A|XA|OA|ZA)$/.test(type) && (maskOf(rights) & ~HARMLESS) !== 0) add(sid, flags.includes('ID') ? 'inherited' : 'explicit');
   }
   return [...strangers.values()];
@@ -66,10 +78,15 @@ function maskOf(rights: string): number {
   return (rights.match(/../g) ?? []).reduce((mask, name) => mask | (rightsByName[name] ?? 1), 0);
 }
 
-/** What icacls calls the members of a protected list: full rights for the folder and everything that will be in it. */
+/**
+ * What icacls calls the members of a protected list: full rights for the folder and everything that
+ * will be in it.
+ */
 const inside = '(OI)(CI)F';
 
-/** The command that closes a folder again, on one line, for a person to copy. `sids` are whole SIDs. */
+/**
+ * The command that closes a folder again, on one line, for a person to copy. `sids` are whole SIDs.
+ */
 export function closingCommand(
   folder: string,
   own: string,
@@ -81,7 +98,10 @@ export function closingCommand(
   return `${owner}icacls "${folder}" /inheritance:r${removed.join('')} /grant:r${granted.join('')}`;
 }
 
-/** The list of a folder or file that only the system, administrators and this account may open, and what is made in it likewise. */
+/**
+ * The list of a folder or file that only the system, administrators and this account may open, and
+ * what is made in it likewise.
+ */
 export function closedList(own: string): string {
   return `D:P${[...new Set(['SY', 'BA', own])].map((sid) => `(A;OICI;FA;;;${sid})`).join('')}`;
 }

@@ -1,4 +1,5 @@
-// koffi's native part for Windows (MIT), without the rest of koffi: this is what windows-access.ts uses of it.
+// koffi's native part for Windows (MIT), without the rest of koffi: this is what windows-access.ts
+// uses of it.
 declare module '@koromix/koffi-win32-x64' {
   interface Library {
     /** A function of the library by its prototype in C. */

@@ -3,8 +3,9 @@ import { levelTrouble } from './level-trouble.ts';
 import { errnoOf } from './system-errors.ts';
 
 /**
- * On Windows whoever has a file open decides whether others may open, rename or remove it meanwhile. Virus scanners, search and backup programs hold
- * each new file for a moment, so what fails with these errors is tried again before anybody hears of it.
+ * On Windows whoever has a file open decides whether others may open, rename or remove it
+ * meanwhile. Virus scanners, search and backup programs hold each new file for a moment, so what
+ * fails with these errors is tried again before anybody hears of it.
  */
 const momentary = new Set(['EPERM', 'EACCES', 'EBUSY']);
 
@@ -14,12 +15,18 @@ const pauses = [10, 20, 40, 80, 150, 200, 250, 250, 250, 250, 250, 250];
 /** Errors that stood for as long as was waited. */
 const stood = new WeakSet<object>();
 
-/** Whether this error was met again and again for two seconds: something holds the file, or this account may not have it; Windows says not which. */
+/**
+ * Whether this error was met again and again for two seconds: something holds the file, or this
+ * account may not have it; Windows says not which.
+ */
 export function wasWaitedFor(error: unknown): boolean {
   return typeof error === 'object' && error !== null && stood.has(error);
 }
 
-/** Runs a step until it succeeds, fails in another way than `passes` tells, or has failed for two seconds. */
+/**
+ * Runs a step until it succeeds, fails in another way than `passes` tells, or has failed for two
+ * seconds.
+ */
 async function patiently<T>(wait: Wait, passes: (error: unknown) => boolean | Promise<boolean>, step: () => Promise<T>): Promise<T> {
   for (const pause of [...pauses, undefined]) {
     try {
@@ -40,8 +47,9 @@ async function patiently<T>(wait: Wait, passes: (error: unknown) => boolean | Pr
 export type Wait = (ms: number) => Promise<void>;
 
 /**
- * A port whose files may be held by others for a moment: opening, renaming and removing wait for it. A name that is being made is held by nobody, so
- * there only a held one (EBUSY) is waited for, and a folder that this account may not write in is told at once.
+ * A port whose files may be held by others for a moment: opening, renaming and removing wait for
+ * it. A name that is being made is held by nobody, so there only a held one (EBUSY) is waited for,
+ * and a folder that this account may not write in is told at once.
  */
 export function patientFiles(port: FilePort, wait: Wait): FilePort {
   const held = (error: unknown): boolean => momentary.has(errnoOf(error) ?? '');
@@ -59,7 +67,8 @@ export function patientFiles(port: FilePort, wait: Wait): FilePort {
         const trouble = levelTrouble(error);
         // What holds its LOCK may be another LevelDB, or somebody who only looks at the file.
         if (trouble === 'locked') return inUse === undefined || inUse().then((answer) => !answer);
-        // It says in the system's own language why it could not open one of its files: of all but a full disk it may be this.
+        // It says in the system's own language why it could not open one of its files: of all but a
+        // full disk it may be this.
         return trouble === 'disk';
       };
       return patiently(wait, passes, () => port.openLevel(path, options));

@@ -1,9 +1,14 @@
-/** The name that the disk keeps for the last part of a path, whatever its case there, or its short form (`PROGRA~1`); undefined where nothing is. */
+/**
+ * The name that the disk keeps for the last part of a path, whatever its case there, or its short
+ * form (`PROGRA~1`); undefined where nothing is.
+ */
 export type NameOnDisk = (path: string) => Promise<string | undefined>;
 
 /**
- * An absolute path of Windows as the disk spells it, with a capital for the drive: so that one folder has one name, however a person typed it. What is not
- * there stays as it was typed. A link's own name is spelled, not what it leads to. Server and share of a UNC path are nobody's spelling but the user's.
+ * An absolute path of Windows as the disk spells it, with a capital for the drive: so that one
+ * folder has one name, however a person typed it. What is not there stays as it was typed. A link's
+ * own name is spelled, not what it leads to. Server and share of a UNC path are nobody's spelling
+ * but the user's.
  */
 export async function spelledAsOnDisk(path: string, nameOnDisk: NameOnDisk): Promise<string> {
   const [root = ''] = /^(?:[A-Za-z]:\\|\\\\[^\\]+\\[^\\]+\\?)/.exec(path) ?? [];

@@ -3,27 +3,42 @@ import type { Koffi } from '@koromix/koffi-win32-x64';
 import { closedList, closingCommand, type Stranger, strangersIn } from './access-list.ts';
 
 /**
- * What Node has no call for on Windows: who may open a file or folder, and its attributes. The calls are the system's own
- * (advapi32, kernel32), reached by koffi, which is loaded when the first of them is needed, and on no other system.
+ * What Node has no call for on Windows: who may open a file or folder, and its attributes. The
+ * calls are the system's own (advapi32, kernel32), reached by koffi, which is loaded when the first
+ * of them is needed, and on no other system.
  */
 export interface WindowsAccess {
   /** Makes an empty file, closed to others from its first moment on. Fails with EEXIST. */
   makePrivateFile(path: string): void;
-  /** Makes a folder, closed to others, and so will be what is made in it. Fails with EEXIST, ENOENT. */
+  /**
+   * Makes a folder, closed to others, and so will be what is made in it. Fails with EEXIST, ENOENT.
+   */
   makePrivateFolder(path: string): void;
   /** Gives a folder that is there, and is empty, a protected list. */
   close(path: string): void;
-  /** Who else may open it. A single account that an administrator let in by name is none: so a service's account gets in. */
+  /**
+   * Who else may open it. A single account that an administrator let in by name is none: so a
+   * service's account gets in.
+   */
   strangers(path: string): Strangers | undefined;
-  /** The name that the disk keeps for the last part of a path, in its case and length; undefined where nothing is. Does not hold up the process. */
+  /**
+   * The name that the disk keeps for the last part of a path, in its case and length; undefined
+   * where nothing is. Does not hold up the process.
+   */
   nameOnDisk(path: string): Promise<string | undefined>;
   /** The attributes (`FILE_ATTRIBUTE_…` of winnt.h), of the name itself: a link is not followed. */
   attributes(path: string): number;
   /** What kind of reparse point a name is (`IO_REPARSE_TAG_…`); 0 when it is none. */
   reparseTag(path: string): number;
-  /** Names of the streams that a file has beside its content; none where the file system has no such thing. */
+  /**
+   * Names of the streams that a file has beside its content; none where the file system has no such
+   * thing.
+   */
   streams(path: string): readonly string[];
-  /** Whether a drive letter (`X:`) stands for a share of the network: each user has letters of his own, and a service none of those. */
+  /**
+   * Whether a drive letter (`X:`) stands for a share of the network: each user has letters of his
+   * own, and a service none of those.
+   */
   isNetworkDrive(letter: string): boolean;
   /** Sets those attributes that can be set (read-only, hidden, system, archive, not indexed …). */
   setAttributes(path: string, attributes: number): void;
@@ -59,7 +74,10 @@ const SID_OF_A_USER = 1;
 const INVALID = 0xffff_ffff;
 const REPARSE_POINT = 0x400;
 const DRIVE_REMOTE = 4;
-/** WIN32_FIND_DATAW, and where its parts stand in it: attributes first, `dwReserved0`, which is the tag of a reparse point, and the name. */
+/**
+ * WIN32_FIND_DATAW, and where its parts stand in it: attributes first, `dwReserved0`, which is the
+ * tag of a reparse point, and the name.
+ */
 const FIND_DATA_BYTES = 592;
 const FIND_DATA_TAG = 36;
 const FIND_DATA_NAME = 44;
@@ -247,7 +265,8 @@ function bind(koffi: Koffi): WindowsAccess {
       return (into.readUInt32LE(0) & REPARSE_POINT) === 0 ? 0 : into.readUInt32LE(FIND_DATA_TAG);
     },
     streams(path) {
-      // WIN32_FIND_STREAM_DATA: a size, and at 8 a name such as ":notes:$DATA", of which the content's own is "::$DATA".
+      // WIN32_FIND_STREAM_DATA: a size, and at 8 a name such as ":notes:$DATA", of which the
+      // content's own is "::$DATA".
       const into = Buffer.alloc(600);
       const handle = call.findFirstStream(win32.toNamespacedPath(path), 0, into, 0);
       if (isInvalid(handle)) return [];

@@ -20,7 +20,10 @@ import { CertificateError, requireVault, verified } from './statement.ts';
 const APPROVAL = 'aliquot/v1/agent-approval';
 const NONCE_BYTES = 24;
 
-/** The word of the authority, or of an operator with the purpose `agents`, that a pending PC is taken in. */
+/**
+ * The word of the authority, or of an operator with the purpose `agents`, that a pending PC is
+ * taken in.
+ */
 export function issueApproval(signer: SigningKey, body: AgentApprovalBody): Signed {
   return sign(signer, APPROVAL, encodeAgentApprovalBody(body));
 }
@@ -32,8 +35,8 @@ export interface Approval {
 }
 
 /**
- * An approval by the vault's authority, or by the operator whose certificate stands beside it and holds at `nowMs`; of a successor by the
- * authority alone. Throws CertificateError.
+ * An approval by the vault's authority, or by the operator whose certificate stands beside it and
+ * holds at `nowMs`; of a successor by the authority alone. Throws CertificateError.
  */
 export function verifyApproval(
   authorityKey: Uint8Array,
@@ -63,7 +66,10 @@ function nonceFor(ephemeralKey: Uint8Array, recipientKey: Uint8Array, { vaultId,
   return sha512(labelled('aliquot/v1/path-key-box'), ephemeralKey, recipientKey, vaultId, agentId).slice(0, NONCE_BYTES);
 }
 
-/** Seals a lineage's path key to the PC that goes on with it, from a key that is forgotten before this returns. */
+/**
+ * Seals a lineage's path key to the PC that goes on with it, from a key that is forgotten before
+ * this returns.
+ */
 export function sealPathKey(
   pathKey: Uint8Array,
   successor: EnrolmentCertificateBody,
@@ -80,7 +86,10 @@ export function sealPathKey(
   }
 }
 
-/** The path key in an approval. Throws CertificateError (CERT_MALFORMED) when it was not sealed to this key. */
+/**
+ * The path key in an approval. Throws CertificateError (CERT_MALFORMED) when it was not sealed to
+ * this key.
+ */
 export function openPathKey(
   { ephemeralKey, pathKeyBox }: ApprovedSuccessor,
   successor: EnrolmentCertificateBody,

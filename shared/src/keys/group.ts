@@ -36,7 +36,10 @@ export function groupIdOf(groupKey: Uint8Array): GroupId {
   return asGroupId(sha256(labelled('aliquot/v1/group-id'), groupKey).slice(0, ID_BYTES));
 }
 
-/** The id of the agent that has this signing key in the group of this key. All parts are of fixed length. */
+/**
+ * The id of the agent that has this signing key in the group of this key. All parts are of fixed
+ * length.
+ */
 function memberIdOf(vaultId: VaultId, groupKey: Uint8Array, signKey: Uint8Array): AgentId {
   return asAgentId(sha256(labelled('aliquot/v1/group-agent'), vaultId, groupKey, signKey).slice(0, ID_BYTES));
 }
@@ -46,7 +49,10 @@ export function issueGroup(authority: SigningKey, body: GroupCertificateBody): S
   return sign(authority, GROUP, encodeGroupCertificateBody(body));
 }
 
-/** A group that the vault's authority certified. As with an enrolment, its term is for whoever answers one. Throws CertificateError. */
+/**
+ * A group that the vault's authority certified. As with an enrolment, its term is for whoever
+ * answers one. Throws CertificateError.
+ */
 export function verifyGroup(authorityKey: Uint8Array, vaultId: VaultId, signed: Signed): GroupCertificateBody {
   const what = 'group certificate';
   const body = verified(what, authorityKey, GROUP, decodeGroupCertificateBody, signed);
@@ -62,7 +68,10 @@ export interface MemberKeys {
   readonly boxKey: Uint8Array;
 }
 
-/** Binds an agent's own keys into a group, under a name; signed with the group's key and proved with the agent's. */
+/**
+ * Binds an agent's own keys into a group, under a name; signed with the group's key and proved with
+ * the agent's.
+ */
 export function issueMember(vaultId: VaultId, groupKey: SigningKey, name: string, { signKey, boxKey }: MemberKeys): Signed {
   const body = {
     version: 1,
@@ -77,8 +86,9 @@ export function issueMember(vaultId: VaultId, groupKey: SigningKey, name: string
 }
 
 /**
- * A binding of a verified group. Throws CertificateError: made without the group's key, or by who has not the signing key in it
- * (CERT_SIGNATURE), under an id that is not this key's (CERT_ID_MISMATCH), or under a name that is not the group's (CERT_NAME).
+ * A binding of a verified group. Throws CertificateError: made without the group's key, or by who
+ * has not the signing key in it (CERT_SIGNATURE), under an id that is not this key's
+ * (CERT_ID_MISMATCH), or under a name that is not the group's (CERT_NAME).
  */
 export function verifyMember(group: GroupCertificateBody, binding: Signed): AgentBindingBody {
   const what = `binding in group ${group.name}`;
@@ -99,13 +109,19 @@ export function verifyMember(group: GroupCertificateBody, binding: Signed): Agen
   return bound;
 }
 
-/** Whether an agent of the group may have this name, whatever its case: `*` in a pattern stands for anything. */
+/**
+ * Whether an agent of the group may have this name, whatever its case: `*` in a pattern stands for
+ * anything.
+ */
 export function mayBeNamed({ names }: Pick<GroupCertificateBody, 'names'>, name: string): boolean {
   const text = name.toLowerCase();
   return names.length === 0 || names.some((pattern) => fits(pattern.split('*'), text));
 }
 
-/** Whether `text` begins with the first part, ends with the last, and has those between in order: no backtracking. */
+/**
+ * Whether `text` begins with the first part, ends with the last, and has those between in order: no
+ * backtracking.
+ */
 function fits([first = '', ...rest]: readonly string[], text: string): boolean {
   const last = rest.pop();
   if (last === undefined) return text === first;
@@ -119,7 +135,10 @@ function fits([first = '', ...rest]: readonly string[], text: string): boolean {
   return at + last.length <= text.length;
 }
 
-/** What an enrolment certificate would say of an agent of a group: its lineage begins with it, and in the group. */
+/**
+ * What an enrolment certificate would say of an agent of a group: its lineage begins with it, and
+ * in the group.
+ */
 export function memberTerms(group: GroupCertificateBody, { agentId, member }: AgentBindingBody): EnrolmentCertificateBody {
   const { vaultId, groupKey, selfRestore, dedupEpoch, issuedAtMs, expiresAtMs } = group;
   return {

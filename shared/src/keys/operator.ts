@@ -50,14 +50,18 @@ export class OperatorError extends AliquotError<OperatorErrorCode> {}
 const CERTIFICATE = 'aliquot/v1/operator-certificate';
 const WHAT = 'operator certificate';
 
-/** The authority's word for a person's keys. Seam: `newOperator` uses it; tests of other rooms issue their own. */
+/**
+ * The authority's word for a person's keys. Seam: `newOperator` uses it; tests of other rooms issue
+ * their own.
+ */
 export function issueOperator(authority: SigningKey, body: OperatorCertificateBody): Signed {
   return sign(authority, CERTIFICATE, encodeOperatorCertificateBody(body));
 }
 
 /**
- * The operator whom the vault's authority certified for `purpose`. Throws CertificateError: foreign, past its term at `nowMs`
- * (CERT_EXPIRED), for other purposes (CERT_PURPOSE). Whoever verifies a statement gives the time at which it takes it.
+ * The operator whom the vault's authority certified for `purpose`. Throws CertificateError:
+ * foreign, past its term at `nowMs` (CERT_EXPIRED), for other purposes (CERT_PURPOSE). Whoever
+ * verifies a statement gives the time at which it takes it.
  */
 export function verifyOperator(
   authorityKey: Uint8Array,
@@ -91,7 +95,9 @@ export interface OperatorTerms {
   readonly expiresAtMs: number;
 }
 
-/** Makes the keys of one operator, certified by the kit's authority. They exist in the result only. */
+/**
+ * Makes the keys of one operator, certified by the kit's authority. They exist in the result only.
+ */
 export function newOperator(kit: OpenKit, terms: OperatorTerms, random: Random): OperatorContents {
   const signKey = newSigningKey(random);
   const boxKey = newBoxKey(random);
@@ -161,7 +167,10 @@ export function inspectOperator(text: string): Pick<KitFile, 'vaultName' | 'vaul
   return { vaultName, vaultId };
 }
 
-/** An opened key file: who its owner is to the vault, and the keys. All are proved to belong together. */
+/**
+ * An opened key file: who its owner is to the vault, and the keys. All are proved to belong
+ * together.
+ */
 export interface OpenOperator {
   readonly descriptor: VaultDescriptorBody;
   readonly signedDescriptor: Signed;
@@ -174,8 +183,8 @@ export interface OpenOperator {
 }
 
 /**
- * Opens a key file, for one purpose unless it is only to be looked at. Errors: `OPERATOR_…`, in the words of the person at the
- * keyboard.
+ * Opens a key file, for one purpose unless it is only to be looked at. Errors: `OPERATOR_…`, in the
+ * words of the person at the keyboard.
  */
 export async function openOperator(
   text: string,

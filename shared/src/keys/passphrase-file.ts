@@ -1,6 +1,7 @@
 /**
- * A secret under a passphrase, as armoured text: FORMAT.md, "KitFile". Recovery kits and operators' key files are such files;
- * each has its own armour and its own label, so that neither is ever taken for the other.
+ * A secret under a passphrase, as armoured text: FORMAT.md, "KitFile". Recovery kits and operators'
+ * key files are such files; each has its own armour and its own label, so that neither is ever
+ * taken for the other.
  */
 import { scrypt, scryptSync } from 'node:crypto';
 import { decodeKitFile, encodeKitFile, FormatError, type KitFile, type VaultDescriptorBody } from '@aliquot/proto';
@@ -16,7 +17,10 @@ export interface KitCost {
   readonly p: number;
 }
 
-/** 128 MiB and about half a second: a guess costs an attacker the same, and such a file is opened a few times a day. */
+/**
+ * 128 MiB and about half a second: a guess costs an attacker the same, and such a file is opened a
+ * few times a day.
+ */
 export const defaultKitCost: KitCost = { logN: 17, r: 8, p: 1 };
 
 /** What can be wrong with such a file. */
@@ -27,7 +31,10 @@ export interface PassphraseFileKind {
   readonly armor: ArmorType;
   /** Of the associated data. */
   readonly label: string;
-  /** The error that says a fault in the words of this kind; `found` is what a foreign armour says, or the vault's name. */
+  /**
+   * The error that says a fault in the words of this kind; `found` is what a foreign armour says,
+   * or the vault's name.
+   */
   fault(fault: PassphraseFault, found: string, cause?: unknown): Error;
 }
 
@@ -40,7 +47,10 @@ function associatedData(label: string, file: Omit<KitFile, 'sealed'>): Uint8Arra
   return concat(labelled(label), u32be(file.version), cost, lengthPrefixed(file.vaultId, utf8(file.vaultName), file.salt));
 }
 
-/** NFC, so that the same passphrase typed on another system's keyboard gives the same bytes (as RFC 8265 asks). */
+/**
+ * NFC, so that the same passphrase typed on another system's keyboard gives the same bytes (as RFC
+ * 8265 asks).
+ */
 function passphraseBytes(passphrase: string): Uint8Array {
   return utf8(passphrase.normalize('NFC'));
 }
@@ -63,8 +73,9 @@ export interface Sealing {
 }
 
 /**
- * The file as text: the plaintext under AES-256-GCM with a key that scrypt makes from the passphrase and a fresh salt. The key meets
- * one message only, because the salt is drawn anew each time. Blocks for about half a second.
+ * The file as text: the plaintext under AES-256-GCM with a key that scrypt makes from the
+ * passphrase and a fresh salt. The key meets one message only, because the salt is drawn anew each
+ * time. Blocks for about half a second.
  */
 export function sealPassphraseFile(kind: PassphraseFileKind, sealing: Sealing): string {
   const { vault, plaintext, passphrase, headers, random, cost } = sealing;
@@ -102,7 +113,9 @@ export function decodedOf<Value>(kind: PassphraseFileKind, decode: (bytes: Uint8
   }
 }
 
-/** The door has already limited what a hostile file can make this cost: 1 GiB of memory, 16 passes. */
+/**
+ * The door has already limited what a hostile file can make this cost: 1 GiB of memory, 16 passes.
+ */
 function scryptKey(passphrase: string, file: KitFile): Promise<Uint8Array> {
   const cost: KitCost = { logN: file.scryptLogN, r: file.scryptR, p: file.scryptP };
   return new Promise((resolve, reject) => {
@@ -112,7 +125,10 @@ function scryptKey(passphrase: string, file: KitFile): Promise<Uint8Array> {
   });
 }
 
-/** The plaintext. Takes the 128 MiB of memory and half a second that scrypt costs. Throws the kind's errors. */
+/**
+ * The plaintext. Takes the 128 MiB of memory and half a second that scrypt costs. Throws the kind's
+ * errors.
+ */
 export async function openPassphraseFile(kind: PassphraseFileKind, file: KitFile, passphrase: string): Promise<Uint8Array> {
   const key = await scryptKey(passphrase, file);
   try {

@@ -4,8 +4,9 @@ import type { Platform } from '@aliquot/proto';
 const ascii = /^[\x00-\x7f]*$/;
 
 /**
- * What makes two paths one file: on Windows, names that differ in case alone are one, so there each letter is taken as its capital. Elsewhere a path is
- * its exact bytes. Only letters that are each other's single counterpart are folded, as NTFS folds them; of a letter where case is doubtful two
+ * What makes two paths one file: on Windows, names that differ in case alone are one, so there each
+ * letter is taken as its capital. Elsewhere a path is its exact bytes. Only letters that are each
+ * other's single counterpart are folded, as NTFS folds them; of a letter where case is doubtful two
  * spellings stay two files, so that two files never become one.
  *
  * Paths are binary strings: one character for each byte of UTF-8.
@@ -22,8 +23,8 @@ export function oneCaseBytes(path: Uint8Array, platform: Platform): Uint8Array {
 }
 
 /**
- * A whole path as ids are made of it, of whichever system it is: a path of Windows, which begins with a drive or a server, in one case; any other as it
- * is. Two paths with the same are one file.
+ * A whole path as ids are made of it, of whichever system it is: a path of Windows, which begins
+ * with a drive or a server, in one case; any other as it is. Two paths with the same are one file.
  */
 export function pathIdentity(path: Uint8Array): Uint8Array {
   const [first, second, third] = path;

@@ -1,6 +1,6 @@
 /**
- * The policy and the settings of PCs: who signed them, and who opens them (FORMAT.md, "PolicyBody" to "SettingsDetail"). What they say is
- * read in `settings/`.
+ * The policy and the settings of PCs: who signed them, and who opens them (FORMAT.md, "PolicyBody"
+ * to "SettingsDetail"). What they say is read in `settings/`.
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import {
@@ -67,9 +67,10 @@ const DETAIL_SEAL = 'aliquot/v1/settings-detail';
 const KEY_BYTES = 32;
 
 /**
- * Whether a policy or settings may have this number now: at most the milliseconds since 1970. Who stole a settings key could else use up all
- * numbers, and nothing that follows would ever be newer. Numbers that are counted stay far below; every millisecond frees another one, for all
- * PCs, those that enrol later too, and for a collector that succeeds another.
+ * Whether a policy or settings may have this number now: at most the milliseconds since 1970. Who
+ * stole a settings key could else use up all numbers, and nothing that follows would ever be newer.
+ * Numbers that are counted stay far below; every millisecond frees another one, for all PCs, those
+ * that enrol later too, and for a collector that succeeds another.
  */
 export function isNumberFree(sequence: number, nowMs: number): boolean {
   return sequence <= nowMs;
@@ -77,14 +78,20 @@ export function isNumberFree(sequence: number, nowMs: number): boolean {
 
 type Vault = Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>;
 
-/** The key that signed: an operator's, where a certificate for settings stands beside it, else the authority's. Throws CertificateError. */
+/**
+ * The key that signed: an operator's, where a certificate for settings stands beside it, else the
+ * authority's. Throws CertificateError.
+ */
 function signerOf({ authorityKey, vaultId }: Vault, certificate: Signed | undefined, nowMs: number): Uint8Array {
   return certificate === undefined ? authorityKey : verifyOperator(authorityKey, vaultId, certificate, 'settings', nowMs).signKey;
 }
 
 // ---- the policy --------------------------------------------------------------------------------------------------
 
-/** The text of a policy, compressed and sealed to the policy key: its ephemeral key, then the box. Errors: `POLICY_LIMIT`. */
+/**
+ * The text of a policy, compressed and sealed to the policy key: its ephemeral key, then the box.
+ * Errors: `POLICY_LIMIT`.
+ */
 export function sealPolicyText(policyKey: Uint8Array, { vaultId }: Vault, text: string, random: Random): Uint8Array {
   const bytes = utf8(text);
   const packed = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 19 } });
@@ -117,7 +124,10 @@ export function issuePolicy(key: SigningKey, body: PolicyBody): Signed {
   return sign(key, POLICY, encodePolicyBody(body));
 }
 
-/** Throws CertificateError unless the authority, or an operator certified for settings at `nowMs`, signed exactly this policy. */
+/**
+ * Throws CertificateError unless the authority, or an operator certified for settings at `nowMs`,
+ * signed exactly this policy.
+ */
 export function verifyPolicy(
   vault: Vault,
   { policy, certificate, sealed }: { readonly policy: Signed; readonly certificate: Signed | undefined; readonly sealed: Uint8Array },
@@ -140,7 +150,9 @@ export interface SettingsTerms {
   readonly groups: readonly string[];
 }
 
-/** Signs settings for one PC, sealed to its box key, which must come from its verified certificate. */
+/**
+ * Signs settings for one PC, sealed to its box key, which must come from its verified certificate.
+ */
 export function issueSettings(
   key: SigningKey,
   { vaultId }: Vault,
@@ -156,8 +168,8 @@ export function issueSettings(
 }
 
 /**
- * Signs settings that lie in clear in a bundle, which is a secret itself: for one agent, or (undefined) for whoever
- * enrols with the bundle of a group.
+ * Signs settings that lie in clear in a bundle, which is a secret itself: for one agent, or
+ * (undefined) for whoever enrols with the bundle of a group.
  */
 export function issueBundleSettings(
   key: SigningKey,
@@ -174,7 +186,10 @@ function settingsContext(vaultId: Uint8Array, agentId: Uint8Array, sequence: num
   return [vaultId, agentId, utf8(String(sequence))];
 }
 
-/** Throws CertificateError unless the authority, or an operator certified for settings at `nowMs`, signed exactly these. */
+/**
+ * Throws CertificateError unless the authority, or an operator certified for settings at `nowMs`,
+ * signed exactly these.
+ */
 export function verifySettings(vault: Vault, { settings, certificate }: Settings, nowMs: number): SettingsBody {
   const body = verified('settings', signerOf(vault, certificate, nowMs), SETTINGS, decodeSettingsBody, settings);
   requireVault('settings', vault.vaultId, body.vaultId);
@@ -198,8 +213,9 @@ export interface OpenSettings {
 }
 
 /**
- * Believes settings, or says why not: signed by whom the vault's authority trusts, for this PC, newer than those in force (`inForce`, 0:
- * none), within their term at `nowMs`, and opened with this PC's key. Errors: `SETTINGS_…`, each named for a person.
+ * Believes settings, or says why not: signed by whom the vault's authority trusts, for this PC,
+ * newer than those in force (`inForce`, 0: none), within their term at `nowMs`, and opened with
+ * this PC's key. Errors: `SETTINGS_…`, each named for a person.
  */
 export function judgeSettings(owner: SettingsOwner, given: Settings, way: SettingsWay, inForce: number, nowMs: number): OpenSettings {
   const body = genuine(owner, given, way, nowMs);
@@ -216,8 +232,9 @@ export function judgeSettings(owner: SettingsOwner, given: Settings, way: Settin
 }
 
 /**
- * Opens settings that were believed once, and kept: which number and which terms they have was judged then, by the clock of then. Errors:
- * `SETTINGS_FOREIGN`, `SETTINGS_OTHER_PC`, `SETTINGS_SEALED`, `SETTINGS_UNKNOWN`.
+ * Opens settings that were believed once, and kept: which number and which terms they have was
+ * judged then, by the clock of then. Errors: `SETTINGS_FOREIGN`, `SETTINGS_OTHER_PC`,
+ * `SETTINGS_SEALED`, `SETTINGS_UNKNOWN`.
  */
 export function openSettings(owner: SettingsOwner, given: Settings, way: SettingsWay): OpenSettings {
   const body = genuine(owner, given, way, BEFORE_ALL_TERMS);
@@ -267,7 +284,10 @@ function plaintextOf({ vault, agentId, boxKey }: SettingsOwner, body: SettingsBo
 
 // ---- the answer --------------------------------------------------------------------------------------------------
 
-/** What a PC says of settings that it refuses, sealed to the policy key: it may name folders, which the collector must not learn. */
+/**
+ * What a PC says of settings that it refuses, sealed to the policy key: it may name folders, which
+ * the collector must not learn.
+ */
 export function sealDetail(
   answerKey: Uint8Array,
   { vault, agentId }: SettingsOwner,

@@ -5,7 +5,10 @@ import { isWeakSigningKey, signatureHolds } from '../crypto/sign.ts';
 export type CertificateErrorCode =
   /** The body of a certificate cannot be read: damaged, or of a newer release. */
   | 'CERT_MALFORMED'
-  /** The signature does not hold: altered, or signed by another authority (or another enrolment key) than it should be. */
+  /**
+   * The signature does not hold: altered, or signed by another authority (or another enrolment key)
+   * than it should be.
+   */
   | 'CERT_SIGNATURE'
   /** A genuine certificate of another vault. */
   | 'CERT_OTHER_VAULT'

@@ -7,14 +7,23 @@ import { errnoOf } from '../durable/system-errors.ts';
 import type { LineTarget } from './line-target.ts';
 import { LOG_TAIL_BYTES } from './log-tail.ts';
 
-/** A file of the log is followed by the next one at this size; one can still be opened in any editor. */
+/**
+ * A file of the log is followed by the next one at this size; one can still be opened in any
+ * editor.
+ */
 const LOG_FILE_BYTES = 10 << 20;
 /** `FILE` and `FILE.1` to `FILE.4`. */
 const LOG_FILES = 5;
-/** When the names cannot be changed, as while a viewer holds a file on Windows, the log grows by so much before it is tried again. */
+/**
+ * When the names cannot be changed, as while a viewer holds a file on Windows, the log grows by so
+ * much before it is tried again.
+ */
 const RETRY_BYTES = 1 << 20;
 
-/** A log in a file of its own, for services without a journal: the newest lines in `FILE`, older ones in `FILE.1` to `FILE.4`. */
+/**
+ * A log in a file of its own, for services without a journal: the newest lines in `FILE`, older
+ * ones in `FILE.1` to `FILE.4`.
+ */
 export class LogFile implements LineTarget {
   readonly #port: FilePort;
   readonly #path: string;
@@ -67,7 +76,8 @@ export class LogFile implements LineTarget {
     work().then(
       () => done(undefined, written),
       (error: unknown) => {
-        // Only what the system says of files may cost lines; a fault of ours ends the process, as everywhere.
+        // Only what the system says of files may cost lines; a fault of ours ends the process, as
+        // everywhere.
         if (errnoOf(error) === undefined) throw error;
         done(error as Error, written);
       },

@@ -1,7 +1,10 @@
 import { createHash, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import type { ReleasePart } from './targets.ts';
 
-/** A release as its vendor makes it: signed lists in the form of TUF (The Update Framework, specification 1.0.31), for `npm run release`. */
+/**
+ * A release as its vendor makes it: signed lists in the form of TUF (The Update Framework,
+ * specification 1.0.31), for `npm run release`.
+ */
 
 const SPEC_VERSION = '1.0.31';
 /** Two of three root keys say who may sign lists: one that is stolen, or lost, decides nothing. */
@@ -54,7 +57,10 @@ export function rootMetadata(keys: VendorKeys, rootKeys: readonly KeyObject[], v
   );
 }
 
-/** The lists of one release by their names in its folder: `version` rises with every release, by one. */
+/**
+ * The lists of one release by their names in its folder: `version` rises with every release, by
+ * one.
+ */
 export function listMetadata(
   keys: Pick<VendorKeys, 'targets' | 'newest'>,
   targets: readonly VendorTarget[],
@@ -83,7 +89,10 @@ function publicKeyOf(key: KeyObject): { readonly id: string; readonly value: { r
   return { id: createHash('sha256').update(canonicalJson(value)).digest('hex'), value };
 }
 
-/** The one text of a value that is signed: names sorted, nothing between, only `"` and `\` escaped (OLPC canonical JSON, which TUF uses). */
+/**
+ * The one text of a value that is signed: names sorted, nothing between, only `"` and `\` escaped
+ * (OLPC canonical JSON, which TUF uses).
+ */
 function canonicalJson(value: Json): string {
   if (typeof value === 'string') return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
   if (typeof value !== 'object') return String(value);

@@ -1,4 +1,7 @@
-/** A release's version in its parts; undefined when the text is none (`isReleaseVersion`). Build names after `+` say nothing. */
+/**
+ * A release's version in its parts; undefined when the text is none (`isReleaseVersion`). Build
+ * names after `+` say nothing.
+ */
 function partsOf(version: string): { readonly numbers: readonly number[]; readonly before: readonly string[] } | undefined {
   const match = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+.*)?$/.exec(version);
   if (match === null) return undefined;
@@ -6,8 +9,8 @@ function partsOf(version: string): { readonly numbers: readonly number[]; readon
 }
 
 /**
- * Below 0 where `a` is the older release, above 0 where it is the newer one, 0 where they are the same or one of them is no version.
- * Precedence as in Semantic Versioning 2.0.0, clause 11.
+ * Below 0 where `a` is the older release, above 0 where it is the newer one, 0 where they are the
+ * same or one of them is no version. Precedence as in Semantic Versioning 2.0.0, clause 11.
  */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [partsOf(a), partsOf(b)];

@@ -9,7 +9,9 @@ export interface CoveredFolder {
   readonly exclude: readonly string[];
 }
 
-/** What is not backed up any more: a whole folder, or what new patterns take from one that stays. */
+/**
+ * What is not backed up any more: a whole folder, or what new patterns take from one that stays.
+ */
 export interface LostCover {
   readonly path: string;
   /** Empty: the whole folder. */
@@ -26,7 +28,10 @@ export function foldersOf(plain: Plain): readonly CoveredFolder[] {
     );
 }
 
-/** What `before` covered and `now` does not: folders that no source holds any more, and patterns that are new in one that stays. */
+/**
+ * What `before` covered and `now` does not: folders that no source holds any more, and patterns
+ * that are new in one that stays.
+ */
 export function lostCover(before: readonly CoveredFolder[], now: readonly CoveredFolder[]): readonly LostCover[] {
   return before.flatMap(({ path, exclude }): LostCover[] => {
     const windows = platformOf(path) === 'windows';

@@ -5,8 +5,13 @@
 /** The class of files for which nobody chose one. */
 export const defaultClass = 'default';
 
-/** Folders that the common instrument makers write as one result (Agilent, Bruker, Waters, Thermo). */
+/**
+ * Folders that the common instrument makers write as one result (Agilent, Bruker, Waters, Thermo).
+ */
 export const defaultFolderResults: readonly string[] = ['*.D', '*.d', '*.raw', '*.RAW'];
 
-/** What is named unless the settings say otherwise: longer than most runs take, short enough to be told of on the same day. */
+/**
+ * What is named unless the settings say otherwise: longer than most runs take, short enough to be
+ * told of on the same day.
+ */
 export const defaultMaxUnsettledSeconds = 3600;

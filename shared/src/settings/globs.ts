@@ -3,14 +3,18 @@
  */
 import { posix, win32 } from 'node:path';
 
-/** Whether a pattern begins at the root of the file system, so that it means whole paths and not what lies below a source. */
+/**
+ * Whether a pattern begins at the root of the file system, so that it means whole paths and not
+ * what lies below a source.
+ */
 export function isWholePath(glob: string, windows: boolean): boolean {
   return windows ? /^([A-Za-z]:[\\/]|[\\/]{2})/.test(glob) : glob.startsWith('/');
 }
 
 /**
- * Why a pattern can never take what a person means by it, with the way out; undefined when it may. `roots` are the folders (or paths)
- * that it is for. A pattern that silently takes nothing lets in what it should keep out, and one that takes everything keeps out all.
+ * Why a pattern can never take what a person means by it, with the way out; undefined when it may.
+ * `roots` are the folders (or paths) that it is for. A pattern that silently takes nothing lets in
+ * what it should keep out, and one that takes everything keeps out all.
  */
 export function excludeMistake(glob: string, roots: readonly string[], windows: boolean): string | undefined {
   if (glob !== glob.trim()) return 'begins or ends with a blank; take that away, or write [ ] for a blank that belongs to the name';
@@ -31,7 +35,10 @@ export function excludeMistake(glob: string, roots: readonly string[], windows: 
   return `lies outside ${roots.length === 1 ? roots[0] : 'everything that is backed up'}, so it can never match; name a path below it, or only a name`;
 }
 
-/** Whether a pattern without signs names a root itself or a folder above it, and so leaves nothing of it. */
+/**
+ * Whether a pattern without signs names a root itself or a folder above it, and so leaves nothing
+ * of it.
+ */
 export function takesWhole(glob: string, root: string, windows: boolean): boolean {
   if (!isWholePath(glob, windows) || fixedPart(glob, windows) !== glob.replace(/[\\/]+$/, '')) return false;
   return isIn(root, fixedPart(glob, windows), windows);
@@ -44,7 +51,10 @@ function fixedPart(glob: string, windows: boolean): string {
   return fixed.replace(/[\\/]+$/, '');
 }
 
-/** Whether a path is a folder or lies in it, by their names; those that differ only in case are one on Windows. */
+/**
+ * Whether a path is a folder or lies in it, by their names; those that differ only in case are one
+ * on Windows.
+ */
 export function isIn(path: string, folder: string, windows: boolean): boolean {
   const { resolve, sep } = windows ? win32 : posix;
   const [inner, outer] = [path, folder].map((one) => resolve(windows ? 'C:\\' : '/', windows ? one.toLowerCase() : one)) as [

@@ -7,8 +7,8 @@ export function isMap(value: unknown): value is Plain {
 }
 
 /**
- * Settings over settings: maps are merged key by key; everything else, lists too, takes the place of what was there. A list that grew by
- * merging could never be made shorter by a group.
+ * Settings over settings: maps are merged key by key; everything else, lists too, takes the place
+ * of what was there. A list that grew by merging could never be made shorter by a group.
  */
 export function mergeSettings(layers: readonly Plain[]): Plain {
   return layers.reduce<Plain>((below, above) => mergeTwo(below, above), {});

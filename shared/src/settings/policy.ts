@@ -130,7 +130,10 @@ class Reader {
   }
 }
 
-/** Mistakes that only sections together make, for every PC that the file names, and for every group alone. */
+/**
+ * Mistakes that only sections together make, for every PC that the file names, and for every group
+ * alone.
+ */
 function together(policy: Policy): readonly Mistake[] {
   const mistakes = [
     ...mistakesFor(policy, 'a PC in no group', [['agents', 'defaults']]),
@@ -161,8 +164,9 @@ export function settingsMistakes(policy: Policy, name: string): readonly Mistake
 }
 
 /**
- * A section as it counts for one PC: an update that is for a share of the PCs is none for those beyond it (`shareOf`), and how large the
- * share is, no PC need know. Whom nobody names yet is beyond every share.
+ * A section as it counts for one PC: an update that is for a share of the PCs is none for those
+ * beyond it (`shareOf`), and how large the share is, no PC need know. Whom nobody names yet is
+ * beyond every share.
  */
 function forPc(section: Plain, name: string | undefined): Plain {
   const { update, ...rest } = section;
@@ -204,8 +208,9 @@ function fits(pattern: string, name: string): boolean {
 }
 
 /**
- * What the PC of a name is told: defaults, over them its groups in their order, over them what stands with its name. Undefined where the
- * policy says nothing to it. With `{ group }`: what any PC of that group is told that is in no other; for the bundle of a group.
+ * What the PC of a name is told: defaults, over them its groups in their order, over them what
+ * stands with its name. Undefined where the policy says nothing to it. With `{ group }`: what any
+ * PC of that group is told that is in no other; for the bundle of a group.
  */
 export function renderSettings(policy: Policy, whom: string | { readonly group: string }): RenderedSettings | undefined {
   const groups = typeof whom === 'string' ? groupsOf(policy, whom) : policy.groups.filter(({ name }) => name === whom.group);
@@ -223,7 +228,10 @@ function textOf(plain: Plain): string {
   return stringify(plain, { lineWidth: 0 });
 }
 
-/** Groups and single PCs of a policy that none of `names` is meant by: settings for nobody, each with its line and who may be meant. */
+/**
+ * Groups and single PCs of a policy that none of `names` is meant by: settings for nobody, each
+ * with its line and who may be meant.
+ */
 export function forNobody(policy: Policy, names: readonly string[]): readonly Mistake[] {
   const groups = policy.groups
     .filter((group) => !group.names.some((pattern) => names.some((name) => fits(pattern, name))))

@@ -11,8 +11,9 @@ type OutputOf<Kind extends SettingsKind> = z.output<ReturnType<(typeof schemaOf)
 export type SettingsRead<Value> = { readonly value: Value; readonly plain: unknown } | { readonly mistakes: readonly Mistake[] };
 
 /**
- * Reads settings: text to plain values, then to a typed value; two pure steps. All mistakes are reported at once, each with its line
- * and what is accepted; unknown keys are mistakes, for a misspelt `exclude` must not be ignored.
+ * Reads settings: text to plain values, then to a typed value; two pure steps. All mistakes are
+ * reported at once, each with its line and what is accepted; unknown keys are mistakes, for a
+ * misspelt `exclude` must not be ignored.
  */
 export function readSettings<Kind extends SettingsKind>(text: string, kind: Kind, where: Where): SettingsRead<OutputOf<Kind>> {
   const parsed = parseSettingsText(text);

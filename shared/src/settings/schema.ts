@@ -60,7 +60,10 @@ const size = (least: number) => {
 
 const mebibyte = 1 << 20;
 
-/** How much may wait for the collector. What finds no room stays at its source, and is named in `status` until there is some. */
+/**
+ * How much may wait for the collector. What finds no room stays at its source, and is named in
+ * `status` until there is some.
+ */
 const queue = z.strictObject(
   {
     maxBytes: size(mebibyte).prefault('50GiB').describe('How much may wait without a receipt, as `50GB` or in bytes.'),
@@ -149,7 +152,10 @@ const common = (where: Where) => ({
     .describe('The least level that the log has.'),
 });
 
-/** What a PC may add to the desk's settings: two lists grow, everything else counts where the desk says nothing. */
+/**
+ * What a PC may add to the desk's settings: two lists grow, everything else counts where the desk
+ * says nothing.
+ */
 const LOCAL_WORDS = [
   'sources',
   'pauseWhile',
@@ -163,7 +169,10 @@ const LOCAL_WORDS = [
 ] as const;
 export type LocalWord = (typeof LOCAL_WORDS)[number];
 
-/** What a PC may add unless the desk says otherwise: more that is watched, and more reasons to hold still. */
+/**
+ * What a PC may add unless the desk says otherwise: more that is watched, and more reasons to hold
+ * still.
+ */
 const defaultLocal: readonly LocalWord[] = ['sources', 'pauseWhile'];
 
 const deskOnly = {
@@ -177,7 +186,10 @@ const deskOnly = {
 const sourcesError = { error: 'must be a list of folders to watch, each with "path"' };
 const sourcesHelp = 'The folders to watch.';
 
-/** `agent.yaml` alone: at least one folder. Seam: its parts carry the sentences that docs/configuration.md is made of. */
+/**
+ * `agent.yaml` alone: at least one folder. Seam: its parts carry the sentences that
+ * docs/configuration.md is made of.
+ */
 export const wholeSchema = (where: Where) =>
   z
     .strictObject(
@@ -219,7 +231,10 @@ const deskSchema = (where: Where) =>
     )
     .superRefine((value, context) => crossCheck(value, context, where));
 
-/** `whole`: `agent.yaml` alone. `beside`: what it adds to the desk's settings. `section`: a part of those. `desk`: those. */
+/**
+ * `whole`: `agent.yaml` alone. `beside`: what it adds to the desk's settings. `section`: a part of
+ * those. `desk`: those.
+ */
 export type SettingsKind = 'whole' | 'beside' | 'section' | 'desk';
 
 /** The schema for one kind of settings, and one system. */

@@ -18,7 +18,10 @@ export const updateSchema = z.strictObject(
 
 const shareError = 'must be a share of the PCs in percent, from 1 to 99';
 
-/** The same in a section of the policy: for a share of the PCs only, which rises from roll-out to roll-out. */
+/**
+ * The same in a section of the policy: for a share of the PCs only, which rises from roll-out to
+ * roll-out.
+ */
 export const updateSectionSchema = updateSchema.extend({
   share: z
     .int(shareError)

@@ -2,8 +2,8 @@ import { posix, win32 } from 'node:path';
 import type { Platform } from '@aliquot/proto';
 
 /**
- * For which system settings are read: a PC reads its own kind of paths only; central IT writes for PCs of both kinds, and there each
- * path says by its beginning for which it is.
+ * For which system settings are read: a PC reads its own kind of paths only; central IT writes for
+ * PCs of both kinds, and there each path says by its beginning for which it is.
  */
 export type Where = Platform | 'anywhere';
 
@@ -16,7 +16,10 @@ export function platformOf(path: string): Platform | undefined {
   return /^(?:[A-Za-z]:[\\/]|\\\\)/.test(path) ? 'windows' : undefined;
 }
 
-/** What is said of a path that is not absolute where the settings are for; one of another system's kind is named as that. */
+/**
+ * What is said of a path that is not absolute where the settings are for; one of another system's
+ * kind is named as that.
+ */
 export function notAbsolute(path: unknown, where: Where, examples: string): string {
   const foreign = where !== 'anywhere' && typeof path === 'string' && platformOf(path) === 'windows';
   return foreign

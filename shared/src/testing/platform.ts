@@ -1,4 +1,7 @@
-/** Why the tests that were not run here assume another system, in the order in which they said so; read by whoever counts them. */
+/**
+ * Why the tests that were not run here assume another system, in the order in which they said so;
+ * read by whoever counts them.
+ */
 export const absences: string[] = [];
 
 const onWindows = process.platform === 'win32';
@@ -9,8 +12,8 @@ function runsHere(runs: boolean, reason: string): boolean {
 }
 
 /**
- * For `it.runIf(posixOnly('…'))`: whether this system has what the test assumes. The reason says what Windows lacks, so that nobody takes a test that
- * could run there for one that cannot.
+ * For `it.runIf(posixOnly('…'))`: whether this system has what the test assumes. The reason says
+ * what Windows lacks, so that nobody takes a test that could run there for one that cannot.
  */
 export function posixOnly(reason: string): boolean {
   return runsHere(!onWindows, reason);
@@ -34,10 +37,16 @@ export const noRawNames = 'names there are text, and some signs are forbidden in
 /** The reason of tests that run a line of the shell. */
 export const noShell = 'there is no shell of POSIX';
 
-/** The reason of tests in which a folder is known again by when it was made, or hard links are counted. */
+/**
+ * The reason of tests in which a folder is known again by when it was made, or hard links are
+ * counted.
+ */
 export const noBirth = 'a folder’s time of birth changes with what is in it';
 
-/** The mode that a private file shows: on Windows it says nothing, and the access control list counts (`windows-access.test.ts`). */
+/**
+ * The mode that a private file shows: on Windows it says nothing, and the access control list
+ * counts (`windows-access.test.ts`).
+ */
 export const privateMode = onWindows ? 0o666 : 0o600;
 
 /** Likewise for what Windows has and Wine lacks, under which the tests are run on Linux. */

@@ -41,7 +41,10 @@ const handed: ReadonlyMap<number, Settings> = new Map([
 const open = (root: string, files: FilePort): Promise<DeskBook> =>
   openDesk(root, { port: files, clock: { nowMs: () => FIXTURE_TIME_MS }, random: seededRandom('answers'), identity });
 
-/** Settings, wrong ones, others by which a folder loses its cover, a person who has seen that, and others again. */
+/**
+ * Settings, wrong ones, others by which a folder loses its cover, a person who has seen that, and
+ * others again.
+ */
 export const settings: CrashScenario = {
   name: 'agent-settings',
   about:

@@ -39,7 +39,10 @@ export interface StoredPolicy {
   readonly policy: Policy | undefined;
 }
 
-/** The newest policy, or the one of a revision; undefined while none was set. What the collector shows is believed only with its signature. */
+/**
+ * The newest policy, or the one of a revision; undefined while none was set. What the collector
+ * shows is believed only with its signature.
+ */
 export async function storedPolicy({ signer, vault }: OpenDesk, revision?: number): Promise<StoredPolicy | undefined> {
   const answer = await vault.policy(revision);
   const { policy, certificate, sealed, timeMs } = answer;

@@ -19,7 +19,10 @@ export interface SetOptions extends DeskOptions {
   readonly json?: boolean;
 }
 
-/** A PC that is off for longer has to be set anew; so long may a collector hold settings back unseen. */
+/**
+ * A PC that is off for longer has to be set anew; so long may a collector hold settings back
+ * unseen.
+ */
 const TERM_MS = 365 * 86_400_000;
 
 /** So many are told; the others are mostly of the same lines. */
@@ -64,8 +67,9 @@ async function planned(context: CommandContext, path: string, options: SetOption
 }
 
 /**
- * The number that the next must be above. A collector that took the place of one with a longer history knows older policies than its PCs have
- * in force; they would refuse what follows those. A number that no PC would take is nobody's honest word.
+ * The number that the next must be above. A collector that took the place of one with a longer
+ * history knows older policies than its PCs have in force; they would refuse what follows those. A
+ * number that no PC would take is nobody's honest word.
  */
 function newestOf(revision: number, pcs: readonly DeskPc[], { yes }: SetOptions, output: Output, nowMs: number): number {
   const ahead = pcs.filter(({ info }) => info.settings.inForce > revision);
@@ -84,7 +88,10 @@ function newestOf(revision: number, pcs: readonly DeskPc[], { yes }: SetOptions,
   return inForce;
 }
 
-/** What only the sections of one PC together make wrong; `policy check` cannot know which PCs there are. */
+/**
+ * What only the sections of one PC together make wrong; `policy check` cannot know which PCs there
+ * are.
+ */
 function refuseWrong(policy: Policy, path: string, pcs: readonly DeskPc[], output: Output): void {
   const wrong = pcs.flatMap(({ name }) => settingsMistakes(policy, name));
   if (wrong.length === 0) return;

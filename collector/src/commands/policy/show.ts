@@ -2,7 +2,10 @@ import { formatCounted, printable } from '@aliquot/shared/cli/format';
 import type { LostCover, SettingChange } from '@aliquot/shared/settings/compare';
 import type { PcPlan } from './plan.ts';
 
-/** What a plan changes, for people: each PC with what changes for it; PCs for which the same changes stand together. */
+/**
+ * What a plan changes, for people: each PC with what changes for it; PCs for which the same changes
+ * stand together.
+ */
 export function planText(plans: readonly PcPlan[]): string {
   const changed = plans.filter(({ sends }) => sends);
   if (changed.length === 0) return 'Nothing changes for any PC.';

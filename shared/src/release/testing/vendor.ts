@@ -31,7 +31,10 @@ export class Vendor {
     this.root = rootMetadata(this.keys, this.keys.root, 1, nowMs + 10 * YEAR_MS);
   }
 
-  /** The files of a release that names everything before it, and this version; undefined: new lists of the same. */
+  /**
+   * The files of a release that names everything before it, and this version; undefined: new lists
+   * of the same.
+   */
   release(small: SmallVersion | undefined, nowMs: number, termMs = YEAR_MS): ReadonlyMap<string, Buffer> {
     if (small !== undefined) this.#add(small);
     this.#lists += 1;
