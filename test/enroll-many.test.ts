@@ -178,7 +178,7 @@ describe('a bundle for a group of PCs', () => {
     expect(await statusOf(pc)).toMatchObject({ queue: { entries: 2 } });
     expect(await stateOf('lc-1')).toBe('pending');
     const problems = await world.tryAliquot(['agents', '--problems']);
-    expect(problems.stdout).toMatch(/waits for approval.*aliquot agents approve.*lc-1/s);
+    expect(problems.stdout).toMatch(/waits for approval.*lc-1.*aliquot agents approve/s);
     const stored = await world.tryAliquot(['ls', '--kit', world.kit, '--agent', 'lc-1']);
     expect(stored.stdout).not.toContain('run.csv');
 
