@@ -97,7 +97,7 @@ settings_of() {
   wine=$(cat "$1/wine" 2>/dev/null) || { say "$1 holds no Windows; 'wine.sh make $1' makes one"; exit 2; }
   export WINEPREFIX=$1/prefix WINEARCH=win64 WINEDEBUG=${WINEDEBUG:--all} WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe='
   # What this machine sets for Node is not for that one: its files are elsewhere there.
-  unset DISPLAY NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_PATH NODE_COMPILE_CACHE SSL_CERT_FILE SSL_CERT_DIR
+  unset DISPLAY TMPDIR NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_PATH NODE_COMPILE_CACHE SSL_CERT_FILE SSL_CERT_DIR
 }
 
 make_windows() {

@@ -84,11 +84,16 @@ export async function misuse(place: Place, check: Check): Promise<void> {
   });
 
   await check('a second setup while one runs is sent away, and the first one ends well', async () => {
-    const [one, two] = await Promise.all([windows.run(setup, ['/S']), windows.run(setup, ['/S'])]);
-    const lines = `${one.out}\n${two.out}`;
-    must(/Another setup of Aliquot Agent is running/.test(lines), lines);
-    must(/this PC is not enrolled/.test(lines), lines);
-    await place.uninstall('/PURGE');
+    const said: string[] = [];
+    // Two that are started at once may still run one after the other: then both are right to install.
+    for (let turn = 0; turn < 5; turn += 1) {
+      const both = await Promise.all([windows.run(setup, ['/S']), windows.run(setup, ['/S'])]);
+      await place.uninstall('/PURGE');
+      said.push(...both.map(({ out }) => out));
+      must(/this PC is not enrolled/.test(said.slice(-2).join('\n')), said.join('\n'));
+      if (/Another setup of Aliquot Agent is running/.test(said.slice(-2).join('\n'))) return;
+    }
+    must(false, said.join('\n'));
   });
 
   await check('what another setup registered elsewhere is not taken over', async () => {
