@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -83,6 +83,25 @@ describe('the agent’s package', () => {
     const refused = install();
     expect(refused.status).toBe(1);
     expect(refused.stderr).toMatch(/^aliquot-agent: this computer has a folder install.*service uninstall.*\[FOLDER_INSTALL\]\n$/);
+  });
+});
+
+describe('the purge of the agent’s package', () => {
+  const script = readFileSync(join(root, 'deploy/linux/agent/purge.sh'), 'utf8');
+  const purge = (parts: readonly string[]) => {
+    const data = mkdtempSync(join(folder, 'purged-'));
+    for (const part of parts) writeFileSync(join(data, part), '');
+    const { stderr } = spawnSync('/bin/sh', ['-e'], { input: script.replaceAll('/var/lib/aliquot-agent', data), encoding: 'utf8' });
+    return { isKept: existsSync(data), stderr };
+  };
+
+  it.each([['format.json'], ['identity'], ['queue']])('P1: keeps what may be nowhere else, also where only %s is left', (part) => {
+    expect(purge([part])).toEqual({ isKept: true, stderr: expect.stringMatching(/^aliquot-agent: kept .*rm -r/) });
+  });
+
+  it('takes a folder that no agent used, and one of which nothing waits', () => {
+    expect(purge([])).toEqual({ isKept: false, stderr: '' });
+    expect(purge(['format.json', 'identity', 'queue', 'nothing-waits'])).toEqual({ isKept: false, stderr: '' });
   });
 });
 
